@@ -1,6 +1,6 @@
 //! What checks connect to.
 
-use crate::world::{World, until};
+use crate::test_cloud::{TestCloud, until};
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_domain::records::Deployment;
@@ -15,15 +15,15 @@ const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\
 const READY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nready";
 
 /// A page of this machine is asked only once the stages allow it, and then until it is ready.
-pub async fn reach_what_their_stage_allows(world: &mut World) -> Result<(), Failure> {
+pub async fn reach_what_their_stage_allows(cloud: &mut TestCloud) -> Result<(), Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(at("a page"))?;
     let url = format!("http://{}/ready", listener.local_addr().map_err(at("a page"))?);
-    let repository = world.story.repository();
+    let repository = cloud.demo.repository();
     let manifest = repository.read(MANIFEST)?;
     let check = format!("\n[[checks]]\nkind = \"http\"\nurl = \"{url}\"\nmatches = \"^ready$\"\n");
     repository.write(MANIFEST, &(manifest.clone() + &check))?;
-    world.push("A check of a page on this machine", Exit::Failed).await?;
-    let deployments = world.records::<Deployment>().await?;
+    cloud.push("A check of a page on this machine", Exit::Failed).await?;
+    let deployments = cloud.records::<Deployment>().await?;
     let told = deployments.iter().filter_map(|deployment| deployment.failure.as_ref());
     let setting = "checks_may_reach = [\"loopback\"] of that stage in stages.toml";
     ensure(
@@ -32,23 +32,23 @@ pub async fn reach_what_their_stage_allows(world: &mut World) -> Result<(), Fail
     )?;
     ensure(untouched(&listener)?, "nobody connected to the page")?;
 
-    let file = world.story.context.directory.join("stages.toml");
+    let file = cloud.demo.context.directory.join("stages.toml");
     let stages = std::fs::read_to_string(&file).map_err(at(file.display()))?;
     let open = stages.replace("\nregion = ", "\nchecks_may_reach = [\"loopback\"]\nregion = ");
     std::fs::write(&file, open).map_err(at(file.display()))?;
-    world.story.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await?;
+    cloud.demo.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await?;
     let page = serve(listener);
     repository.write(MANIFEST, &(manifest.clone() + &check + "deadline_seconds = 60\n"))?;
-    world.push("A check of a page that this machine's stages allow", Exit::Done).await?;
+    cloud.push("A check of a page that this machine's stages allow", Exit::Done).await?;
     // In the throw-away stack once in vain and once more, and in ci.
     until("the page was asked three times", async || Ok(page.is_finished())).await?;
     let asked = page.join().map_err(|_| Failure::new("the page broke down"))?.map_err(at("the page"))?;
     ensure(asked, "the page was asked with GET, once in vain and twice more")?;
 
     std::fs::write(&file, stages).map_err(at(file.display()))?;
-    world.story.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await?;
+    cloud.demo.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await?;
     repository.write(MANIFEST, &manifest)?;
-    world.push("Without the page again", Exit::Done).await.map(drop)
+    cloud.push("Without the page again", Exit::Done).await.map(drop)
 }
 
 fn untouched(listener: &TcpListener) -> Result<bool, Failure> {

@@ -1,6 +1,6 @@
 //! What runs, and as whom.
 
-use crate::world::World;
+use crate::test_cloud::TestCloud;
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::functions::{Destination, NAMES, Package, Profile};
@@ -10,11 +10,11 @@ use lockstep_platform::operator::control_plane::code_sha256;
 use std::collections::BTreeMap;
 
 /// A template may succeed with code that is not there, and what runs then answers everything with success.
-pub async fn is_what_was_packed(world: &mut World) -> Result<(), Failure> {
-    let plane = world.story.plane().await?;
+pub async fn is_what_was_packed(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let plane = cloud.demo.plane().await?;
     let mut digests = BTreeMap::new();
     for name in NAMES {
-        let binary = world.binaries.join(format!("lockstep-{name}"));
+        let binary = cloud.binaries.join(format!("lockstep-{name}"));
         digests.insert(name, Package::of(&binary, Profile::Dev, Destination::ThisMachine)?.code_sha256());
     }
     for (function, package) in function_names() {
@@ -26,8 +26,8 @@ pub async fn is_what_was_packed(world: &mut World) -> Result<(), Failure> {
 }
 
 /// Whoever installs is root; the first call of the person at the keyboard ends that.
-pub async fn is_never_run_as_root(world: &mut World) -> Result<(), Failure> {
-    let page = world.calls()?.read(&CallFilter::default()).await.map_err(at("the journal of calls"))?;
+pub async fn is_never_run_as_root(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let page = cloud.calls()?.read(&CallFilter::default()).await.map_err(at("the journal of calls"))?;
     let calls = page.complete().ok_or_else(|| Failure::new("the journal has forgotten calls"))?;
     let operator = calls.iter().position(|call| call.principal.contains(":user/lockstep-you"));
     let operator = operator.ok_or_else(|| Failure::new("the person at the keyboard called nothing"))?;

@@ -1,6 +1,6 @@
 //! What the webhook does with deliveries: its own, strangers', and too many.
 
-use crate::world::World;
+use crate::test_cloud::TestCloud;
 use lockstep_cli::commands::repositories::{sign, webhook_secret, webhook_url};
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Failure, at};
@@ -49,12 +49,12 @@ async fn deliver(
 }
 
 /// Each of these is refused before anything is read, written or started.
-pub async fn are_refused(world: &mut World) -> Result<(), Failure> {
-    let plane = world.story.plane().await?;
+pub async fn are_refused(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let plane = cloud.demo.plane().await?;
     let (id, secret) = (repository()?, webhook_secret(&plane, &repository()?).await?);
     let url = webhook_url(&plane, &id);
     let nowhere = webhook_url(&plane, &RepositoryId::github("acme", "nowhere").map_err(at("a repository"))?);
-    let body = push_of(&world.story.repository().head().await?);
+    let body = push_of(&cloud.demo.repository().head().await?);
     let large = vec![b' '; MAX_BODY_BYTES + 1];
     let good = sign(&secret, &body)?;
     let of_large = sign(&secret, &large)?;
@@ -71,25 +71,25 @@ pub async fn are_refused(world: &mut World) -> Result<(), Failure> {
         ("a body over the cap", &url, Some(&of_large), &large, 413),
     ];
     let (events, started) =
-        (world.records::<WebhookDelivery>().await?.len(), world.releases_started().await?);
+        (cloud.records::<WebhookDelivery>().await?.len(), cloud.releases_started().await?);
     for (what, url, signature, body, status) in cases {
         let delivery = uuid::Uuid::new_v4().to_string();
         let answer = deliver(url, &delivery, signature, body.to_vec()).await?;
         ensure(answer.status == status, format!("{what} is answered with {status}, not {}", answer.status))?;
     }
-    ensure(world.records::<WebhookDelivery>().await?.len() == events, "no event was written")?;
-    ensure(world.releases_started().await? == started, "no release was started")
+    ensure(cloud.records::<WebhookDelivery>().await?.len() == events, "no event was written")?;
+    ensure(cloud.releases_started().await? == started, "no release was started")
 }
 
 /// All get the same answer; one of them does the work.
-pub async fn count_once(world: &mut World) -> Result<(), Failure> {
-    let plane = world.story.plane().await?;
-    let body = push_of(&world.story.repository().head().await?);
+pub async fn count_once(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let plane = cloud.demo.plane().await?;
+    let body = push_of(&cloud.demo.repository().head().await?);
     let signature = sign(&webhook_secret(&plane, &repository()?).await?, &body)?;
     let url = webhook_url(&plane, &repository()?);
     let delivery = uuid::Uuid::new_v4().to_string();
     let (events, started) =
-        (world.records::<WebhookDelivery>().await?.len(), world.releases_started().await?);
+        (cloud.records::<WebhookDelivery>().await?.len(), cloud.releases_started().await?);
     let mut copies = JoinSet::new();
     for _ in 0..COPIES {
         let (url, delivery, signature, body) =
@@ -104,10 +104,10 @@ pub async fn count_once(world: &mut World) -> Result<(), Failure> {
         executions.insert(body["execution"].as_str().unwrap_or_default().to_owned());
     }
     ensure(executions.len() == 1, format!("every copy names the same execution: {executions:?}"))?;
-    ensure(world.records::<WebhookDelivery>().await?.len() == events + 1, "one event was written")?;
-    ensure(world.releases_started().await? == started + 1, "one release was started")?;
+    ensure(cloud.records::<WebhookDelivery>().await?.len() == events + 1, "one event was written")?;
+    ensure(cloud.releases_started().await? == started + 1, "one release was started")?;
     let machine = plane.found.state_machines.release.replace(":stateMachine:", ":execution:");
     let name = executions.into_iter().next().unwrap_or_default();
-    let ended = world.ended(&format!("{machine}:{name}")).await?;
+    let ended = cloud.ended(&format!("{machine}:{name}")).await?;
     ensure(matches!(ended.status, Status::Succeeded { .. }), "the one release ends well")
 }

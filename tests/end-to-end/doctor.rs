@@ -1,6 +1,6 @@
 //! `lockstep doctor` against things that somebody broke.
 
-use crate::world::World;
+use crate::test_cloud::TestCloud;
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Exit, Failure};
 use lockstep_platform::aws::Aws;
@@ -8,8 +8,8 @@ use lockstep_platform::operator::signed;
 use serde_json::{Value, json};
 
 /// As root, breaks one thing of each kind that the command looks at, and expects a finding with the next command.
-pub async fn sees_each_thing_that_somebody_broke(world: &mut World) -> Result<(), Failure> {
-    let session = world.story.session()?;
+pub async fn sees_each_thing_that_somebody_broke(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let session = cloud.demo.session()?;
     let (tooling, production) = (session.root("tooling")?, session.root("production")?);
     let mut expected = Vec::new();
     for breakage in breakages() {
@@ -17,7 +17,7 @@ pub async fn sees_each_thing_that_somebody_broke(world: &mut World) -> Result<()
         breakage.make(account).await?;
         expected.push(breakage);
     }
-    let found = world.story.type_in(&["doctor"], Exit::Failed).await?;
+    let found = cloud.demo.type_in(&["doctor"], Exit::Failed).await?;
     for breakage in expected {
         let sees = |finding: &Value| {
             let says =

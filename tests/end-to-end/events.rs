@@ -1,6 +1,6 @@
 //! Events are hints: they may come early, late, twice, or never.
 
-use crate::world::{World, until};
+use crate::test_cloud::{TestCloud, until};
 use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_local::{AwaitedEvent, CallEffect, CallFault, CallFilter, EventEffect, EventFault};
@@ -21,32 +21,32 @@ fn version(answer: &Value) -> String {
 
 /// The copy of an image is finished before the call that began it has answered: nobody can wait for an id that nobody
 /// knows. The end must be found all the same.
-pub async fn may_come_early(world: &mut World) -> Result<(), Failure> {
-    world.story.base_image("logstash-2.1.2", "logstash@2.1.2").await?;
-    world.story.repository().replace("broker/lockstep.toml", "logstash@^2.1.1\"", "logstash@^2.1.2\"")?;
-    let released = world.push("Logstash 2.1.2", Exit::Done).await?;
+pub async fn may_come_early(cloud: &mut TestCloud) -> Result<(), Failure> {
+    cloud.demo.base_image("logstash-2.1.2", "logstash@2.1.2").await?;
+    cloud.demo.repository().replace("broker/lockstep.toml", "logstash@^2.1.1\"", "logstash@^2.1.2\"")?;
+    let released = cloud.push("Logstash 2.1.2", Exit::Done).await?;
     let until = AwaitedEvent {
         source: Some("aws.ec2".into()),
         contains: Some("available".into()),
         ..Default::default()
     };
     let effect = CallEffect::HoldReply { until: Some(until), settle: Duration::from_millis(300) };
-    let faults = world.faults()?;
+    let faults = cloud.faults()?;
     let early = faults.on_call(&CallFault::on("ec2", "CopyImage", effect)).await.map_err(at("a fault"))?;
     let release = format!("{COMPONENT}@{}", version(&released));
-    let asked = world.story.type_in(&["promote", &release, "--to", "production"], Exit::NeedsHuman).await?;
+    let asked = cloud.demo.type_in(&["promote", &release, "--to", "production"], Exit::NeedsHuman).await?;
     let struck = faults.get(early).await.map_err(at("a fault"))?.is_some_and(|fault| fault.struck == 1);
     faults.remove(early).await.map_err(at("a fault"))?;
     ensure(struck, "the answer of CopyImage came after the event")?;
     let id = asked["deployment"]["id"].as_str().unwrap_or_default();
-    world.story.type_in(&["approve", id], Exit::Done).await?;
-    let running = world.story.version_in("production").await?;
+    cloud.demo.type_in(&["approve", id], Exit::Done).await?;
+    let running = cloud.demo.version_in("production").await?;
     ensure(running.as_deref() == Some(version(&released).as_str()), "production runs the new release")
 }
 
 /// The first end of a stack is held back while the run is looked at; every other one comes twice.
-pub async fn may_come_late_and_twice(world: &mut World) -> Result<(), Failure> {
-    let faults = world.faults()?;
+pub async fn may_come_late_and_twice(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let faults = cloud.faults()?;
     let of_stacks = |effect| EventFault::on("aws.cloudformation", effect).containing("CREATE_COMPLETE");
     let late = faults.on_event(&of_stacks(EventEffect::Hold)).await.map_err(at("a fault"))?;
     let twice = EventFault::on("aws.cloudformation", EventEffect::Duplicate).times(0);
@@ -57,26 +57,26 @@ pub async fn may_come_late_and_twice(world: &mut World) -> Result<(), Failure> {
             Ok(status.is_some_and(|status| status.held > 0))
         })
         .await?;
-        let plane = world.story.plane().await?;
+        let plane = cloud.demo.plane().await?;
         let newest = plane.executions.newest(&plane.found.state_machines.release, 1).await?;
         let (arn, _) = newest.into_iter().next().ok_or_else(|| Failure::new("no release runs"))?;
-        let waits = world.execution(&arn).await?.status == Status::Running;
+        let waits = cloud.execution(&arn).await?.status == Status::Running;
         faults.release(late).await.map_err(at("a fault"))?;
         ensure(waits, "the run waits for the event")
     };
-    world.story.repository().replace("broker/parameters/default.toml", "MaxSize = 3", "MaxSize = 4")?;
-    let (pushed, held) = tokio::join!(world.push("Room for a fourth broker", Exit::Done), held);
+    cloud.demo.repository().replace("broker/parameters/default.toml", "MaxSize = 3", "MaxSize = 4")?;
+    let (pushed, held) = tokio::join!(cloud.push("Room for a fourth broker", Exit::Done), held);
     for fault in [late, twice] {
         faults.remove(fault).await.map_err(at("a fault"))?;
     }
     held?;
-    let running = world.story.version_in("ci").await?;
+    let running = cloud.demo.version_in("ci").await?;
     ensure(running == Some(version(&pushed?)), "ci runs the new release")
 }
 
 /// Every token so far was answered by one role.
-pub async fn are_answered_by_resume_alone(world: &mut World) -> Result<(), Failure> {
-    let page = world.calls()?.read(&CallFilter::default()).await.map_err(at("the journal of calls"))?;
+pub async fn are_answered_by_resume_alone(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let page = cloud.calls()?.read(&CallFilter::default()).await.map_err(at("the journal of calls"))?;
     let calls = page.complete().ok_or_else(|| Failure::new("the journal has forgotten calls"))?;
     let answers: Vec<_> = calls.iter().filter(|call| call.action.starts_with("SendTask")).collect();
     ensure(answers.len() > 10, "tokens were answered")?;
@@ -87,28 +87,28 @@ pub async fn are_answered_by_resume_alone(world: &mut World) -> Result<(), Failu
 }
 
 /// The state machines are installed again with shorter patience, which is all that differs; then nobody tells them.
-pub async fn may_be_lost(world: &mut World) -> Result<(), Failure> {
+pub async fn may_be_lost(cloud: &mut TestCloud) -> Result<(), Failure> {
     let impatient = tempfile::tempdir().map_err(at("a folder"))?;
-    copy_with_shorter_patience(&world.story.context.sources()?, impatient.path())?;
+    copy_with_shorter_patience(&cloud.demo.context.sources()?, impatient.path())?;
     let sources = impatient.path().display().to_string();
-    world.story.context.variables.insert("LOCKSTEP_SOURCES".to_owned(), sources);
-    let binaries = world.binaries.display().to_string();
-    world.story.type_in(&["install", "--functions", &binaries], Exit::Done).await?;
+    cloud.demo.context.variables.insert("LOCKSTEP_SOURCES".to_owned(), sources);
+    let binaries = cloud.binaries.display().to_string();
+    cloud.demo.type_in(&["install", "--functions", &binaries], Exit::Done).await?;
 
-    let faults = world.faults()?;
+    let faults = cloud.faults()?;
     let lost = EventFault::on("aws.cloudformation", EventEffect::Lose).containing("UPDATE_COMPLETE").times(0);
     let lost = faults.on_event(&lost).await.map_err(at("a fault"))?;
-    world.story.repository().replace("broker/parameters/default.toml", "MaxSize = 4", "MaxSize = 5")?;
-    let pushed = world.push("Room for a fifth broker", Exit::Done).await?;
+    cloud.demo.repository().replace("broker/parameters/default.toml", "MaxSize = 4", "MaxSize = 5")?;
+    let pushed = cloud.push("Room for a fifth broker", Exit::Done).await?;
     let struck = faults.get(lost).await.map_err(at("a fault"))?.is_some_and(|fault| fault.struck > 0);
     faults.remove(lost).await.map_err(at("a fault"))?;
     ensure(struck, "an event was lost")?;
-    ensure(world.story.version_in("ci").await? == Some(version(&pushed)), "ci runs it all the same")?;
+    ensure(cloud.demo.version_in("ci").await? == Some(version(&pushed)), "ci runs it all the same")?;
 
-    delete_rule(world, "lockstep-forward-stacks").await?;
-    world.story.repository().replace("broker/parameters/default.toml", "MaxSize = 5", "MaxSize = 6")?;
-    let pushed = world.push("Room for a sixth broker", Exit::Done).await?;
-    ensure(world.story.version_in("ci").await? == Some(version(&pushed)), "ci runs it without the rule")
+    delete_rule(cloud, "lockstep-forward-stacks").await?;
+    cloud.demo.repository().replace("broker/parameters/default.toml", "MaxSize = 5", "MaxSize = 6")?;
+    let pushed = cloud.push("Room for a sixth broker", Exit::Done).await?;
+    ensure(cloud.demo.version_in("ci").await? == Some(version(&pushed)), "ci runs it without the rule")
 }
 
 /// What `lockstep install` reads of the sources, with one literal changed.
@@ -130,8 +130,8 @@ fn copy_with_shorter_patience(from: &Path, to: &Path) -> Result<(), Failure> {
 }
 
 /// As an administrator of the development account would, by accident.
-async fn delete_rule(world: &World, rule: &str) -> Result<(), Failure> {
-    let session = world.story.session()?;
+async fn delete_rule(cloud: &TestCloud, rule: &str) -> Result<(), Failure> {
+    let session = cloud.demo.session()?;
     let root = session.root("development")?;
     let targets = json!({ "Rule": rule, "Ids": ["lockstep-events"] });
     for (action, body) in [("RemoveTargets", targets), ("DeleteRule", json!({ "Name": rule }))] {

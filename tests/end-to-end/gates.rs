@@ -1,6 +1,6 @@
 //! What must not happen, and does not.
 
-use crate::world::{World, until};
+use crate::test_cloud::{TestCloud, until};
 use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_domain::model::ids::DeploymentId;
@@ -14,15 +14,15 @@ use std::time::Duration;
 const PRODUCTION_STACK: &str = "production-logs-broker";
 
 /// A mistake that production would find first, found before anything was built.
-pub async fn reject_what_cannot_be_resolved(world: &mut World) -> Result<(), Failure> {
-    let repository = world.story.repository();
+pub async fn reject_what_cannot_be_resolved(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let repository = cloud.demo.repository();
     let file = "broker/parameters/production.toml";
     let before = repository.read(file)?;
     repository.write(file, &format!("{before}InstanceTipe = \"m6i.large\"\n"))?;
-    let answer = world.push("A typing error that only production would meet", Exit::Failed).await?;
+    let answer = cloud.push("A typing error that only production would meet", Exit::Failed).await?;
     ensure(answer["deployments"].as_array().is_some_and(Vec::is_empty), "nothing was deployed")?;
     let head = repository.head().await?;
-    let rejections = world.records::<Rejection>().await?;
+    let rejections = cloud.records::<Rejection>().await?;
     let rejection = rejections.iter().find(|rejection| rejection.commit.as_str() == head);
     let rejection = rejection.ok_or_else(|| Failure::new("the rejection was not recorded"))?;
     let line = u32::try_from(before.lines().count() + 1).map_err(at("the line"))?;
@@ -34,14 +34,14 @@ pub async fn reject_what_cannot_be_resolved(world: &mut World) -> Result<(), Fai
     ensure(rejection.author.contains("Ada"), "the record names the author")?;
     repository.write(file, &before)?;
     repository.replace("broker/lockstep.toml", "^not a port$", "^[0-9]{1,5}$")?;
-    world.push("Everything in order again", Exit::Done).await.map(drop)
+    cloud.push("Everything in order again", Exit::Done).await.map(drop)
 }
 
 /// The release that passed its test and failed in ci.
-pub async fn unproven(world: &World) -> Result<Release, Failure> {
+pub async fn unproven(cloud: &TestCloud) -> Result<Release, Failure> {
     let component = COMPONENT.parse().map_err(at("the component"))?;
-    let releases = world.story.plane().await?.releases(Some(&component)).await?;
-    let facts = &world.story.facts;
+    let releases = cloud.demo.plane().await?.releases(Some(&component)).await?;
+    let facts = &cloud.demo.facts;
     let found = releases.into_iter().find(|release| {
         let version = release.version.to_string();
         release.state == ReleaseState::Published
@@ -53,10 +53,10 @@ pub async fn unproven(world: &World) -> Result<Release, Failure> {
 }
 
 /// The fourth release never passed ci.
-pub async fn want_evidence(world: &mut World) -> Result<(), Failure> {
-    let failed = unproven(world).await?;
+pub async fn want_evidence(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let failed = unproven(cloud).await?;
     let name = format!("{COMPONENT}@{}", failed.version);
-    let answer = world.story.type_in(&["promote", &name, "--to", "production"], Exit::Failed).await?;
+    let answer = cloud.demo.type_in(&["promote", &name, "--to", "production"], Exit::Failed).await?;
     let execution = &answer["execution"];
     ensure(execution["error"] == "GateClosed", format!("the gate is closed: {execution}"))?;
     let cause = execution["cause"].as_str().unwrap_or_default();
@@ -67,36 +67,36 @@ pub async fn want_evidence(world: &mut World) -> Result<(), Failure> {
 }
 
 /// A release that changes production, brought as far as the question.
-async fn asking(world: &World, old: &str, new: &str) -> Result<(String, Value), Failure> {
-    world.story.repository().replace("broker/parameters/production.toml", old, new)?;
-    let answer = world.push("Another size for production", Exit::Done).await?;
+async fn asking(cloud: &TestCloud, old: &str, new: &str) -> Result<(String, Value), Failure> {
+    cloud.demo.repository().replace("broker/parameters/production.toml", old, new)?;
+    let answer = cloud.push("Another size for production", Exit::Done).await?;
     let version =
         answer["deployments"].as_array().and_then(|all| all.last()).map(|last| last["version"].clone());
     let name = format!("{COMPONENT}@{}", version.as_ref().and_then(Value::as_str).unwrap_or_default());
-    let answer = world.story.type_in(&["promote", &name, "--to", "production"], Exit::NeedsHuman).await?;
+    let answer = cloud.demo.type_in(&["promote", &name, "--to", "production"], Exit::NeedsHuman).await?;
     let id = answer["deployment"]["id"].as_str().unwrap_or_default().to_owned();
     Ok((id, answer))
 }
 
 /// Nobody answers: the execution keeps running, the stack stays as it is. Somebody refuses: it ends.
-pub async fn wait_for_a_person(world: &mut World) -> Result<(), Failure> {
-    let stacks = world.story.stacks("production")?;
+pub async fn wait_for_a_person(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let stacks = cloud.demo.stacks("production")?;
     let before = stacks.find(PRODUCTION_STACK).await?;
-    let version = world.story.version_in("production").await?;
-    let (id, answer) = asking(world, "MaxSize = 4", "MaxSize = 5").await?;
+    let version = cloud.demo.version_in("production").await?;
+    let (id, answer) = asking(cloud, "MaxSize = 4", "MaxSize = 5").await?;
     let execution = answer["deployment"]["execution"].as_str().unwrap_or_default().to_owned();
-    ensure(world.execution(&execution).await?.status == Status::Running, "the execution waits")?;
+    ensure(cloud.execution(&execution).await?.status == Status::Running, "the execution waits")?;
     ensure(stacks.find(PRODUCTION_STACK).await? == before, "the stack in production is untouched")?;
-    ensure(world.story.version_in("production").await? == version, "production runs what it ran")?;
+    ensure(cloud.demo.version_in("production").await? == version, "production runs what it ran")?;
     let refuse = ["approve", &id, "--refuse", "--reason", "not on a Friday"];
-    world.story.type_in(&refuse, Exit::Done).await?;
-    let ended = world.ended(&execution).await?;
+    cloud.demo.type_in(&refuse, Exit::Done).await?;
+    let ended = cloud.ended(&execution).await?;
     ensure(
         matches!(&ended.status, Status::Failed { error, .. } if error == "ApprovalRefused"),
         format!("the execution ends as refused: {:?}", ended.status),
     )?;
     let id: DeploymentId = id.parse().map_err(at("the deployment"))?;
-    let deployment = world.story.plane().await?.deployment(&id).await?;
+    let deployment = cloud.demo.plane().await?.deployment(&id).await?;
     ensure(deployment.state == DeploymentState::Refused, "the deployment is recorded as refused")?;
     let reason = deployment.approvals.last().and_then(|approval| approval.reason.clone());
     ensure(reason.as_deref() == Some("not on a Friday"), "the reason is recorded")?;
@@ -104,10 +104,10 @@ pub async fn wait_for_a_person(world: &mut World) -> Result<(), Failure> {
 }
 
 /// While production's deployment is carried out, the function of the other path is told to work on it.
-pub async fn keep_delivery_out_of_production(world: &mut World) -> Result<(), Failure> {
-    let (id, _) = asking(world, "MaxSize = 5", "MaxSize = 6").await?;
-    let production = world.story.session()?.account("production")?.to_owned();
-    let faults = world.faults()?;
+pub async fn keep_delivery_out_of_production(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let (id, _) = asking(cloud, "MaxSize = 5", "MaxSize = 6").await?;
+    let production = cloud.demo.session()?.account("production")?.to_owned();
+    let faults = cloud.faults()?;
     let hold = CallFault::on("cloudformation", "ExecuteChangeSet", CallEffect::Hold).account(&production);
     let hold = faults.on_call(&hold).await.map_err(at("a fault"))?;
     let intrude = async {
@@ -116,20 +116,20 @@ pub async fn keep_delivery_out_of_production(world: &mut World) -> Result<(), Fa
             Ok(status.is_some_and(|status| status.struck > 0))
         })
         .await?;
-        let refused = intruded(world, &id).await;
+        let refused = intruded(cloud, &id).await;
         faults.release(hold).await.map_err(at("a fault"))?;
         refused
     };
     let approve = ["approve", id.as_str()];
-    let (approved, refused) = tokio::join!(world.story.type_in(&approve, Exit::Done), intrude);
+    let (approved, refused) = tokio::join!(cloud.demo.type_in(&approve, Exit::Done), intrude);
     faults.remove(hold).await.map_err(at("a fault"))?;
     refused?;
     approved.map(drop)
 }
 
 /// As root, since nobody else may even ask: `lockstep-delivery-stack` works on a deployment to production.
-async fn intruded(world: &World, deployment: &str) -> Result<(), Failure> {
-    let root = world.story.session()?.root("tooling")?;
+async fn intruded(cloud: &TestCloud, deployment: &str) -> Result<(), Failure> {
+    let root = cloud.demo.session()?.root("tooling")?;
     let payload = json!({ "action": "plan", "deployment": deployment });
     let called =
         Functions::new(&root).call("lockstep-delivery-stack", &payload, Duration::from_secs(60)).await?;
@@ -146,7 +146,7 @@ async fn intruded(world: &World, deployment: &str) -> Result<(), Failure> {
 }
 
 /// After everything that happened here.
-pub async fn share_nothing(world: &mut World) -> Result<(), Failure> {
-    world.story.nothing_is_shared().await?;
-    world.story.no_test_stacks().await
+pub async fn share_nothing(cloud: &mut TestCloud) -> Result<(), Failure> {
+    cloud.demo.nothing_is_shared().await?;
+    cloud.demo.no_test_stacks().await
 }

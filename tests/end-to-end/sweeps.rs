@@ -1,6 +1,6 @@
 //! What no event tells of.
 
-use crate::world::{World, until};
+use crate::test_cloud::{TestCloud, until};
 use jiff::{Timestamp, ToSpan};
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Failure, at};
@@ -22,15 +22,15 @@ const LOST: &str = "lost";
 
 /// As root, what those leave behind who die in the middle: an environment that an ended execution holds, long ago, and a
 /// delivery that was accepted and never started. Two sweeps by hand, as an operator, put it in order.
-pub async fn put_in_order(world: &mut World) -> Result<(), Failure> {
-    let ledger = ledger(world).await?;
-    let (environment, deployment) = lost_environment(world).await?;
+pub async fn put_in_order(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let ledger = ledger(cloud).await?;
+    let (environment, deployment) = lost_environment(cloud).await?;
     ledger.insert(&environment).await?;
     ledger.insert(&deployment).await?;
-    let event = lost_delivery(world).await?;
+    let event = lost_delivery(cloud).await?;
     ledger.insert(&event).await?;
 
-    let report = sweep(world).await?;
+    let report = sweep(cloud).await?;
     ensure(report.freed.contains(&"test/lost".to_owned()), format!("the environment is freed: {report:?}"))?;
     ensure(
         report.released.contains(&"delivery lost".to_owned()),
@@ -39,7 +39,7 @@ pub async fn put_in_order(world: &mut World) -> Result<(), Failure> {
     let closed = ledger.get::<Deployment>(&deployment.key()).await?.map(|found| found.record.state);
     ensure(closed == Some(DeploymentState::Abandoned), "the dead deployment is closed")?;
 
-    let report = sweep(world).await?;
+    let report = sweep(cloud).await?;
     ensure(report.removing == ["test/lost"], format!("what outlived its time is torn down: {report:?}"))?;
     until("the throw-away environment is gone", async || {
         Ok(ledger.get::<Environment>(&environment.key()).await?.is_none())
@@ -51,17 +51,17 @@ pub async fn put_in_order(world: &mut World) -> Result<(), Failure> {
         Ok(found.is_some_and(|event| event.end == Some(DeliveryOutcome::Superseded)))
     })
     .await?;
-    let quiet = sweep(world).await?;
+    let quiet = sweep(cloud).await?;
     ensure(quiet == SweepReport::new(quiet.at), format!("then everything is in order: {quiet:?}"))
 }
 
-async fn ledger(world: &World) -> Result<Ledger, Failure> {
-    let root = world.story.session()?.root("tooling")?;
-    Ok(Ledger::new(&root, &world.story.plane().await?.found.table))
+async fn ledger(cloud: &TestCloud) -> Result<Ledger, Failure> {
+    let root = cloud.demo.session()?.root("tooling")?;
+    Ok(Ledger::new(&root, &cloud.demo.plane().await?.found.table))
 }
 
-async fn sweep(world: &World) -> Result<SweepReport, Failure> {
-    let operator = Functions::new(world.story.plane().await?.aws());
+async fn sweep(cloud: &TestCloud) -> Result<SweepReport, Failure> {
+    let operator = Functions::new(cloud.demo.plane().await?.aws());
     match operator.call("lockstep-sweep", &json!({}), Duration::from_secs(60)).await? {
         Called::Answered { error: None, payload, .. } => {
             serde_json::from_slice(&payload).map_err(at("the report"))
@@ -75,8 +75,8 @@ fn long_ago() -> Result<Timestamp, Failure> {
 }
 
 /// Like one that was tested, under another name; its execution has ended.
-async fn lost_environment(world: &World) -> Result<(Environment, Deployment), Failure> {
-    let all = world.records::<Deployment>().await?;
+async fn lost_environment(cloud: &TestCloud) -> Result<(Environment, Deployment), Failure> {
+    let all = cloud.records::<Deployment>().await?;
     let tested = all.into_iter().find(|d| d.stage.as_str() == TEST && d.state == DeploymentState::Succeeded);
     let tested = tested.ok_or_else(|| Failure::new("nothing was tested"))?;
     let kind = DeploymentKind::Deploy {
@@ -100,8 +100,8 @@ async fn lost_environment(world: &World) -> Result<(Environment, Deployment), Fa
     Ok((taken.environment, taken.deployment))
 }
 
-async fn lost_delivery(world: &World) -> Result<WebhookDelivery, Failure> {
-    let known = world.records::<WebhookDelivery>().await?.into_iter().next();
+async fn lost_delivery(cloud: &TestCloud) -> Result<WebhookDelivery, Failure> {
+    let known = cloud.records::<WebhookDelivery>().await?.into_iter().next();
     let known = known.ok_or_else(|| Failure::new("nothing was ever pushed"))?;
     Ok(WebhookDelivery {
         delivery: LOST.to_owned(),

@@ -26,9 +26,9 @@ const BINARIES: &str = "LOCKSTEP_TEST_BINARIES";
 const LAST: &str = "LOCKSTEP_PROMISE";
 
 /// The cloud and the story.
-pub struct World {
+pub struct TestCloud {
     /// The story; its commands are how the test does things.
-    pub story: Demo,
+    pub demo: Demo,
     /// The binaries under test.
     pub binaries: PathBuf,
     output: Output,
@@ -38,7 +38,7 @@ pub struct World {
     _turn: File,
 }
 
-impl World {
+impl TestCloud {
     /// Builds what is tested and prepares the story. The cloud starts with its first chapter.
     pub async fn start() -> Result<Self, Failure> {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/")).to_owned();
@@ -66,17 +66,17 @@ impl World {
             input: Input::Given(String::new()),
             output: output.clone(),
         };
-        let story = Demo::new(&context, work.path(), Some(binaries.clone()));
+        let demo = Demo::new(&context, work.path(), Some(binaries.clone()));
         let last = std::env::var_os(LAST).map(|text| text.to_string_lossy().into_owned());
         let last = last.filter(|text| !text.is_empty());
-        Ok(Self { story, binaries, output, last, reached: false, _work: work, _turn: turn })
+        Ok(Self { demo, binaries, output, last, reached: false, _work: work, _turn: turn })
     }
 
     /// Checks one promise, and says which if it is not kept. Skips it after the one that [`LAST`] names.
     pub async fn promise(
         &mut self,
         sentence: &str,
-        holds: impl AsyncFnOnce(&mut World) -> Result<(), Failure>,
+        holds: impl AsyncFnOnce(&mut TestCloud) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         if self.reached {
             return Ok(());
@@ -106,40 +106,40 @@ impl World {
 
     /// Commits what was changed in the repository, pushes it, and expects this end.
     pub async fn push(&self, message: &str, expected: Exit) -> Result<Value, Failure> {
-        self.story.repository().commit(message).await?;
-        self.story.push(expected).await
+        self.demo.repository().commit(message).await?;
+        self.demo.push(expected).await
     }
 
     /// The faults of the cloud.
     pub fn faults(&self) -> Result<Faults, Failure> {
-        Ok(Faults::at(&self.story.session()?.endpoint))
+        Ok(Faults::at(&self.demo.session()?.endpoint))
     }
 
     /// The journal of calls.
     pub fn calls(&self) -> Result<Journal<lockstep_local::CallRecord>, Failure> {
-        Ok(Journal::at(&self.story.session()?.endpoint))
+        Ok(Journal::at(&self.demo.session()?.endpoint))
     }
 
     /// Every record of one kind.
     pub async fn records<T: Record>(&self) -> Result<Vec<T>, Failure> {
-        let found = self.story.plane().await?.ledger.list_kind::<T>(1000).await?;
+        let found = self.demo.plane().await?.ledger.list_kind::<T>(1000).await?;
         Ok(found.into_iter().map(|found| found.record).collect())
     }
 
     /// The record at a key, which must be there.
     pub async fn record<T: Record>(&self, key: &Key) -> Result<T, Failure> {
-        Ok(self.story.plane().await?.ledger.expect(key, &format!("{key:?}")).await?.record)
+        Ok(self.demo.plane().await?.ledger.expect(key, &format!("{key:?}")).await?.record)
     }
 
     /// How many executions of `release` there are.
     pub async fn releases_started(&self) -> Result<usize, Failure> {
-        let plane = self.story.plane().await?;
+        let plane = self.demo.plane().await?;
         Ok(plane.executions.newest(&plane.found.state_machines.release, 1000).await?.len())
     }
 
     /// The execution, which must be there.
     pub async fn execution(&self, arn: &str) -> Result<Execution, Failure> {
-        let found = self.story.plane().await?.executions.describe(arn).await?;
+        let found = self.demo.plane().await?.executions.describe(arn).await?;
         found.ok_or_else(|| Failure::new(format!("execution {arn} does not exist")))
     }
 
