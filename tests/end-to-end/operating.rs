@@ -1,4 +1,4 @@
-//! What a person does about a run: not freeing what is in use, stopping it, doing it again, and letting it past the gate.
+//! Actions of an operator on a run: unlock, cancel, retry, break-glass.
 
 use crate::gates::unproven;
 use crate::test_cloud::{TestCloud, text, until};
@@ -9,8 +9,8 @@ use lockstep_domain::records::{DeliveryOutcome, Deployment, WebhookDelivery, Web
 use lockstep_local::{CallEffect, CallFault};
 use serde_json::Value;
 
-/// Types `command`, which ends so; while its call of `action` is held back in the development account, `meanwhile` acts
-/// on the deployment that holds ci.
+/// Runs a command and requires its exit code. `meanwhile` acts on the deployment that holds ci, while a fault holds the
+/// call of `action` in the development account.
 async fn while_held(
     cloud: &TestCloud,
     action: &str,
@@ -21,8 +21,8 @@ async fn while_held(
     let faults = cloud.faults()?;
     let hold = CallFault::on("cloudformation", action, CallEffect::Hold).account(&development);
     let hold = faults.on_call(&hold).await.map_err(at("a fault"))?;
-    let interfere = async {
-        until("the call is held back", async || {
+    let interference = async {
+        until("the call is held", async || {
             let status = faults.get(hold).await.map_err(at("a fault"))?;
             Ok(status.is_some_and(|status| status.struck > 0))
         })
@@ -34,21 +34,22 @@ async fn while_held(
         faults.release(hold).await.map_err(at("a fault"))?;
         done
     };
-    let (answer, done) = tokio::join!(cloud.demo.type_in(command.0, command.1), interfere);
+    let (answer, done) = tokio::join!(cloud.demo.type_in(command.0, command.1), interference);
     faults.remove(hold).await.map_err(at("a fault"))?;
     done?;
     answer
 }
 
+/// Returns the deployment that holds ci.
 async fn holder(cloud: &TestCloud) -> Result<DeploymentId, Failure> {
     let ci = "ci".parse().map_err(at("the stage"))?;
     let environment = cloud.demo.plane().await?.environment(&ci, COMPONENT).await?;
     let holder = environment.and_then(|environment| environment.holder);
-    holder.map(|holder| holder.deployment).ok_or_else(|| Failure::new("nobody holds ci"))
+    holder.map(|holder| holder.deployment).ok_or_else(|| Failure::new("no deployment holds ci"))
 }
 
-/// The first release of all comes to ci again; while it does, somebody tries to take ci away from it.
-pub async fn a_living_holder_keeps_its_environment(cloud: &mut TestCloud) -> Result<(), Failure> {
+/// The first release is deployed to ci again. Meanwhile the operator tries to unlock ci.
+pub async fn an_environment_with_a_live_holder_is_not_unlocked(cloud: &mut TestCloud) -> Result<(), Failure> {
     let first = cloud.demo.facts.first.clone();
     let release = format!("{COMPONENT}@{first}");
     let production = ["deploy", &release, "--to", "production"];
@@ -58,20 +59,20 @@ pub async fn a_living_holder_keeps_its_environment(cloud: &mut TestCloud) -> Res
         let unlock = ["unlock", COMPONENT, "--in", "ci"];
         let refused = cloud.demo.type_in(&unlock, Exit::Failed).await?;
         let next = text(&refused["next"])?;
-        ensure(next.contains(deployment.short()), format!("who holds it is named: {next}"))?;
-        ensure(holder(cloud).await? == deployment, "it still holds ci")?;
+        ensure(next.contains(deployment.short()), format!("the refusal names the holder: {next}"))?;
+        ensure(holder(cloud).await? == deployment, "the deployment still holds ci")?;
         let status = cloud.demo.type_in(&["status"], Exit::Done).await?;
         let held_by = &status["components"][COMPONENT]["ci"]["held_by"];
-        ensure(held_by == deployment.as_str(), format!("status says who holds ci: {held_by}"))
+        ensure(held_by == deployment.as_str(), format!("status names the holder of ci: {held_by}"))
     })
     .await?;
     ensure(cloud.demo.version_in("ci").await? == Some(first), "ci runs the first release again")?;
     let free = cloud.demo.type_in(&["unlock", COMPONENT, "--in", "ci"], Exit::Done).await?;
-    ensure(free["changed"] == false, "what is free is left alone")
+    ensure(free["changed"] == false, "a free environment is not changed")
 }
 
-/// Its change set is about to be made when it is told to stop. (The emulator does not stop an update that runs.)
-pub async fn cancelled_in_time_changes_nothing(cloud: &mut TestCloud) -> Result<(), Failure> {
+/// The cancellation comes while the deployment creates its change set. The emulator cannot stop a running update.
+pub async fn a_deployment_cancelled_in_time_changes_nothing(cloud: &mut TestCloud) -> Result<(), Failure> {
     let before = cloud.demo.stacks("development")?.find("ci-logs-broker").await?;
     let running = cloud.demo.version_in("ci").await?;
     let release = format!("{COMPONENT}@{}", cloud.demo.facts.promoted);
@@ -87,71 +88,72 @@ pub async fn cancelled_in_time_changes_nothing(cloud: &mut TestCloud) -> Result<
     let why = cloud.demo.type_in(&["why", &id], Exit::Done).await?;
     ensure(why["deployment"]["cancellation"]["reason"] == "the wrong one", "the reason is on record")?;
     let after = cloud.demo.stacks("development")?.find("ci-logs-broker").await?;
-    ensure(after == before, "the stack is as it was")?;
-    ensure(cloud.demo.version_in("ci").await? == running, "ci runs what it ran")?;
+    ensure(after == before, "the stack is unchanged")?;
+    ensure(cloud.demo.version_in("ci").await? == running, "ci runs the release before")?;
     cloud.demo.type_in(&["cancel", &id, "--reason", "again"], Exit::Failed).await.map(drop)
 }
 
-/// The organisation has forgotten a parameter; when it remembers, the same delivery goes through.
-pub async fn a_failed_delivery_is_retried(cloud: &mut TestCloud) -> Result<(), Failure> {
+/// A parameter of the organisation is missing. Once it is set, the retry of the same delivery succeeds.
+pub async fn a_failed_delivery_is_retried_once_its_cause_is_gone(
+    cloud: &mut TestCloud,
+) -> Result<(), Failure> {
     let apply = ["parameters", "apply", "parameters.toml"];
     let file = cloud.demo.context.directory.join("parameters.toml");
     let complete = std::fs::read_to_string(&file).map_err(at(file.display()))?;
     let without: Vec<&str> = complete.lines().filter(|line| !line.starts_with("ClientCidr")).collect();
-    ensure(without.len() < complete.lines().count(), "the organisation knows who may send logs")?;
+    ensure(without.len() < complete.lines().count(), "the organisation has the parameter ClientCidr")?;
     std::fs::write(&file, without.join("\n") + "\n").map_err(at(file.display()))?;
     cloud.demo.type_in(&apply, Exit::Done).await?;
-    let repository = cloud.demo.repository();
-    let readme = repository.read("broker/README.md")?;
-    repository.write("broker/README.md", &format!("{readme}\nOn call: Ada.\n"))?;
+    cloud.append("broker/README.md", "\nOn call: Ada.")?;
     cloud.push("Whom to call", Exit::Failed).await?;
-    let event = delivery(cloud).await?;
-    let rejected = matches!(&event.end, Some(DeliveryOutcome::Rejected(why)) if why.contains("ClientCidr"));
-    ensure(rejected, format!("the delivery was rejected for what is missing: {:?}", event.end))?;
+    let delivery = last_delivery(cloud).await?;
+    let rejected =
+        matches!(&delivery.end, Some(DeliveryOutcome::Rejected(why)) if why.contains("ClientCidr"));
+    ensure(rejected, format!("the rejection names the missing parameter: {:?}", delivery.end))?;
 
     std::fs::write(&file, complete).map_err(at(file.display()))?;
     cloud.demo.type_in(&apply, Exit::Done).await?;
     let before = cloud.demo.version_in("ci").await?;
-    let answer = cloud.demo.type_in(&["retry", &event.delivery], Exit::Done).await?;
+    let answer = cloud.demo.type_in(&["retry", &delivery.delivery], Exit::Done).await?;
     let input = &answer["execution"]["input"];
-    ensure(input["delivery"] == event.delivery.as_str(), format!("it is the same delivery: {input}"))?;
+    ensure(input["delivery"] == delivery.delivery.as_str(), format!("it is the same delivery: {input}"))?;
     let now = cloud.demo.version_in("ci").await?;
     ensure(now != before, "ci runs the release of that push")?;
     let done = text(&answer["deployments"][0]["id"])?;
     cloud.demo.type_in(&["retry", &done], Exit::Failed).await.map(drop)
 }
 
-/// The finished delivery of what was pushed last.
-async fn delivery(cloud: &TestCloud) -> Result<WebhookDelivery, Failure> {
+/// Returns the finished delivery of the last push.
+async fn last_delivery(cloud: &TestCloud) -> Result<WebhookDelivery, Failure> {
     let head = cloud.demo.repository().head().await?;
-    let events = cloud.records::<WebhookDelivery>().await?;
-    let found = events
-        .into_iter()
-        .find(|event| event.commit.as_str() == head && event.state == WebhookDeliveryState::Finished);
+    let deliveries = cloud.records::<WebhookDelivery>().await?;
+    let found = deliveries.into_iter().find(|delivery| {
+        delivery.commit.as_str() == head && delivery.state == WebhookDeliveryState::Finished
+    });
     found.ok_or_else(|| Failure::new("the push was not delivered"))
 }
 
-/// A release that failed in ci, for production: refused, let in, refused again.
-pub async fn glass_is_broken_once(cloud: &mut TestCloud) -> Result<(), Failure> {
+/// The gate of production refuses the release that failed in ci, admits it once by break-glass, and refuses it again.
+pub async fn a_break_glass_admits_one_release_and_is_recorded(cloud: &mut TestCloud) -> Result<(), Failure> {
     let release = format!("{COMPONENT}@{}", unproven(cloud).await?.version);
     let promote = ["promote", &release, "--to", "production"];
     let refused = cloud.demo.type_in(&promote, Exit::Failed).await?;
     ensure(refused["execution"]["error"] == "GateClosed", "without evidence the gate is closed")?;
 
-    let broken = [&promote[..], &["--break-glass", "logs are being lost"]].concat();
-    let asked = cloud.demo.type_in(&broken, Exit::NeedsHuman).await?;
-    ensure(cloud.said().contains("!! BREAK-GLASS !!"), "it is said loudly")?;
+    let with_break_glass = [&promote[..], &["--break-glass", "logs are being lost"]].concat();
+    let asked = cloud.demo.type_in(&with_break_glass, Exit::NeedsHuman).await?;
+    ensure(cloud.output().contains("!! BREAK-GLASS !!"), "the command prints a warning")?;
     let id = text(&asked["deployment"]["id"])?;
     let why = cloud.demo.type_in(&["why", &id], Exit::Done).await?;
     let glass = &why["deployment"]["break_glass"];
-    ensure(glass["reason"] == "logs are being lost", format!("why tells the reason: {glass}"))?;
-    ensure(glass["by"].as_str().is_some_and(|by| by.contains("lockstep-you")), "and who it was")?;
-    ensure(cloud.said().contains("BREAK-GLASS without the evidence"), "for people too")?;
+    ensure(glass["reason"] == "logs are being lost", format!("why gives the reason: {glass}"))?;
+    ensure(glass["by"].as_str().is_some_and(|by| by.contains("lockstep-you")), "and the operator")?;
+    ensure(cloud.output().contains("BREAK-GLASS without the evidence"), "why prints both")?;
     let refuse = ["approve", &id, "--refuse", "--reason", "found them again"];
     cloud.demo.type_in(&refuse, Exit::Done).await?;
     let id: DeploymentId = id.parse().map_err(at("the deployment"))?;
     cloud.ended(&cloud.record::<Deployment>(&Deployment::key_of(&id)).await?.execution).await?;
 
     let again = cloud.demo.type_in(&promote, Exit::Failed).await?;
-    ensure(again["execution"]["error"] == "GateClosed", "the glass was broken for one time only")
+    ensure(again["execution"]["error"] == "GateClosed", "the break-glass counts once")
 }

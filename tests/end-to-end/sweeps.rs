@@ -1,4 +1,4 @@
-//! What no event tells of.
+//! Sweeps: they find what no event reported.
 
 use crate::test_cloud::{TestCloud, until};
 use jiff::{Timestamp, ToSpan};
@@ -17,12 +17,12 @@ use lockstep_platform::ledger::Ledger;
 use serde_json::json;
 use std::time::Duration;
 
-/// The name of what is lost, whatever it is.
+/// Name of the lost environment, branch and delivery.
 const LOST: &str = "lost";
 
-/// As root, what those leave behind who die in the middle: an environment that an ended execution holds, long ago, and a
-/// delivery that was accepted and never started. Two sweeps by hand, as an operator, put it in order.
-pub async fn put_in_order(cloud: &mut TestCloud) -> Result<(), Failure> {
+/// Writes, as root, the records that a crash leaves: an old environment that an ended execution holds, and a delivery that
+/// was accepted and never started. Two sweeps that an operator invokes repair both.
+pub async fn a_sweep_finds_what_no_event_reported(cloud: &mut TestCloud) -> Result<(), Failure> {
     let ledger = ledger(cloud).await?;
     let (environment, deployment) = lost_environment(cloud).await?;
     ledger.insert(&environment).await?;
@@ -40,19 +40,19 @@ pub async fn put_in_order(cloud: &mut TestCloud) -> Result<(), Failure> {
     ensure(closed == Some(DeploymentState::Abandoned), "the dead deployment is closed")?;
 
     let report = sweep(cloud).await?;
-    ensure(report.removing == ["test/lost"], format!("what outlived its time is torn down: {report:?}"))?;
-    until("the throw-away environment is gone", async || {
+    ensure(report.removing == ["test/lost"], format!("the expired environment is torn down: {report:?}"))?;
+    until("the test environment is deleted", async || {
         Ok(ledger.get::<Environment>(&environment.key()).await?.is_none())
     })
     .await?;
-    until("the delivery has come to its end", async || {
+    until("the delivery has ended", async || {
         let found = ledger.get::<WebhookDelivery>(&event.key()).await?.map(|found| found.record);
-        // There is no such branch any more.
+        // The branch of the delivery does not exist.
         Ok(found.is_some_and(|event| event.end == Some(DeliveryOutcome::Superseded)))
     })
     .await?;
     let quiet = sweep(cloud).await?;
-    ensure(quiet == SweepReport::new(quiet.at), format!("then everything is in order: {quiet:?}"))
+    ensure(quiet == SweepReport::new(quiet.at), format!("the next sweep finds no fault: {quiet:?}"))
 }
 
 async fn ledger(cloud: &TestCloud) -> Result<Ledger, Failure> {
@@ -66,7 +66,7 @@ async fn sweep(cloud: &TestCloud) -> Result<SweepReport, Failure> {
         Called::Answered { error: None, payload, .. } => {
             serde_json::from_slice(&payload).map_err(at("the report"))
         }
-        other => Err(Failure::new(format!("the sweep does not answer: {other:?}"))),
+        other => Err(Failure::new(format!("the sweep fails: {other:?}"))),
     }
 }
 
@@ -74,11 +74,11 @@ fn long_ago() -> Result<Timestamp, Failure> {
     Timestamp::now().checked_sub(48.hours()).map_err(at("two days ago"))
 }
 
-/// Like one that was tested, under another name; its execution has ended.
+/// Returns an environment like that of a tested release, under another name. Its execution has ended.
 async fn lost_environment(cloud: &TestCloud) -> Result<(Environment, Deployment), Failure> {
     let all = cloud.records::<Deployment>().await?;
     let tested = all.into_iter().find(|d| d.stage.as_str() == TEST && d.state == DeploymentState::Succeeded);
-    let tested = tested.ok_or_else(|| Failure::new("nothing was tested"))?;
+    let tested = tested.ok_or_else(|| Failure::new("no deployment to the stage test succeeded"))?;
     let kind = DeploymentKind::Deploy {
         environment: LOST.to_owned(),
         stack: format!("{TEST}-{LOST}").parse().map_err(at("a stack's name"))?,
@@ -102,7 +102,7 @@ async fn lost_environment(cloud: &TestCloud) -> Result<(Environment, Deployment)
 
 async fn lost_delivery(cloud: &TestCloud) -> Result<WebhookDelivery, Failure> {
     let known = cloud.records::<WebhookDelivery>().await?.into_iter().next();
-    let known = known.ok_or_else(|| Failure::new("nothing was ever pushed"))?;
+    let known = known.ok_or_else(|| Failure::new("no delivery is recorded"))?;
     Ok(WebhookDelivery {
         delivery: LOST.to_owned(),
         reference: format!("refs/heads/{LOST}"),
