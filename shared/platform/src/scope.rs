@@ -4,7 +4,7 @@
 //! and no secret is among them.
 
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
-use lockstep_domain::records::Deployment;
+use lockstep_domain::records::{BuildImageBody, Deployment, DeploymentBody, PromoteImageBody, TeardownBody};
 use serde::Serialize;
 use serde_json::Value;
 use std::str::FromStr;
@@ -64,9 +64,18 @@ pub fn about(deployment: &Deployment) {
     span.record("deployment", display(&deployment.id));
     span.record("execution", deployment.execution.as_str());
     span.record("stage", display(&deployment.stage));
-    record(&span, "component", deployment.component());
-    let promotion = deployment.promotion().map(|promotion| &promotion.image);
-    record(&span, "image", promotion.or_else(|| deployment.build().map(|build| &build.image)));
+    match &deployment.body {
+        DeploymentBody::Deploy(body) => {
+            span.record("component", display(&body.stack.component));
+        }
+        DeploymentBody::Teardown(TeardownBody { stack, .. }) => {
+            span.record("component", display(&stack.component));
+        }
+        DeploymentBody::PromoteImage(PromoteImageBody { image, .. })
+        | DeploymentBody::BuildImage(BuildImageBody { image, .. }) => {
+            span.record("image", display(image));
+        }
+    }
 }
 
 /// Adds to the current span the execution behind a callback.
@@ -105,7 +114,7 @@ mod tests {
     use super::*;
     use crate::logging;
     use lockstep_domain::model::deployment_path::DeploymentPath;
-    use lockstep_domain::records::{DeploymentStart, StackRun, TeardownBody};
+    use lockstep_domain::records::{DeploymentStart, StackRun};
     use serde_json::json;
     use std::io;
     use std::sync::{Arc, Mutex};
@@ -198,6 +207,7 @@ mod tests {
 
     #[test]
     fn a_record_adds_what_the_request_does_not_name() {
+        let stack = StackRun::new("web".parse().unwrap(), "web".into(), "lockstep-ci-web".parse().unwrap());
         let start = DeploymentStart {
             id: DeploymentId::of_execution(EXECUTION),
             execution: EXECUTION.to_owned(),
@@ -208,7 +218,6 @@ mod tests {
             path: DeploymentPath::Delivery,
             at: jiff::Timestamp::UNIX_EPOCH,
         };
-        let stack = StackRun::new("web".parse().unwrap(), "web".into(), "lockstep-ci-web".parse().unwrap());
         let deployment = Deployment::new(start, TeardownBody { stack, digest: None });
         // The span remains where a filter of levels leaves only errors.
         let line = line_with(&json!({"deployment": deployment.id}), "error", || about(&deployment));

@@ -25,7 +25,7 @@ pub enum DeploymentBody {
 }
 
 impl DeploymentBody {
-    /// Returns the word of the record, which is also the value of the dimension `kind`.
+    /// Returns the word of the kind in the record, which is also the value of the dimension `kind`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Deploy(_) => "deploy",
@@ -221,6 +221,7 @@ mod tests {
     fn stored(body: impl Into<DeploymentBody>) -> Value {
         let deployment = Deployment::new(testing::start("e", "1.0.0", "ci"), body);
         let stored = serde_json::to_value(&deployment).unwrap();
+        assert_eq!(stored["kind"], json!(deployment.body.kind()));
         assert_eq!(serde_json::from_value::<Deployment>(stored.clone()).unwrap(), deployment);
         stored
     }
