@@ -125,7 +125,7 @@ fn copy_with_shorter_timeouts(from: &Path, to: &Path) -> Result<(), Failure> {
             }
             let text = std::fs::read_to_string(&path).map_err(at(path.display()))?;
             let name = path.file_name().unwrap_or_default();
-            let text = text.replace(TIMEOUT, "TimeoutSeconds: 3");
+            let text = text.replace(TIMEOUT, "TimeoutSeconds: 1");
             std::fs::write(to.join(folder).join(name), text).map_err(at(path.display()))?;
         }
     }

@@ -17,6 +17,7 @@ def judge(crate: Crate, limits: dict, words: list[Forbidden]) -> list[str]:
         *_functions(crate, limits["function_lines"]),
         *_commands(crate, words),
         *_documentation(crate),
+        *_binaries(crate),
     ]
 
 
@@ -71,6 +72,16 @@ def _documentation(crate: Crate) -> list[str]:
     return [
         f"{place}: no test runs the code in this documentation; remove `doctest = false` from the manifest"
         for place in crate.examples()
+    ]
+
+
+def _binaries(crate: Crate) -> list[str]:
+    if crate.tests_binaries:
+        return []
+    return [
+        f"{place}: {name} is in a binary whose tests do not run; move it to the library"
+        for place, name in crate.tests()
+        if re.search(r"/src/(main|bin/\w+)\.rs:", place)
     ]
 
 

@@ -42,7 +42,7 @@ def missed(limits: dict) -> list[str]:
             found.append(f"no check finds {mistake}")
     plain = Crate("cli", [Source("cli/src/commands/plain.rs", ["/// Deletes the stack.", "pub fn delete() {}"])])
     found += [f"a plain text is refused: {line}" for line in checks.judge(plain, strict, words)]
-    return found + _documentation(strict) + _links()
+    return found + _documentation(strict) + _binaries(strict) + _links()
 
 
 def _documentation(limits: dict) -> list[str]:
@@ -51,6 +51,14 @@ def _documentation(limits: dict) -> list[str]:
     found = checks.judge(crate, limits, [])
     is_found = len(found) == 1 and found[0].startswith("cli/src/planted.rs:4: no test runs the code")
     return [] if is_found else [f"documentation: {found}"]
+
+
+def _binaries(limits: dict) -> list[str]:
+    lines = ["#[test]", "fn never_runs() {}"]
+    crate = Crate("cli", [Source("cli/src/main.rs", lines)], tests_binaries=False)
+    found = checks.judge(crate, limits, [])
+    is_found = len(found) == 1 and "never_runs is in a binary" in found[0]
+    return [] if is_found else [f"binaries: {found}"]
 
 
 def _links() -> list[str]:

@@ -31,8 +31,9 @@ class Crate:
 
     name: str
     files: list[Source] = field(default_factory=list)
-    # False if its manifest turns off the tests in its documentation.
+    # False if its manifest turns off the tests in its documentation, or in its binaries.
     tests_documentation: bool = True
+    tests_binaries: bool = True
 
     def docs(self) -> list[tuple[str, str]]:
         """Returns the place and the first line of each doc comment."""
@@ -139,7 +140,11 @@ def crates(root: Path) -> list[Crate]:
         lines = (root / path).read_text(encoding="utf-8").splitlines()
         if folder not in found:
             manifest = (root / folder / "Cargo.toml").read_text(encoding="utf-8")
-            found[folder] = Crate(folder, tests_documentation="doctest = false" not in manifest)
+            found[folder] = Crate(
+                folder,
+                tests_documentation="\ndoctest = false" not in manifest,
+                tests_binaries="\ntest = false" not in manifest,
+            )
         found[folder].files.append(Source(path, lines))
     return sorted(found.values(), key=lambda crate: crate.name)
 
