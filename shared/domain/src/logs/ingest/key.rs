@@ -7,6 +7,7 @@
 
 use super::Refused;
 use crate::model::ids::{ApplicationName, Digest, InvalidId};
+use crate::model::text::stored_as_text;
 use hmac::digest::CtOutput;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -40,10 +41,7 @@ impl FromStr for KeyId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let invalid = || InvalidId {
-            value: text.chars().take(100).collect(),
-            wanted: "a key's id (<application>.<number>, such as shop.1)",
-        };
+        let invalid = || InvalidId::new(text, "a key's id (<application>.<number>, such as shop.1)");
         let (application, number) = text.split_once('.').ok_or_else(invalid)?;
         let id = Self { application: application.parse()?, number: number.parse().map_err(|_| invalid())? };
         // One key has one id, without a sign or a leading zero.
@@ -51,19 +49,7 @@ impl FromStr for KeyId {
     }
 }
 
-impl TryFrom<String> for KeyId {
-    type Error = InvalidId;
-
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        text.parse()
-    }
-}
-
-impl From<KeyId> for String {
-    fn from(id: KeyId) -> String {
-        id.to_string()
-    }
-}
+stored_as_text!(KeyId);
 
 /// A key as an application presents it. Its `Debug` form does not contain the secret.
 #[derive(Clone)]
