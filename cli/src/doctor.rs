@@ -99,7 +99,7 @@ impl Doctor {
     fn ledger(&self) -> Reading<(&ControlPlane, Ledger)> {
         match &self.control_plane {
             Ok(Some(found)) => Ok((found, Ledger::new(&self.connection.aws, &found.table))),
-            Ok(None) => Err(Unknown::because("there is no control plane to ask").mend(INSTALL)),
+            Ok(None) => Err(Unknown::because("there is no control plane to ask").remedy(INSTALL)),
             Err(unknown) => Err(unknown.clone()),
         }
     }
@@ -191,9 +191,9 @@ fn known<T>(answer: Result<T, DomainFailure>) -> Reading<T> {
         let unknown = Unknown::because(failure.message);
         match failure.kind {
             FailureKind::AccessDenied => {
-                unknown.mend("attach the managed policy lockstep-doctor to the caller")
+                unknown.remedy("attach the managed policy lockstep-doctor to the caller")
             }
-            FailureKind::Throttled | FailureKind::Transient => unknown.mend("run lockstep doctor again"),
+            FailureKind::Throttled | FailureKind::Transient => unknown.remedy("run lockstep doctor again"),
             _ => unknown,
         }
     })
@@ -207,7 +207,7 @@ async fn quotas(aws: &Aws, place: QuotaPlace, there: &str) -> Vec<QuotaFacts> {
         let value = value.and_then(|value| {
             value.ok_or_else(|| {
                 Unknown::because(format!("Service Quotas lists no such quota of {}", wanted.service))
-                    .mend("look at it in the Service Quotas console")
+                    .remedy("look at it in the Service Quotas console")
             })
         });
         let subject = format!("quota {} of {} {there}", wanted.name, wanted.service);

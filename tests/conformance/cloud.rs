@@ -1,4 +1,4 @@
-//! The emulator, with every state machine and functions that answer from a script.
+//! The emulator with every state machine, and with functions that answer from a script.
 
 use crate::script::{Said, Script};
 use aws_credential_types::Credentials;
@@ -20,9 +20,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// The account everything is in.
+/// The account of every resource.
 pub const ACCOUNT: &str = "111111111111";
-/// The region.
 pub const REGION: &str = "eu-west-1";
 /// The functions that state machines invoke.
 pub const FUNCTIONS: [&str; 8] =
@@ -33,7 +32,7 @@ pub const MACHINES: [&str; 7] =
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A function that asks the test what to answer: Lambda's runtime API, spoken by a shell
+/// A function that requests its answers from the test: a shell script that polls Lambda's runtime API
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-walkthrough.html>).
 const BOOTSTRAP: &str = r#"#!/bin/sh
 work=$(mktemp -d)
@@ -47,17 +46,17 @@ while curl -sf -D "$work/headers" -o "$work/event" "$api/next"; do
 done
 "#;
 
-/// The ARN of a state machine.
+/// Returns the ARN of a state machine.
 pub fn machine(name: &str) -> String {
     format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:conformance-{name}")
 }
 
-/// The ARN of a function.
+/// Returns the ARN of a function.
 pub fn function(name: &str) -> String {
     format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:conformance-{name}")
 }
 
-/// What the placeholders of the state machines become.
+/// Returns the values of the placeholders in the state machines.
 pub fn substitutions() -> Vec<(&'static str, String)> {
     let functions = [
         ("LedgerFunction", "ledger"),
@@ -99,7 +98,7 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// One without stacks.
+    /// Starts an emulator without stacks.
     pub async fn start() -> Self {
         let state = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("local");
         let mut options = CloudOptions::new(state);
@@ -109,12 +108,12 @@ impl Emulator {
         Self { aws, script: Arc::default(), cloud }
     }
 
-    /// Another account, as its root.
+    /// Returns a connection to another account, as its root.
     pub fn account(&self, id: &str) -> Aws {
         account(self.cloud.endpoint(), id)
     }
 
-    /// What the emulator is told by no API.
+    /// Returns the controls of the emulator that no AWS API has.
     pub fn controls(&self) -> Controls {
         self.cloud.controls()
     }
@@ -140,7 +139,7 @@ impl Emulator {
         apply(&installer, "conformance", &template(&bucket, &answers)).await;
     }
 
-    /// Answers the functions from the script, at an address of its own.
+    /// Serves the answers to the functions, and returns the address.
     async fn serve(&self) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
@@ -150,12 +149,12 @@ impl Emulator {
         address
     }
 
-    /// What was called since the last run began.
+    /// Returns the calls since the last run began.
     pub fn calls(&self) -> Vec<(String, Value)> {
-        self.script.lock().expect("nobody panics there").calls().to_vec()
+        self.script.lock().expect("no thread panics there").calls().to_vec()
     }
 
-    /// Runs a state machine with this script; answers the states it entered, and how it ended.
+    /// Runs a state machine with this script. Returns the states that it entered, and its end.
     pub async fn run(
         &self,
         name: &str,
@@ -163,7 +162,7 @@ impl Emulator {
         input: &Value,
         script: &Script,
     ) -> (Vec<String>, Status) {
-        *self.script.lock().expect("nobody panics there") = script.clone();
+        *self.script.lock().expect("no thread panics there") = script.clone();
         let started = Executions::new(&self.aws).start(&machine(name), execution, input).await;
         let Ok(Started::New(arn)) = started else { panic!("{name}: {started:?}") };
         let (follow, began) = (Follow::new(&self.aws), Instant::now());
@@ -186,13 +185,13 @@ impl Emulator {
     }
 }
 
-/// The account `id` at `endpoint`, as its root.
+/// Returns a connection to the account `id` at `endpoint`, as its root.
 fn account(endpoint: &str, id: &str) -> Aws {
     let credentials = Credentials::new(id, "test", None, None, "test");
     Aws::at(REGION, endpoint, credentials).expect("an account")
 }
 
-/// Brings a stack to a template.
+/// Creates or updates a stack from a template.
 pub async fn apply(installer: &Installer, name: &str, template: &Value) {
     let wanted = Wanted {
         name: name.to_owned(),
@@ -240,13 +239,13 @@ fn template(bucket: &str, answers: &str) -> Value {
     json!({ "Resources": resources })
 }
 
-/// Answers an invocation; if it waits for its token, that is answered a moment later.
+/// Answers an invocation. If the state waits for its token, the token gets its answer a moment later.
 async fn answer(
     State((script, aws)): State<Shared>,
     Path(function): Path<String>,
     Json(payload): Json<Value>,
 ) -> (StatusCode, Json<Value>) {
-    let said = script.lock().expect("nobody panics there").answer(&function, &payload);
+    let said = script.lock().expect("no thread panics there").answer(&function, &payload);
     match said {
         Said::Error(error, message) => {
             (StatusCode::BAD_REQUEST, Json(json!({"errorType": error, "errorMessage": message})))

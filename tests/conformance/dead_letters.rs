@@ -1,4 +1,4 @@
-//! What a queue gave up, on the emulator's queues.
+//! Dead letters of a queue, on the emulator's queues.
 
 use crate::cloud::{Emulator, apply};
 use jiff::{SignedDuration, Timestamp};
@@ -6,11 +6,11 @@ use lockstep_platform::operator::dead_letters::{DeadLetters, PutBack};
 use lockstep_platform::operator::stacks::Installer;
 use serde_json::json;
 
-/// More than one call gives.
+/// More messages than one call returns.
 const LETTERS: u64 = 23;
 
 #[tokio::test]
-async fn dead_letters_are_put_back_once_and_those_that_come_back_end_it() {
+async fn dead_letters_are_redriven_once_and_a_repeated_failure_ends_it() {
     let emulator = Emulator::start().await;
     let installer = Installer::new(&emulator.aws);
     let template = json!({
@@ -39,7 +39,8 @@ async fn dead_letters_are_put_back_once_and_those_that_come_back_end_it() {
     }
     assert_eq!(moved, LETTERS);
 
-    // They are in the queue now, all sent after this began: what fails again is left where it is.
+    // The messages are in the queue now, all sent after the redrive began. A message that fails again remains where it
+    // is.
     let failed_again = between("DeadLetters", "Queue");
     let before = Timestamp::now() - SignedDuration::from_secs(60);
     let mut came_back = 0;

@@ -1,4 +1,4 @@
-//! EC2's images: one body of promises, kept by the simulated EC2 and by the adapter on the emulator.
+//! Images of EC2: one set of promises, checked on the simulation and on the adapter over the emulator.
 
 use crate::cloud::{Emulator, REGION};
 use lockstep_domain::images::promotion::{AmiState, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
@@ -13,30 +13,30 @@ use lockstep_sim::clock::VirtualClock;
 use lockstep_sim::ec2::{SimEc2, SimImages};
 use std::time::Duration;
 
-/// Who has the image, and who wants it.
+/// The account that owns the image, and the account that copies it.
 const HOME: &str = "111111111111";
 const OTHER: &str = "222222222222";
 
-/// How long a copy is pending unless it is ended.
+/// The time that a copy is pending unless a test ends it.
 const PENDING: Duration = Duration::from_secs(3600);
 
-/// Where the promises are kept.
+/// An implementation of EC2 under test.
 trait Place {
     type Images: Images;
 
-    /// EC2 as an account sees it.
+    /// Returns EC2 as an account sees it.
     fn images(&self, account: &str) -> Self::Images;
 
-    /// A new image of the home account, with one snapshot.
+    /// Registers an image in the home account, with one snapshot.
     async fn register(&self, name: &str) -> AmiId;
 
     /// Ends the pending time of a copy in the other account.
     async fn finish(&self, copy: &AmiId);
 
-    /// The next copy into the other account will fail.
+    /// Makes the next copy into the other account fail.
     async fn fail_next_copy(&self);
 
-    /// The image is billed as Windows from now on.
+    /// Marks the image as billed as Windows.
     async fn license(&self, ami: &AmiId);
 }
 
@@ -104,7 +104,7 @@ impl Place for Emulated {
     }
 }
 
-/// The promotion that the copies are tagged with.
+/// Returns the promotion that the copies are tagged with.
 fn promotion() -> DeploymentId {
     DeploymentId::of_execution("conformance")
 }
@@ -132,15 +132,15 @@ async fn copied(images: &impl Images, wanted: &NewCopy) -> AmiId {
     }
 }
 
-/// What Lockstep relies on.
-async fn keeps_its_promises(place: &impl Place) {
+/// Checks the behaviour that Lockstep relies on.
+async fn check_promises(place: &impl Place) {
     let (home, other) = (place.images(HOME), place.images(OTHER));
     let account = location(OTHER).account;
     let (image, version) = ("logstash".parse().expect("a name"), "2.1.37".parse().expect("a version"));
     let nobodys: AmiId = "ami-0fffffffffffffff0".parse().expect("an id");
     assert_eq!(home.describe(&nobodys).await.expect("a look"), None);
 
-    // What is not shared is not there for others.
+    // Other accounts cannot see an image that is not shared.
     let source = place.register("source").await;
     let seen = home.describe(&source).await.expect("a look").expect("it is there");
     assert_eq!((&seen.state, seen.owner.as_str()), (&AmiState::Available, HOME));
@@ -157,7 +157,7 @@ async fn keeps_its_promises(place: &impl Place) {
     let refused = other.share(&source, &account).await.expect_err("it is not theirs");
     assert_eq!(refused.kind, FailureKind::NotFound);
 
-    // Shared alone it is seen, without the tags of its owner, and cannot be copied.
+    // An image that is shared without its snapshots is visible, without its owner's tags, and cannot be copied.
     home.share(&source, &account).await.expect("it is shared");
     home.share(&source, &account).await.expect("it is shared already");
     let shared = other.describe(&source).await.expect("a look").expect("it is shared");
@@ -167,7 +167,7 @@ async fn keeps_its_promises(place: &impl Place) {
     let refused = other.share(&source, &account).await.expect_err("it is not theirs");
     assert_eq!(refused.kind, FailureKind::AccessDenied);
 
-    // Shared with its snapshots it is copied, once for each token.
+    // An image that is shared with its snapshots can be copied, once for each token.
     for snapshot in &snapshots {
         home.share_snapshot(snapshot, &account).await.expect("it is shared");
     }
@@ -180,7 +180,7 @@ async fn keeps_its_promises(place: &impl Place) {
     is_rejected(other.copy(&renamed).await.expect_err("the same token for something else"));
     is_rejected(other.copy(&wish(&source, "copy", 2)).await.expect_err("the same name for another"));
 
-    // It has its tags from the first moment, and is pending first.
+    // The copy has its tags from the first moment, and is pending first.
     let pending = other.describe(&copy).await.expect("a look").expect("it is there");
     assert_eq!((&pending.state, pending.owner.as_str()), (&AmiState::Pending, OTHER));
     let listed = other.owned(&image, &version).await.expect("a list");
@@ -198,7 +198,7 @@ async fn keeps_its_promises(place: &impl Place) {
     assert_eq!(sizes(&available), sizes(&seen));
     assert!(other.snapshots(&available.snapshots()).await.expect("a look").iter().all(|it| it.completed));
 
-    // A copy that fails says why, and leaves its snapshots.
+    // A failed copy reports the reason and leaves its snapshots.
     place.fail_next_copy().await;
     let failing = copied(&other, &wish(&source, "failing", 1)).await;
     place.finish(&failing).await;
@@ -206,7 +206,7 @@ async fn keeps_its_promises(place: &impl Place) {
     assert_eq!(failed.state, AmiState::Broken("failed: no disk".to_owned()));
     assert_eq!(other.snapshots(&failed.snapshots()).await.expect("a look").len(), 1);
 
-    // A snapshot that an image needs stays; what is gone is gone, however often it is asked for.
+    // A snapshot that an image uses remains. Deleting what is already deleted is no error.
     for gone in [&available, &failed] {
         let snapshot = gone.snapshots().pop_first().expect("a snapshot");
         let in_use = other.delete_snapshot(&snapshot).await.expect_err("it is in use");
@@ -219,7 +219,7 @@ async fn keeps_its_promises(place: &impl Place) {
     }
     assert!(other.snapshots_of(&promotion()).await.expect("a list").is_empty());
 
-    // No longer shared, it is not there for others again; what is gone is not shared.
+    // Other accounts cannot see an image that is no longer shared. An image that does not exist is not shared.
     for _ in 0..2 {
         home.unshare(&source, &account).await.expect("it is not shared any more");
         for snapshot in &snapshots {
@@ -231,7 +231,7 @@ async fn keeps_its_promises(place: &impl Place) {
     let missing = home.share(&nobodys, &account).await.expect_err("there is no such image");
     assert_eq!(missing.kind, FailureKind::NotFound);
 
-    // A licence keeps it in its account, shared or not.
+    // A licence prevents a copy into another account, even if the image is shared.
     let licensed = place.register("licensed").await;
     place.license(&licensed).await;
     let described = home.describe(&licensed).await.expect("a look").expect("it is there");
@@ -249,7 +249,7 @@ async fn the_simulated_ec2_keeps_its_promises() {
     let clock = VirtualClock::at(jiff::Timestamp::UNIX_EPOCH);
     let ec2 = SimEc2::new(&clock);
     ec2.set_pace(PENDING);
-    keeps_its_promises(&Simulated { clock, ec2 }).await;
+    check_promises(&Simulated { clock, ec2 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,5 +257,5 @@ async fn ec2_on_the_emulator_keeps_the_same_promises() {
     let emulator = Emulator::start().await;
     let controls = emulator.controls();
     controls.image_delay(PENDING).await.expect("it is heard");
-    keeps_its_promises(&Emulated { emulator, controls }).await;
+    check_promises(&Emulated { emulator, controls }).await;
 }

@@ -1,5 +1,5 @@
-//! Every state machine, by the interpreter and by the emulator's Step Functions: the same states in the same order, the
-//! same calls with the same payloads, and the same end.
+//! Runs every state machine in the interpreter and in the emulator's Step Functions. Both must enter the same states in
+//! the same order, make the same calls with the same payloads, and end in the same way.
 
 use crate::cloud::{Emulator, MACHINES, machine, substitutions, text};
 use crate::script::Said::{Error, Ok as Answer};
@@ -8,7 +8,7 @@ use lockstep_platform::operator::executions::Status;
 use lockstep_tests::asl::{End, Machines, run};
 use serde_json::{Value, json};
 
-/// What a state machine is given, and what its functions answer that is not the usual.
+/// The input of a state machine, and the answers of functions that differ from the usual ones.
 struct Scenario {
     machine: &'static str,
     name: &'static str,
@@ -19,54 +19,54 @@ fn next(step: &str) -> Said {
     Answer(json!({ "next": step }))
 }
 
-/// Nothing was taken: this image is to be brought first, by an execution of this name.
+/// An acquisition that fails for lack of an image. An execution of this name must copy the image first.
 fn lacks_an_image(execution: &str) -> Said {
     let image = json!({"image": "logstash", "version": "2.1.37", "execution": execution});
     Answer(json!({"deployment": "d", "images": true, "missing": [image]}))
 }
 
-/// What `inspect` says of a promotion.
+/// The answer of `inspect` for a promotion.
 fn image(step: &str) -> Said {
     Answer(json!({"promotion": ID, "next": step}))
 }
 
-/// The image is not to be copied.
+/// The answer for an image that must not be copied.
 fn stays() -> Said {
     Error("ImageStays", "it is licensed")
 }
 
-/// Somebody else is at it.
+/// The answer while another execution holds the resource.
 fn busy() -> Said {
     Error("EnvironmentBusy", "another execution bakes it")
 }
 
-/// The recipe has this version; it goes on so.
+/// The answer that claims this version for the recipe, with the next step.
 fn claimed(step: &str) -> Said {
     Answer(json!({"version": "2.1.38", "next": step, "stage": "test", "execution": "never"}))
 }
 
-/// The build goes on so.
+/// The answer that begins the build, with the next step.
 fn begun(step: &str) -> Said {
     Answer(json!({"build": ID, "next": step}))
 }
 
-/// The version must come to an account of the delivery path, by executions of these names.
+/// The answer for a version that an account on the delivery path lacks. Executions of these names promote and build it.
 fn delivered(promotion: &str, build: &str) -> Said {
     let place = json!({"stage": "staging", "path": "delivery", "promotion": promotion, "build": build});
     Answer(json!({ "places": [place] }))
 }
 
-/// It is to be removed from an account of the delivery path.
+/// The answer for a version that must be removed from an account on the delivery path.
 fn given_up_in_delivery() -> Said {
     Answer(json!({"places": [{"stage": "test", "path": "delivery"}]}))
 }
 
-/// A recipe of the push was changed, and is baked first, by an execution of this name.
+/// The answer for a changed recipe of the push. An execution of this name bakes it first.
 fn changed_recipe(execution: &str) -> Said {
     Answer(json!({"components": [], "recipes": [{"image": "logstash", "execution": execution}]}))
 }
 
-/// A recipe, as `package` answers it.
+/// A recipe in the answer of `package`.
 fn recipe() -> Said {
     Answer(json!({"folder": "images/logstash", "of": "2.1", "artifact": "recipes/logstash/1.zip"}))
 }
@@ -223,7 +223,7 @@ fn scenarios() -> Vec<Scenario> {
             &[
                 ("bake complete", &[failed()]),
                 ("promotion-bake discard_version", &[refused()]),
-                ("bake bury", &[refused()]),
+                ("bake record_discarded", &[refused()]),
             ],
         ),
         of("bake-image", "is-surprised", &[("bake claim", &[claimed("dance")])]),
@@ -252,7 +252,7 @@ fn input(machine: &str) -> Value {
     }
 }
 
-/// Whether a state is one of the machine's own, and not inside a Map.
+/// Returns true if a state belongs to the machine itself and not to a Map.
 fn is_outside(machine: &str, state: &str) -> bool {
     let definition: Value = serde_json::from_str(&text(machine)).expect("a state machine");
     definition["States"].get(state).is_some()
@@ -269,7 +269,7 @@ fn machines() -> Machines {
     machines
 }
 
-/// An end without what differs by nature: the ids and dates of executions.
+/// Returns an end without the ids and dates of executions, which always differ.
 fn plain(status: &Status) -> (String, Value) {
     match status {
         Status::Running => ("RUNNING".to_owned(), Value::Null),
@@ -287,7 +287,7 @@ fn status_of(end: End) -> Status {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_interpreter_and_step_functions_walk_every_state_machine_alike() {
+async fn the_interpreter_and_step_functions_run_every_state_machine_alike() {
     let emulator = Emulator::start().await;
     emulator.install().await;
     let machines = machines();
@@ -295,14 +295,14 @@ async fn the_interpreter_and_step_functions_walk_every_state_machine_alike() {
     for (number, scenario) in scenarios().into_iter().enumerate() {
         let answers: Vec<(&'static str, &[Said])> =
             scenario.answers.iter().map(|(key, said)| (*key, said.as_slice())).collect();
-        // The names of nested executions can be used once.
+        // The name of a nested execution can be used only once.
         let mut script = Script::of(&answers);
         script.name_executions(number);
         let input = input(scenario.machine);
         let (path, status) = emulator.run(scenario.machine, scenario.name, &input, &script).await;
         let world = Scripted::new(&script);
         let here = run(&world, &machines, &machine(scenario.machine), scenario.name, &input).await;
-        // The emulator's history leaves out what happens inside a Map: there the calls tell.
+        // The emulator's history omits states inside a Map, so the calls are compared there.
         let outside: Vec<String> =
             here.path.into_iter().filter(|state| is_outside(scenario.machine, state)).collect();
         let here = (outside, plain(&status_of(here.end)), world.calls());

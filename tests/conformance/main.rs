@@ -1,4 +1,4 @@
-//! What stands in for AWS within the process, held against the emulator: one body of scenarios, two runs each.
+//! Conformance of the in-process stand-ins for AWS: one set of scenarios runs on each stand-in and on the emulator.
 
 mod cloud;
 mod dead_letters;

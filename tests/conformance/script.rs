@@ -1,4 +1,4 @@
-//! What the functions answer: the same to both.
+//! The answers of the functions, the same for the interpreter and the emulator.
 
 use jiff::Timestamp;
 use lockstep_tests::asl::{End, TaskError, World};
@@ -13,13 +13,13 @@ pub const ID: &str = "9f0d2a3c-5b1e-5c1d-8f7a-0123456789ab";
 /// One answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Said {
-    /// This. A task token that came along is answered.
+    /// This result. A task token in the payload gets it as its answer.
     Ok(Value),
-    /// This error, with this message.
+    /// An error with this name and message.
     Error(&'static str, &'static str),
 }
 
-/// Answers by function and action, such as `stack plan`: those that are given, and then the usual one.
+/// Answers by function and action, such as `stack plan`: the given answers first, then the usual one.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     given: BTreeMap<&'static str, VecDeque<Said>>,
@@ -28,23 +28,23 @@ pub struct Script {
 }
 
 impl Script {
-    /// These answers before the usual ones.
+    /// Returns a script with these answers before the usual ones.
     pub fn of(answers: &[(&'static str, &[Said])]) -> Self {
         let given = answers.iter().map(|(key, said)| (*key, said.iter().cloned().collect()));
         Self { given: given.collect(), suffix: 0, calls: Vec::new() }
     }
 
-    /// Nested executions get names that nobody else has.
+    /// Gives nested executions unique names.
     pub fn name_executions(&mut self, suffix: usize) {
         self.suffix = suffix;
     }
 
-    /// The calls that were answered, in order: function and action, and what was sent.
+    /// Returns the answered calls in order: function and action, and the payload.
     pub fn calls(&self) -> &[(String, Value)] {
         &self.calls
     }
 
-    /// What `function` answers to `payload`.
+    /// Returns the answer of `function` to `payload`.
     pub fn answer(&mut self, function: &str, payload: &Value) -> Said {
         let key = format!("{function} {}", payload["action"].as_str().unwrap_or_default());
         self.calls.push((key.trim().to_owned(), comparable(payload.clone())));
@@ -53,7 +53,7 @@ impl Script {
     }
 }
 
-/// A payload without what differs by nature: tokens and times, and descriptions of nested executions.
+/// Returns a payload without the values that always differ: tokens, times, and descriptions of nested executions.
 fn comparable(mut payload: Value) -> Value {
     for field in ["task", "error"] {
         if let Some(found) = payload.get_mut(field).filter(|found| !found.is_null()) {
@@ -71,7 +71,7 @@ fn comparable(mut payload: Value) -> Value {
     payload
 }
 
-/// What a function answers when all is well.
+/// Returns the answer of a function in the usual case.
 fn usual(key: &str, payload: &Value, suffix: usize) -> Value {
     let failed = json!({"error": "StackFailed", "cause": "the queue exists"});
     match key {
@@ -109,13 +109,13 @@ fn usual(key: &str, payload: &Value, suffix: usize) -> Value {
         "bake not_copied" => json!({"next": "fail"}),
         "bake register" | "bake complete" => json!({"image": "logstash", "version": "2.1.38"}),
         "bake give_up" => json!({"places": [{"stage": "production", "path": "promotion"}]}),
-        "bake fail_build" | "bake bury" => failed,
+        "bake fail_build" | "bake record_discarded" => failed,
         "image record" => json!({"image": "logstash", "version": "2.1.37"}),
         _ => json!({}),
     }
 }
 
-/// The interpreter's world: answers from the script, and no time passes.
+/// The world of the interpreter: answers come from the script, and no time passes.
 pub struct Scripted {
     script: RefCell<Script>,
     tokens: Cell<u32>,
@@ -124,7 +124,7 @@ pub struct Scripted {
 }
 
 impl Scripted {
-    /// A world that follows `script`.
+    /// Returns a world that follows `script`.
     pub fn new(script: &Script) -> Self {
         Self {
             script: RefCell::new(script.clone()),
@@ -136,7 +136,7 @@ impl Scripted {
 }
 
 impl Scripted {
-    /// What was called.
+    /// Returns the calls.
     pub fn calls(&self) -> Vec<(String, Value)> {
         self.script.borrow().calls().to_vec()
     }
@@ -159,7 +159,7 @@ impl World for Scripted {
     }
 
     async fn invoke(&self, function: &str, payload: &Value, token: Option<&str>) -> Result<Value, TaskError> {
-        // Functions are named like those of a stack: the last part of an ARN, without what makes it unique.
+        // Functions are named as in a stack: the last part of the ARN, without its unique suffix.
         let name = function.rsplit("conformance-").next().unwrap_or_default();
         match self.script.borrow_mut().answer(name, payload) {
             Said::Ok(value) => {

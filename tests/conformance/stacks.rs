@@ -1,4 +1,4 @@
-//! CloudFormation: one body of promises, kept by the simulated one and by the adapter on the emulator.
+//! CloudFormation: one set of promises, checked on the simulation and on the adapter over the emulator.
 
 use crate::cloud::Emulator;
 use lockstep_domain::model::token::client_token;
@@ -18,13 +18,13 @@ const TOPIC: &str = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Proper
 const CHANGED: &str = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Properties:\n      DisplayName: two\n  \
                        Other:\n    Type: AWS::SNS::Topic\nOutputs:\n  Topic:\n    Value: !Ref Topic\n";
 
-/// Where the promises are kept.
+/// An implementation of CloudFormation under test.
 trait Place {
     type Stacks: Stacks;
 
     fn stacks(&self) -> &Self::Stacks;
 
-    /// Puts a template where CloudFormation can read it.
+    /// Stores a template and returns the URL that CloudFormation reads it from.
     async fn put(&self, key: &str, text: &str) -> String;
 
     /// Lets time pass.
@@ -96,7 +96,7 @@ fn wanted(stack: &str, attempt: u32, kind: ChangeSetKind, template_url: &str) ->
 
 const LOOKS: usize = 200;
 
-/// Makes a change set and waits until it is made.
+/// Creates a change set and waits until CloudFormation has computed it.
 async fn made(place: &impl Place, wanted: &NewChangeSet) -> ChangeSetView {
     assert_eq!(place.stacks().create_change_set(wanted).await.expect("it begins"), Creation::Begun);
     for _ in 0..LOOKS {
@@ -110,7 +110,7 @@ async fn made(place: &impl Place, wanted: &NewChangeSet) -> ChangeSetView {
     panic!("{} is never made", wanted.name);
 }
 
-/// The status of a stack once nothing runs; nothing if it is gone.
+/// Waits until no operation runs. Returns the status of the stack, or `None` if it does not exist.
 async fn ended(place: &impl Place, stack: &str) -> Option<StackStatus> {
     for _ in 0..LOOKS {
         let found = place.stacks().describe(stack).await.expect("a look");
@@ -122,13 +122,13 @@ async fn ended(place: &impl Place, stack: &str) -> Option<StackStatus> {
     panic!("{stack} runs for ever");
 }
 
-/// What Lockstep relies on.
-async fn keeps_its_promises(place: &impl Place) {
+/// Checks the behaviour that Lockstep relies on.
+async fn check_promises(place: &impl Place) {
     let stacks = place.stacks();
     let (first, second) = (place.put("first", TOPIC).await, place.put("second", CHANGED).await);
     assert_eq!(stacks.describe("conformance-a").await.expect("a look"), None);
 
-    // A change set that creates a stack leaves a placeholder, and is made once.
+    // A change set that creates a stack leaves a placeholder. The same request creates it only once.
     let create = wanted("conformance-a", 1, ChangeSetKind::Create, &first);
     let view = made(place, &create).await;
     assert_eq!(view.state, ChangeSetState::Ready);
@@ -143,7 +143,7 @@ async fn keeps_its_promises(place: &impl Place) {
     assert_eq!(stacks.create_change_set(&create).await.expect("again"), Creation::Exists);
     assert_eq!(stacks.change_sets(&view.stack_arn).await.expect("a list"), vec![create.name.clone()]);
 
-    // Executed once, whatever the token; the events carry it.
+    // A change set executes once, whatever the token. The events carry the token.
     let token = client_token("conformance-a", "execute", 1);
     assert_eq!(stacks.execute_change_set(&view.arn, &token).await.expect("a call"), Execution::Accepted);
     assert_eq!(ended(place, "conformance-a").await, Some(StackStatus::CreateComplete));
@@ -155,12 +155,12 @@ async fn keeps_its_promises(place: &impl Place) {
     let stack = stacks.describe(&view.stack_arn).await.expect("a look").expect("a stack");
     assert!(stack.outputs.contains_key("Topic"));
 
-    // Nothing to change is a state of its own.
+    // A change set without changes has a status of its own.
     let same = made(place, &wanted("conformance-a", 2, ChangeSetKind::Update, &first)).await;
     assert_eq!(same.state, ChangeSetState::Empty);
     stacks.delete_change_set("conformance-a", &same.arn).await.expect("a deletion");
 
-    // Executing one change set ends the others.
+    // Executing one change set makes the others obsolete.
     let update = made(place, &wanted("conformance-a", 3, ChangeSetKind::Update, &second)).await;
     let rival = made(place, &wanted("conformance-a", 4, ChangeSetKind::Update, &second)).await;
     let changed = [("Other".to_owned(), "Add".to_owned()), ("Topic".to_owned(), "Modify".to_owned())];
@@ -180,7 +180,7 @@ async fn keeps_its_promises(place: &impl Place) {
     resources.sort();
     assert_eq!(resources, ["Other", "Topic"]);
 
-    // Deleted, it is there under its ARN alone; deleting it again is no error.
+    // A deleted stack is visible under its ARN only. Deleting it again is no error.
     let token = client_token("conformance-a", "delete", 1);
     stacks.delete_stack(&update.stack_arn, &token, "", &[]).await.expect("a deletion");
     assert_eq!(ended(place, &update.stack_arn).await, Some(StackStatus::DeleteComplete));
@@ -193,7 +193,7 @@ async fn the_simulated_cloudformation_keeps_its_promises() {
     let clock = VirtualClock::at(jiff::Timestamp::UNIX_EPOCH);
     let cloud = SimCloudFormation::new(&clock);
     let stacks = cloud.stacks();
-    keeps_its_promises(&Simulated { clock, cloud, stacks }).await;
+    check_promises(&Simulated { clock, cloud, stacks }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,5 +209,5 @@ async fn the_adapter_on_the_emulator_keeps_the_same_promises() {
     };
     Installer::new(&emulator.aws).apply(&store, Duration::from_secs(60)).await.expect("a bucket");
     let bucket = Artifacts::new(&emulator.aws, "conformance-templates");
-    keeps_its_promises(&Emulated { bucket, stacks: CloudFormation::new(&emulator.aws) }).await;
+    check_promises(&Emulated { bucket, stacks: CloudFormation::new(&emulator.aws) }).await;
 }

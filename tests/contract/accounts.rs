@@ -1,4 +1,4 @@
-//! Policies for many accounts: what grows with their number, what does not, and where it ends.
+//! Policies for many accounts: the parts that grow with their number, the parts that do not, and the limit.
 
 use crate::installed::TOOLING;
 use crate::policy::{roles, texts};
@@ -9,29 +9,29 @@ use lockstep_domain::model::ids::OrganizationId;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What the inline policies of a role may hold together, and the policy of a bus, in characters
+/// The most characters in all inline policies of a role, and in the policy of a bus
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>,
 /// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html>).
 const POLICY_MAX: usize = 10_240;
 
-/// What a parameter's value may hold
+/// The most characters of a parameter's value
 /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>).
 const PARAMETER_MAX: usize = 4_096;
 
-/// The names that make an ARN longest: of a partition, and of a region.
+/// The partition and the region with the longest names.
 const PARTITION: &str = "aws-us-gov";
 const REGION_CHARS: usize = "ap-southeast-1".len();
 
-/// The numbers of accounts that are computed: one, where policies once ended, and many.
+/// The numbers of accounts to compute: one, the former limit of policies, and many.
 const COUNTS: [usize; 5] = [1, 43, 44, 200, ACCOUNTS_MAX];
 
-/// Returns so many accounts, all on one path or on both in turn.
+/// Returns `count` accounts, all on one path or on both in turn.
 fn registered(count: usize, only: Option<DeploymentPath>) -> Registered {
     let path = |n: usize| only.unwrap_or([DeploymentPath::Delivery, DeploymentPath::Promotion][n % 2]);
     (0..count).map(|n| (format!("{:012}", 100_000_000_000 + n).parse().unwrap(), path(n))).collect()
 }
 
-/// Returns the stack of accounts, with the control plane whose roles it adds policies to.
+/// Returns the accounts stack, and the control plane whose roles it adds policies to.
 fn stacks(registered: &Registered, organization: Option<&str>) -> Vec<Stack> {
     let organization: Option<OrganizationId> = organization.map(|id| id.parse().unwrap());
     let given = parameters(registered, organization.as_ref());
@@ -45,7 +45,7 @@ fn stacks(registered: &Registered, organization: Option<&str>) -> Vec<Stack> {
     stacks
 }
 
-/// Returns the size of each policy that CloudFormation would make: of each role together, and of the bus.
+/// Returns the size of each policy that CloudFormation would create: the sum for each role, and the bus.
 fn sizes(stacks: &[Stack]) -> BTreeMap<String, usize> {
     let mut sizes: BTreeMap<String, usize> = BTreeMap::new();
     for stack in stacks {
@@ -61,7 +61,7 @@ fn sizes(stacks: &[Stack]) -> BTreeMap<String, usize> {
         }
         for (_, policy) in stack.resources("AWS::Events::EventBusPolicy") {
             let mut statement = policy["Statement"].clone();
-            // EventBridge writes an account out as the ARN of its root.
+            // EventBridge expands an account to the ARN of its root.
             if let Some(accounts) = statement.pointer_mut("/Principal/AWS").and_then(Value::as_array_mut) {
                 for account in accounts {
                     let number = account.as_str().unwrap();
@@ -76,7 +76,7 @@ fn sizes(stacks: &[Stack]) -> BTreeMap<String, usize> {
     sizes
 }
 
-/// Returns how long a document is where partition and region have the longest names.
+/// Returns the length of a document in the partition and region with the longest names.
 fn longest(document: &Value) -> usize {
     let text = document.to_string();
     let region = crate::stack::REGION;
@@ -86,7 +86,7 @@ fn longest(document: &Value) -> usize {
 }
 
 #[test]
-fn every_policy_fits_for_every_number_of_accounts_that_is_not_refused() {
+fn every_policy_fits_for_each_accepted_number_of_accounts() {
     for count in COUNTS {
         for only in [None, Some(DeploymentPath::Delivery), Some(DeploymentPath::Promotion)] {
             let sizes = sizes(&stacks(&registered(count, only), None));
@@ -98,16 +98,16 @@ fn every_policy_fits_for_every_number_of_accounts_that_is_not_refused() {
     }
 }
 
-/// The number at which adding accounts ends is not far from where AWS would end it.
+/// The limit of accounts is close to the number at which AWS would reject the policy.
 #[test]
-fn the_limit_on_accounts_wastes_little_room() {
+fn the_limit_on_accounts_is_close_to_the_limit_of_aws() {
     let one_more = sizes(&stacks(&registered(ACCOUNTS_MAX, None), None))["bus"];
     let each = (one_more - sizes(&stacks(&registered(1, None), None))["bus"]) / (ACCOUNTS_MAX - 1);
     assert!(one_more + 15 * each > POLICY_MAX, "room for {} more", (POLICY_MAX - one_more) / each);
 }
 
 #[test]
-fn with_an_organization_nothing_grows_with_the_number_of_accounts() {
+fn with_an_organization_no_policy_grows_with_the_accounts() {
     let of = |count| {
         let stacks = stacks(&registered(count, None), Some("o-a1b2c3d4e5"));
         (sizes(&stacks), roles(&stacks).into_values().map(|role| role.allowed()).collect::<Vec<_>>())
@@ -118,11 +118,11 @@ fn with_an_organization_nothing_grows_with_the_number_of_accounts() {
     }
 }
 
-/// A wildcard account never stands alone: the organization or the list of accounts narrows it, on actions for which AWS
-/// fills in these keys (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html> lists
-/// those for which it does not).
+/// A condition on the organization or on the list of accounts narrows each wildcard account. AWS must support these
+/// keys for the action (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html> lists
+/// the exceptions).
 #[test]
-fn the_accounts_are_narrowed_by_keys_that_aws_supports_for_the_action() {
+fn account_conditions_use_keys_that_aws_supports_for_the_action() {
     const KEYS: [&str; 3] = ["aws:ResourceAccount", "aws:ResourceOrgID", "aws:ResourceOrgPaths"];
     const UNSUPPORTED: [&str; 6] = [
         "ec2:CopyFpgaImage",

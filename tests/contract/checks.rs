@@ -5,8 +5,8 @@ use crate::machine::states;
 use crate::stack::REGION;
 use lockstep_domain::delivery::checks::{Check, Deadline};
 
-/// What the function that runs checks needs beside them, in seconds: to start, to read the release's artifact, to note
-/// and to report.
+/// The seconds that the check function needs besides the checks: to start, to read the artifact of the release, to
+/// record and to report.
 const BESIDE_SECONDS: u64 = 45;
 
 #[test]
@@ -31,7 +31,7 @@ fn a_check_that_uses_its_longest_deadline_is_still_reported() {
 }
 
 #[test]
-fn what_runs_checks_may_read_what_a_stage_lets_them_reach_and_write_none_of_it() {
+fn the_check_function_may_read_what_a_stage_permits_and_write_nothing() {
     let roles = crate::policy::roles(&stacks());
     for path in PATHS {
         let role = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-{path}-verify-role")];

@@ -1,4 +1,4 @@
-//! The components of the log stack: what their templates promise each other, the functions and AWS.
+//! The components of the log stack: the contracts of their templates with each other, with the functions and with AWS.
 
 use crate::operations::linked;
 use crate::policy::{all_statements, roles};
@@ -23,10 +23,10 @@ use std::process::Command;
 /// The components, by their folder in `infra/log-stack`.
 pub const FOLDERS: [&str; 6] = ["elasticsearch", "cache", "broker", "indexer", "elb-logs", "log-intake"];
 
-/// Where each of them is deployed.
+/// The account of every component.
 const ACCOUNT: &str = "222222222222";
 
-/// The actions for which the service authorization reference leaves no resource but `*`.
+/// The actions for which the service authorization reference knows no resource but `*`.
 const WITHOUT_RESOURCE: [&str; 8] = [
     "cloudwatch:PutMetricData",
     "ec2:AssignPrivateIpAddresses",
@@ -38,7 +38,7 @@ const WITHOUT_RESOURCE: [&str; 8] = [
     "ec2:UnassignPrivateIpAddresses",
 ];
 
-/// The most bytes of user data that EC2 takes
+/// The most bytes of user data that EC2 accepts
 /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html>).
 const USER_DATA_BYTES_MAX: usize = 16 << 10;
 
@@ -77,7 +77,7 @@ ReaderCidr = "10.0.0.0/8"
 AlarmTopicArn = "arn:aws:sns:eu-west-1:222222222222:alarms"
 "#;
 
-/// What an installation ships, each with code of its own.
+/// Returns the function code that an installation ships.
 fn shipped() -> FunctionLock {
     let keys: Vec<String> = lockstep_cli::functions::SHIPPED
         .iter()
@@ -103,12 +103,12 @@ pub fn template(folder: &str) -> Template {
     Template::parse(&path, &std::fs::read_to_string(repository().join(&path)).unwrap()).unwrap()
 }
 
-/// Every file of a component, by its path in it.
+/// Returns every file of a component, by its path in it.
 pub fn files(folder: &str) -> Files {
     files_below(&repository().join("infra/log-stack").join(folder))
 }
 
-/// Every file below a folder, by its path in it.
+/// Returns every file below a folder, by its path in it.
 pub fn files_below(folder: &Path) -> Files {
     fn below(folder: &Path, prefix: &str, found: &mut Files) {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -126,7 +126,8 @@ pub fn files_below(folder: &Path) -> Files {
     found
 }
 
-/// The stack of a component in a stage, as its parameter files make it; what other components give has a stand-in.
+/// Returns the stack of a component in a stage, with the values of its parameter files. Outputs of other components
+/// have placeholder values.
 pub fn stack(folder: &str, stage: &str, overrides: &[(&str, &str)]) -> Stack {
     let (organisation, component) = (organisation(), ComponentParameters::read(&files(folder)).unwrap());
     let layers = Layers { organisation: Some(&organisation), component: &component, overrides: None };
@@ -138,7 +139,7 @@ pub fn stack(folder: &str, stage: &str, overrides: &[(&str, &str)]) -> Stack {
         }
     }
     values.extend(overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    // What decides which resources there are has to be a value, not a reference.
+    // A condition that selects resources needs a value, not a reference.
     if folder == "indexer" {
         values.entry("Engine".into()).and_modify(|engine| {
             *engine = engine.replace("${outputs.logs-elasticsearch.Engine}", "elasticsearch")
@@ -153,7 +154,7 @@ pub fn stack(folder: &str, stage: &str, overrides: &[(&str, &str)]) -> Stack {
     Stack::new(&format!("{stage}-{folder}"), ACCOUNT, &path(folder), &values)
 }
 
-/// Every component in the shapes that it has.
+/// Returns every component in each of its shapes.
 fn components() -> Vec<Stack> {
     let mut stacks: Vec<Stack> = FOLDERS
         .iter()
@@ -165,7 +166,7 @@ fn components() -> Vec<Stack> {
     stacks
 }
 
-/// The boot scripts of a stack's instances.
+/// Returns the boot scripts of a stack's instances.
 pub fn boot_scripts(stack: &Stack) -> Vec<String> {
     let templates = stack.resources("AWS::EC2::LaunchTemplate").into_iter();
     templates
@@ -173,7 +174,7 @@ pub fn boot_scripts(stack: &Stack) -> Vec<String> {
         .collect()
 }
 
-/// A version that may be used.
+/// Returns a usable version of an image.
 fn image(name: &str) -> ImageVersion {
     ImageVersion {
         name: name.parse().unwrap(),
@@ -192,7 +193,7 @@ fn image(name: &str) -> ImageVersion {
 }
 
 #[test]
-fn every_component_is_packaged_with_nothing_left_open() {
+fn every_component_is_packaged_without_an_open_reference() {
     let (stages, organisation) = (stages(), organisation());
     let functions = shipped();
     let images = ["logstash", "elasticsearch"].map(image);
@@ -223,7 +224,7 @@ fn every_component_is_packaged_with_nothing_left_open() {
 }
 
 #[test]
-fn every_action_of_a_component_is_named_exactly_and_on_something() {
+fn every_action_of_a_component_is_exact_and_names_a_resource() {
     for (owner, statement) in all_statements(&components()) {
         for action in &statement.actions {
             let (service, operation) = action.split_once(':').unwrap();
@@ -248,7 +249,7 @@ fn every_action_of_a_component_is_named_exactly_and_on_something() {
 }
 
 #[test]
-fn metrics_go_into_one_namespace_and_an_instance_attaches_volumes_to_its_own_kind_alone() {
+fn an_instance_writes_one_namespace_and_attaches_volumes_of_its_own_kind() {
     let mut seen = BTreeSet::new();
     for (owner, statement) in all_statements(&components()) {
         for action in &statement.actions {
@@ -270,7 +271,7 @@ fn metrics_go_into_one_namespace_and_an_instance_attaches_volumes_to_its_own_kin
 }
 
 #[test]
-fn the_shipper_may_read_the_buckets_that_it_is_told_of_and_no_others() {
+fn the_shipper_may_read_its_configured_buckets_and_no_others() {
     let stack = stack("elb-logs", "production", &[("BucketArns", "arn:aws:s3:::one,arn:aws:s3:::two")]);
     let read: BTreeSet<String> = all_statements(&[stack])
         .into_iter()
@@ -291,7 +292,7 @@ fn a_further_bucket_is_one_entry_that_rule_and_role_follow() {
 }
 
 #[test]
-fn nobody_takes_a_message_while_it_is_worked_on_and_what_fails_goes_back_alone() {
+fn a_message_in_work_is_hidden_and_a_failed_message_returns_alone() {
     let stack = stack("elb-logs", "production", &[]);
     let queues: BTreeMap<String, Value> = stack.resources("AWS::SQS::Queue").into_iter().collect();
     let longest =
@@ -306,7 +307,7 @@ fn nobody_takes_a_message_while_it_is_worked_on_and_what_fails_goes_back_alone()
 }
 
 #[test]
-fn a_component_takes_its_functions_code_from_where_lockstep_puts_it() {
+fn a_component_reads_its_function_code_where_lockstep_stores_it() {
     for name in lockstep_cli::functions::SHIPPED {
         assert!(FOLDERS.contains(&name), "{name} is shipped for no component of the log stack");
         let (_, function) = &stack(name, "ci", &[]).resources("AWS::Lambda::Function")[0];
@@ -315,12 +316,12 @@ fn a_component_takes_its_functions_code_from_where_lockstep_puts_it() {
     }
 }
 
-/// The settings of each function that a component has.
+/// The settings of each function of a component.
 const SETTINGS: [(&str, &[Setting]); 2] =
     [("elb-logs", &Setting::OF_LOGS), ("log-intake", &Setting::OF_INTAKE)];
 
 #[test]
-fn a_components_function_is_given_every_setting_that_it_has_and_no_others() {
+fn a_components_function_gets_exactly_the_settings_it_declares() {
     assert_eq!(SETTINGS.map(|(name, _)| name), lockstep_cli::functions::SHIPPED);
     for (name, settings) in SETTINGS {
         let given = |overrides: &[(&str, &str)]| {
@@ -338,8 +339,8 @@ fn a_components_function_is_given_every_setting_that_it_has_and_no_others() {
 }
 
 #[test]
-fn a_components_function_may_do_what_its_binary_can_do_and_what_lambda_does_for_it() {
-    // The network interfaces and the log stream are Lambda's doing, with the function's role.
+fn a_components_function_may_call_what_its_binary_and_lambda_call() {
+    // Lambda manages the network interfaces and the log stream with the function's role.
     const BY_LAMBDA: [&str; 8] = [
         "ec2:AssignPrivateIpAddresses",
         "ec2:CreateNetworkInterface",
@@ -350,14 +351,14 @@ fn a_components_function_may_do_what_its_binary_can_do_and_what_lambda_does_for_
         "logs:CreateLogStream",
         "logs:PutLogEvents",
     ];
-    // So is the event source mapping, where there is one.
+    // Lambda also runs the event source mapping, if there is one.
     const BY_A_MAPPING: [&str; 3] = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"];
     for name in lockstep_cli::functions::SHIPPED {
         let stack = stack(name, "ci", &[]);
         let mut possible: BTreeSet<String> = linked(name);
-        // The SDK's own, for S3 Express buckets, of which there are none.
+        // The SDK itself calls this for S3 Express buckets, and there are none.
         possible.remove("s3:CreateSession");
-        // Reading a version is an action of its own.
+        // A read of a version needs an action of its own.
         if possible.contains("s3:GetObject") {
             possible.insert("s3:GetObjectVersion".to_owned());
         }
@@ -384,7 +385,7 @@ fn every_boot_script_is_bash_and_small_enough() {
             let checked = Command::new("bash").arg("-n").arg(&file).output().unwrap();
             std::fs::remove_file(&file).unwrap();
             let said = String::from_utf8_lossy(&checked.stderr);
-            // bash only warns of a text that is not closed.
+            // Bash only warns of an unterminated here-document.
             assert!(checked.status.success() && said.is_empty(), "{}: {said}\n{script}", stack.name);
             count += 1;
         }
@@ -397,7 +398,7 @@ fn every_boot_script_is_bash_and_small_enough() {
 }
 
 #[test]
-fn what_logstash_acknowledges_stands_on_its_disk_when_it_is_acknowledged() {
+fn logstash_acknowledges_an_event_only_after_writing_it_to_disk() {
     for folder in ["broker", "indexer"] {
         for script in boot_scripts(&stack(folder, "production", &[])) {
             for setting in ["queue.type: persisted\n", "queue.checkpoint.writes: 1\n", "queue.drain: true\n"]
@@ -409,7 +410,7 @@ fn what_logstash_acknowledges_stands_on_its_disk_when_it_is_acknowledged() {
 }
 
 #[test]
-fn an_event_leaves_a_queue_once_the_next_place_has_it_and_few_are_nowhere_else() {
+fn an_event_leaves_a_queue_only_after_the_next_store_has_it() {
     let broker = &boot_scripts(&stack("broker", "production", &[]))[0];
     // With `batch`, the output returns before the cache has the event.
     assert!(!broker.contains("batch => true") && !broker.contains("batch_events"), "{broker}");
@@ -417,19 +418,22 @@ fn an_event_leaves_a_queue_once_the_next_place_has_it_and_few_are_nowhere_else()
         let found = regex::Regex::new(pattern).unwrap().captures(script).unwrap();
         found[1].parse().unwrap()
     };
-    // As many connections as there are workers that wait for one.
+    // There are as many connections as workers.
     assert_eq!(
         number(broker, r"(?m)^ +workers => (\d+)$"),
         number(broker, r"(?m)^pipeline\.workers: (\d+)$")
     );
     let indexer = &boot_scripts(&stack("indexer", "production", &[]))[0];
     let taken = number(indexer, r"batch_count => (\d+)") * number(indexer, r"threads => (\d+)");
-    let told = std::fs::read_to_string(repository().join("docs/log-stack.md")).unwrap();
-    assert!(told.contains(&format!("up to {taken} events")), "docs/log-stack.md says how many: {taken}");
+    let documentation = std::fs::read_to_string(repository().join("docs/log-stack.md")).unwrap();
+    assert!(
+        documentation.contains(&format!("up to {taken} events")),
+        "docs/log-stack.md says how many: {taken}"
+    );
 }
 
 #[test]
-fn reserving_no_concurrency_leaves_the_function_the_accounts() {
+fn without_reserved_concurrency_a_function_uses_the_accounts() {
     let reserved = |at_once: &str| {
         let stack = stack("log-intake", "production", &[("AtOnce", at_once)]);
         let (_, function) = &stack.resources("AWS::Lambda::Function")[0];
@@ -446,16 +450,16 @@ fn reserving_no_concurrency_leaves_the_function_the_accounts() {
 }
 
 #[test]
-fn every_quota_that_the_doctor_reads_in_a_target_is_explained_to_operators_of_the_log_stack() {
-    let told = std::fs::read_to_string(repository().join("infra/log-stack/README.md")).unwrap();
+fn the_log_stack_readme_explains_every_quota_that_the_doctor_reads() {
+    let readme = std::fs::read_to_string(repository().join("infra/log-stack/README.md")).unwrap();
     for quota in WANTED_QUOTAS.iter().filter(|quota| quota.place == QuotaPlace::Target) {
-        assert!(told.contains(quota.name), "{}", quota.name);
+        assert!(readme.contains(quota.name), "{}", quota.name);
     }
-    assert!(told.contains("Lambda: Concurrent executions"));
+    assert!(readme.contains("Lambda: Concurrent executions"));
 }
 
 #[test]
-fn no_component_is_made_for_one_partition() {
+fn no_component_is_bound_to_one_partition() {
     let endpoint = regex::Regex::new(r"\$\{AWS::Region\}\.amazonaws|arn:aws:").unwrap();
     for folder in FOLDERS {
         let text = std::fs::read_to_string(repository().join(path(folder))).unwrap();
@@ -466,7 +470,7 @@ fn no_component_is_made_for_one_partition() {
 }
 
 #[test]
-fn no_parameter_is_of_a_type_that_cloudformation_checks_with_the_callers_rights() {
+fn no_parameter_type_is_checked_with_the_callers_permissions() {
     for folder in FOLDERS {
         for (name, parameter) in template(folder).parameters() {
             let plain = ["String", "Number", "CommaDelimitedList"].contains(&parameter.kind.as_str());
@@ -495,14 +499,14 @@ fn no_password_is_written_into_a_template() {
 }
 
 #[test]
-fn a_full_cache_makes_the_broker_wait_and_throws_nothing_away() {
+fn a_full_cache_blocks_the_broker_and_loses_no_event() {
     let stack = stack("cache", "production", &[]);
     let (_, settings) = &stack.resources("AWS::ElastiCache::ParameterGroup")[0];
     assert_eq!(settings["Properties"]["maxmemory-policy"], "noeviction");
 }
 
 #[test]
-fn three_nodes_or_one_each_with_a_volume_of_its_own_in_a_zone_of_its_own() {
+fn each_node_has_its_own_volume_and_zone_with_one_node_or_three() {
     for (stage, nodes) in [("ci", 1), ("production", 3)] {
         let stack = stack("elasticsearch", stage, &[]);
         let groups = stack.resources("AWS::AutoScaling::AutoScalingGroup");
@@ -514,7 +518,7 @@ fn three_nodes_or_one_each_with_a_volume_of_its_own_in_a_zone_of_its_own() {
         let volumes: BTreeSet<String> = groups.iter().map(|(_, group)| tag(group, "volume")).collect();
         assert_eq!(volumes.len(), nodes, "{stage}");
         for (id, group) in &groups {
-            // The instance's script signals the resource called after its tag.
+            // The script of an instance signals the resource that is named after its tag.
             assert_eq!(*id, format!("Node{}", tag(group, "node")));
             assert_eq!((&group["MinSize"], &group["MaxSize"]), (&1.into(), &1.into()));
         }
@@ -523,7 +527,7 @@ fn three_nodes_or_one_each_with_a_volume_of_its_own_in_a_zone_of_its_own() {
 }
 
 #[test]
-fn only_one_node_ever_founds_a_cluster() {
+fn only_one_node_can_bootstrap_a_cluster() {
     let scripts = boot_scripts(&stack("elasticsearch", "production", &[]));
     let founding: Vec<&str> = scripts[0].lines().filter(|l| l.contains("initial_master_nodes")).collect();
     assert_eq!(founding.len(), 2, "{founding:?}");
@@ -532,7 +536,7 @@ fn only_one_node_ever_founds_a_cluster() {
 }
 
 #[test]
-fn whichever_engine_stores_logs_others_see_the_same_outputs() {
+fn both_log_engines_have_the_same_outputs() {
     let own = stack("elasticsearch", "production", &[]).outputs();
     assert_eq!(own, stack("elasticsearch", "opensearch", &[("Engine", "opensearch")]).outputs());
     for output in ["Engine", "Url", "SecretArn", "CaSecretArn", "ClientSecurityGroup"] {
@@ -552,7 +556,7 @@ fn logs_are_deleted_after_fourteen_days_and_their_fields_have_types() {
 }
 
 #[test]
-fn the_mapping_and_the_policies_are_json() {
+fn the_mapping_and_the_policies_are_valid_json() {
     let script = &boot_scripts(&stack("indexer", "production", &[]))[0];
     let documents: Vec<&str> = script
         .split("<<'END'\n")
@@ -567,7 +571,7 @@ fn the_mapping_and_the_policies_are_json() {
     }
 }
 
-/// What a person must hear of, by component: the metric of an alarm each.
+/// The metrics by component that need an alarm.
 const ALARMS: [(&str, &[&str]); 6] = [
     ("elasticsearch", &["DiskUsedPercent", "HeapUsedPercent", "Nodes", "UnassignedShards"]),
     ("cache", &["DatabaseMemoryUsagePercentage", "EngineCPUUtilization"]),
@@ -587,7 +591,7 @@ const ALARMS: [(&str, &[&str]); 6] = [
 ];
 
 #[test]
-fn whatever_fills_up_or_falls_behind_has_an_alarm_that_tells_somebody() {
+fn every_resource_that_fills_up_or_lags_has_an_alarm_with_a_receiver() {
     for (folder, metrics) in ALARMS {
         let stack = stack(folder, "production", &[]);
         let alarms = stack.resources("AWS::CloudWatch::Alarm");
@@ -603,7 +607,7 @@ fn whatever_fills_up_or_falls_behind_has_an_alarm_that_tells_somebody() {
 }
 
 #[test]
-fn every_metric_of_our_own_that_an_alarm_watches_is_sent_by_the_same_template() {
+fn a_custom_metric_of_an_alarm_is_sent_by_the_same_template() {
     for stack in components() {
         let scripts = boot_scripts(&stack).concat();
         for (id, alarm) in stack.resources("AWS::CloudWatch::Alarm") {
@@ -611,7 +615,7 @@ fn every_metric_of_our_own_that_an_alarm_watches_is_sent_by_the_same_template() 
                 let metric = alarm["MetricName"].as_str().unwrap();
                 assert!(
                     scripts.contains(&format!("\"{metric}\"")),
-                    "{} {id}: nobody sends {metric}",
+                    "{} {id}: the template does not send {metric}",
                     stack.name
                 );
                 assert_eq!(alarm["Dimensions"][0]["Value"], stack.name, "{id}");
@@ -621,7 +625,7 @@ fn every_metric_of_our_own_that_an_alarm_watches_is_sent_by_the_same_template() 
 }
 
 #[test]
-fn no_log_group_keeps_logs_for_ever() {
+fn every_log_group_has_a_retention_period() {
     for stack in components() {
         for (id, group) in stack.resources("AWS::Logs::LogGroup") {
             assert!(
@@ -634,7 +638,7 @@ fn no_log_group_keeps_logs_for_ever() {
 }
 
 #[test]
-fn state_outlives_a_deletion_by_mistake() {
+fn state_survives_an_accidental_deletion() {
     for folder in FOLDERS {
         let protect: Vec<LogicalId> = Vec::new();
         let problems = template(folder).lint(&protect);

@@ -1,4 +1,4 @@
-//! How long instances of the log stack may take to come and to go, against those who wait for it.
+//! The start and stop times of the log stack's instances, and the timeouts of their waiters.
 
 use crate::components::{FOLDERS, boot_scripts, files, stack};
 use lockstep_domain::stacks::plan::OTHERS_SECONDS_MAX;
@@ -12,26 +12,26 @@ const PAUSE_SECONDS_MAX: i64 = 3600;
 /// (<https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html>).
 const HOOK_SECONDS_MAX: i64 = 7200;
 
-/// How long CloudFormation and Auto Scaling take beside what they wait for.
+/// The time that CloudFormation and Auto Scaling need besides the waits.
 const BESIDE_SECONDS: i64 = 15 * 60;
 
 const STAGES: [&str; 3] = ["test", "ci", "production"];
 
-/// The seconds of a duration as templates write it, such as `PT15M`.
+/// Returns the seconds of a duration in a template, such as `PT15M`.
 fn seconds(duration: &serde_json::Value) -> i64 {
     let text = duration.as_str().unwrap();
     let minutes = text.strip_prefix("PT").and_then(|text| text.strip_suffix('M'));
     60 * minutes.unwrap_or_else(|| panic!("{text} is not in minutes")).parse::<i64>().unwrap()
 }
 
-/// The number that `pattern` captures in each boot script of a stack.
+/// Returns the number that `pattern` captures in each boot script of a stack.
 fn numbers(pattern: &str, scripts: &[String]) -> Vec<i64> {
     let pattern = Regex::new(pattern).unwrap();
     scripts.iter().flat_map(|s| pattern.captures_iter(s).map(|c| c[1].parse().unwrap())).collect()
 }
 
 #[test]
-fn an_instance_is_given_as_long_to_stop_as_auto_scaling_waits_and_others_wait_longer() {
+fn the_stop_timeout_equals_the_hook_timeout_and_others_wait_longer() {
     let mut hooks = 0;
     for (folder, stage) in FOLDERS.iter().flat_map(|folder| STAGES.map(|stage| (*folder, stage))) {
         let stack = stack(folder, stage, &[]);
@@ -42,7 +42,7 @@ fn an_instance_is_given_as_long_to_stop_as_auto_scaling_waits_and_others_wait_lo
                 assert_eq!(hook["DefaultResult"], "CONTINUE", "{folder} {stage}");
                 assert!(wait <= HOOK_SECONDS_MAX, "{folder} {stage}");
                 assert_eq!(stops, [wait], "{folder} {stage}: systemd kills what still empties its queue");
-                // The next deployment of the environment waits as long for a stack that is still busy.
+                // The next deployment of the environment waits this long for a stack that is busy.
                 assert!(wait + BESIDE_SECONDS <= OTHERS_SECONDS_MAX, "{folder} {stage}");
                 hooks += 1;
             }
@@ -52,11 +52,11 @@ fn an_instance_is_given_as_long_to_stop_as_auto_scaling_waits_and_others_wait_lo
 }
 
 #[test]
-fn a_boot_script_gives_up_before_cloudformation_does() {
+fn a_boot_script_times_out_before_cloudformation_does() {
     let mut groups = 0;
     for folder in FOLDERS {
         let stack = stack(folder, "production", &[]);
-        // An hour and less is counted in seconds: what waits for a minute or two only waits for what is there at once.
+        // Waits of an hour or less are in seconds. The short waits only cover resources that are available at once.
         let waits: i64 = numbers(r"\btimeout (\d+)\b", &boot_scripts(&stack)).iter().sum();
         for (id, resource) in stack.written() {
             if resource["Type"] != "AWS::AutoScaling::AutoScalingGroup" {
@@ -68,7 +68,7 @@ fn a_boot_script_gives_up_before_cloudformation_does() {
             let updated = seconds(&updated["PauseTime"]);
             assert!(waits > 0 && waits < created.min(updated), "{folder} {id}: {waits} s of waiting");
             assert!(updated <= PAUSE_SECONDS_MAX, "{folder} {id}");
-            // Auto Scaling replaces what its load balancer calls unhealthy, also while it still boots.
+            // Auto Scaling replaces an instance that its load balancer reports unhealthy, even during boot.
             if resource["Properties"]["HealthCheckType"] == "ELB" {
                 let grace = resource["Properties"]["HealthCheckGracePeriod"].as_i64().unwrap();
                 assert!(grace > waits, "{folder} {id}: {grace} s of grace for {waits} s of waiting");
@@ -80,7 +80,7 @@ fn a_boot_script_gives_up_before_cloudformation_does() {
 }
 
 #[test]
-fn a_throw_away_stack_lives_longer_than_its_instances_need_to_come_and_to_go() {
+fn a_test_stack_outlives_the_start_and_stop_of_its_instances() {
     let ttl = Regex::new(r"(?m)^ttl_minutes = (\d+)$").unwrap();
     for folder in FOLDERS {
         let manifest = String::from_utf8(files(folder)["lockstep.toml"].clone()).unwrap();
@@ -96,7 +96,7 @@ fn a_throw_away_stack_lives_longer_than_its_instances_need_to_come_and_to_go() {
 }
 
 #[test]
-fn a_function_in_a_network_has_its_security_group_from_a_stack_that_stays() {
+fn a_function_in_a_network_has_its_security_group_from_a_lasting_stack() {
     let mut count = 0;
     for folder in FOLDERS {
         for (id, function) in stack(folder, "test", &[]).resources("AWS::Lambda::Function") {

@@ -1,11 +1,11 @@
-//! The environment of each function: what its template gives is what its code asks for.
+//! The environment of each function: its template sets exactly the variables that its code reads.
 
 use crate::installed::stacks;
 use crate::operations::{FUNCTIONS, sources};
 use lockstep_platform::config::Setting;
 use std::collections::BTreeSet;
 
-/// The variables that the template of every function called `name` (on each path) sets.
+/// Returns the variables in each template of a function called `name`, on each path.
 fn given(name: &str) -> Vec<(String, BTreeSet<String>)> {
     let mut found = Vec::new();
     for stack in stacks() {
@@ -21,7 +21,7 @@ fn given(name: &str) -> Vec<(String, BTreeSet<String>)> {
 }
 
 #[test]
-fn each_function_is_given_the_settings_it_asks_for_and_no_others() {
+fn each_function_gets_exactly_the_settings_it_reads() {
     for name in FUNCTIONS {
         let text: String = sources(name).concat();
         let asked: BTreeSet<String> = Setting::ALL

@@ -1,4 +1,4 @@
-//! The examples are packaged as they are, in every stage.
+//! Packaging of the examples as they are, in every stage.
 
 use crate::components::files_below;
 use crate::stack::repository;
@@ -14,10 +14,10 @@ use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::stacks::template::Template;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The command that `examples/README.md` gives.
+/// The command in `examples/README.md`.
 const COMMAND: &str = "check examples --stages examples/stages.toml";
 
-/// The components below `examples`: the folder's name, and the files in it.
+/// Returns the components below `examples`: the name of each folder, and its files.
 fn examples() -> BTreeMap<String, Files> {
     let all = files_below(&repository().join("examples"));
     let below = |folder: &str| {
@@ -33,7 +33,7 @@ fn text<'f>(files: &'f Files, file: &str) -> &'f str {
     std::str::from_utf8(&files[file]).unwrap()
 }
 
-/// The outputs that each example declares, by the name of its component.
+/// Returns the outputs that each example declares, by component.
 fn outputs(examples: &BTreeMap<String, Files>) -> BTreeMap<ComponentName, BTreeSet<String>> {
     let declared = |files: &Files| {
         let manifest = Manifest::parse("lockstep.toml", text(files, "lockstep.toml")).unwrap();
@@ -44,7 +44,7 @@ fn outputs(examples: &BTreeMap<String, Files>) -> BTreeMap<ComponentName, BTreeS
 }
 
 #[test]
-fn every_example_is_packaged_with_nothing_left_open() {
+fn every_example_is_packaged_without_an_open_reference() {
     let examples = examples();
     assert!(examples.len() >= 3, "{:?}", examples.keys());
     let file = repository().join("examples/stages.toml");
@@ -66,7 +66,7 @@ fn every_example_is_packaged_with_nothing_left_open() {
 }
 
 #[tokio::test]
-async fn the_command_that_the_readme_gives_finds_every_example_good() {
+async fn the_command_in_the_readme_accepts_every_example() {
     let readme = std::fs::read_to_string(repository().join("examples/README.md")).unwrap();
     assert!(readme.contains(&format!("lockstep -- {COMMAND}")), "examples/README.md gives another command");
     let output = Output::memory(false);

@@ -1,4 +1,4 @@
-//! JSONata: every expression parses, and lists stay lists.
+//! JSONata: every expression parses, and lists remain lists.
 
 use crate::machine::{MACHINES, all_states, definition};
 pub use lockstep_tests::asl::expressions::render;
@@ -6,7 +6,7 @@ use lockstep_tests::asl::expressions::{check, evaluate, expression};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Every JSONata expression in `value`, without its `{% %}`.
+/// Collects every JSONata expression in `value`, without its `{% %}`.
 fn expressions(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) => found.extend(expression(text).map(str::to_owned)),
@@ -55,7 +55,7 @@ fn no_expression_is_half_marked() {
     }
 }
 
-/// Variables in which every list that a Map may walk through has `count` items.
+/// Returns variables in which every list that a Map can process has `count` items.
 fn lists_of(count: usize) -> BTreeMap<&'static str, Value> {
     let component = |n: usize| json!({"component": format!("c{n}"), "outcome": "packaged"});
     let mut components: Vec<Value> = (0..count).map(component).collect();
@@ -71,7 +71,7 @@ fn lists_of(count: usize) -> BTreeMap<&'static str, Value> {
 }
 
 #[test]
-fn every_map_walks_through_no_item_one_item_and_two() {
+fn every_map_accepts_no_item_one_item_and_two_items() {
     let states = all_states();
     let maps: Vec<_> = states.iter().filter(|s| s.text("Type") == "Map").collect();
     assert_eq!(maps.len(), 6);

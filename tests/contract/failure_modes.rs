@@ -1,4 +1,4 @@
-//! `docs/failure-modes.md` names tests; they exist.
+//! Existence of the tests that `docs/failure-modes.md` names.
 
 use crate::stack::repository;
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ fn document() -> String {
     std::fs::read_to_string(repository().join("docs/failure-modes.md")).unwrap()
 }
 
-/// The functions of every Rust file below `folder`.
+/// Collects the functions of every Rust file below `folder`.
 fn functions(folder: &Path, found: &mut BTreeSet<String>) {
     let name = regex::Regex::new(r"fn ([a-z0-9_]+)\(").unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {

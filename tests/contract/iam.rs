@@ -1,4 +1,4 @@
-//! Least privilege, as far as templates can say it.
+//! Least privilege in the templates.
 
 use crate::installed::{DEVELOPMENT, EXTERNAL_ID, PATHS, PRODUCTION, TOOLING, stacks};
 use crate::policy::{Role, Statement, all_statements, glob, roles, texts};
@@ -6,7 +6,7 @@ use crate::stack::{REGION, Stack, repository};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The actions for which the service authorization reference leaves no resource but `*`
+/// The actions for which the service authorization reference knows no resource but `*`
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>).
 const WITHOUT_RESOURCE: [&str; 35] = [
     "cloudformation:ListImports",
@@ -37,7 +37,7 @@ const WITHOUT_RESOURCE: [&str; 35] = [
     "route53:ListHostedZones",
     "servicequotas:ListServiceQuotas",
     "ssm:DescribeParameters",
-    // It knows an instance, but is granted on everything in AWS's own policy for Session Manager.
+    // The action knows an instance, but AWS's own policy for Session Manager allows it on every resource.
     "ssm:UpdateInstanceInformation",
     "ssmmessages:CreateControlChannel",
     "ssmmessages:CreateDataChannel",
@@ -60,12 +60,12 @@ fn every_action_is_named_exactly() {
 }
 
 #[test]
-fn every_resource_is_named_unless_aws_knows_none() {
+fn every_statement_names_its_resource_unless_the_action_has_none() {
     for (owner, statement) in all_statements(&stacks()) {
         assert!(!statement.resources.is_empty(), "{owner} has a statement without a resource");
         for resource in &statement.resources {
             if resource == "*" {
-                // What denies may speak of everything.
+                // A denial may name every resource.
                 let excused = !statement.allows
                     || statement.actions.iter().all(|a| WITHOUT_RESOURCE.contains(&a.as_str()));
                 assert!(excused, "{owner} may {:?} on everything", statement.actions);
@@ -78,7 +78,7 @@ fn every_resource_is_named_unless_aws_knows_none() {
 }
 
 #[test]
-fn what_has_no_resource_is_not_mixed_with_what_has() {
+fn actions_without_a_resource_have_statements_of_their_own() {
     for (owner, statement) in all_statements(&stacks()).into_iter().filter(|(_, s)| s.allows) {
         let without = statement.actions.iter().filter(|a| WITHOUT_RESOURCE.contains(&a.as_str())).count();
         let expected = if statement.resources == ["*"] { statement.actions.len() } else { 0 };
@@ -87,15 +87,15 @@ fn what_has_no_resource_is_not_mixed_with_what_has() {
 }
 
 #[test]
-fn every_wildcard_in_an_arn_stands_below_something_fixed() {
-    // The names of stacks, images, snapshots, keys, check functions, executions and objects are not known beforehand. The
-    // account always is, but for the keys of those that share images; the region is in the tooling account, while the
-    // roles of the others, and what people may read there, serve every region of theirs.
+fn every_wildcard_in_an_arn_follows_a_fixed_prefix() {
+    // The names of stacks, images, snapshots, keys, check functions, executions and objects are unknown beforehand. The
+    // account is always known, except for the keys of the accounts that share images. The region is known in the
+    // tooling account. The roles of other accounts, and what operators may read there, cover each of their regions.
     for (owner, statement) in all_statements(&stacks()) {
         for resource in statement.resources.iter().filter(|r| *r != "*") {
             let parts: Vec<&str> = resource.splitn(6, ':').collect();
             let of_who_shares = owner.ends_with("-image-target") && parts[2] == "kms";
-            // A condition says which accounts, so that the policy does not name each role of each.
+            // A condition names the accounts, so the policy does not list each role of each account.
             let by_condition = statement.actions == ["sts:AssumeRole"] && !accounts_of(&statement).is_empty();
             assert!(of_who_shares || by_condition || !parts[4].contains('*'), "{owner}: {resource}");
             let serves_regions = !owner.contains(TOOLING);
@@ -105,9 +105,9 @@ fn every_wildcard_in_an_arn_stands_below_something_fixed() {
     }
 }
 
-/// A key of whatever account is used by EC2 for whom copies, and shared with nobody else.
+/// Only EC2 uses a key of any account, on behalf of a role that copies, and no other principal gets a grant.
 #[test]
-fn keys_are_used_through_ec2_and_granted_to_whom_copies_alone() {
+fn keys_are_used_through_ec2_and_granted_to_copying_roles_alone() {
     let roles = roles(&stacks());
     let condition_of = |role: &str, action: &str| {
         let role = &roles[&format!("arn:aws:iam::{DEVELOPMENT}:role/{role}")];
@@ -130,7 +130,7 @@ fn keys_are_used_through_ec2_and_granted_to_whom_copies_alone() {
 }
 
 #[test]
-fn every_cross_account_trust_is_narrowed_to_one_role_and_asks_for_the_external_id() {
+fn every_cross_account_trust_names_one_role_and_the_external_id() {
     let roles = roles(&stacks());
     let mut crossing = 0;
     for (arn, role) in &roles {
@@ -138,7 +138,7 @@ fn every_cross_account_trust_is_narrowed_to_one_role_and_asks_for_the_external_i
             assert_eq!(statement.actions, ["sts:AssumeRole"], "{arn}");
             assert!(statement.allows, "{arn}");
             for principal in statement.principals.iter().filter(|p| !p.ends_with(".amazonaws.com")) {
-                // A role as principal is remembered by its id: one that is made anew would not be trusted.
+                // IAM stores a role principal by its id, so a recreated role would lose the trust.
                 assert_eq!(*principal, format!("arn:aws:iam::{TOOLING}:root"), "{arn}");
                 assert_ne!(role.account, TOOLING, "{arn} trusts its own account");
                 let caller = trusted_role(statement);
@@ -150,15 +150,15 @@ fn every_cross_account_trust_is_narrowed_to_one_role_and_asks_for_the_external_i
                 assert_eq!(statement.condition, expected, "{arn}");
                 crossing += 1;
             }
-            assert!(!statement.principals.is_empty(), "{arn} trusts nobody");
+            assert!(!statement.principals.is_empty(), "{arn} trusts no principal");
         }
     }
-    // Per account: deployer, image builder, verifier, image keeper, image source and target; the last two twice in an account on the
-    // delivery path.
+    // Per account: deployer, image builder, verifier, image keeper, image source and target. An account on the delivery
+    // path has the last two twice.
     assert_eq!(crossing, 14);
 }
 
-/// Returns the one role that a trust statement lets in; empty if it lets in a service.
+/// Returns the one role that a trust statement admits; empty if it admits a service.
 fn trusted_role(statement: &Statement) -> String {
     statement.condition["ArnEquals"]["aws:PrincipalArn"].as_str().unwrap_or_default().to_owned()
 }
@@ -168,7 +168,7 @@ fn accounts_of(statement: &Statement) -> Vec<String> {
     texts(&statement.condition["StringEquals"]["aws:ResourceAccount"])
 }
 
-/// Returns the roles that a role may assume, by their ARNs, in each account that its conditions name.
+/// Returns the ARNs of the roles that a role may assume, in each account that its conditions name.
 pub fn assumable(role: &Role) -> BTreeSet<String> {
     let assumes = |s: &&Statement| s.allows && s.actions.iter().any(|action| action == "sts:AssumeRole");
     let mut found = BTreeSet::new();
@@ -182,7 +182,7 @@ pub fn assumable(role: &Role) -> BTreeSet<String> {
 }
 
 #[test]
-fn who_is_trusted_may_assume_and_who_may_assume_is_trusted() {
+fn a_role_is_trusted_exactly_where_its_policy_allows_assuming() {
     let roles = roles(&stacks());
     let trusted: BTreeSet<(String, String)> = roles
         .values()
@@ -195,9 +195,9 @@ fn who_is_trusted_may_assume_and_who_may_assume_is_trusted() {
 }
 
 #[test]
-fn what_builds_reaches_no_role_of_production() {
+fn a_build_function_reaches_no_role_of_production() {
     let roles = roles(&stacks());
-    // What sweeps builds nothing: in production it lets go of images that nothing refers to, and says which is the newest.
+    // The sweep builds nothing. In production it releases unreferenced images and reports the newest one.
     let keeper = format!("arn:aws:iam::{PRODUCTION}:role/lockstep-image-keeper");
     for role in
         roles.values().filter(|role| role.account == TOOLING && !role.name.starts_with("lockstep-promotion-"))
@@ -217,7 +217,7 @@ fn what_builds_reaches_no_role_of_production() {
 }
 
 #[test]
-fn services_assume_only_the_roles_made_for_them() {
+fn a_service_assumes_only_the_roles_made_for_it() {
     let stacks = stacks();
     let used = roles_of_services(&stacks);
     for (arn, role) in roles(&stacks) {
@@ -232,8 +232,8 @@ fn services_assume_only_the_roles_made_for_them() {
     }
 }
 
-/// The service that uses each role: by function, state machine, schedule and rule; CloudFormation by what the deployer
-/// passes.
+/// Returns the service that uses each role: by function, state machine, schedule and rule. CloudFormation uses the role
+/// that the deployer passes.
 fn roles_of_services(stacks: &[Stack]) -> BTreeMap<String, &'static str> {
     let mut used = BTreeMap::new();
     for stack in stacks {
@@ -319,7 +319,7 @@ fn a_function_writes_to_its_own_log_and_the_log_expires() {
 }
 
 #[test]
-fn whoever_passes_a_role_passes_exactly_one_to_exactly_one_service() {
+fn a_role_that_passes_a_role_passes_one_to_one_service() {
     let stacks = stacks();
     for role in roles(&stacks).into_values() {
         let passes: Vec<&Statement> = role
@@ -327,7 +327,7 @@ fn whoever_passes_a_role_passes_exactly_one_to_exactly_one_service() {
             .iter()
             .filter(|s| s.allows && s.actions.contains(&"iam:PassRole".to_owned()))
             .collect();
-        // Packer gives the instance that an image is made of the one role that lets it be reached.
+        // Packer gives the build instance the one role that makes it reachable.
         let (passed, service) = match role.name.as_str() {
             "lockstep-delivery-deployer" => {
                 ("lockstep-delivery-cloudformation", "cloudformation.amazonaws.com")
@@ -348,7 +348,7 @@ fn whoever_passes_a_role_passes_exactly_one_to_exactly_one_service() {
 }
 
 #[test]
-fn what_cloudformation_may_do_is_bounded_and_never_lockstep_itself() {
+fn cloudformation_is_bounded_and_cannot_change_lockstep() {
     let stacks = stacks();
     for stack in stacks.iter().filter(|s| s.name == "lockstep-target") {
         let all = stack.resources("AWS::IAM::Role");
@@ -359,7 +359,7 @@ fn what_cloudformation_may_do_is_bounded_and_never_lockstep_itself() {
     let roles = roles(&stacks);
     for (account, path) in [DEVELOPMENT, PRODUCTION].into_iter().zip(PATHS) {
         let role = &roles[&format!("arn:aws:iam::{account}:role/lockstep-{path}-cloudformation")];
-        // But for reading the code of functions, which Lockstep puts there, its own policies only take away.
+        // The own policies of the role only deny, except for reading the code of functions, which Lockstep uploads.
         let code = format!("arn:aws:s3:::lockstep-artifacts-{account}-*/functions/*");
         assert_eq!(role.allowed(), [("s3:GetObject".to_owned(), code)].into());
         let denied = |action: &str| {
@@ -399,7 +399,7 @@ fn the_deployer_cannot_touch_the_stack_it_comes_from() {
 }
 
 #[test]
-fn every_rule_that_calls_a_function_is_permitted_to_and_nobody_else_is() {
+fn only_the_rules_that_call_a_function_may_invoke_it() {
     for stack in stacks() {
         let mut wanted = BTreeSet::new();
         for (id, rule) in stack.resources("AWS::Events::Rule") {
@@ -464,7 +464,7 @@ fn an_open_url_has_both_permissions_and_a_closed_one_has_none() {
 }
 
 #[test]
-fn operators_ask_the_ledger_by_its_url_and_never_directly() {
+fn operators_call_the_ledger_by_its_url_only() {
     let statements = all_statements(&stacks());
     let operator: Vec<&Statement> = statements
         .iter()
@@ -490,7 +490,7 @@ fn operators_ask_the_ledger_by_its_url_and_never_directly() {
 }
 
 #[test]
-fn operators_change_nothing_in_the_ledger_themselves_and_assume_no_role() {
+fn operators_cannot_write_the_ledger_directly_or_assume_a_role() {
     let statements = all_statements(&stacks());
     let operator = statements.iter().filter(|(owner, _)| owner.ends_with(":policy/OperatorPolicy"));
     let actions: BTreeSet<&str> = operator.flat_map(|(_, s)| s.actions.iter().map(String::as_str)).collect();
@@ -500,7 +500,7 @@ fn operators_change_nothing_in_the_ledger_themselves_and_assume_no_role() {
 }
 
 #[test]
-fn what_anybody_can_reach_touches_only_events_and_repositories() {
+fn a_public_function_touches_only_events_and_repositories() {
     let roles = roles(&stacks());
     let webhook = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-webhook-role")];
     assert_eq!(keys_for(webhook, "dynamodb:PutItem"), ["EVENT#*"]);
@@ -510,7 +510,7 @@ fn what_anybody_can_reach_touches_only_events_and_repositories() {
 }
 
 #[test]
-fn what_reads_strangers_files_says_nothing_about_what_runs_where() {
+fn a_function_that_reads_foreign_files_cannot_write_environments() {
     let roles = roles(&stacks());
     let package = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-package-role")];
     assert_eq!(keys_for(package, "dynamodb:PutItem"), ["COMPONENT#*", "REPOSITORY#*"]);
@@ -518,7 +518,7 @@ fn what_reads_strangers_files_says_nothing_about_what_runs_where() {
 }
 
 #[test]
-fn what_acts_in_accounts_does_not_write_what_allows_it_to_act() {
+fn a_function_that_acts_in_accounts_cannot_write_what_permits_it() {
     let roles = roles(&stacks());
     for path in PATHS {
         let of =
@@ -537,7 +537,7 @@ fn what_acts_in_accounts_does_not_write_what_allows_it_to_act() {
 }
 
 #[test]
-fn what_sweeps_lets_nothing_pass_and_removes_what_was_thrown_away_only() {
+fn the_sweep_admits_no_release_and_removes_only_discarded_images() {
     let roles = roles(&stacks());
     let sweep = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-sweep-role")];
     assert_eq!(
@@ -561,16 +561,16 @@ fn what_sweeps_lets_nothing_pass_and_removes_what_was_thrown_away_only() {
     assert!(!assumed.is_empty() && assumed.iter().all(|role| role.ends_with(":role/lockstep-image-keeper")));
 }
 
-/// Row 50: DisableImage takes every launch permission away and does not give them back.
+/// Row 50: DisableImage removes every launch permission and does not restore them.
 #[test]
-fn nothing_may_disable_an_image() {
+fn no_role_may_disable_an_image() {
     for (owner, statement) in all_statements(&stacks()) {
         assert!(!statement.actions.iter().any(|action| action == "ec2:DisableImage"), "{owner}");
     }
 }
 
 #[test]
-fn the_ledger_forgets_environments_and_nothing_else() {
+fn the_ledger_deletes_environments_and_no_other_record() {
     let roles = roles(&stacks());
     let ledger = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-ledger-role")];
     assert_eq!(keys_for(ledger, "dynamodb:DeleteItem"), ["STAGE#*"]);
@@ -594,7 +594,7 @@ fn a_schedule_calls_what_its_role_may_call_and_nothing_else() {
 }
 
 #[test]
-fn whoever_breaks_the_glass_raises_an_alarm() {
+fn a_break_glass_permission_raises_an_alarm() {
     let stacks = stacks();
     let filters: Vec<Value> =
         stacks.iter().flat_map(|s| s.resources("AWS::Logs::MetricFilter")).map(|(_, f)| f).collect();
@@ -605,15 +605,15 @@ fn whoever_breaks_the_glass_raises_an_alarm() {
     let pattern = text(&filter["FilterPattern"]);
     let said = pattern.split('"').nth(1).unwrap();
     let source = crate::operations::sources("ledger").concat();
-    assert!(source.contains(&format!("\"{said}\"")) && source.contains("alarm = "), "nobody logs {pattern}");
+    assert!(source.contains(&format!("\"{said}\"")) && source.contains("alarm = "), "no code logs {pattern}");
     let metric = &filter["MetricTransformations"][0];
     let wanted = (&metric["MetricNamespace"], &metric["MetricName"]);
     assert!(alarms.iter().any(|alarm| (&alarm["Namespace"], &alarm["MetricName"]) == wanted));
 }
 
-/// Anybody may take a bucket's name that can be guessed, in a region that was not added yet.
+/// Any account can create a bucket with a predictable name, in a region that was not added yet.
 #[test]
-fn every_bucket_that_is_named_is_one_of_the_own_account() {
+fn every_named_bucket_is_restricted_to_its_own_account() {
     let mut named = 0;
     for (owner, statement) in all_statements(&stacks()).into_iter().filter(|(_, s)| s.allows) {
         if statement.resources.iter().any(|resource| resource.starts_with("arn:aws:s3:::")) {
@@ -632,9 +632,9 @@ fn every_bucket_that_is_named_is_one_of_the_own_account() {
     assert!(named > 10, "only {named} statements name buckets");
 }
 
-/// `ForAllValues` holds where a request has no such key at all, so each condition also asks for one.
+/// `ForAllValues` is true for a request without the key, so each such condition also requires the key.
 #[test]
-fn whoever_is_kept_to_some_keys_must_name_one() {
+fn every_for_all_values_condition_also_requires_a_key() {
     let intake = crate::components::stack("log-intake", "ci", &[]);
     let stacks: Vec<Stack> = stacks().into_iter().chain([intake]).collect();
     let mut kept = 0;
@@ -649,7 +649,7 @@ fn whoever_is_kept_to_some_keys_must_name_one() {
     assert!(kept > 15, "only {kept} conditions were found");
 }
 
-/// The partitions of the table on which `action` is allowed.
+/// Returns the partitions of the table on which `action` is allowed.
 pub fn keys_for(role: &Role, action: &str) -> Vec<String> {
     let statements = role.statements.iter().filter(|s| s.allows && s.actions.iter().any(|a| a == action));
     let keys = |s: &Statement| {
@@ -661,7 +661,7 @@ pub fn keys_for(role: &Role, action: &str) -> Vec<String> {
 }
 
 #[test]
-fn each_accounts_events_come_in_by_its_own_role_only() {
+fn each_account_sends_events_by_its_own_role_only() {
     let statements = all_statements(&stacks());
     let of_bus: Vec<&Statement> =
         statements.iter().filter(|(o, _)| o == "lockstep-accounts Events").map(|(_, s)| s).collect();
@@ -689,7 +689,7 @@ fn only_resume_answers_a_task_token() {
 }
 
 #[test]
-fn what_holds_data_outlives_its_stack() {
+fn a_resource_that_holds_data_outlives_its_stack() {
     for stack in stacks() {
         for (id, resource) in stack.written() {
             if ["AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::S3::Bucket"]
@@ -702,9 +702,9 @@ fn what_holds_data_outlives_its_stack() {
     }
 }
 
-/// A further region of an account gets what its first region has, but for what is global.
+/// A further region of an account gets the resources of its first region, without the global ones.
 #[test]
-fn what_is_regional_is_the_same_in_every_region_of_an_account() {
+fn regional_resources_are_the_same_in_every_region_of_an_account() {
     let bus = format!("arn:aws:events:{REGION}:{TOOLING}:event-bus/lockstep-events");
     let further = [("FurtherRegion", "true"), ("EventBusArn", bus.as_str()), ("CreateImageKey", "true")];
     let further = Stack::new("lockstep-target", PRODUCTION, "infra/target-account/template.yaml", &further);
@@ -727,9 +727,9 @@ fn what_is_regional_is_the_same_in_every_region_of_an_account() {
     }
 }
 
-/// What the template lets Auto Scaling do with the key of images is what the inspection asks for.
+/// The inspection accepts the permissions that the template gives Auto Scaling on the key of images.
 #[test]
-fn the_key_that_is_offered_is_one_that_inspection_accepts() {
+fn the_inspection_accepts_the_key_that_the_template_offers() {
     use lockstep_domain::images::promotion::keys::{ImageKey, Key, why_it_cannot_be_encrypted};
     let bus = "arn:aws:events:eu-west-1:111111111111:event-bus/lockstep-events";
     let stack = [("EventBusArn", bus), ("CreateImageKey", "true")];
@@ -746,7 +746,7 @@ fn the_key_that_is_offered_is_one_that_inspection_accepts() {
     assert_eq!(aliases[0].1["AliasName"], lockstep_domain::images::promotion::KEY_ALIAS);
 }
 
-/// What a rule cannot deliver is kept where it is seen, by a queue that takes from these rules alone.
+/// A queue with an alarm keeps the events that a rule cannot deliver. It accepts events of these rules only.
 #[test]
 fn every_rule_that_forwards_has_a_dead_letter_queue_with_an_alarm() {
     let mut forwarding = 0;
@@ -775,7 +775,8 @@ fn every_rule_that_forwards_has_a_dead_letter_queue_with_an_alarm() {
     assert_eq!(forwarding, 6);
 }
 
-/// Whatever account number stands in an ARN: a path's role can assume, pass, trust and grant to roles of its own path alone.
+/// A role of one path can assume, pass, trust and grant to roles of its own path only, whatever the account number in
+/// an ARN.
 #[test]
 fn no_policy_of_one_path_matches_a_role_of_the_other() {
     let stacks = stacks();
@@ -798,7 +799,7 @@ fn no_policy_of_one_path_matches_a_role_of_the_other() {
         for other in roles.values().filter(|other| path_of(&other.name).is_some_and(|of| of != path)) {
             for pattern in &speaks_of {
                 let matches = glob(&anywhere(pattern), &other.arn());
-                assert!(!matches, "{} speaks of {pattern}, which matches {}", role.arn(), other.arn());
+                assert!(!matches, "{} mentions {pattern}, which matches {}", role.arn(), other.arn());
                 compared += 1;
             }
         }
@@ -806,7 +807,7 @@ fn no_policy_of_one_path_matches_a_role_of_the_other() {
     assert!(compared > 100, "only {compared} pairs were compared");
 }
 
-/// What is installed works in every partition that `lockstep install` does not refuse.
+/// The installed resources work in every partition that `lockstep install` accepts.
 #[test]
 fn no_partition_is_written_into_what_is_installed() {
     let mut files = 0;
@@ -831,7 +832,7 @@ fn no_partition_is_written_into_what_is_installed() {
     assert!(files > 40, "only {files} files were read");
 }
 
-/// The sweep belongs to neither path. It reaches one role of each account, which neither path may assume.
+/// The sweep belongs to neither path. It can assume one role of each account, which neither path can assume.
 #[test]
 fn only_the_sweep_reaches_the_keeper_of_images() {
     for role in roles(&stacks()).values().filter(|role| role.name != "lockstep-sweep-role") {
@@ -845,7 +846,7 @@ fn only_the_sweep_reaches_the_keeper_of_images() {
     }
 }
 
-/// The names in the code are those of the template, on each path.
+/// The names in the code equal those of the template, on each path.
 #[test]
 fn the_roles_that_functions_assume_exist() {
     use lockstep_domain::installation::target_roles::TargetRole;

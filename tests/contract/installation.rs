@@ -1,4 +1,4 @@
-//! Installing again from every point at which it can fail, on the simulated CloudFormation.
+//! Repeated installation after a failure at every point, on the simulated CloudFormation.
 
 use crate::stack::repository;
 use jiff::Timestamp;
@@ -13,13 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-/// More than any operation of the simulation takes.
+/// A time longer than any operation of the simulation.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// Where the simulation's stacks are.
+/// The location of the simulation's stacks.
 const PLACE: Place<'_> = Place { partition: "aws", region: "eu-west-1", account: "111111111111" };
 
-/// A template as it is sent: its names written out, a value for each of its parameters.
+/// A template as CloudFormation receives it: with its names resolved, and a value for each of its parameters.
 struct Sent {
     file: String,
     json: Value,
@@ -57,7 +57,7 @@ impl Sent {
         kept.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Returns the stack that the template makes; `edition` changes every resource.
+    /// Returns the stack that the template creates. `edition` changes every resource.
     fn wanted(&self, edition: u32) -> Wanted {
         let mut json = self.json.clone();
         for resource in json["Resources"].as_object_mut().unwrap().values_mut() {
@@ -74,7 +74,7 @@ fn own_name<'a>(resource: &Value, properties: &'a serde_json::Map<String, Value>
     properties.get(&format!("{noun}Name")).or_else(|| properties.get("Name"))
 }
 
-/// Every template below `infra/`.
+/// Returns every template below `infra/`.
 fn templates() -> Vec<Sent> {
     let mut folders = vec![repository().join("infra")];
     let mut found = Vec::new();
@@ -92,7 +92,7 @@ fn templates() -> Vec<Sent> {
     found
 }
 
-/// A CloudFormation, and what installs into it.
+/// A CloudFormation with its installer.
 struct Simulation {
     cloud: SimCloudFormation,
     installer: Installer<SimStacks, VirtualClock>,
@@ -107,7 +107,7 @@ impl Simulation {
         Self { cloud, installer }
     }
 
-    /// Applies a template; `at` says when in a failure.
+    /// Applies a template. `at` names the attempt in a failure.
     async fn applies(&self, sent: &Sent, edition: u32, at: &str) -> Done {
         let done = self.installer.apply(&sent.wanted(edition), PATIENCE).await;
         let done = done.unwrap_or_else(|failure| panic!("{}, {at}: {failure}", sent.file));
@@ -116,7 +116,7 @@ impl Simulation {
         done
     }
 
-    /// Applies a template in which `resource` fails, and expects a sentence that names stack and resource.
+    /// Applies a template in which `resource` fails, and expects a message that names stack and resource.
     async fn fails(&self, sent: &Sent, edition: u32, resource: &str) {
         let failure = self.installer.apply(&sent.wanted(edition), PATIENCE).await.unwrap_err().to_string();
         assert!(failure.contains("lockstep-it"), "{failure}");
@@ -125,9 +125,9 @@ impl Simulation {
 }
 
 #[tokio::test]
-async fn after_each_resource_has_failed_to_be_created_once_the_next_run_installs() {
+async fn the_next_run_installs_after_each_resource_failed_to_be_created_once() {
     for sent in templates() {
-        // Whether or not CloudFormation heeds RetainExceptOnCreate: what it left behind is imported.
+        // The next run imports what CloudFormation left behind, whether or not it honours RetainExceptOnCreate.
         for leaves_behind in [false, true] {
             let place = Simulation::new();
             if leaves_behind {
@@ -136,7 +136,7 @@ async fn after_each_resource_has_failed_to_be_created_once_the_next_run_installs
             for resource in sent.resources() {
                 place.cloud.trouble(&resource, Trouble::Create);
                 place.fails(&sent, 1, &resource).await;
-                place.cloud.mend();
+                place.cloud.end_trouble();
             }
             let done = place.applies(&sent, 1, "in the end").await;
             assert_eq!(done.applied, Applied::Created);
@@ -148,7 +148,7 @@ async fn after_each_resource_has_failed_to_be_created_once_the_next_run_installs
 }
 
 #[tokio::test]
-async fn after_each_resource_has_failed_to_be_updated_once_the_next_run_installs() {
+async fn the_next_run_installs_after_each_resource_failed_to_be_updated_once() {
     for sent in templates() {
         for undoes in [true, false] {
             let place = Simulation::new();
@@ -160,9 +160,9 @@ async fn after_each_resource_has_failed_to_be_updated_once_the_next_run_installs
                     place.cloud.trouble(&resource, Trouble::Rollback);
                 }
                 place.fails(&sent, edition + 1, &resource).await;
-                place.cloud.mend();
+                place.cloud.end_trouble();
                 if !undoes {
-                    // A rollback that got stuck is continued before anything else.
+                    // The installer continues a failed rollback first.
                     edition += 1;
                     assert_eq!(place.applies(&sent, edition, &resource).await.applied, Applied::Updated);
                 }
@@ -175,7 +175,7 @@ async fn after_each_resource_has_failed_to_be_updated_once_the_next_run_installs
 }
 
 #[tokio::test]
-async fn after_a_creation_that_could_not_be_undone_the_next_run_installs() {
+async fn the_next_run_installs_after_a_creation_whose_rollback_failed() {
     for sent in templates() {
         let resources = sent.resources();
         let Some((first, rest)) = resources.split_first() else { continue };
@@ -184,14 +184,14 @@ async fn after_a_creation_that_could_not_be_undone_the_next_run_installs() {
             place.cloud.trouble(first, Trouble::Create);
             place.cloud.trouble(stuck, Trouble::Rollback);
             place.fails(&sent, 1, first).await;
-            place.cloud.mend();
+            place.cloud.end_trouble();
         }
         place.applies(&sent, 1, "in the end").await;
     }
 }
 
 #[tokio::test]
-async fn what_is_kept_of_a_stack_that_was_deleted_belongs_to_the_one_that_is_installed_again() {
+async fn a_new_installation_adopts_what_a_deleted_stack_retained() {
     let mut kept_anywhere = 0;
     for sent in templates() {
         let place = Simulation::new();
@@ -210,7 +210,7 @@ async fn what_is_kept_of_a_stack_that_was_deleted_belongs_to_the_one_that_is_ins
 }
 
 #[tokio::test]
-async fn what_was_imported_survives_an_installation_that_fails_and_the_next_one_imports_it_again() {
+async fn an_import_survives_a_failed_installation_and_is_repeated() {
     for sent in templates().into_iter().filter(|sent| !sent.kept().is_empty()) {
         let place = Simulation::new();
         place.applies(&sent, 1, "first").await;
@@ -219,7 +219,7 @@ async fn what_was_imported_survives_an_installation_that_fails_and_the_next_one_
         for resource in sent.resources() {
             place.cloud.trouble(&resource, Trouble::Create);
             place.fails(&sent, 1, &resource).await;
-            place.cloud.mend();
+            place.cloud.end_trouble();
         }
         place.applies(&sent, 1, "in the end").await;
         let after = place.cloud.physical_ids("lockstep-it");
@@ -230,7 +230,7 @@ async fn what_was_imported_survives_an_installation_that_fails_and_the_next_one_
 }
 
 #[tokio::test]
-async fn after_a_deletion_that_got_stuck_the_next_run_installs() {
+async fn the_next_run_installs_after_a_deletion_that_failed() {
     for sent in templates() {
         let place = Simulation::new();
         place.applies(&sent, 1, "first").await;
@@ -239,27 +239,27 @@ async fn after_a_deletion_that_got_stuck_the_next_run_installs() {
             if let Err(failure) = place.installer.delete("lockstep-it", PATIENCE).await {
                 assert!(failure.message.contains(&resource), "{failure}");
             }
-            place.cloud.mend();
+            place.cloud.end_trouble();
             place.applies(&sent, 1, &resource).await;
         }
     }
 }
 
 #[tokio::test]
-async fn what_validation_finds_before_a_resource_is_touched_is_told() {
+async fn a_finding_of_the_validation_before_any_change_is_reported() {
     let sent = templates().pop().unwrap();
     let place = Simulation::new();
     place.cloud.invalidate("Ledger (AWS::DynamoDB::Table, /TableName): the name is taken");
     let failure = place.installer.apply(&sent.wanted(1), PATIENCE).await.unwrap_err();
-    let told = "stack lockstep-it is ROLLBACK_COMPLETE: Ledger (AWS::DynamoDB::Table, /TableName): the name is taken";
-    assert_eq!(failure.message, told);
+    let expected = "stack lockstep-it is ROLLBACK_COMPLETE: Ledger (AWS::DynamoDB::Table, /TableName): the name is taken";
+    assert_eq!(failure.message, expected);
     place.applies(&sent, 1, "again").await;
 }
 
 #[test]
 fn stacks_are_created_and_updated_by_change_sets_alone() {
-    // ExecuteChangeSet carries RetainExceptOnCreate and CreateChangeSet ImportExistingResources; the adapter's tests see to
-    // that. Another way to make a stack would leave a retained name in the way of the next try.
+    // ExecuteChangeSet carries RetainExceptOnCreate and CreateChangeSet carries ImportExistingResources; the tests of
+    // the adapter check that. Another way to create a stack would leave a retained name that blocks the next attempt.
     let mut folders: Vec<_> = ["cli", "functions", "local", "shared"].map(|f| repository().join(f)).into();
     let mut read = 0;
     while let Some(folder) = folders.pop() {
@@ -280,7 +280,7 @@ fn stacks_are_created_and_updated_by_change_sets_alone() {
 }
 
 #[test]
-fn the_bucket_with_which_a_target_account_begins_is_that_of_its_templates() {
+fn the_first_bucket_of_a_target_account_is_the_one_in_its_templates() {
     let all = templates();
     let bucket = |file: &str| {
         let sent = all.iter().find(|sent| sent.file == file).unwrap();

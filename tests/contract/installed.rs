@@ -1,4 +1,4 @@
-//! Lockstep as it is installed: three accounts, every stack.
+//! A complete installation: three accounts, every stack.
 
 use crate::stack::{REGION, Stack};
 
@@ -11,10 +11,9 @@ pub const PRODUCTION: &str = "333333333333";
 /// The external id of every cross-account trust.
 pub const EXTERNAL_ID: &str = "the-external-id-0123456789";
 
-/// The paths.
 pub const PATHS: [&str; 2] = ["delivery", "promotion"];
 
-/// Every stack, in the order of installation.
+/// Returns every stack, in the order of installation.
 pub fn stacks() -> Vec<Stack> {
     let bucket = format!("lockstep-artifacts-{TOOLING}-{REGION}");
     let common = [("ArtifactBucket", bucket.as_str()), ("ExternalId", EXTERNAL_ID)];

@@ -1,4 +1,4 @@
-//! The front door for logs of applications: its table, who reads and writes it, and what it says of itself.
+//! The log intake for applications: its table, the principals that read and write it, and its metrics.
 
 use crate::components::{boot_scripts, stack, template};
 use crate::iam::keys_for;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 #[test]
-fn the_front_door_can_let_nobody_in_and_who_gives_out_keys_can_do_that_alone() {
+fn the_log_intake_cannot_create_keys_and_the_key_issuer_does_only_that() {
     let door = stack("log-intake", "production", &[]);
     let (_, policy) = &door.resources("AWS::IAM::ManagedPolicy")[0];
     for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
@@ -34,7 +34,7 @@ fn the_front_door_can_let_nobody_in_and_who_gives_out_keys_can_do_that_alone() {
 }
 
 #[test]
-fn its_table_has_the_shape_of_the_ledgers_whose_code_reads_it() {
+fn the_intake_table_has_the_keys_of_the_ledger_table() {
     let table =
         |stack: &crate::stack::Stack| stack.resources("AWS::DynamoDB::Table").into_iter().next().unwrap().1;
     let ledger = stacks().iter().find(|stack| stack.name == "lockstep-control-plane").map(table).unwrap();
@@ -51,24 +51,24 @@ fn its_table_has_the_shape_of_the_ledgers_whose_code_reads_it() {
 }
 
 #[test]
-fn what_everybody_together_can_make_it_do_is_bounded() {
+fn the_work_that_all_callers_together_can_cause_is_bounded() {
     let (_, function) = &stack("log-intake", "production", &[]).resources("AWS::Lambda::Function")[0];
     assert_eq!(function["ReservedConcurrentExecutions"], "100");
 }
 
 #[test]
-fn every_metric_that_its_alarms_watch_is_one_that_it_tells() {
-    let told: BTreeSet<&str> = Reason::ALL.into_iter().map(Reason::metric).collect();
+fn the_intake_sends_every_metric_that_its_alarms_watch() {
+    let sent: BTreeSet<&str> = Reason::ALL.into_iter().map(Reason::metric).collect();
     for (id, alarm) in stack("log-intake", "production", &[]).resources("AWS::CloudWatch::Alarm") {
         if alarm["Namespace"] == "Lockstep/LogIntake" {
-            assert!(told.contains(alarm["MetricName"].as_str().unwrap()), "{id}");
+            assert!(sent.contains(alarm["MetricName"].as_str().unwrap()), "{id}");
             assert_eq!(alarm["Dimensions"][0]["Name"], "function", "{id}");
         }
     }
 }
 
 #[test]
-fn what_an_event_holds_has_a_type_in_the_index_and_what_is_its_own_can_upset_none() {
+fn every_field_of_an_event_has_a_type_and_its_own_data_cannot_conflict() {
     for (engine, flat) in [
         ("elasticsearch", r#"{"type": "flattened", "ignore_above": 8191}"#),
         ("opensearch", r#"{"type": "flat_object"}"#),
@@ -95,7 +95,7 @@ fn what_an_event_holds_has_a_type_in_the_index_and_what_is_its_own_can_upset_non
 }
 
 #[test]
-fn a_client_is_answered_before_lambda_gives_up_and_before_most_clients_do() {
+fn a_client_gets_an_answer_before_lambda_and_most_clients_time_out() {
     let timeout = &template("log-intake").to_json()["Parameters"]["TimeoutSeconds"];
     assert!(timeout["MaxValue"].as_u64().unwrap() <= 60);
 }

@@ -1,4 +1,4 @@
-//! State machines as they are written, and as a stack installs them.
+//! State machines as written, and as a stack installs them.
 
 use crate::policy::texts;
 use crate::stack::Stack;
@@ -11,50 +11,49 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const MACHINES: [&str; 7] =
     ["release", "deploy", "promote", "promote-image", "bake-image", "build-image", "teardown"];
 
-/// One state, wherever it is nested.
+/// One state, at any depth.
 pub struct State {
-    /// The state machine it is in.
+    /// The state machine of the state.
     pub machine: &'static str,
-    /// Its name.
     pub name: String,
-    /// Itself.
+    /// The definition of the state.
     pub value: Value,
-    /// Whether a Map around it catches what it does not.
+    /// True if an enclosing Map catches the errors that the state does not catch.
     pub caught_outside: bool,
 }
 
 impl State {
-    /// Machine and state, for messages.
+    /// Returns machine and state, for messages.
     pub fn at(&self) -> String {
         format!("{}: {}", self.machine, self.name)
     }
 
-    /// The value of a field that is text; empty if there is none.
+    /// Returns the text of a field; empty if there is none.
     pub fn text(&self, field: &str) -> &str {
         self.value[field].as_str().unwrap_or_default()
     }
 
-    /// Whether it invokes a function.
+    /// Returns true if the state invokes a function.
     pub fn invokes(&self) -> bool {
         self.text("Resource").starts_with("arn:${Partition}:states:::lambda:invoke")
     }
 
-    /// Whether it waits for its task token.
+    /// Returns true if the state waits for its task token.
     pub fn waits(&self) -> bool {
         self.text("Resource").ends_with(".waitForTaskToken")
     }
 
-    /// Whether it runs another state machine to its end.
+    /// Returns true if the state runs another state machine to its end.
     pub fn nests(&self) -> bool {
         self.text("Resource") == "arn:${Partition}:states:::states:startExecution.sync:2"
     }
 
-    /// The placeholder of the function it invokes, such as `LedgerFunction`.
+    /// Returns the placeholder of the function that the state invokes, such as `LedgerFunction`.
     pub fn function(&self) -> Option<&str> {
         self.value["Arguments"]["FunctionName"].as_str().map(|name| placeholder(name).expect("a placeholder"))
     }
 
-    /// The error names of one of its lists (`Retry`, `Catch`).
+    /// Returns the error names in one of the state's lists (`Retry`, `Catch`).
     pub fn errors(&self, field: &str) -> Vec<String> {
         self.value[field]
             .as_array()
@@ -64,7 +63,7 @@ impl State {
             .collect()
     }
 
-    /// The states it may lead to.
+    /// Returns the possible successors of the state.
     pub fn next(&self) -> BTreeSet<String> {
         let list = |field: &str| self.value[field].as_array().cloned().unwrap_or_default();
         let mut next: BTreeSet<String> = list("Choices")
@@ -79,7 +78,7 @@ impl State {
     }
 }
 
-/// `${Name}` as `Name`.
+/// Returns `${Name}` as `Name`.
 fn placeholder(text: &str) -> Option<&str> {
     text.strip_prefix("${")?.strip_suffix('}')
 }
@@ -93,17 +92,17 @@ pub fn text(machine: &str) -> String {
     rendered(machine).json()
 }
 
-/// Returns a state machine as AWS gets it.
+/// Returns a state machine as AWS receives it.
 pub fn definition(machine: &str) -> Value {
     rendered(machine).definition()
 }
 
-/// Every state of every machine.
+/// Returns every state of every machine.
 pub fn all_states() -> Vec<State> {
     MACHINES.iter().flat_map(|machine| states(machine)).collect()
 }
 
-/// Every state of a machine, those inside Maps included.
+/// Returns every state of a machine, including those inside Maps.
 pub fn states(machine: &'static str) -> Vec<State> {
     let mut found = Vec::new();
     collect(machine, &definition(machine)["States"], false, &mut found);
@@ -125,17 +124,16 @@ fn collect(machine: &'static str, states: &Value, caught_outside: bool, found: &
 
 /// A state machine as a stack installs it.
 pub struct Installed {
-    /// Its name.
     pub name: String,
-    /// The file it is made from.
+    /// The source file, without its extension.
     pub machine: &'static str,
-    /// What its placeholders become.
+    /// The values of the placeholders.
     pub substitutions: BTreeMap<String, String>,
-    /// Its role's ARN.
+    /// The ARN of the role.
     pub role: String,
 }
 
-/// Every state machine that the stacks install.
+/// Returns every state machine that the stacks install.
 pub fn installed(stacks: &[Stack]) -> Vec<Installed> {
     let machines = stacks.iter().flat_map(|stack| stack.resources("AWS::StepFunctions::StateMachine"));
     machines.map(|(_, properties)| read(&properties)).collect()

@@ -9,7 +9,7 @@ use lockstep_statemachines::StateMachine;
 use lockstep_tests::state_machines;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The errors of Step Functions and of the services it calls that may stand in `ErrorEquals`
+/// The errors of Step Functions and of the services it calls that `ErrorEquals` can name
 /// (<https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html>).
 const ERRORS_OF_AWS: [&str; 14] = [
     "Lambda.AWSLambdaException",
@@ -38,7 +38,7 @@ fn placeholders(machine: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_state_machine_is_installed_and_what_changes_stacks_once_on_each_path() {
+fn each_state_machine_is_installed_and_stack_changing_ones_on_each_path() {
     let installed = installed(&stacks());
     let mut names: Vec<_> = installed.iter().map(|m| (m.machine, m.name.as_str())).collect();
     names.sort_unstable();
@@ -61,7 +61,7 @@ fn every_state_machine_is_installed_and_what_changes_stacks_once_on_each_path() 
     assert_eq!(written, BTreeSet::from(MACHINES));
 }
 
-/// Row 57 of the failure modes: an Express workflow runs a state again as it likes.
+/// Row 57 of the failure modes: an Express workflow can run a state more than once.
 #[test]
 fn every_state_machine_is_installed_as_a_standard_one() {
     for stack in stacks() {
@@ -71,9 +71,8 @@ fn every_state_machine_is_installed_as_a_standard_one() {
     }
 }
 
-/// Row 60: a wait that looks every `TimeoutSeconds` until its execution is over, at eleven events for each look that is
-/// a task and two for each that is a choice
-/// (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>).
+/// Row 60: a wait looks every `TimeoutSeconds` until its execution ends. Each look takes eleven events for a task and
+/// two for a choice (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>).
 #[test]
 fn the_longest_wait_fits_into_an_executions_history() {
     const EVENTS_MAX: u64 = 25_000;
@@ -116,7 +115,7 @@ fn a_state_machine_may_do_exactly_what_its_states_do() {
     }
 }
 
-/// What the states of a machine do, as (action, resource).
+/// Returns the calls of a machine's states, as (action, resource).
 fn needed(machine: &Installed) -> BTreeSet<(String, String)> {
     let mut needed = BTreeSet::new();
     let mut add = |action: &str, resource: String| {
@@ -144,7 +143,7 @@ fn needed(machine: &Installed) -> BTreeSet<(String, String)> {
 }
 
 #[test]
-fn what_a_state_machine_calls_exists() {
+fn every_target_of_a_state_machine_exists() {
     let stacks = stacks();
     let mut existing: BTreeSet<String> = BTreeSet::new();
     for stack in &stacks {
@@ -217,7 +216,7 @@ fn every_function_is_retried_when_it_was_throttled_or_hit_a_fault() {
 }
 
 #[test]
-fn a_busy_environment_is_waited_for_where_environments_and_images_are_taken() {
+fn every_acquisition_of_an_environment_or_image_waits_for_a_busy_one() {
     for state in all_states() {
         let takes =
             ["begin", "begin_teardown", "retake", "inspect", "claim", "begin_build", "discard_version"]
@@ -237,13 +236,13 @@ fn every_task_has_a_time_limit_retries_and_a_catch() {
         assert!(catches_all || state.caught_outside, "{} lets errors through", state.at());
         assert!(
             state.value.get("HeartbeatSeconds").is_none(),
-            "{}: nobody would send heartbeats",
+            "{}: no function sends heartbeats",
             state.at()
         );
     }
 }
 
-/// The renderer puts a policy of `retries.yaml` where a state names one, so no state has a policy of its own.
+/// The renderer inserts a policy of `retries.yaml` where a state names one, so no state has a policy of its own.
 #[test]
 fn every_task_is_retried_by_the_named_policy_of_its_kind() {
     let policies = state_machines().policies();
@@ -271,7 +270,7 @@ fn every_retry_is_bounded() {
 }
 
 #[test]
-fn a_wait_that_times_out_leads_to_a_look_and_never_to_failure() {
+fn a_wait_that_times_out_leads_to_a_check_and_never_to_failure() {
     for state in all_states().iter().filter(|s| s.waits()) {
         assert!(
             !state.errors("Retry").iter().any(|name| name == "States.Timeout"),
@@ -280,13 +279,13 @@ fn a_wait_that_times_out_leads_to_a_look_and_never_to_failure() {
         );
         let first = &state.value["Catch"][0];
         assert_eq!(first["ErrorEquals"], serde_json::json!(["States.Timeout"]), "{}", state.at());
-        // The state that looks is the one that follows when the token was answered, too.
+        // The state that looks also follows after the answer to the token.
         assert_eq!(first["Next"], state.value["Next"], "{}", state.at());
     }
 }
 
 #[test]
-fn a_wait_tells_its_function_which_wait_it_is() {
+fn a_waiting_state_sends_its_name_to_its_function() {
     for state in all_states().iter().filter(|s| s.waits()) {
         let task = &state.value["Arguments"]["Payload"]["task"];
         let expected = serde_json::json!({
@@ -322,7 +321,7 @@ fn a_function_never_runs_longer_than_the_longest_task_that_invokes_it() {
 }
 
 #[test]
-fn every_state_leads_to_a_state_and_is_led_to() {
+fn every_state_has_a_successor_and_can_be_reached() {
     for machine in MACHINES {
         let states = states(machine);
         let names: BTreeSet<String> = states.iter().map(|s| s.name.clone()).collect();
@@ -357,7 +356,7 @@ fn every_machine_speaks_jsonata_and_ends_portably() {
 }
 
 #[test]
-fn the_types_of_states_are_those_these_tests_know() {
+fn every_state_has_a_type_that_these_tests_cover() {
     let types: BTreeSet<String> = all_states().iter().map(|s| s.text("Type").to_owned()).collect();
     assert_eq!(types, set(["Choice", "Fail", "Map", "Pass", "Task"]));
 }

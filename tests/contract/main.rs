@@ -1,7 +1,8 @@
-//! The contracts between what the compiler cannot see together: templates, policies, state machines and functions.
+//! The contracts between parts that the compiler cannot check together: templates, policies, state machines and
+//! functions.
 //!
-//! Nothing here needs AWS or the local cloud. What the local cloud does not enforce (roles of state machines, resource
-//! policies, PassRole, leading keys) is held here instead.
+//! These tests need neither AWS nor the local cloud. They check what the local cloud does not enforce: roles of state
+//! machines, resource policies, PassRole and leading keys.
 
 mod accounts;
 mod checks;

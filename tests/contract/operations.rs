@@ -1,7 +1,7 @@
-//! The AWS operations that each function's binary can make, against the policies it makes them with.
+//! The AWS operations that each function's binary can call, against the policies of its roles.
 //!
-//! A debug binary's symbol table names every operation that was linked: `aws_sdk_<service>::operation::<name>::...`.
-//! The linker throws away what nothing calls, so what is there can happen.
+//! The symbol table of a debug binary names every linked operation: `aws_sdk_<service>::operation::<name>::...`. The
+//! linker removes uncalled operations, so each remaining one can occur.
 
 use crate::iam::assumable;
 use crate::installed::{TOOLING, stacks};
@@ -14,10 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// What Lambda itself does with a function's role.
+/// The actions of Lambda itself with a function's role.
 const BY_LAMBDA: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
 
-/// The text of every Rust file of a function.
+/// Returns the text of every Rust file of a function.
 pub fn sources(function: &str) -> Vec<String> {
     let folder = repository().join("functions").join(function).join("src");
     let mut found = Vec::new();
@@ -37,7 +37,7 @@ fn read_below(folder: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// The functions' binaries, built the way everything else that runs them builds them.
+/// Returns the binaries of the functions, built by the same code as for every other test.
 fn binaries() -> &'static BTreeMap<String, PathBuf> {
     static BINARIES: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     BINARIES.get_or_init(|| {
@@ -54,7 +54,7 @@ fn binaries() -> &'static BTreeMap<String, PathBuf> {
     })
 }
 
-/// The operations linked into a binary, as `service:Operation` in IAM's spelling.
+/// Returns the operations linked into a binary, as `service:Operation` in IAM's spelling.
 pub fn linked(function: &str) -> BTreeSet<String> {
     let path = binaries().get(function).unwrap_or_else(|| panic!("cargo built no lockstep-{function}"));
     let bytes = std::fs::read(path).unwrap();
@@ -64,7 +64,7 @@ pub fn linked(function: &str) -> BTreeSet<String> {
             .unwrap();
     let mut found = BTreeSet::new();
     let names = file.symbols().filter_map(|symbol| symbol.name().ok());
-    // Mangled names hold the words as they are; few of some hundred thousand need the slow way.
+    // Mangled names contain the words unchanged. Few of some hundred thousand names need demangling.
     for name in names.filter(|name| name.contains("aws_sdk_") && name.contains("orchestrate")) {
         let demangled = format!("{:#}", rustc_demangle::demangle(name));
         if let Some(captures) = pattern.captures(&demangled) {
@@ -74,25 +74,25 @@ pub fn linked(function: &str) -> BTreeSet<String> {
     found
 }
 
-/// An SDK operation in IAM's spelling.
+/// Returns the name of an SDK operation in IAM's spelling.
 fn iam_name(sdk: &str, operation: &str) -> String {
     let service = if sdk == "sfn" { "states" } else { sdk };
     let operation: String = operation.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
     format!("{service}:{operation}")
 }
 
-/// The actions an operation must be allowed, where that is not the action of the same name.
+/// Returns the actions that an operation needs, if they are not the action of the same name.
 fn must(operation: &str) -> Vec<&str> {
     match operation {
         "lambda:Invoke" => vec!["lambda:InvokeFunction"],
-        // The SDK's own, for S3 Express buckets, of which there are none.
+        // The SDK itself calls this for S3 Express buckets, and there are none.
         "s3:CreateSession" => vec![],
         "s3:HeadObject" => vec!["s3:GetObject"],
         "s3:DeleteObjects" => vec!["s3:DeleteObject", "s3:DeleteObjectVersion"],
         "s3:ListObjectVersions" => vec!["s3:ListBucketVersions"],
-        // A transaction is allowed by what is in it; see `may`.
+        // The actions inside a transaction authorize it; see `may`.
         "dynamodb:TransactWriteItems" => vec!["dynamodb:PutItem"],
-        // The template is read with the caller's rights, and the role it names is passed.
+        // CloudFormation reads the template with the caller's permissions, and passes the role that the call names.
         "cloudformation:CreateChangeSet" => {
             let own = ["cloudformation:CreateChangeSet", "iam:PassRole", "s3:GetObject"];
             own.into_iter().chain(TYPES_OF_PARAMETERS).collect()
@@ -102,7 +102,7 @@ fn must(operation: &str) -> Vec<&str> {
         }
         "cloudformation:DeleteStack" => vec!["cloudformation:DeleteStack", "iam:PassRole"],
         "cloudformation:RollbackStack" => vec!["cloudformation:RollbackStack", "iam:PassRole"],
-        // The copy is tagged in the call that makes it, and EC2 reads and writes what is encrypted for its caller.
+        // The call that makes the copy tags it. EC2 reads and writes encrypted data on behalf of its caller.
         "ec2:CopyImage" => vec![
             "ec2:CopyImage",
             "ec2:CreateTags",
@@ -112,7 +112,7 @@ fn must(operation: &str) -> Vec<&str> {
             "kms:ReEncryptFrom",
             "kms:ReEncryptTo",
         ],
-        // It asks these for its caller.
+        // EC2 calls these on behalf of its caller.
         "ec2:DescribeImageReferences" => vec![
             "ec2:DescribeImageReferences",
             "ec2:DescribeInstances",
@@ -128,7 +128,7 @@ fn must(operation: &str) -> Vec<&str> {
     }
 }
 
-/// What CloudFormation asks with its caller's rights when it validates the values of typed parameters
+/// The actions that CloudFormation calls with its caller's permissions to validate the values of typed parameters
 /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-supplied-parameter-types.html>).
 const TYPES_OF_PARAMETERS: [&str; 11] = [
     "ec2:DescribeAvailabilityZones",
@@ -144,13 +144,14 @@ const TYPES_OF_PARAMETERS: [&str; 11] = [
     "ssm:GetParameters",
 ];
 
-/// What nobody may do on the promotion path, though the code is the same: throw-away stacks live elsewhere.
+/// The actions that are denied on the promotion path although the code is the same: only the delivery path has test
+/// stacks.
 const DELIVERY_ONLY: [&str; 3] = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ListBucketVersions"];
 
-/// The further actions that an operation may use, depending on what it is given.
+/// Returns the further actions that an operation can need, depending on its input.
 fn may(operation: &str) -> &'static [&'static str] {
     match operation {
-        // With the snapshots that no other image needs.
+        // EC2 deletes the snapshots that no other image uses.
         "ec2:DeregisterImage" => &["ec2:DeleteSnapshot"],
         "dynamodb:TransactWriteItems" => {
             &["dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:UpdateItem"]
@@ -159,7 +160,7 @@ fn may(operation: &str) -> &'static [&'static str] {
     }
 }
 
-/// The roles that a function works with: its own, and those it assumes in other accounts.
+/// Returns the roles of a function: its own, and those that it assumes in other accounts.
 fn roles_of(function: &str) -> Vec<(String, Vec<Role>)> {
     let roles = roles(&stacks());
     let own = roles.values().filter(|role| role.account == TOOLING);
@@ -182,7 +183,7 @@ fn actions(roles: &[Role]) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_operation_in_a_binary_is_allowed_and_everything_allowed_is_in_the_binary() {
+fn the_operations_in_a_binary_are_exactly_the_allowed_ones() {
     let mut wrong = Vec::new();
     for function in FUNCTIONS {
         let operations = linked(function);
@@ -211,7 +212,7 @@ fn every_operation_in_a_binary_is_allowed_and_everything_allowed_is_in_the_binar
 }
 
 #[test]
-fn only_what_works_with_images_links_the_ec2_client() {
+fn only_functions_that_handle_images_link_the_ec2_client() {
     for function in FUNCTIONS {
         let ec2 = linked(function).iter().any(|operation| operation.starts_with("ec2:"));
         assert_eq!(ec2, ["image", "bake", "sweep"].contains(&function), "{function}");

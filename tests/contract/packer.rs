@@ -1,30 +1,30 @@
-//! What Packer calls for the options that our recipes use, against the role that a build has.
+//! The calls of Packer for the options that our recipes use, against the role of a build.
 //!
-//! The table is read from the source of Packer's Amazon plugin (1.8, folders `common` and `builder/ebs` of
-//! <https://github.com/hashicorp/packer-plugin-amazon>). A recipe that uses an option which is not in it fails here.
+//! The table comes from the source of Packer's Amazon plugin (1.8, folders `common` and `builder/ebs` of
+//! <https://github.com/hashicorp/packer-plugin-amazon>). A recipe with an option that the table lacks fails here.
 
 use crate::installed::{DEVELOPMENT, stacks};
 use crate::policy::{Context, Role, roles};
 use crate::stack::{REGION, repository};
 use std::collections::BTreeSet;
 
-/// What AWS knows of a resource when a call is authorized.
+/// The facts about a resource that AWS uses to authorize a call.
 #[derive(Clone, Copy, Debug)]
 enum Of {
-    /// It is made by the call, with the tags of the build.
+    /// The call creates the resource, with the tags of the build.
     Asked,
-    /// A build made it.
+    /// A build created the resource.
     Made,
-    /// It was there before.
+    /// The resource existed before.
     Free,
-    /// A tag is given within a call that makes the resource.
+    /// A call that creates the resource also tags it.
     TaggedBy(&'static str),
-    /// Tags are given to what a build made.
+    /// A call tags a resource that a build created.
     TaggedAgain,
 }
 use Of::{Asked, Free, Made, TaggedAgain, TaggedBy};
 
-/// An action, the resource it is authorized on, and what is known of the resource.
+/// An action, its resource, and the facts about the resource.
 type Call = (&'static str, &'static str, Of);
 
 /// The calls of every build.
@@ -56,12 +56,12 @@ const ALWAYS: [Call; 25] = [
     ("ec2:DescribeInstanceTypeOfferings", "*", Free),
 ];
 
-/// The calls that an option of a recipe's source adds; none for what only changes what a call says.
+/// The calls that each option of a recipe's source adds; none if the option only changes the content of a call.
 const OPTIONS: [(&str, &[Call]); 21] = [
     ("region", &[("ec2:DescribeRegions", "*", Free)]),
     ("ami_name", &[]),
     ("source_ami", &[]),
-    // Packer tags the image and its snapshots once more when they are done.
+    // Packer tags the image and its snapshots again at the end.
     (
         "tags",
         &[("ec2:CreateTags", "image/ami-1", TaggedAgain), ("ec2:CreateTags", "snapshot/snap-1", TaggedAgain)],
@@ -83,7 +83,7 @@ const OPTIONS: [(&str, &[Call]); 21] = [
     ("subnet_id", &[("ec2:DescribeSubnets", "*", Free), ("ec2:DescribeVpcs", "*", Free)]),
     ("security_group_id", &[("ec2:DescribeSecurityGroups", "*", Free)]),
     ("communicator", &[]),
-    // By a session of Systems Manager.
+    // Packer connects through a session of Systems Manager.
     (
         "ssh_interface",
         &[
@@ -109,7 +109,7 @@ const OPTIONS: [(&str, &[Call]); 21] = [
     ("pause_before_ssm", &[]),
 ];
 
-/// The build's role in the development account.
+/// Returns the build's role in the development account.
 fn builder() -> Role {
     roles(&stacks()).remove(&format!("arn:aws:iam::{DEVELOPMENT}:role/lockstep-image-build")).unwrap()
 }
@@ -171,9 +171,10 @@ fn a_build_may_call_what_packer_calls_for_the_options_of_our_recipes() {
     }
 }
 
-/// The wall around builds: what is not of a build, or is of one that is accepted, cannot be touched or made so.
+/// The boundary of builds: a build cannot change a resource that no build made, or that belongs to an accepted build.
+/// It cannot mark a resource as one either.
 #[test]
-fn a_build_touches_nothing_but_what_builds_made() {
+fn a_build_touches_only_resources_that_builds_made() {
     let builder = builder();
     let refused = |action: &str, resource: &str, context: &Context<'_>| {
         let arn = arn(action, resource);
@@ -206,7 +207,7 @@ fn a_build_touches_nothing_but_what_builds_made() {
 
 /// The code of every recipe runs on the instance, so the instance's role reads nothing.
 #[test]
-fn the_instance_of_a_build_is_reachable_and_reads_no_parameter_and_no_secret() {
+fn a_build_instance_is_reachable_and_reads_no_parameter_or_secret() {
     let stacks = stacks();
     let instance =
         roles(&stacks).remove(&format!("arn:aws:iam::{DEVELOPMENT}:role/lockstep-image-instance")).unwrap();

@@ -1,4 +1,5 @@
-//! What the state machines send is what the functions read, and what they branch on is what the functions answer.
+//! The payloads and answers between state machines and functions: each side can read and branch on the values of the
+//! other.
 
 use crate::expressions::render;
 use crate::machine::{MACHINES, State, all_states};
@@ -23,7 +24,7 @@ fn component() -> Value {
     })
 }
 
-/// The input of a state machine, as a person would type it.
+/// Returns the input of a state machine, as an operator would type it.
 fn input(machine: &str) -> Value {
     match machine {
         "release" => {
@@ -42,7 +43,7 @@ fn input(machine: &str) -> Value {
     }
 }
 
-/// What a state gets as its input: the machine's, unless a state before it made something else.
+/// Returns the input of a state: the machine's, unless an earlier state made another one.
 fn input_of(state: &State) -> Value {
     match (state.machine, state.name.as_str()) {
         ("release", "FinishRelease") => {
@@ -87,7 +88,7 @@ fn caught() -> Value {
     json!({"Error": "StackFailed", "Cause": "{\"errorMessage\": \"the queue exists\"}"})
 }
 
-/// Everything an expression may name.
+/// Returns every variable that an expression may name.
 fn variables(state: &State) -> BTreeMap<&'static str, Value> {
     let context = json!({
         "Execution": {"Id": "arn:aws:states:eu-west-1:111111111111:execution:lockstep-deploy:x", "Name": "x"},
@@ -113,7 +114,7 @@ fn variables(state: &State) -> BTreeMap<&'static str, Value> {
     ])
 }
 
-/// What a state sends, as its receiver gets it.
+/// Returns the payload of a state, as its receiver gets it.
 fn sent(state: &State, field: &str) -> Value {
     let text = state.value["Arguments"][field].to_string().replace("${Path}", "delivery");
     let written: Value = serde_json::from_str(&text).unwrap();
@@ -125,7 +126,7 @@ fn read<T: DeserializeOwned>(state: &State, value: &Value) -> T {
         .unwrap_or_else(|error| panic!("{} sends {value}: {error}", state.at()))
 }
 
-/// The names that an enum takes, told by its own refusal of another.
+/// Returns the names that an enum accepts, from the error message for an unknown name.
 fn names<T: DeserializeOwned>(nonsense: Value) -> BTreeSet<String> {
     let error = serde_json::from_value::<T>(nonsense).err().expect("nonsense is refused").to_string();
     let (_, list) = error.split_once("expected").unwrap_or_else(|| panic!("{error}"));
@@ -139,7 +140,7 @@ fn actions<T: DeserializeOwned>() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_payload_is_one_that_its_function_reads() {
+fn every_function_can_read_the_payload_it_receives() {
     for state in all_states().iter().filter(|s| s.invokes()) {
         let payload = sent(state, "Payload");
         match state.function().unwrap() {
@@ -177,7 +178,7 @@ fn every_field_that_is_sent_is_read() {
 }
 
 #[test]
-fn a_nested_state_machine_gets_an_input_it_reads() {
+fn a_nested_state_machine_gets_an_input_it_can_read() {
     let mut nested = 0;
     for state in all_states().iter().filter(|s| s.nests()) {
         let input = sent(state, "Input");
@@ -199,7 +200,7 @@ fn a_nested_state_machine_gets_an_input_it_reads() {
 }
 
 #[test]
-fn every_sample_input_is_one_that_a_person_may_type() {
+fn every_sample_input_is_one_that_an_operator_may_type() {
     for machine in MACHINES {
         let sample = input(machine);
         let read = match machine {
@@ -221,7 +222,7 @@ fn every_action_of_a_function_is_asked_for_by_some_state() {
     for state in all_states().iter().filter(|s| s.invokes()) {
         if let Some(action) = state.value["Arguments"]["Payload"]["action"].as_str() {
             let function = state.function().unwrap();
-            // One function on two paths.
+            // One function has a name on each path.
             let function = if function.ends_with("BakeFunction") { "BakeFunction" } else { function };
             asked.entry(function.to_owned()).or_default().insert(action.to_owned());
         }
@@ -239,7 +240,7 @@ fn every_action_of_a_function_is_asked_for_by_some_state() {
     assert_eq!(asked, known);
 }
 
-/// The values with which the Choices of some machines compare `field` of their input.
+/// Returns the values with which the Choices of some machines compare `field` of their input.
 fn compared(machines: &[&str], field: &str) -> BTreeSet<String> {
     let pattern = regex::Regex::new(&format!(r"\$states\.input\.{field} = '([a-z_]+)'")).unwrap();
     let states = all_states();
@@ -258,18 +259,18 @@ fn every_answer_of_a_function_is_a_branch_and_every_branch_an_answer() {
 }
 
 #[test]
-fn every_choice_ends_what_it_does_not_know_as_a_failure() {
+fn every_choice_treats_an_unknown_value_as_a_failure() {
     for state in all_states()
         .iter()
         .filter(|s| s.text("Type") == "Choice" && s.value.to_string().contains("input.next"))
     {
-        // Within a Map it has a state of its own.
+        // A Map has a state of its own for this.
         assert!(state.text("Default").starts_with("Unexpected"), "{}", state.at());
     }
 }
 
 #[test]
-fn the_outcomes_that_a_release_compares_are_those_that_package_gives() {
+fn the_outcomes_that_a_release_compares_are_those_of_package() {
     let text = crate::machine::text("release");
     let pattern = regex::Regex::new(r"\[outcome = '([a-z_]+)'\]").unwrap();
     let compared: BTreeSet<String> = pattern.captures_iter(&text).map(|c| c[1].to_owned()).collect();
@@ -278,7 +279,7 @@ fn the_outcomes_that_a_release_compares_are_those_that_package_gives() {
 }
 
 #[test]
-fn what_a_failed_execution_says_is_what_the_ledger_answered() {
+fn a_failed_execution_reports_the_answer_of_the_ledger() {
     let failed: ledger::Failed =
         serde_json::from_value(json!({"error": "StackFailed", "cause": "why"})).unwrap();
     for state in all_states().iter().filter(|s| s.text("Type") == "Fail") {

@@ -1,4 +1,5 @@
-//! What the execution role needs: the policy that the log stack ships, and the table that the command alone carries.
+//! The permissions of the execution role: the policy that the log stack ships, and the table that only the command
+//! embeds.
 
 use crate::stack::repository;
 use lockstep_cli::context::CommandContext;
@@ -45,7 +46,7 @@ fn the_policies_of_the_log_stack_fit_a_role_and_have_no_wildcard_action() {
 }
 
 #[test]
-fn no_function_carries_the_table() {
+fn no_function_embeds_the_permission_table() {
     fn mentions(folder: &Path, found: &mut Vec<String>) {
         for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
             let path = entry.path();

@@ -1,14 +1,14 @@
-//! The pipelines of Logstash in the log stack: a field that a pipeline reads is one that somebody sets.
+//! The Logstash pipelines of the log stack: an input, a filter or a sender sets each field that a pipeline reads.
 //!
-//! Logstash 8 runs its plugins in the mode of the Elastic Common Schema, in which some set other fields than their older
-//! examples say (<https://www.elastic.co/guide/en/logstash/8.19/ecs-ls.html>).
+//! Logstash 8 runs its plugins in the mode of the Elastic Common Schema. Some plugins then set other fields than older
+//! examples show (<https://www.elastic.co/guide/en/logstash/8.19/ecs-ls.html>).
 
 use crate::components::{boot_scripts, stack};
 use regex::Regex;
 use std::collections::BTreeSet;
 
-/// The fields that senders of the log stack give an event (docs/elb-logs.md, docs/log-intake.md); a pipeline asks whether
-/// they are there before it reads them.
+/// The fields that senders of the log stack give an event (docs/elb-logs.md, docs/log-intake.md). A pipeline checks
+/// that they exist before it reads them.
 const OF_SENDERS: [&str; 3] = ["[environment]", "[id]", "[type]"];
 
 /// The fields that a plugin sets in ECS mode if its options match the pattern. The sources are the pages of the plugins
@@ -22,11 +22,11 @@ const OF_INPUTS: [(&str, &str, &[&str]); 6] = [
     ("redis", ".", &[]),
 ];
 
-/// The fields that an output reads without being told to, all of them or none
+/// The fields that an output reads by default, all of them or none
 /// (<https://www.elastic.co/guide/en/logstash/8.19/plugins-outputs-cloudwatch.html>).
 const OF_OUTPUTS: [(&str, &[&str]); 1] = [("cloudwatch", &["[CW_value]", "[CW_unit]"])];
 
-/// A pipeline's inputs, filters and outputs as text.
+/// The inputs, filters and outputs of a pipeline as text.
 struct Pipeline {
     inputs: Vec<(String, String)>,
     text: String,
@@ -39,7 +39,7 @@ impl Pipeline {
         let start = Regex::new(r"(?m)^cat > /etc/logstash/conf\.d/\S+ <<'?END'?\n").unwrap();
         let found = start.find(script).expect("a pipeline");
         let text = script[found.end()..].split("\nEND\n").next().unwrap();
-        // A comment may say anything.
+        // Comments do not count.
         let text: String =
             text.lines().filter(|l| !l.trim_start().starts_with('#')).map(|l| format!("{l}\n")).collect();
         let section = |from: &str, to: Option<&str>| {
@@ -54,7 +54,7 @@ impl Pipeline {
         Self { inputs, output: section("output", None), text }
     }
 
-    /// The fields that the filters and outputs read.
+    /// Returns the fields that the filters and outputs read.
     fn reads(&self) -> BTreeSet<String> {
         let filters = &self.text[self.text.find("\nfilter {").unwrap()..];
         let mut found = BTreeSet::new();
@@ -75,7 +75,7 @@ impl Pipeline {
         found
     }
 
-    /// The fields that its own filters set.
+    /// Returns the fields that the filters set.
     fn filters_set(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         for pattern in [
@@ -89,7 +89,7 @@ impl Pipeline {
         found
     }
 
-    /// The fields that its inputs set in ECS mode.
+    /// Returns the fields that the inputs set in ECS mode.
     fn inputs_set(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         for (name, options) in &self.inputs {
@@ -105,7 +105,8 @@ impl Pipeline {
         found
     }
 
-    /// The fields that it reads and nobody sets, if events come from its inputs, from senders, and from `before`.
+    /// Returns the fields that the pipeline reads and that neither its inputs, nor senders, nor the pipeline `before`
+    /// set.
     fn unset(&self, before: Option<&Self>) -> BTreeSet<String> {
         let mut set: BTreeSet<String> = OF_SENDERS.map(str::to_owned).into();
         for pipeline in before.into_iter().chain([self]) {
@@ -116,7 +117,7 @@ impl Pipeline {
     }
 }
 
-/// What `pattern` captures, each as a reference to a field.
+/// Returns each capture of `pattern` as a reference to a field.
 fn captured(pattern: &str, text: &str) -> Vec<String> {
     let pattern = Regex::new(pattern).unwrap();
     let whole = |name: &str| if name.starts_with('[') { name.to_owned() } else { format!("[{name}]") };
@@ -136,7 +137,7 @@ fn a_field_that_a_pipeline_reads_is_set_by_an_input_a_filter_or_a_sender() {
 }
 
 #[test]
-fn a_field_that_nobody_sets_is_found_wherever_it_is_read() {
+fn an_unset_field_is_found_wherever_it_is_read() {
     let (broker, indexer) = (script("broker"), script("indexer"));
     let unset = |broker: &str, indexer: &str| {
         Pipeline::of(indexer).unset(Some(&Pipeline::of(broker))).into_iter().collect::<Vec<_>>()
@@ -157,7 +158,7 @@ fn a_field_that_nobody_sets_is_found_wherever_it_is_read() {
 }
 
 #[test]
-fn no_pipeline_leaves_the_mode_of_the_elastic_common_schema() {
+fn every_pipeline_keeps_the_mode_of_the_elastic_common_schema() {
     for folder in ["broker", "indexer"] {
         assert!(!script(folder).contains("ecs_compatibility"), "{folder}");
     }

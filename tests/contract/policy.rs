@@ -1,4 +1,4 @@
-//! Roles and what their policies say, read from the installed stacks.
+//! Roles and the statements of their policies, read from the installed stacks.
 
 use crate::stack::Stack;
 use serde_json::Value;
@@ -7,15 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// One statement of a policy.
 #[derive(Clone, Debug)]
 pub struct Statement {
-    /// Whether it allows; else it denies.
+    /// True if the statement allows, false if it denies.
     pub allows: bool,
-    /// Its principals, in a trust policy.
+    /// The principals, in a trust policy.
     pub principals: Vec<String>,
-    /// Its actions.
     pub actions: Vec<String>,
-    /// Its resources.
     pub resources: Vec<String>,
-    /// Its conditions.
     pub condition: Value,
 }
 
@@ -40,23 +37,21 @@ impl Statement {
 /// A role.
 #[derive(Clone, Debug)]
 pub struct Role {
-    /// Its account.
     pub account: String,
-    /// Its name.
     pub name: String,
-    /// Who may assume it.
+    /// The statements of the trust policy.
     pub trust: Vec<Statement>,
-    /// What it may do.
+    /// The statements of all identity policies.
     pub statements: Vec<Statement>,
 }
 
 impl Role {
-    /// Its ARN.
+    /// Returns the ARN of the role.
     pub fn arn(&self) -> String {
         format!("arn:aws:iam::{}:role/{}", self.account, self.name)
     }
 
-    /// Everything it is allowed to do, as (action, resource).
+    /// Returns everything that the role is allowed to do, as (action, resource).
     pub fn allowed(&self) -> BTreeSet<(String, String)> {
         let pairs = |s: &Statement| {
             let resources = s.resources.clone();
@@ -68,13 +63,13 @@ impl Role {
         self.statements.iter().filter(|s| s.allows).flat_map(pairs).collect()
     }
 
-    /// The resources on which it is allowed to do `action`.
+    /// Returns the resources on which the role is allowed to do `action`.
     pub fn resources_for(&self, action: &str) -> BTreeSet<String> {
         self.allowed().into_iter().filter(|(a, _)| a == action).map(|(_, resource)| resource).collect()
     }
 }
 
-/// Every role by its ARN, with the policies that other stacks add to it.
+/// Returns every role by its ARN, with the policies that other stacks add to it.
 pub fn roles(stacks: &[Stack]) -> BTreeMap<String, Role> {
     let mut roles = BTreeMap::new();
     for stack in stacks {
@@ -106,7 +101,7 @@ pub fn roles(stacks: &[Stack]) -> BTreeMap<String, Role> {
     roles
 }
 
-/// Every statement of every policy there is, with the name of what it belongs to. Trust policies are left out.
+/// Returns every statement of every policy, with the name of its owner, but not those of trust policies.
 pub fn all_statements(stacks: &[Stack]) -> Vec<(String, Statement)> {
     let of_roles = roles(stacks).into_values().flat_map(|role| {
         let arn = role.arn();
@@ -131,7 +126,7 @@ fn statements(document: &Value) -> Vec<Statement> {
     document["Statement"].as_array().expect("a list of statements").iter().map(Statement::read).collect()
 }
 
-/// One text or a list of them.
+/// Returns the texts of one text or of a list.
 pub fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
@@ -141,7 +136,7 @@ pub fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// Returns whether `text` is what `pattern` means, with IAM's `*` and `?`.
+/// Returns true if `text` matches `pattern`, with IAM's `*` and `?`.
 pub fn glob(pattern: &str, text: &str) -> bool {
     let (mut pattern, mut text) = (pattern.chars(), text.chars());
     match (pattern.next(), text.clone().next()) {
@@ -165,11 +160,11 @@ pub fn glob(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// What is known of a request beside its action and resource: condition keys in lower case, each with one value.
+/// The facts of a request besides its action and resource: condition keys in lower case, each with one value.
 pub type Context<'a> = BTreeMap<&'a str, &'a str>;
 
 impl Role {
-    /// Returns whether the role's identity policies allow a request.
+    /// Returns true if the role's identity policies allow a request.
     pub fn may(&self, action: &str, resource: &str, context: &Context<'_>) -> bool {
         let speaks = |statement: &&Statement| {
             statement.actions.iter().any(|a| a == action)
@@ -181,7 +176,7 @@ impl Role {
     }
 }
 
-/// Returns whether every condition of a statement holds.
+/// Returns true if every condition of a statement is true.
 fn holds(condition: &Value, context: &Context<'_>) -> bool {
     condition.as_object().into_iter().flatten().all(|(operator, keys)| {
         keys.as_object().unwrap().iter().all(|(key, wanted)| {
@@ -203,7 +198,7 @@ fn holds(condition: &Value, context: &Context<'_>) -> bool {
 }
 
 #[test]
-fn a_pattern_means_what_iam_means_by_it() {
+fn a_pattern_matches_as_iam_matches_it() {
     assert!(glob("arn:*:role/a-*", "arn:aws:iam::1:role/a-b"));
     assert!(glob("a?c", "abc") && glob("*", "") && glob("a*", "a"));
     assert!(!glob("a?c", "ac") && !glob("arn:aws:iam::*:role/a", "arn:aws:iam::1:role/ab"));

@@ -1,4 +1,4 @@
-//! A template with its parameters, resolved the way CloudFormation resolves it, as far as `infra/` goes.
+//! A template with its parameters, resolved as CloudFormation resolves it, for the functions that `infra/` uses.
 
 use lockstep_domain::stacks::template::Template;
 use serde_json::{Map, Value, json};
@@ -8,24 +8,22 @@ use std::path::{Path, PathBuf};
 /// The region of everything in these tests.
 pub const REGION: &str = "eu-west-1";
 
-/// The root of the repository.
+/// Returns the root of the repository.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A stack as it would be installed.
+/// A stack as an installation would create it.
 pub struct Stack {
-    /// Its name.
     pub name: String,
-    /// The account it is in.
     pub account: String,
     template: Value,
     parameters: BTreeMap<String, Value>,
 }
 
 impl Stack {
-    /// The stack `name` of `template` (a path below the root of the repository) in `account`. A parameter that is not
-    /// given has its default, or its own name in angle brackets.
+    /// Returns the stack `name` of `template` (a path below the root of the repository) in `account`. A missing
+    /// parameter has its default, or its own name in angle brackets.
     pub fn new(name: &str, account: &str, template: &str, parameters: &[(&str, &str)]) -> Self {
         let text = std::fs::read_to_string(repository().join(template)).unwrap();
         let template = Template::parse(template, &text).unwrap().to_json();
@@ -45,7 +43,7 @@ impl Stack {
         Self { name: name.to_owned(), account: account.to_owned(), template, parameters }
     }
 
-    /// Every resource of a type that this stack has, with its properties resolved.
+    /// Returns every resource of a type in this stack, with its properties resolved.
     pub fn resources(&self, kind: &str) -> Vec<(String, Value)> {
         let resources = self.template["Resources"].as_object().unwrap();
         resources
@@ -55,12 +53,12 @@ impl Stack {
             .collect()
     }
 
-    /// A parameter's value.
+    /// Returns the value of a parameter.
     pub fn parameter(&self, name: &str) -> &Value {
         &self.parameters[name]
     }
 
-    /// Every resource as it is written.
+    /// Returns every resource as written.
     pub fn written(&self) -> &Map<String, Value> {
         self.template["Resources"].as_object().unwrap()
     }
@@ -82,16 +80,16 @@ impl Stack {
         }
     }
 
-    /// The outputs that this stack has.
+    /// Returns the names of the outputs.
     pub fn outputs(&self) -> BTreeSet<String> {
         let outputs = self.template["Outputs"].as_object().into_iter().flatten();
         outputs.filter(|(_, o)| self.holds(o.get("Condition"))).map(|(name, _)| name.clone()).collect()
     }
 
-    /// `value` with its functions replaced by what they give.
+    /// Returns `value` with its intrinsic functions resolved.
     fn resolve(&self, value: &Value) -> Value {
         match value {
-            // AWS::NoValue leaves its item out.
+            // AWS::NoValue omits its item.
             Value::Array(items) => {
                 items.iter().map(|item| self.resolve(item)).filter(|item| !item.is_null()).collect()
             }
@@ -105,7 +103,7 @@ impl Stack {
 
     fn each(&self, map: &Map<String, Value>) -> Value {
         let resolved = map.iter().map(|(key, value)| (key.clone(), self.resolve(value)));
-        // AWS::NoValue leaves its property out.
+        // AWS::NoValue omits its property.
         resolved.filter(|(_, value)| !value.is_null()).collect()
     }
 
@@ -185,7 +183,7 @@ impl Stack {
         kind.unwrap_or_else(|| panic!("{} has no resource {id}", self.name))
     }
 
-    /// The name a resource is given, or its logical id if CloudFormation makes one up.
+    /// Returns the name of a resource, or its logical id if CloudFormation generates the name.
     fn physical_name(&self, id: &str) -> String {
         const NAMES: [&str; 11] = [
             "FunctionName",
@@ -208,7 +206,7 @@ impl Stack {
             .unwrap_or(id.to_owned())
     }
 
-    /// An attribute of a resource; ARNs as the service authorization reference writes them.
+    /// Returns an attribute of a resource; ARNs as the service authorization reference writes them.
     fn attribute(&self, id: &str, attribute: &str) -> Value {
         let (name, here) = (self.physical_name(id), format!("{REGION}:{}", self.account));
         let arn = match self.kind(id) {
@@ -231,7 +229,7 @@ impl Stack {
             "AWS::ElasticLoadBalancingV2::LoadBalancer" if attribute == "DNSName" => {
                 return json!(format!("{}.elb.amazonaws.com", name.to_lowercase()));
             }
-            // Whatever identifies what a policy does not speak of.
+            // No policy mentions the identifiers of these resources.
             "AWS::AutoScaling::AutoScalingGroup"
             | "AWS::EC2::LaunchTemplate"
             | "AWS::EC2::SecurityGroup"
@@ -256,7 +254,7 @@ impl Stack {
     }
 }
 
-/// Whether a parameter of this type is a list.
+/// Returns true if a parameter of this type is a list.
 fn is_list(kind: &Value) -> bool {
     kind.as_str().is_some_and(|kind| kind == "CommaDelimitedList" || kind.starts_with("List<"))
 }

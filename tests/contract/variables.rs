@@ -1,8 +1,8 @@
-//! Variables of the state machines: which scope assigns them, and what their names hide.
+//! Variables of the state machines: the scopes that assign them, and the names that they hide.
 //!
-//! AWS refuses a definition in which a Map or a Parallel assigns a variable that a scope around it assigns too
-//! (<https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html>). Neither the local cloud nor a linter
-//! looks for it.
+//! AWS rejects a definition in which a Map or a Parallel assigns a variable that an outer scope assigns too
+//! (<https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html>). Neither the local cloud nor a
+//! linter checks this.
 
 use crate::machine::{MACHINES, definition};
 use serde_json::{Value, json};
@@ -16,10 +16,10 @@ const FUNCTIONS: &str = "string length substring substringBefore substringAfter 
     boolean not exists count append sort reverse shuffle distinct zip keys lookup spread merge sift each error assert \
     type now millis fromMillis toMillis map filter single reduce partition range hash uuid parse";
 
-/// The name that Step Functions keeps for itself.
+/// The name that Step Functions reserves.
 const RESERVED: &str = "states";
 
-/// A variable that two scopes assign, one inside the other: the state of the inner one, and the name.
+/// A variable that two nested scopes assign: the state of the inner scope, and the name.
 type Clash = (String, String);
 
 /// Returns every clash in a definition.
@@ -29,7 +29,7 @@ fn clashes(machine: &Value) -> Vec<Clash> {
     found
 }
 
-/// Collects the clashes in the scope whose states are `scope["States"]`; `outside` is what the scopes around it assign.
+/// Collects the clashes in the scope whose states are `scope["States"]`. The enclosing scopes assign `outside`.
 fn walk(scope: &Value, outside: &BTreeSet<String>, found: &mut Vec<Clash>) {
     let states = scope["States"].as_object().expect("a scope has states");
     let mut assigned = outside.clone();
@@ -46,7 +46,7 @@ fn walk(scope: &Value, outside: &BTreeSet<String>, found: &mut Vec<Clash>) {
     }
 }
 
-/// Returns the scopes that a state holds: the body of a Map, the branches of a Parallel.
+/// Returns the scopes inside a state: the body of a Map, the branches of a Parallel.
 fn inner_scopes(state: &Value) -> Vec<&Value> {
     let branches = state["Branches"].as_array().into_iter().flatten();
     ["ItemProcessor", "Iterator"].iter().filter_map(|field| state.get(*field)).chain(branches).collect()
@@ -68,7 +68,7 @@ fn all_assigned(scope: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn no_scope_assigns_a_variable_of_a_scope_around_it() {
+fn no_scope_assigns_a_variable_of_an_outer_scope() {
     for machine in MACHINES {
         assert_eq!(clashes(&definition(machine)), [], "{machine}");
     }
@@ -90,10 +90,10 @@ fn no_variable_hides_a_function_or_takes_a_reserved_name() {
     assert!(count > 20, "only {count} variables were found");
 }
 
-/// The walk itself: it finds a clash in a Catch, in a choice, two Maps deep and in a Parallel, and lets two neighbours
-/// use one name.
+/// The walk finds a clash in a Catch, in a choice, two Maps deep and in a Parallel. It lets two neighbours use one
+/// name.
 #[test]
-fn a_clash_is_found_wherever_it_is() {
+fn a_clash_is_found_in_every_scope() {
     let map = |inner: Value| json!({"Type": "Map", "ItemProcessor": {"States": inner}});
     let assign = |name: &str| json!({"Type": "Pass", "Assign": {name: 1}});
     let machine = json!({"States": {

@@ -1,7 +1,7 @@
-//! The figures of `docs/performance.md`: run it to get them again.
+//! Prints the figures of `docs/performance.md`.
 //!
 //! `functions <folder>`: size and start-up of each function's binary (build them with `--profile lambda`).
-//! `workflows [times]`: how long a push and a promotion take on the local cloud, and what they cost.
+//! `workflows [times]`: duration and cost of a push and of a promotion on the local cloud.
 
 mod startup;
 mod workflows;
@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
             Ok(times) => workflows::print(times).await,
             Err(_) => Err(format!("'{times}' is not a number of runs")),
         },
-        // The local cloud's daemon is this very program.
+        // The daemon of the local cloud is this same program.
         ["local", ..] => return workflows::command(&arguments).await,
         _ => Err("usage: figures functions <folder> | figures workflows [times]".to_owned()),
     };

@@ -1,6 +1,6 @@
 //! Instructions from the start of a function's process to its first poll of the Lambda Runtime API.
 //!
-//! Counted by callgrind against a stub of the Runtime API, so the figure is the same on every run of the same binary:
+//! Callgrind counts them against a stub of the Runtime API, so each run of the same binary gives the same figure:
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 
 use std::io::{BufRead, BufReader, Read};
@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What a function needs in its environment to reach its first poll; nothing is called before it.
+/// The environment that a function needs to reach its first poll. It makes no call before that.
 const ENVIRONMENT: [(&str, &str); 13] = [
     ("AWS_REGION", "eu-west-1"),
     ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
@@ -28,7 +28,7 @@ const ENVIRONMENT: [(&str, &str); 13] = [
     ),
 ];
 
-/// Runs `binary` under callgrind until it asks for its first invocation, and returns the instructions it took.
+/// Runs `binary` under callgrind until it polls for its first invocation. Returns the number of instructions.
 pub fn instructions(binary: &Path) -> Result<u64, String> {
     let stub = TcpListener::bind("127.0.0.1:0").map_err(|e| format!("no loopback port: {e}"))?;
     let address = stub.local_addr().map_err(|e| e.to_string())?;

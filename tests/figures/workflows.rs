@@ -1,4 +1,5 @@
-//! Pushes and promotions on the local cloud, timed by the ledger and counted by the emulator's journal.
+//! Duration of pushes and promotions on the local cloud from the ledger, and their calls from the emulator's call
+//! record.
 
 use jiff::Timestamp;
 use lockstep_cli::context::CommandContext;
@@ -12,14 +13,14 @@ use lockstep_platform::operator::executions::{Follow, What};
 use serde_json::Value;
 use std::process::ExitCode;
 
-/// What one run took.
+/// The figures of one run.
 struct Run {
     seconds: f64,
     invocations: usize,
     function_seconds: f64,
 }
 
-/// A command of the local cloud's own daemon.
+/// Runs a command of the local cloud's daemon.
 pub async fn command(arguments: &[String]) -> ExitCode {
     match CommandContext::of_process() {
         Ok(context) => lockstep_cli::run(arguments, &context).await.exit.into(),
@@ -27,7 +28,7 @@ pub async fn command(arguments: &[String]) -> ExitCode {
     }
 }
 
-/// Tells the story of the demo, then pushes and promotes `times` times and prints the medians.
+/// Runs the demo, then pushes and promotes `times` times and prints the medians.
 pub async fn print(times: usize) -> Result<(), String> {
     let work = tempfile::tempdir().map_err(|e| e.to_string())?;
     let context = CommandContext::of_process().map_err(|e| e.to_string())?;
@@ -45,7 +46,7 @@ async fn measure(story: &mut Demo, times: usize) -> Result<(), Failure> {
     let (mut pushes, mut promotions) = (Vec::new(), Vec::new());
     for run in 0..times {
         let repository = story.repository();
-        // Every stage's stack must change: production has a size of its own.
+        // The stack of each stage must change, because production has a size of its own.
         for (file, size) in [("default", run + 3), ("production", run + 4)] {
             let (old, new) = (format!("MaxSize = {size}"), format!("MaxSize = {}", size + 1));
             repository.replace(&format!("broker/parameters/{file}.toml"), &old, &new)?;
@@ -97,7 +98,7 @@ async fn promotion(story: &Demo, version: &str) -> Result<Run, Failure> {
     let newest =
         Follow::new(plane.aws()).newest(&plane.found.state_machines.promote, 1).await.map_err(failed)?;
     let deployment = deployment(story, &answer["deployment"]["id"]).await?;
-    let asked = deployment.approvals.first().ok_or_else(|| Failure::new("nobody was asked"))?;
+    let asked = deployment.approvals.first().ok_or_else(|| Failure::new("the deployment has no approval"))?;
     let seconds = between(newest.first().map(|(_, started)| *started), Some(asked.asked_at))?
         + between(asked.decided_at, deployment.finished_at)?;
     run(&journal, before, seconds).await

@@ -11,7 +11,7 @@ use lockstep_platform::operator::control_plane;
 use lockstep_platform::operator::signed::{post, post_unsigned};
 use std::time::Duration;
 
-/// Each function answers a ping that invokes it directly, and none that comes by its URL.
+/// Checks that each function answers a direct ping, and refuses a ping through its URL.
 pub async fn answer_pings(here: &Here) -> Result<(), Failure> {
     let question = ping::question();
     for (function, _) in function_names() {
@@ -45,7 +45,7 @@ pub async fn answer_pings(here: &Here) -> Result<(), Failure> {
     Ok(())
 }
 
-/// An installation with a function that ends at once fails and says so; the next one mends it.
+/// Checks that an installation with a function that exits at once fails with an error, and that the next one succeeds.
 pub async fn must_start(here: &Here) -> Result<(), Failure> {
     let folder = tempfile::tempdir().map_err(at("a folder"))?;
     let broken = folder.path().join("lockstep-resume");
@@ -57,8 +57,8 @@ pub async fn must_start(here: &Here) -> Result<(), Failure> {
     let Err(failure) = outcome else {
         return Err(Failure::new("a function that ends at once was installed"));
     };
-    let told = failure.what.starts_with("function lockstep-resume does not start: Runtime.")
+    let is_reported = failure.what.starts_with("function lockstep-resume does not start: Runtime.")
         && failure.next.contains("aws logs tail /aws/lambda/lockstep-resume");
-    ensure(told, failure.to_string())?;
+    ensure(is_reported, failure.to_string())?;
     here.install().await
 }

@@ -1,4 +1,4 @@
-//! What `uninstall` keeps belongs to the next installation.
+//! Reinstallation: the next installation adopts the resources that `uninstall` retains.
 
 use crate::Here;
 use jiff::Timestamp;
@@ -47,6 +47,6 @@ pub async fn is_there_again(here: &Here) -> Result<(), Failure> {
             format!("nothing says that {what} was imported"),
         )?;
     }
-    // The account that was added before is let in again.
+    // The next installation restores the access of the account that was added before.
     here.add_account().await
 }

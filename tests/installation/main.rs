@@ -1,7 +1,7 @@
-//! Installing on the local cloud, with everything that can go wrong once: `install` and `accounts add` are run again, and
-//! it ends installed.
+//! Installs on the local cloud while each resource fails once. Repeated runs of `install` and `accounts add` must end
+//! with a complete installation.
 //!
-//! One test, because there is one cloud and each step finds what the one before left.
+//! This is one test, because there is one cloud and each step continues from the state that the previous one left.
 
 mod functions;
 mod kept;
@@ -19,28 +19,28 @@ use lockstep_platform::aws::Aws;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// A debug build keeps the futures of whole commands on the stack, and a test's thread has two megabytes.
+/// A debug build keeps the futures of whole commands on the stack, and a test thread has only two megabytes.
 const STACK_BYTES: usize = 32 << 20;
 
-/// The account of the control plane, and one that is added.
+/// The account of the control plane, and an account that is added.
 const TOOLING: &str = "111111111111";
 const TARGET: &str = "222222222222";
 
 #[test]
-fn an_installation_that_failed_anywhere_is_run_again_and_ends_installed() {
-    let told = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(|| {
+fn an_installation_that_failed_at_any_resource_completes_when_repeated() {
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(tell());
+        runtime.expect("a runtime").block_on(run());
     });
-    told.expect("a thread").join().expect("it ends installed");
+    thread.expect("a thread").join().expect("the installation is complete");
 }
 
-async fn tell() {
+async fn run() {
     let here = Here::start().await.expect("the binaries are built and the cloud starts");
-    let told = promises(&here).await;
+    let outcome = promises(&here).await;
     let said = here.output.captured();
-    if let Err(failure) = told {
-        panic!("{failure}\n\nwhat was said before:\n{said}");
+    if let Err(failure) = outcome {
+        panic!("{failure}\n\noutput before the failure:\n{said}");
     }
 }
 
@@ -49,11 +49,11 @@ async fn promises(here: &Here) -> Result<(), Failure> {
     here.promise("an account is added although each resource fails once", resources::of_an_account(here))
         .await?;
     here.promise("a ping is answered to a direct invocation alone", functions::answer_pings(here)).await?;
-    here.promise("a function that does not start is told", functions::must_start(here)).await?;
+    here.promise("a function that does not start is reported", functions::must_start(here)).await?;
     here.promise("what uninstall keeps is there after the next install", kept::is_there_again(here)).await
 }
 
-/// A cloud of its own, and what is installed into it.
+/// A cloud for this test alone, and the packages to install into it.
 struct Here {
     cloud: Cloud,
     tooling: Aws,

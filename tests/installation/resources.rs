@@ -1,4 +1,4 @@
-//! Each resource of each stack fails once.
+//! Failure of each resource of each stack, once.
 
 use crate::{Here, TARGET, TOOLING};
 use lockstep_cli::demo::ensure;
@@ -14,10 +14,10 @@ const STACKS: [(&str, &str); 5] = [
     ("lockstep-accounts", "infra/control-plane/accounts.yaml"),
 ];
 
-/// The conditions of a template that hold in an account on the delivery path with a key for images.
+/// Conditions of a template that hold in an account on the delivery path with a key for images.
 const OF_THE_ACCOUNT: [&str; 2] = ["IsDelivery", "HasImageKey"];
 
-/// Those that come to hold when it is added.
+/// Conditions that begin to hold when the account is added.
 const BY_THE_ACCOUNT: [&str; 2] = ["HasAccounts", "HasDelivery"];
 
 pub async fn each_fails_once(here: &Here) -> Result<(), Failure> {
@@ -55,7 +55,7 @@ pub async fn of_an_account(here: &Here) -> Result<(), Failure> {
     here.add_account().await
 }
 
-/// Checks that it failed, with a sentence that names the stack, the resource and what to do next.
+/// Checks that the outcome is an error that names the stack, the resource and the next command.
 fn names(outcome: &Result<(), Failure>, stack: &str, resource: &str) -> Result<(), Failure> {
     let Err(failure) = outcome else {
         return Err(Failure::new(format!("{stack} was made although {resource} failed")));
@@ -64,7 +64,7 @@ fn names(outcome: &Result<(), Failure>, stack: &str, resource: &str) -> Result<(
     ensure(named, format!("{stack}, {resource}: {failure}"))
 }
 
-/// Returns the resources of a template whose condition, if they have one, is one that is asked for.
+/// Returns the resources of a template that have no condition, or one of the given conditions.
 fn resources(
     here: &Here,
     template: &str,

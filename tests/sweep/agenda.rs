@@ -1,4 +1,4 @@
-//! What happens in virtual time: events come, people answer, and what others had begun ends.
+//! The agenda of virtual time: delivery of events, answers of approvers, and the end of operations that rivals began.
 
 use crate::functions::SLOW;
 use crate::harness::Harness;
@@ -11,48 +11,48 @@ use serde_json::Value;
 use std::pin::Pin;
 use std::time::Duration;
 
-/// How long EventBridge and an asynchronous invocation take.
+/// The delay of EventBridge and of an asynchronous invocation.
 const DELIVERY: Duration = Duration::from_secs(2);
-/// How long a function that failed is left alone before it gets its event again, and how often it does.
+/// The delay before a failed function gets its event again, and the number of redeliveries.
 const REDELIVERY: (Duration, u32) = (Duration::from_secs(60), 2);
 
-/// What happens at its time.
+/// An action that takes place at its time.
 #[derive(Clone, Debug)]
 pub enum Happening {
-    /// `resume` gets an event, for the nth time.
+    /// `resume` receives an event, on its nth attempt.
     Event(Value, u32),
-    /// A person answers the question of a deployment, trying for the nth time.
+    /// An approver answers the question of a deployment, on the nth attempt.
     Answer(DeploymentId, u32),
-    /// What a scenario lets happen while a person thinks.
+    /// The action that a scenario places while the approver thinks.
     Meanwhile(Meanwhile),
-    /// The execution that holds the environment fails and gives it back.
+    /// The execution that holds the environment fails and releases it.
     RivalEnds,
-    /// The execution that brings the same image fails and takes everything back.
+    /// The execution that promotes the same image fails and undoes its effects.
     ImageRivalEnds,
     /// The executions that bake the same image are aborted.
     BakeRivalEnds,
-    /// Nothing uses any image any more.
+    /// No instance uses an image any more.
     NobodyUsesImages,
-    /// AWS takes copies of images again.
+    /// AWS accepts copies of images again.
     RoomAgain,
 }
 
 impl Harness {
-    /// Puts something on the agenda.
+    /// Schedules a happening on the agenda.
     pub fn schedule(&self, after: Duration, happening: Happening) {
         let at = self.clock.now() + after;
         self.agenda.borrow_mut().insert((at, self.count()), happening);
     }
 
-    /// What AWS tells of.
-    fn told(&self) -> Vec<Value> {
-        // A build that ends makes an image.
+    /// Returns the events that AWS raised.
+    fn raised(&self) -> Vec<Value> {
+        // The end of a build creates an image, so its events come first.
         [self.codebuild.take_events(), self.cloud.take_events(), self.ec2.take_events()].concat()
     }
 
-    /// What AWS was asked to tell, or tells by itself, goes on its way.
+    /// Schedules the events that AWS raised, and the wakes that functions requested.
     pub fn collect(&self) {
-        for event in self.told() {
+        for event in self.raised() {
             if ended_operation(&event).is_some() {
                 self.schedule(DELIVERY, Happening::Event(event, 0));
             }
@@ -62,16 +62,16 @@ impl Harness {
         }
     }
 
-    /// When something happens next, if that is before `end`.
+    /// Returns the time of the next happening, if it is before `end`.
     fn next(&self, end: Timestamp) -> Option<Timestamp> {
         let planned = self.agenda.borrow().keys().next().map(|(at, _)| *at);
-        let by_themselves = [self.cloud.next_moment(), self.ec2.next_moment(), self.codebuild.next_moment()]
+        let simulated = [self.cloud.next_moment(), self.ec2.next_moment(), self.codebuild.next_moment()]
             .into_iter()
             .flatten();
-        planned.into_iter().chain(by_themselves).min().filter(|at| *at <= end)
+        planned.into_iter().chain(simulated).min().filter(|at| *at <= end)
     }
 
-    /// Lets `duration` pass, with everything that happens in it.
+    /// Lets `duration` pass, with all happenings in it.
     pub fn let_pass(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + '_>> {
         Box::pin(async move {
             let end = self.clock.now() + duration;
@@ -79,7 +79,7 @@ impl Harness {
         })
     }
 
-    /// Lets time pass until `end`, or until `enough` says so.
+    /// Lets time pass until `end`, or until `enough` returns true.
     pub async fn until(&self, end: Timestamp, enough: impl Fn() -> bool) {
         loop {
             self.collect();
@@ -103,7 +103,7 @@ impl Harness {
 
     async fn happen(&self, happening: Happening) {
         match happening {
-            Happening::Event(event, tries) => self.tell(event, tries).await,
+            Happening::Event(event, tries) => self.deliver(event, tries).await,
             Happening::Answer(id, tries) => self.decide(id, tries).await,
             Happening::Meanwhile(what) => what.happen(self),
             Happening::RivalEnds => crate::stacks::scenarios::end_rival(self).await,
@@ -114,14 +114,14 @@ impl Harness {
         }
     }
 
-    /// `resume` gets an event: not, once, or twice; again later if it fails.
-    async fn tell(&self, event: Value, tries: u32) {
+    /// Delivers an event to `resume`: not at all, once, or twice. Delivers it again later if the function fails.
+    async fn deliver(&self, event: Value, tries: u32) {
         let operation = ended_operation(&event).unwrap_or_default();
         let is_wake = event.get("wake").is_some();
         let what = operation.split('#').next().unwrap_or_default().rsplit('/').nth(1).unwrap_or("approval");
         let what = what.rsplit(':').next().unwrap_or_default();
         let struck = match tries {
-            // A wake was struck, or not, where it was sent.
+            // A wake meets its fault where it is sent.
             0 if !is_wake => self.faults.meet(&format!("event of {what}"), Site::Event),
             _ => None,
         };
@@ -132,9 +132,9 @@ impl Harness {
             _ => {}
         }
         self.faults.set_aside(true);
-        let told = self.function("resume", &event).await;
+        let delivered = self.function("resume", &event).await;
         self.faults.set_aside(false);
-        if told.is_err() && tries < REDELIVERY.1 {
+        if delivered.is_err() && tries < REDELIVERY.1 {
             self.schedule(REDELIVERY.0, Happening::Event(event, tries + 1));
         }
     }

@@ -1,4 +1,4 @@
-//! `bake-image` and `build-image` in the sweep, and what the packaging of a recipe reaches.
+//! `bake-image` and `build-image` in the sweep, and the context that packages a recipe.
 
 pub mod invariants;
 pub mod recipes;
@@ -18,10 +18,10 @@ use lockstep_sim::context::BUCKET;
 use lockstep_sim::faults::Site;
 use std::sync::Arc;
 
-/// What AWS publishes as its newest image.
+/// The newest image that AWS publishes.
 pub const NEWEST: &str = "ami-0aaaaaaaaaaaaaaaa";
 
-/// What the `package` function may reach, as far as it packages recipes.
+/// The context of the `package` function, for the packaging of recipes.
 pub struct Packaging<'a>(pub &'a Harness);
 
 impl PackageContext for Packaging<'_> {

@@ -1,7 +1,8 @@
-//! Known mistakes, planted in what passes between the parts: the product carries no switches.
+//! Known mistakes, planted in the messages between the parts, because the product carries no switches.
 //!
-//! Each is one that deployers have made. A mistake in a function is planted as what that function would send, believe
-//! or answer if it made it; one in a state machine is planted in its text.
+//! Each is a mistake that deployers have made. A mistake in a function is planted as the request that the function
+//! would send, the reply that it would believe, or the answer that it would return. A mistake in a state machine is
+//! planted in its text.
 
 use crate::workflows::Work;
 use lockstep_domain::images::promotion::Ami;
@@ -15,7 +16,7 @@ use lockstep_sim::{Reply, Request};
 use serde_json::{Value, json};
 use std::cell::Cell;
 
-/// What [`Bug::ApprovalByName`] calls every change set.
+/// The ARN of every change set under [`Bug::ApprovalByName`].
 pub const BY_NAME: &str = "arn:aws:cloudformation:eu-west-1:111111111111:changeSet/by-name";
 
 /// A mistake.
@@ -27,64 +28,64 @@ pub enum Bug {
     EpochInToken,
     /// Writes to the ledger have no condition.
     NoCondition,
-    /// Decisions read what may be stale.
+    /// Decisions use inconsistent reads.
     StaleLedger,
-    /// An effect is not on record before it happens.
+    /// An effect happens before it is on record.
     NoIntent,
-    /// A stack that cannot be read is taken for none.
+    /// A stack that cannot be read counts as absent.
     EmptyIsAbsent,
-    /// A stack whose rollback failed is deleted and made again.
+    /// A stack whose rollback failed is deleted and created again.
     OnceStableRecreated,
-    /// What survives in a failed stack is not looked at.
+    /// Resources that survive in a failed stack are ignored.
     SurvivorsIgnored,
-    /// A replacement that is conditional is taken for none.
+    /// A conditional replacement counts as none.
     ConditionalIgnored,
     /// Removals are not judged.
     RemovalsIgnored,
-    /// An approval names the change set, not its ARN.
+    /// An approval names the change set by its name, not by its ARN.
     ApprovalByName,
-    /// What was approved is executed without another look at what is wanted.
+    /// An approved change set is executed without a second plan.
     NoReplan,
-    /// A stack that was only reviewed is taken for a created one.
+    /// A stack in review counts as a created one.
     ReviewIsFinal,
-    /// A stack is well if its status ends in COMPLETE.
+    /// A stack counts as healthy if its status ends in COMPLETE.
     SuccessByStatus,
-    /// An operation that still runs is taken for done.
+    /// A running operation counts as done.
     RunningIsDone,
-    /// Nobody asks for a wait to be looked at.
+    /// No wake is requested for a wait.
     NoWake,
     /// A failure that is not retried is not recorded either.
     NoCatch,
     /// Releases are not checked.
     NoChecks,
-    /// What was shared is not withdrawn when a promotion fails.
+    /// A failed promotion does not withdraw the sharing.
     ForgottenUnshare,
     /// An image is shared without its snapshots.
     ImageAlone,
     /// Each copy of an image gets a token of its own.
     RandomCopyToken,
-    /// A copy gets its tags in a call of their own.
+    /// A copy gets its tags in a separate call.
     TagLater,
-    /// What must stay in its account is taken for what may leave.
+    /// An image whose licence binds it to its account counts as free to copy.
     LicenceIgnored,
-    /// The use of a key is granted for good.
+    /// The grant of a key is never revoked.
     GrantKept,
     /// Each build of an image gets a token of its own.
     RandomBuildToken,
-    /// A version that is withheld is taken for usable.
+    /// A withheld version counts as usable.
     WithheldIsResolved,
-    /// A version that is withheld is deployed.
+    /// A withheld version is deployed.
     WithheldIsDeployed,
-    /// A version stays usable though an account could not get it.
+    /// A version remains usable although an account lacks it.
     LackingIsUsable,
-    /// What is given up is removed although something uses it.
+    /// A discarded image is removed while an instance uses it.
     UsedIsDiscarded,
-    /// What a build left that failed is not looked for.
+    /// The debris of a failed build is ignored.
     DebrisIgnored,
 }
 
 impl Bug {
-    /// Every one.
+    /// Every mistake.
     pub const ALL: [Bug; 30] = [
         Self::RandomToken,
         Self::EpochInToken,
@@ -118,7 +119,7 @@ impl Bug {
         Self::DebrisIgnored,
     ];
 
-    /// A state machine with the mistake in it.
+    /// Plants the mistake in a state machine.
     pub fn twist_machine(self, work: Work, machine: &mut Value) {
         let states = &mut machine["States"];
         match (self, work) {
@@ -147,7 +148,7 @@ impl Bug {
         }
     }
 
-    /// What is sent in place of a request.
+    /// Replaces a request by the one that the mistake sends.
     pub fn twist_request(self, request: &mut Request) {
         let Ok(mut body) = serde_json::from_str::<Value>(&request.body) else { return };
         match self {
@@ -179,7 +180,7 @@ impl Bug {
         request.body = body.to_string();
     }
 
-    /// The reply to a request that the mistake never makes.
+    /// Returns the reply to a request that the mistake omits.
     pub fn swallows(self, request: &Request) -> Option<Reply> {
         match (self, request.operation.as_str()) {
             (Self::NoWake, "Invoke") => Some((202, String::new())),
@@ -187,7 +188,7 @@ impl Bug {
         }
     }
 
-    /// What is believed of a reply.
+    /// Replaces a reply by the one that the mistake believes.
     pub fn twist_reply(self, request: &Request, reply: &mut Reply) {
         if self == Self::OnceStableRecreated && request.operation == "GetItem" {
             reply.1 = reply.1.replace("\"ever_stable\":{\"BOOL\":true}", "\"ever_stable\":{\"BOOL\":false}");
@@ -300,7 +301,7 @@ impl Mistake for Bug {
     }
 }
 
-/// A number that no call had before.
+/// Returns a number that is unique among calls.
 fn next_call() -> u32 {
     thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
     CALLS.set(CALLS.get() + 1);

@@ -1,4 +1,4 @@
-//! One case: a scenario, a few faults, perhaps a planted mistake; and all of them, on every core.
+//! Cases: a scenario, a few faults, and perhaps a planted mistake. Runs all cases on every core.
 
 use crate::bakes::invariants::BakeRemains;
 use crate::bugs::Bug;
@@ -18,14 +18,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::Instant;
 
-/// A scenario and what strikes it.
+/// A scenario and its faults.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The scenario's name.
+    /// The name of the scenario.
     pub scenario: &'static str,
-    /// The faults.
     pub faults: Vec<Fault>,
-    /// The mistake.
+    /// The planted mistake.
     pub bug: Option<Bug>,
 }
 
@@ -37,7 +36,7 @@ impl fmt::Display for Case {
 }
 
 impl Case {
-    /// The case of a line such as `update:17=lost,23=crash`.
+    /// Parses a line such as `update:17=lost,23=crash`.
     pub fn parse(line: &str) -> Result<Self, String> {
         let (name, faults) = line.split_once(':').unwrap_or((line, ""));
         let scenario = scenario(name).ok_or_else(|| format!("there is no scenario '{name}'"))?.name;
@@ -46,31 +45,30 @@ impl Case {
     }
 }
 
-/// What a case came to.
+/// The result of a case.
 #[derive(Debug)]
 pub struct Verdict {
-    /// Every invariant that is broken.
+    /// Each broken invariant, as a sentence.
     pub broken: Vec<String>,
     /// The boundaries that the run crossed.
     pub crossed: Vec<Crossing>,
-    /// The run.
     pub run: Run,
-    /// How long it took, in virtual time.
+    /// The duration in virtual time.
     pub took: SignedDuration,
-    /// What it left behind, see [`Left::in_short`].
+    /// The state after the case, see [`Left::in_short`].
     pub remains: String,
 }
 
-/// How a scenario goes when nothing strikes.
+/// The run of a scenario without faults.
 #[derive(Clone, Debug)]
 pub struct Calm {
-    /// How it ends.
+    /// The end of the run.
     pub word: String,
-    /// How long it takes.
+    /// The duration in virtual time.
     pub took: SignedDuration,
-    /// The boundaries it crosses.
+    /// The boundaries that the run crosses.
     pub crossed: Vec<Crossing>,
-    /// What it leaves behind, see [`Left::in_short`].
+    /// The state after the run, see [`Left::in_short`].
     pub remains: String,
 }
 
@@ -79,7 +77,7 @@ pub struct Calm {
 pub struct Grounds(BTreeMap<&'static str, (Scenario, Harness, Calm)>);
 
 impl Grounds {
-    /// The ground of a scenario.
+    /// Returns the prepared world of a scenario.
     pub async fn get(&mut self, name: &'static str) -> &(Scenario, Harness, Calm) {
         if !self.0.contains_key(name) {
             let scenario = scenario(name).expect("a scenario");
@@ -105,7 +103,7 @@ impl Grounds {
     }
 }
 
-/// What a case left behind, and what must hold of it.
+/// The state after a case, with the invariants that apply to it.
 enum Left<'a> {
     Stacks(Box<Remains<'a>>, Box<ImageRemains<'a>>),
     Images(Box<ImageRemains<'a>>),
@@ -126,7 +124,7 @@ impl<'a> Left<'a> {
         }
     }
 
-    /// Every invariant that is broken after the last run, in a sentence each.
+    /// Returns each invariant that is broken after the last run, as a sentence.
     fn broken(&self, last: &Run) -> Vec<String> {
         match self {
             Self::Stacks(remains, images) => {
@@ -137,7 +135,7 @@ impl<'a> Left<'a> {
         }
     }
 
-    /// What decides about the next run: two worlds that are alike in this go on alike.
+    /// Returns the state that decides about the next run: two worlds with equal states behave alike.
     fn in_short(&self) -> String {
         match self {
             Self::Stacks(remains, images) => format!("{} {}", remains.in_short(), images.in_short()),
@@ -169,21 +167,21 @@ pub async fn judge(case: &Case, scenario: &Scenario, ground: &Harness, calm: &Ca
     let remains = Left::of(&harness, scenario).await;
     broken.extend(remains.broken(&last));
     let left = remains.in_short();
-    // From the same state the same follows: that was looked at when nothing struck.
+    // A state equal to the one without faults leads to the same next run, which is already checked.
     if broken.is_empty() && left != calm.remains {
         broken.extend(converges(&harness, scenario, &last).await);
     }
     Verdict { broken, crossed, run, took, remains: left }
 }
 
-/// Faults of this kind and number are absorbed: the run ends as it would have, and not much later.
+/// Checks that the run absorbed faults of this kind and number: the end is the same, and not much later.
 fn expected(harness: &Harness, run: &Run, took: SignedDuration, calm: &Calm) -> Vec<String> {
     let struck = harness.faults.struck();
     if struck.iter().any(|fault| fault.kind == Kind::Superseded) {
         return Vec::new();
     }
     let mut broken = Vec::new();
-    // A failed operation that is looked at in another order may be found in need of a person.
+    // A failed operation that is found in another order may need an operator.
     let alike = calm.word == "StackFailed" && word(run) == "StackNeedsHuman";
     if word(run) != calm.word && !alike {
         let cause = match &run.end {
@@ -196,7 +194,7 @@ fn expected(harness: &Harness, run: &Run, took: SignedDuration, calm: &Calm) -> 
     let allowance: i64 = struck
         .iter()
         .map(|fault| match (crossed[fault.at].site, fault.kind) {
-            // Nothing told the end: the state times out and looks.
+            // No event reported the end, so the state times out and looks.
             (Site::Event, Kind::Before) => 1000,
             _ => 400,
         })
@@ -208,12 +206,12 @@ fn expected(harness: &Harness, run: &Run, took: SignedDuration, calm: &Calm) -> 
     broken
 }
 
-/// Invariants 10 and 11: once faults stop, deploying again reaches what the scenario says; what is reached is not
-/// touched any more.
+/// Invariants 10 and 11: once faults stop, the next deployment reaches the expected end. A further deployment then
+/// changes nothing.
 async fn converges(harness: &Harness, scenario: &Scenario, last: &Run) -> Vec<String> {
-    harness.cloud.mend();
-    harness.ec2.mend();
-    harness.codebuild.mend();
+    harness.cloud.end_trouble();
+    harness.ec2.end_trouble();
+    harness.codebuild.end_trouble();
     harness.let_pass(std::time::Duration::from_secs(600)).await;
     let mut done = matches!(last.end, End::Succeeded(_));
     let mut broken = Vec::new();
@@ -223,7 +221,7 @@ async fn converges(harness: &Harness, scenario: &Scenario, last: &Run) -> Vec<St
         harness.answers.replace(scenario.answers.to_vec());
         let run = execute(harness, name, &scenario.input()).await;
         let succeeded = matches!(run.end, End::Succeeded(_));
-        // What is torn down cannot be torn down again.
+        // A second teardown finds no stack.
         let expected = if done && scenario.is_teardown() { "NotFound" } else { scenario.again };
         if word(&run) != expected {
             return vec![format!("10: again, it ended {:?}, not {expected}", run.end)];
@@ -231,7 +229,7 @@ async fn converges(harness: &Harness, scenario: &Scenario, last: &Run) -> Vec<St
         broken.extend(Left::of(harness, scenario).await.broken(&run));
         let mut touched = harness.effects().split_off(effects);
         touched.extend(harness.ec2.take_calls().into_iter().filter(|call| is_mutating(call)));
-        // Drift is looked for with a change set, which goes again if it is empty.
+        // A run looks for drift with a change set, and deletes the change set if it is empty.
         let looks = ["CreateChangeSet", "DeleteChangeSet"];
         touched.retain(|call| !(scenario.revert_drift && looks.contains(call)));
         if done && !touched.is_empty() {
@@ -245,21 +243,21 @@ async fn converges(harness: &Harness, scenario: &Scenario, last: &Run) -> Vec<St
     broken
 }
 
-/// Whether a call may change something, whether or not it did.
+/// Returns true if a call can change state.
 fn is_mutating(call: &str) -> bool {
     !["Describe", "Get", "List"].iter().any(|reading| call.starts_with(reading))
 }
 
-/// Every single fault of a run that crossed these boundaries.
+/// Returns every single fault of a run that crossed these boundaries.
 pub fn singles(crossed: &[Crossing]) -> Vec<Fault> {
     let all = crossed.iter().enumerate();
     all.flat_map(|(at, crossing)| crossing.site.kinds().iter().map(move |kind| Fault { at, kind: *kind }))
         .collect()
 }
 
-/// `count` pairs of faults of a scenario, drawn from `singles` by a seed.
+/// Returns `count` pairs of faults of a scenario, drawn from `singles` by a seed.
 pub fn pairs(scenario: &'static str, singles: &[Fault], count: usize, seed: u64) -> Vec<Case> {
-    // Another series for each scenario.
+    // Each scenario has a series of its own.
     let mut state =
         scenario.bytes().fold(seed, |state, byte| state.wrapping_mul(31).wrapping_add(byte.into()));
     let mut draw = || {
@@ -272,7 +270,8 @@ pub fn pairs(scenario: &'static str, singles: &[Fault], count: usize, seed: u64)
     while drawn.len() < count {
         let mut faults = vec![draw(), draw()];
         faults.sort();
-        // The second's number may lie beyond the end of the first's run: then it never strikes.
+        // The second number may lie beyond the end of the run that the first one shortens. Then the second fault never
+        // strikes.
         if faults[0].at != faults[1].at {
             drawn.push(Case { scenario, faults, bug: None });
         }
@@ -280,8 +279,8 @@ pub fn pairs(scenario: &'static str, singles: &[Fault], count: usize, seed: u64)
     drawn
 }
 
-/// A failed case with the command that replays exactly it.
-pub fn told(case: &Case, verdict: &[String], crossed: &[Crossing]) -> String {
+/// Returns the report of a failed case, with the command that replays exactly this case.
+pub fn failure_report(case: &Case, verdict: &[String], crossed: &[Crossing]) -> String {
     let where_ = case.faults.iter().map(|fault| match crossed.get(fault.at) {
         Some(crossing) => format!("{} at `{}`", fault.kind, crossing.name),
         None => fault.to_string(),
@@ -299,11 +298,11 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(work)
 }
 
-/// The stack of a thread that runs cases: a machine, its functions, and within them whoever takes over, all in futures
-/// that nothing optimised.
+/// The stack size of a thread that runs cases. A machine, its functions, and a successor within them are all
+/// unoptimised futures.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
 
-/// Begins `work` in a thread that has room for it.
+/// Starts `work` in a thread with a stack of this size.
 pub fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
@@ -311,21 +310,21 @@ pub fn spawn<'scope, T: Send + 'scope>(
     Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work).expect("a thread")
 }
 
-/// Runs `work` in a thread that has room for it.
+/// Runs `work` in a thread with a stack of this size.
 pub fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| spawn(scope, work).join().unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
-/// What came of many cases.
+/// The results of many cases.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// How many were run.
+    /// Number of cases.
     pub count: usize,
-    /// What is said of those that failed.
+    /// The reports of the failed cases.
     pub failures: Vec<String>,
 }
 
-/// Runs the cases that `choose` makes of each scenario, scenario after scenario on every core.
+/// Runs the cases that `choose` returns for each scenario, scenario after scenario on every core.
 pub fn run_all(choose: impl Fn(&Scenario, &Calm) -> Vec<Case> + Sync) -> Tally {
     let only = crate::wish(crate::ONLY).unwrap_or_default();
     let names: Vec<Scenario> = scenarios().into_iter().filter(|it| it.name.starts_with(&only)).collect();
@@ -337,14 +336,14 @@ pub fn run_all(choose: impl Fn(&Scenario, &Calm) -> Vec<Case> + Sync) -> Tally {
             spawn(scope, || {
                 while let Some(scenario) = names.get(next.fetch_add(1, Ordering::SeqCst)) {
                     let found = run_scenario(scenario, &choose);
-                    let mut tally = tally.lock().expect("nobody panics there");
+                    let mut tally = tally.lock().expect("no thread panics there");
                     tally.count += found.count;
                     tally.failures.extend(found.failures);
                 }
             });
         }
     });
-    tally.into_inner().expect("nobody panics there")
+    tally.into_inner().expect("no thread panics there")
 }
 
 fn run_scenario(scenario: &Scenario, choose: &impl Fn(&Scenario, &Calm) -> Vec<Case>) -> Tally {
@@ -353,7 +352,10 @@ fn run_scenario(scenario: &Scenario, choose: &impl Fn(&Scenario, &Calm) -> Vec<C
     let prepare = AssertUnwindSafe(|| block_on(async { grounds.get(scenario.name).await.2.clone() }));
     let Ok(calm) = catch_unwind(prepare) else {
         let case = Case { scenario: scenario.name, faults: Vec::new(), bug: None };
-        return Tally { count: 1, failures: vec![told(&case, &["fails by itself".to_owned()], &[])] };
+        return Tally {
+            count: 1,
+            failures: vec![failure_report(&case, &["fails without a fault".to_owned()], &[])],
+        };
     };
     let began = Instant::now();
     for case in choose(scenario, &calm) {
@@ -373,8 +375,8 @@ fn run_one(grounds: &mut Grounds, case: &Case) -> Option<String> {
         block_on(async {
             let (scenario, ground, calm) = grounds.get(case.scenario).await;
             let verdict = judge(case, scenario, ground, calm).await;
-            (!verdict.broken.is_empty()).then(|| told(case, &verdict.broken, &verdict.crossed))
+            (!verdict.broken.is_empty()).then(|| failure_report(case, &verdict.broken, &verdict.crossed))
         })
     });
-    catch_unwind(run).unwrap_or_else(|_| Some(told(case, &["it panicked".to_owned()], &[])))
+    catch_unwind(run).unwrap_or_else(|_| Some(failure_report(case, &["it panicked".to_owned()], &[])))
 }

@@ -1,4 +1,4 @@
-//! Lambda within the process: the real handlers, and what may stop one on its way.
+//! Lambda within the process: the real handlers, and the faults that can stop one midway.
 
 use crate::bakes::Packaging;
 use crate::harness::{Harness, Token};
@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 use std::pin::Pin;
 use std::time::Duration;
 
-/// How long a slow call takes: longer than an operation.
+/// The duration of a slow call: longer than an operation.
 pub const SLOW: Duration = Duration::from_secs(100);
 
-/// A function at work.
+/// A running function.
 pub type Serving<'a> = Pin<Box<dyn Future<Output = Result<Value, Failure>> + 'a>>;
 
 impl Harness {
@@ -42,7 +42,7 @@ impl Harness {
         }
     }
 
-    /// Boxed one by one: together they would be one type that is too deep for the compiler.
+    /// Each function is boxed alone: together they would be one type that is too deep for the compiler.
     fn serve<'a>(&'a self, function: &'a str, payload: Value) -> Serving<'a> {
         let malformed = move |error: serde_json::Error| Failure::bug(format!("{function}: {error}"));
         match function {
@@ -83,7 +83,7 @@ impl Harness {
         }
     }
 
-    /// The `ledger` function, struck or not as its context is.
+    /// Runs the `ledger` function, with or without faults as its context says.
     pub fn ledger_function<'a>(&'a self, context: &'a FaultyContext, payload: Value) -> Serving<'a> {
         Box::pin(async move {
             let request =
@@ -92,7 +92,7 @@ impl Harness {
         })
     }
 
-    /// Drives a function to its end, through whatever stops it on the way; nothing if it died.
+    /// Drives a function to its end through every fault. Returns `None` if the function died.
     pub async fn drive<T>(&self, mut function: Pin<Box<dyn Future<Output = T> + '_>>) -> Option<T> {
         loop {
             match self.faults.drive(&mut function).await {
@@ -105,20 +105,20 @@ impl Harness {
                         _ => self.let_pass(SLOW).await,
                     }
                     self.faults.set_caller(&caller);
-                    // Whoever waited is there: it is the function that is driven here.
+                    // The receiver exists: it is the function that this loop drives.
                     let _ = go_on.send(());
                 }
             }
         }
     }
 
-    /// The current execution is aborted, though something of it still works, and a later deployment takes over.
+    /// Aborts the current execution, although part of it still runs, and lets a later deployment take over.
     pub async fn supersede(&self) {
         let (execution, input) = self.current.borrow().clone();
         if self.successor.borrow().is_some() {
             return;
         }
-        // With it whatever it had started.
+        // The executions that it started are aborted too.
         for running in self.running.borrow().iter().chain([&execution]) {
             self.set_execution(running, "ABORTED", self.clock.now());
         }
@@ -126,12 +126,12 @@ impl Harness {
         self.set_execution(&successor, "RUNNING", self.clock.now());
         self.successor.replace(Some(successor.clone()));
         let suspended = self.faults.suspend(true);
-        // It may be too late for that: then the successor begins when its turn comes.
+        // The takeover may come too late. The successor then begins after this run.
         drop(self.begin(&successor, &input).await);
         self.faults.suspend(suspended);
     }
 
-    /// The first step of an execution with this input.
+    /// Runs the first step of an execution with this input.
     fn begin<'a>(&'a self, execution: &'a str, input: &'a Value) -> Serving<'a> {
         let begin = move |action: &str| json!({"action": action, "execution": execution, "path": path(input), "input": input});
         match Work::of(input) {
@@ -153,7 +153,7 @@ fn written(answer: impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(answer).map_err(|error| Failure::bug(error.to_string()))
 }
 
-/// What the `resume` function may reach: every account was added.
+/// The context of the `resume` function. Every account was added.
 struct Resuming<'a>(&'a Harness);
 
 impl HasLedger for Resuming<'_> {

@@ -1,4 +1,4 @@
-//! The control plane within the process: the real handlers, over DynamoDB's engine and a simulated CloudFormation and EC2,
+//! The control plane within the process: the real handlers over DynamoDB's engine and simulated CloudFormation and EC2,
 //! in virtual time.
 //!
 //! [`crate::agenda`] lets time pass, [`crate::functions`] invokes functions, [`crate::people`] answers questions.
@@ -28,21 +28,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a build or a copy of an image takes.
+/// The duration of a build and of a copy of an image.
 const OPERATION: Duration = Duration::from_secs(60);
 
-/// A task token.
+/// The state of a task token.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Token {
-    /// Nobody answered it yet.
+    /// The token has no answer yet.
     Open,
-    /// Somebody did.
+    /// The token has its answer.
     Answered,
-    /// It counts no longer.
+    /// The token is invalid.
     Closed,
 }
 
-/// Everything around one run.
+/// The environment of one run.
 pub struct Harness {
     pub clock: VirtualClock,
     pub faults: Arc<Faults>,
@@ -51,26 +51,26 @@ pub struct Harness {
     pub cloud: SimCloudFormation,
     pub ec2: SimEc2,
     pub codebuild: SimCodeBuild,
-    /// When the case began.
+    /// The start of the case.
     pub began: Timestamp,
-    /// The ledger as nobody strikes it.
+    /// The ledger without faults.
     pub ledger: Ledger,
     pub bug: Option<Bug>,
-    /// What functions may reach, struck.
+    /// The context of functions, with faults.
     pub context: FaultyContext,
-    /// The same as nobody strikes it.
+    /// The context of functions, without faults.
     pub fault_free: FaultyContext,
     /// Every task token.
     pub tokens: RefCell<BTreeMap<String, Token>>,
-    /// What became of each execution, and when.
+    /// The status of each execution, and its time.
     pub executions: RefCell<BTreeMap<String, (&'static str, Timestamp)>>,
-    /// What happens, and when.
+    /// The happenings by their time.
     pub agenda: RefCell<BTreeMap<(Timestamp, u32), Happening>>,
     counter: Cell<u32>,
     chance: Cell<u64>,
-    /// What a person answers to the first question, the second, ...
+    /// The answers of the approver to the first question, the second, ...
     pub answers: RefCell<Vec<Decision>>,
-    /// What happens while a person thinks, once.
+    /// The single action while the approver thinks.
     pub meanwhile: Cell<Option<Meanwhile>>,
     /// The deployments whose checks passed.
     pub checked: RefCell<Vec<DeploymentId>>,
@@ -83,13 +83,13 @@ pub struct Harness {
 }
 
 impl Harness {
-    /// An organisation in which nothing was deployed yet.
+    /// Returns an organisation without deployments.
     pub async fn new() -> Self {
         let start = Timestamp::from_second(4_102_444_800).expect("the year 2100");
         let clock = VirtualClock::at(start);
         let (cloud, ec2) = (SimCloudFormation::new(&clock), SimEc2::new(&clock));
         let codebuild = SimCodeBuild::new(&clock, &ec2);
-        // Shorter than what a slow call takes.
+        // An operation is shorter than a slow call.
         ec2.set_pace(OPERATION);
         codebuild.set_pace(OPERATION);
         let harness = Self::of(&FakeAws::new(), (cloud, ec2, codebuild), clock, &[], None);
@@ -102,7 +102,7 @@ impl Harness {
         harness
     }
 
-    /// Another world in the same state, for a case.
+    /// Returns another world in the same state, for a case.
     pub fn case(&self, faults: &[lockstep_sim::faults::Fault], bug: Option<Bug>) -> Self {
         let clock = VirtualClock::at(self.clock.now());
         let ec2 = self.ec2.duplicate(&clock);
@@ -132,7 +132,7 @@ impl Harness {
             written: Default::default(),
             past: Default::default(),
         });
-        // What nobody strikes is written down all the same.
+        // Calls without faults are recorded too.
         let calm = Wire {
             faults: Faults::of(&[]),
             clock: clock.clone(),
@@ -174,13 +174,13 @@ impl Harness {
         }
     }
 
-    /// A number that nobody had before.
+    /// Returns a unique number.
     pub fn count(&self) -> u32 {
         self.counter.set(self.counter.get() + 1);
         self.counter.get()
     }
 
-    /// The next number from 0 up to 1 of a fixed series (SplitMix64).
+    /// Returns the next number from 0 up to 1 of a fixed series (SplitMix64).
     pub fn next_chance(&self) -> f64 {
         let state = self.chance.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
         self.chance.set(state);
@@ -188,41 +188,41 @@ impl Harness {
         (mixed >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Whether an execution began in this case, and not on its ground.
+    /// Returns true if an execution began in this case and not on its ground.
     pub fn is_of_this_case(&self, execution: &str) -> bool {
         !execution.contains(":ground-")
     }
 
-    /// What was written by functions, in order.
+    /// Returns the records that functions wrote, in order.
     pub fn written(&self) -> Vec<Written> {
-        self.wire.written.lock().expect("nobody panics there").clone()
+        self.wire.written.lock().expect("no thread panics there").clone()
     }
 
-    /// Every deployment.
+    /// Returns every deployment.
     pub async fn deployments(&self) -> Vec<Deployment> {
         let found = self.ledger.list_kind::<Deployment>(1000).await.expect("a list");
         found.into_iter().map(|found| found.record).collect()
     }
 
-    /// A deployment.
+    /// Returns a deployment.
     pub async fn deployment(&self, id: &DeploymentId) -> Option<Deployment> {
         let found = self.ledger.get(&Deployment::key_of(id)).await.expect("a read");
         found.map(|found| found.record)
     }
 
-    /// The environment of the component in `stage`.
+    /// Returns the environment of the component in `stage`.
     pub async fn environment(&self, stage: &str) -> Option<Environment> {
         let key = Environment::key_of(&stage.parse().expect("a stage"), "logs");
         self.ledger.get(&key).await.expect("a read").map(|found| found.record)
     }
 
-    /// What DescribeExecution says of an execution from now on.
+    /// Sets the status that DescribeExecution shows for an execution.
     pub fn set_execution(&self, execution: &str, status: &'static str, at: Timestamp) {
         self.account.set_execution(execution, status);
         self.executions.borrow_mut().insert(execution.to_owned(), (status, at));
     }
 
-    /// The calls that changed something, in order.
+    /// Returns the calls that changed state, in order.
     pub fn effects(&self) -> Vec<&'static str> {
         let stacks = self.cloud.effects().into_iter().map(|effect| effect.call);
         let images = self.ec2.effects().into_iter().map(|effect| effect.call);
@@ -230,19 +230,19 @@ impl Harness {
         stacks.chain(images).chain(builds).collect()
     }
 
-    /// A new task token.
+    /// Returns a new task token.
     pub fn new_token(&self) -> String {
         let token = format!("token-{}", self.count());
         self.tokens.borrow_mut().insert(token.clone(), Token::Open);
         token
     }
 
-    /// Whether a token was answered.
+    /// Returns true if a token has an answer.
     pub fn is_answered(&self, token: &str) -> bool {
         self.tokens.borrow().get(token) == Some(&Token::Answered)
     }
 
-    /// A token counts no longer.
+    /// Makes a token invalid.
     pub fn close(&self, token: &str) {
         self.tokens.borrow_mut().insert(token.to_owned(), Token::Closed);
     }

@@ -1,4 +1,4 @@
-//! The harness as the state machines' world.
+//! The harness as the world of the state machines.
 
 use crate::harness::Harness;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 impl Harness {
-    /// The state machine that runs now, the innermost of them.
+    /// Returns the innermost state machine that runs now.
     fn machine_at_work(&self) -> String {
         let running = self.running.borrow();
         let machine = running.last().and_then(|execution| execution.rsplit(':').nth(1)).unwrap_or_default();
@@ -87,7 +87,7 @@ impl World for Harness {
 
     fn ended(&self, execution: &str, end: &End) {
         self.running.borrow_mut().pop();
-        // One that was aborted stays so, whatever its remains did.
+        // An aborted execution keeps its status, whatever its last calls did.
         let aborted = matches!(self.executions.borrow().get(execution), Some(("ABORTED", _)));
         if !aborted {
             self.set_execution(execution, end.status(), self.clock.now());

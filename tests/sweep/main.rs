@@ -1,8 +1,9 @@
-//! The fault sweep: `deploy`, `teardown`, `promote-image` and `bake-image` within the process, struck at every call.
+//! The fault sweep: runs `deploy`, `teardown`, `promote-image` and `bake-image` within the process, with a fault at
+//! each call.
 //!
-//! The state machines are the real files, the functions are the real handlers, DynamoDB is its engine; CloudFormation,
-//! EC2 and CodeBuild are simulated, and time is virtual. A case is a scenario and a few faults; after each, every invariant is checked. How
-//! to replay one, and the figures: `docs/reliability.md`.
+//! The state machines are the real files, the functions are the real handlers, and DynamoDB is its engine.
+//! CloudFormation, EC2 and CodeBuild are simulated, and time is virtual. A case is a scenario and a few faults. After
+//! each case, every invariant is checked. `docs/reliability.md` has the figures and the command that replays a case.
 
 mod agenda;
 mod bakes;
@@ -20,45 +21,47 @@ mod stacks;
 mod wire;
 mod workflows;
 
-use cases::{Calm, Case, Grounds, Tally, block_on, judge, pairs, run_all, singles, told, with_room};
+use cases::{
+    Calm, Case, Grounds, Tally, block_on, failure_report, judge, pairs, run_all, singles, with_room,
+};
 use lockstep_sim::faults::Fault;
 use scenarios::{Scenario, scenario};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use workflows::{execute, word};
 
-/// Names the case to replay.
+/// The case to replay.
 const CASE: &str = "LOCKSTEP_SWEEP_CASE";
 
-/// `all` runs every single fault.
+/// The extent: `all` runs every single fault.
 const EXTENT: &str = "LOCKSTEP_SWEEP";
 
-/// Runs one single fault in so many.
+/// The step: one single fault in this many runs.
 const STEP: &str = "LOCKSTEP_SWEEP_STEP";
 
-/// So many unless something else is asked for. It shares no factor with the number of kinds that a call knows, so that
-/// the kinds take turns from call to call.
+/// The default step. It shares no factor with the number of kinds of a call, so that the kinds alternate from call to
+/// call.
 const SINGLES_STEP: u64 = 41;
 
-/// How many pairs of each scenario unless something else is asked for.
+/// The default number of pairs of each scenario.
 const PAIRS_OF_A_SCENARIO: u64 = 1;
 
-/// How many pairs are drawn for each scenario.
+/// Number of pairs to draw for each scenario.
 const PAIRS: &str = "LOCKSTEP_SWEEP_PAIRS";
 
-/// Runs the scenarios whose names begin so.
+/// The prefix of the names of the scenarios to run.
 const ONLY: &str = "LOCKSTEP_SWEEP_ONLY";
 
-/// Where the pairs are drawn from.
+/// The seed of the pairs.
 const SEED: &str = "LOCKSTEP_SWEEP_SEED";
 
-/// A wish from the environment.
+/// Returns a setting from the environment.
 #[expect(clippy::disallowed_methods, reason = "what is asked of a test is no setting of the product")]
 fn wish(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// A number from the environment.
+/// Returns a number from the environment.
 fn number(name: &str, default: u64) -> u64 {
     wish(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
 }
@@ -71,7 +74,7 @@ fn sweep(what: &str, choose: impl Fn(&Scenario, &Calm) -> Vec<Case> + Sync) {
 }
 
 #[test]
-fn every_scenario_ends_as_it_should_when_nothing_strikes() {
+fn every_scenario_ends_as_expected_without_faults() {
     let calm =
         |scenario: &Scenario, _: &Calm| vec![Case { scenario: scenario.name, faults: vec![], bug: None }];
     sweep("scenarios", calm);
@@ -107,13 +110,13 @@ fn one_case() {
             println!("{at:4} {:12} {}", format!("{:?}", crossing.site), crossing.name);
         }
         println!("{} after {:#}: {}", word(&verdict.run), verdict.took, verdict.run.path.join(" "));
-        (!verdict.broken.is_empty()).then(|| told(&case, &verdict.broken, &verdict.crossed))
+        (!verdict.broken.is_empty()).then(|| failure_report(&case, &verdict.broken, &verdict.crossed))
     };
-    let told = with_room(|| block_on(run()));
-    assert_eq!(told, None);
+    let failure = with_room(|| block_on(run()));
+    assert_eq!(failure, None);
 }
 
-/// The transitions of an update whose operation takes this long.
+/// Returns the transitions of an update whose operation takes this long.
 fn transitions_of_an_update(pace: Duration) -> usize {
     let count = async || {
         let scenario = scenario("update").expect("a scenario");
@@ -131,7 +134,7 @@ fn an_update_costs_the_same_however_long_it_takes() {
     let minutes = [1, 5, 10].map(|minutes| transitions_of_an_update(Duration::from_secs(60 * minutes)));
     println!("transitions of an update of one, five and ten minutes: {minutes:?}");
     assert_eq!(minutes, [minutes[0]; 3]);
-    // A quarter of an hour is when the waiting state looks, and waits again.
+    // The waiting state looks every quarter of an hour and waits again.
     let hour = transitions_of_an_update(Duration::from_secs(3600));
     println!("of an hour: {hour}");
     assert_eq!(hour, minutes[0] + 3 * 4);

@@ -6,7 +6,6 @@ use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Config, ConfigKind, Evidence, Release, ReleaseState};
 use std::sync::OnceLock;
 
-/// The stages.
 const STAGES: &str = r#"
 [[stages]]
 name = "test"
@@ -37,15 +36,15 @@ name = "Host"
 matches = ".+"
 "#;
 
-/// What runs at first.
+/// The version that runs at first.
 pub const FIRST: &str = "1.0.0";
-/// Changes a topic in place and adds one.
+/// Changes a topic in place and adds another.
 pub const SAFE: &str = "1.0.1";
 /// Replaces the topic, and so perhaps the bucket that is named after it.
 pub const CONDITIONAL: &str = "1.0.2";
 /// Removes the bucket.
 pub const REMOVAL: &str = "1.0.3";
-/// Differs in nothing that is deployed.
+/// Has the same deployed content as the first version.
 pub const EQUAL: &str = "1.0.4";
 
 /// Starts from an image.
@@ -66,7 +65,7 @@ fn template(topic: &str, more: &str) -> String {
     )
 }
 
-/// The template of a version.
+/// Returns the template of a version.
 fn template_of(version: &str) -> String {
     let (one, two) = ("      DisplayName: one\n", "      DisplayName: two\n");
     let alarm = format!("{BUCKET}  Alarm:\n    Type: AWS::SNS::Topic\n");
@@ -84,21 +83,19 @@ fn template_of(version: &str) -> String {
 /// A release with its artifact.
 #[derive(Debug)]
 pub struct Made {
-    /// The release.
     pub release: Release,
-    /// Its artifact.
     pub artifact: Vec<u8>,
-    /// The template that is deployed to lasting stages.
+    /// The template that lasting stages deploy.
     pub template: String,
 }
 
-/// Every release.
+/// Returns every release.
 pub fn releases() -> &'static [Made] {
     static MADE: OnceLock<Vec<Made>> = OnceLock::new();
     MADE.get_or_init(|| [FIRST, SAFE, CONDITIONAL, REMOVAL, EQUAL, IMAGED].into_iter().map(make).collect())
 }
 
-/// The release of this version.
+/// Returns the release of this version.
 pub fn release(version: &str) -> &'static Made {
     let found = releases().iter().find(|made| made.release.version.to_string() == version);
     found.unwrap_or_else(|| panic!("no release {version}"))
@@ -150,7 +147,7 @@ fn record(version: &str, package: &Package) -> Release {
     }
 }
 
-/// The applied stages.
+/// Returns the applied stages.
 pub fn stages() -> Config {
     Config {
         config: ConfigKind::Stages,
@@ -170,7 +167,7 @@ pub async fn add_stage(harness: &Harness, stage: &str) {
     harness.ledger.insert(&further).await.expect("stages");
 }
 
-/// The proof that a release passed `stage`.
+/// Returns the evidence that a release passed `stage`.
 pub fn evidence(release: &Release, stage: &str) -> Evidence {
     Evidence {
         component: release.component.clone(),

@@ -1,4 +1,4 @@
-//! Who answers questions.
+//! The approver, who answers questions.
 
 use crate::agenda::Happening;
 use crate::functions::Serving;
@@ -8,14 +8,14 @@ use lockstep_domain::records::{DeploymentState, Subject};
 use serde_json::json;
 use std::time::Duration;
 
-/// How long a person thinks.
+/// The time before the approver answers.
 const THOUGHT: Duration = Duration::from_secs(3600);
 
-/// The person.
+/// The ARN of the approver.
 pub const PERSON: &str = "arn:aws:iam::333333333333:user/ada";
 
 impl Harness {
-    /// A person will answer the question of this deployment, if it asks one.
+    /// Schedules the approver's answer to the question of this deployment, if it asks one.
     pub async fn ask_person(&self, id: &DeploymentId) {
         let asks = self.deployment(id).await.is_some_and(|it| it.state == DeploymentState::AwaitingApproval);
         let known = self.agenda.borrow().values().any(|it| matches!(it, Happening::Answer(..)));
@@ -27,7 +27,7 @@ impl Harness {
         }
     }
 
-    /// The person answers the question of this deployment, trying for the nth time.
+    /// Answers the question of this deployment, on the nth attempt.
     pub async fn decide(&self, id: DeploymentId, tries: u32) {
         let Some(deployment) = self.deployment(&id).await else { return };
         let Some(question) = deployment.approvals.last() else { return };

@@ -1,11 +1,11 @@
-//! The sweep finds every mistake that is planted.
+//! The sweep finds every planted mistake.
 
 use crate::bugs::Bug;
 use crate::cases::{Case, Grounds, block_on, judge, singles, spawn};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The scenario in which a mistake can matter: the others only take time.
+/// Returns the scenario in which a mistake can matter. The other scenarios would only take time.
 fn scenario_of(bug: Bug) -> &'static str {
     match bug {
         Bug::RandomToken | Bug::EpochInToken | Bug::StaleLedger | Bug::NoIntent => "create",
@@ -32,12 +32,12 @@ fn scenario_of(bug: Bug) -> &'static str {
     }
 }
 
-/// How many cases it takes to find `bug`, and what is said of it; nothing if none of them does.
+/// Returns the number of cases until one finds `bug`, with its report, or `None` if no case finds it.
 fn hunt(grounds: &mut Grounds, bug: Bug) -> Option<(usize, String)> {
     block_on(async {
         let (scenario, ground, calm) = grounds.get(scenario_of(bug)).await;
         let singles = singles(&calm.crossed);
-        // A step that shares no factor with their number walks through all of them, spread over the run.
+        // The stride shares no factor with the number of cases, so it visits all of them, spread over the run.
         const STRIDE: usize = 7919;
         let spread = (0..singles.len()).map(|n| vec![singles[n * STRIDE % singles.len()]]);
         for (tried, faults) in std::iter::once(Vec::new()).chain(spread).take(CASES_MAX).enumerate() {
@@ -50,7 +50,7 @@ fn hunt(grounds: &mut Grounds, bug: Bug) -> Option<(usize, String)> {
     })
 }
 
-fn tell(bug: Bug, hunted: Option<&(usize, String)>) {
+fn print_result(bug: Bug, hunted: Option<&(usize, String)>) {
     let bug = format!("{bug:?}");
     match hunted {
         Some((tried, why)) => {
@@ -76,13 +76,13 @@ fn every_planted_mistake_is_found() {
                 let mut grounds = Grounds::default();
                 while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::SeqCst)) {
                     let hunted = hunt(&mut grounds, *bug);
-                    tell(*bug, hunted.as_ref());
-                    found.lock().expect("nobody panics there").push((*bug, hunted));
+                    print_result(*bug, hunted.as_ref());
+                    found.lock().expect("no thread panics there").push((*bug, hunted));
                 }
             });
         }
     });
-    let found = found.into_inner().expect("nobody panics there");
+    let found = found.into_inner().expect("no thread panics there");
     let survivors: Vec<_> = found.iter().filter(|(_, hunted)| hunted.is_none()).map(|(bug, _)| bug).collect();
     assert!(survivors.is_empty(), "not found within {CASES_MAX} cases: {survivors:?}");
 }

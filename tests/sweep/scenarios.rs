@@ -1,5 +1,5 @@
-//! What a case starts from, what is done then, and how it must end. The tables are those of [`crate::stacks`],
-//! [`crate::images`] and [`crate::bakes`].
+//! Scenarios: the state before, the action, and the expected end. [`crate::stacks`], [`crate::images`] and
+//! [`crate::bakes`] hold the tables.
 
 use crate::agenda::Happening;
 use crate::bakes::scenarios::BakeStep;
@@ -20,82 +20,80 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What was there before.
+/// A step that prepares the state before the scenario.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// A deployment of this version to this stage, however it ended.
+    /// A deployment of this version to this stage, with any end.
     Deploy(&'static str, &'static str),
     /// This version has passed this stage.
     Passed(&'static str, &'static str),
-    /// From now on this resource is in trouble.
+    /// Operations on this resource fail from now on.
     Trouble(&'static str, Trouble),
-    /// Nothing is in trouble any more.
-    Mend,
-    /// A change set of an earlier deployment that nobody executed, on a stack that was never created.
+    /// No operation fails any more.
+    EndTrouble,
+    /// A change set of an earlier deployment was never executed, on a stack that was never created.
     Review,
-    /// The ledger knows nothing of what the last deployment to `ci` did.
+    /// The ledger has no record of the last deployment to `ci`.
     Forget,
-    /// Somebody updates the stack, and is not done yet.
-    Somebody,
-    /// A stack of that name which Lockstep did not make.
+    /// An update by another caller is still running on the stack.
+    ForeignUpdate,
+    /// A stack of that name exists that Lockstep did not create.
     Foreign,
     /// Another execution holds the environment for half a minute.
     Rival,
-    /// The failed creation of the stack in `ci` left this resource, as one by somebody else may have.
+    /// The failed creation of the stack in `ci` left this resource, as a stack of another owner can.
     Kept(&'static str),
-    /// Somebody changed this property of this resource of the stack in `ci` by hand.
+    /// This property of this resource of the stack in `ci` was changed by hand.
     Drift(&'static str, &'static str),
     /// The termination protection of the stack in `ci` is on.
     Protect,
-    /// The stack in `ci` is in this status.
+    /// The stack in `ci` has this status.
     Status(StackStatus),
-    /// Something about images.
+    /// A step about images.
     Image(ImageStep),
-    /// Something about what is baked.
+    /// A step about bakes.
     Bake(BakeStep),
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meanwhile {
-    /// Somebody updates the stack, so that every change set on it is obsolete.
+    /// Another caller updates the stack, so that every change set on it is obsolete.
     StackChanges,
 }
 
 impl Meanwhile {
-    /// It happens.
+    /// Performs the action.
     pub fn happen(self, harness: &Harness) {
         let arn = harness.cloud.arn("production-logs").expect("there is a stack");
         harness.cloud.somebody_updates(&arn, "Console-UpdateStack-1");
     }
 }
 
-/// One scenario.
+/// A scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// Its name in a case.
+    /// The name in a case.
     pub name: &'static str,
-    /// What it is for.
+    /// The workflow.
     pub work: Work,
-    /// What was there before.
+    /// The state before.
     pub ground: &'static [Step],
-    /// The stage.
     pub stage: &'static str,
-    /// The version.
     pub version: &'static str,
     /// The branch that is baked from.
     pub branch: &'static str,
-    /// Whether drift is to be reverted.
+    /// True if the deployment reverts drift.
     pub revert_drift: bool,
-    /// What a person answers.
+    /// The answers of the approver.
     pub answers: &'static [Decision],
-    /// What happens while they think.
+    /// The action while the approver thinks.
     pub meanwhile: Option<Meanwhile>,
-    /// How it ends when nothing strikes: `SUCCEEDED`, or the error's name.
+    /// The end without faults: `SUCCEEDED`, or the name of the error.
     pub ends: &'static str,
-    /// How deploying again ends once nothing is in trouble any more.
+    /// The end of the next deployment, once no operation fails any more.
     pub again: &'static str,
 }
 
-/// A deployment to `ci` of what runs at first.
+/// A deployment of the first version to `ci`.
 pub const CI: Scenario = Scenario {
     name: "",
     work: Work::Deploy,
@@ -110,7 +108,7 @@ pub const CI: Scenario = Scenario {
     again: "SUCCEEDED",
 };
 
-/// Every scenario.
+/// Returns every scenario.
 pub fn scenarios() -> Vec<Scenario> {
     [
         crate::stacks::scenarios::scenarios(),
@@ -120,13 +118,13 @@ pub fn scenarios() -> Vec<Scenario> {
     .concat()
 }
 
-/// The scenario of this name.
+/// Returns the scenario of this name.
 pub fn scenario(name: &str) -> Option<Scenario> {
     scenarios().into_iter().find(|scenario| scenario.name == name)
 }
 
 impl Scenario {
-    /// What the state machine is given.
+    /// Returns the input of the state machine.
     pub fn input(&self) -> Value {
         match self.work {
             Work::Deploy if self.revert_drift => {
@@ -141,26 +139,26 @@ impl Scenario {
         }
     }
 
-    /// Whether the stack is to go.
+    /// Returns true if the scenario deletes the stack.
     pub fn is_teardown(&self) -> bool {
         self.work == Work::Teardown
     }
 
-    /// The world before anything is struck.
+    /// Returns the world before any fault.
     pub async fn prepare(&self) -> Harness {
         let harness = Harness::new().await;
         harness.faults.suspend(true);
         for (number, step) in self.ground.iter().enumerate() {
             step.take(&harness, number).await;
         }
-        // Whatever the ground left to happen has happened, unless it is what the scenario is about.
+        // All scheduled happenings of the ground take place first, unless the scenario is about one of them.
         if !self.ground.iter().any(Step::goes_on) {
             harness.let_pass(Duration::from_secs(7200)).await;
         }
         harness
     }
 
-    /// The world of one case.
+    /// Returns the world of one case.
     pub fn case(&self, ground: &Harness, faults: &[Fault], bug: Option<Bug>) -> Harness {
         let case = ground.case(faults, bug);
         case.answers.replace(self.answers.to_vec());
@@ -174,18 +172,18 @@ fn input(stage: &str, version: &str) -> Value {
 }
 
 impl Step {
-    /// Whether it goes on while the scenario runs.
+    /// Returns true if the step continues while the scenario runs.
     fn goes_on(&self) -> bool {
         matches!(
             self,
-            Self::Somebody
+            Self::ForeignUpdate
                 | Self::Rival
                 | Self::Image(ImageStep::Rival | ImageStep::Full)
                 | Self::Bake(BakeStep::Rival | BakeStep::Used)
         )
     }
 
-    /// Lets it happen.
+    /// Applies the step.
     pub async fn take(&self, harness: &Harness, number: usize) {
         match self {
             Self::Deploy(stage, version) => {
@@ -197,7 +195,7 @@ impl Step {
                 harness.ledger.insert(&evidence).await.expect("a write");
             }
             Self::Trouble(id, trouble) => harness.cloud.trouble(id, *trouble),
-            Self::Mend => harness.cloud.mend(),
+            Self::EndTrouble => harness.cloud.end_trouble(),
             Self::Review => {
                 harness.cloud.put_template("https://bucket/old", &release(FIRST).template);
                 let name = client_token("an earlier deployment", "change-set", 1);
@@ -223,7 +221,7 @@ impl Step {
                 let forgotten = Environment { deployed: None, ..known.record.clone() };
                 harness.ledger.replace(&known, forgotten).await.expect("a write");
             }
-            Self::Somebody => {
+            Self::ForeignUpdate => {
                 let arn = harness.cloud.arn("ci-logs").expect("a stack");
                 harness.cloud.somebody_updates(&arn, "Console-UpdateStack-1");
             }

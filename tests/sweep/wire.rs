@@ -1,4 +1,5 @@
-//! Between the functions and DynamoDB, Lambda and Step Functions: faults, and a record of every write.
+//! The interceptor between the functions and DynamoDB, Lambda and Step Functions: injects faults, and records every
+//! write.
 
 use crate::bugs::Bug;
 use lockstep_sim::clock::VirtualClock;
@@ -10,38 +11,36 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long a call takes.
+/// The duration of a call.
 const CALL_TIME: Duration = Duration::from_millis(20);
 
-/// A record as it was written.
+/// A record that a function wrote.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// When.
+    /// The time of the write.
     pub at: jiff::Timestamp,
     /// The kind of record.
     pub kind: String,
-    /// Its partition key.
+    /// The partition key.
     pub pk: String,
-    /// Its body, as DynamoDB JSON.
+    /// The body, as DynamoDB JSON.
     pub body: Value,
 }
 
 /// The interceptor of one case.
 pub struct Wire {
-    /// What strikes.
     pub faults: Arc<Faults>,
-    /// The time.
     pub clock: VirtualClock,
-    /// The mistake that is planted.
+    /// The planted mistake.
     pub bug: Option<Bug>,
-    /// Everything that was written, in order.
+    /// Every write, in order.
     pub written: Arc<Mutex<Vec<Written>>>,
-    /// Items before their last write, and when that was: what a read that is not consistent may show.
+    /// Each item before its last write, and the time of that write: an inconsistent read may return it.
     pub past: Mutex<BTreeMap<String, (jiff::Timestamp, Reply)>>,
 }
 
 impl Wire {
-    /// Serves a request, and remembers what it wrote.
+    /// Handles a request, and records its writes.
     fn serve(&self, request: &Request, account: &FakeAws) -> Reply {
         self.clock.advance(CALL_TIME);
         if let Some(reply) = self.bug.and_then(|bug| bug.swallows(request)) {
@@ -60,7 +59,7 @@ impl Wire {
         reply
     }
 
-    /// What an inconsistent read shows for a moment after a write.
+    /// Returns the reply of an inconsistent read for a moment after a write.
     fn stale(&self, request: &Request) -> Option<Reply> {
         let body: Value = serde_json::from_str(&request.body).ok()?;
         let inconsistent = request.operation == "GetItem" && body["ConsistentRead"] != true;
@@ -121,7 +120,7 @@ impl Wire {
     }
 }
 
-/// The items that a request would write.
+/// Returns the items that a request would write.
 fn puts(request: &Request) -> Vec<Value> {
     let mut body: Value = serde_json::from_str(&request.body).unwrap_or_default();
     let puts = match request.operation.as_str() {
@@ -135,7 +134,7 @@ fn puts(request: &Request) -> Vec<Value> {
     puts.into_iter().filter(Value::is_object).collect()
 }
 
-/// What a request is about, in a word.
+/// Returns the subject of a request in a word.
 fn subject(request: &Request) -> String {
     let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
     let kind = |item: &Value| item["kind"]["S"].as_str().unwrap_or_default().to_owned();

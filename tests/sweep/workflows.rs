@@ -1,4 +1,4 @@
-//! The state machines: the real files, each with what it names put in, run by the interpreter of their language.
+//! The state machines: the real files with their placeholders replaced, run by the interpreter.
 
 use crate::bugs::Bug;
 use crate::harness::Harness;
@@ -10,23 +10,19 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-/// What a run is for.
+/// The workflow of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// `deploy`.
     Deploy,
-    /// `teardown`.
     Teardown,
-    /// `promote-image`.
     PromoteImage,
-    /// `bake-image`.
     BakeImage,
     /// `build-image`, which `bake-image` starts.
     BuildImage,
 }
 
 impl Work {
-    /// What the input of an execution is for: what is baked has no version yet, nor needs one what is torn down.
+    /// Returns the workflow of an input. A bake has no version yet, and a teardown needs none.
     pub fn of(input: &Value) -> Self {
         match (input.get("image"), input.get("version")) {
             (Some(_), None) => Self::BakeImage,
@@ -49,7 +45,7 @@ impl fmt::Display for Work {
     }
 }
 
-/// The ARN of a state machine. Of some there is one only, whatever the path.
+/// Returns the ARN of a state machine. Some workflows have one machine for both paths.
 fn machine(path: DeploymentPath, work: Work) -> String {
     let name = match work {
         Work::Deploy | Work::Teardown | Work::BuildImage => format!("{}-{work}", word_of(path)),
@@ -58,12 +54,12 @@ fn machine(path: DeploymentPath, work: Work) -> String {
     format!("arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-{name}")
 }
 
-/// The path that an input takes.
+/// Returns the path of an input.
 pub fn path(input: &Value) -> DeploymentPath {
     if input["stage"] == "production" { DeploymentPath::Promotion } else { DeploymentPath::Delivery }
 }
 
-/// The state machines, with a mistake in them or not; read once for each thread.
+/// Returns the state machines, with or without a mistake. Each thread reads them once.
 fn machines(bug: Option<Bug>) -> Rc<Machines> {
     thread_local!(static READ: RefCell<Vec<(Option<Bug>, Rc<Machines>)>> = RefCell::default());
     READ.with_borrow_mut(|read| {
@@ -105,7 +101,7 @@ fn read_machines(bug: Option<Bug>) -> Machines {
     machines
 }
 
-/// Returns the JSON of the state machine for a kind of work, which has its name.
+/// Returns the JSON of the state machine that a workflow names.
 fn definition(work: Work) -> String {
     lockstep_tests::state_machines().get(&work.to_string()).expect("a state machine").json()
 }
@@ -117,7 +113,7 @@ fn word_of(path: DeploymentPath) -> &'static str {
     }
 }
 
-/// Runs what the input is for, under a name.
+/// Runs the workflow of the input, under a name.
 pub async fn execute(harness: &Harness, name: &str, input: &Value) -> Run {
     let machine = machine(path(input), Work::of(input));
     let execution = lockstep_tests::asl::execution_arn(&machine, name);
@@ -125,14 +121,14 @@ pub async fn execute(harness: &Harness, name: &str, input: &Value) -> Run {
     run(harness, &machines(harness.bug), &machine, name, input).await
 }
 
-/// How a run ended, in a word.
+/// Returns the end of a run in a word.
 pub fn word(run: &Run) -> &str {
     match &run.end {
         End::Failed(error) => &error.error,
         end => end.status(),
     }
 }
-/// The deployment of a run.
+/// Returns the deployment of a run.
 pub fn deployment_of(run: &Run) -> DeploymentId {
     DeploymentId::of_execution(&run.execution)
 }

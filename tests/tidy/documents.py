@@ -1,4 +1,4 @@
-"""Judges the documents: links and headings that point nowhere, and words that are not used."""
+"""Judges the documents: links and headings that do not exist, and forbidden words."""
 
 import re
 import subprocess

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Forbidden:
-    """A word that is not used, and its replacement."""
+    """A forbidden word and its replacement."""
 
     word: str
     scopes: tuple[str, ...]

@@ -50,8 +50,8 @@ fn show(findings: &[Finding], all: bool, context: &CommandContext) {
     let shown = findings.iter().filter(|finding| all || finding.severity != Severity::Fine);
     for finding in shown {
         output.line(format!("{:<8} {}: {}", word(finding.severity), finding.subject, finding.sentence));
-        if !finding.mend.is_empty() {
-            output.line(format!("         next: {}", finding.mend));
+        if !finding.remedy.is_empty() {
+            output.line(format!("         next: {}", finding.remedy));
         }
     }
     let count = |severity: Severity| findings.iter().filter(|finding| finding.severity == severity).count();

@@ -128,7 +128,7 @@ impl Doctor {
 fn unreachable_place(account: AccountId, region: Region, sends_images: bool) -> PlaceFacts {
     let no = || {
         Unknown::because("there are no credentials for it")
-            .mend("name a profile of the account with --target-profile")
+            .remedy("name a profile of the account with --target-profile")
     };
     PlaceFacts {
         account,

@@ -32,11 +32,11 @@ async fn findings(trial: &Trial) -> Result<Vec<Finding>, Failure> {
 
 fn finding(stack: &str, outcome: Result<Outcome, lockstep_domain::model::error::Failure>) -> Finding {
     let subject = format!("change set of stack {stack}");
-    let made = |severity, sentence: String, mend: &str| Finding {
+    let made = |severity, sentence: String, remedy: &str| Finding {
         severity,
         subject: subject.clone(),
         sentence,
-        mend: mend.to_owned(),
+        remedy: remedy.to_owned(),
     };
     match outcome {
         Ok(Outcome::Valid { changes: 0 }) => {

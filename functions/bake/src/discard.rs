@@ -170,7 +170,7 @@ pub async fn discard<C: BakeContext>(
 }
 
 /// Records the version as discarded if no account has it any more. Otherwise returns where it is left, for the sweep.
-pub async fn bury<C: BakeContext>(
+pub async fn record_discarded<C: BakeContext>(
     context: &C,
     image: &ImageName,
     version: &Version,

@@ -62,8 +62,8 @@ pub async fn handle<C: BakeContext>(context: &C, request: Request) -> Result<Rep
         Request::DiscardVersion { image, version, stage } => {
             discard::discard(context, &image, &version, &stage).await.map(|()| Reply::Nothing)
         }
-        Request::Bury { image, version, error } => {
-            discard::bury(context, &image, &version, &error).await.map(Reply::Failed)
+        Request::RecordDiscarded { image, version, error } => {
+            discard::record_discarded(context, &image, &version, &error).await.map(Reply::Failed)
         }
     }
 }

@@ -54,7 +54,7 @@ async fn settle(context: &impl ResumeContext, operation: &str, now: Timestamp) -
             tracing::info!(operation, ?answered, "the callback is completed");
             write(context.ledger(), existing, then).await
         }
-        Completion::Bury(tombstone) => {
+        Completion::RecordEnd(tombstone) => {
             tracing::info!(operation, "the operation ended before its callback");
             write(context.ledger(), existing, tombstone).await
         }

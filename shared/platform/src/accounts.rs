@@ -1,4 +1,4 @@
-//! The accounts that were added, as their stacks in the control plane's account registered them.
+//! Registry of the added accounts, as their stacks in the control plane's account registered them.
 
 use crate::aws::Aws;
 use crate::clock;
@@ -11,11 +11,13 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
 use std::sync::OnceLock;
 
-/// How long an answer is believed. An account that was added a moment ago may be unknown for as long as the second.
+/// Lifetime of the cached answer that an account is registered.
 const KNOWN_FOR: SignedDuration = SignedDuration::from_mins(10);
+
+/// Lifetime of the cached answer that an account is unknown. Bounds the time until a new account is known.
 const UNKNOWN_FOR: SignedDuration = SignedDuration::from_secs(20);
 
-/// The registrations in SSM's Parameter Store.
+/// Account registrations in SSM's Parameter Store.
 pub struct Registrations {
     aws: Aws,
     client: OnceLock<Client>,
@@ -23,7 +25,7 @@ pub struct Registrations {
 }
 
 impl Registrations {
-    /// The registrations as `aws` reaches them.
+    /// Creates the registry from the account and region of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self { aws: aws.clone(), client: OnceLock::new(), known: Remembered::new(KNOWN_FOR) }
     }
@@ -38,7 +40,7 @@ impl Registrations {
         }
     }
 
-    /// Returns whether `account` was added.
+    /// Returns true if `account` is registered.
     pub async fn is_registered(&self, account: &AccountId) -> Result<bool, Failure> {
         let now = clock::now();
         if self.known.get(account, now) == Some(true)

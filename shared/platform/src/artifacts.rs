@@ -18,7 +18,7 @@ pub struct Artifacts {
 }
 
 impl Artifacts {
-    /// The bucket called `bucket` as `aws` may reach it.
+    /// Creates the client of the bucket `bucket` with the credentials of `aws`.
     pub fn new(aws: &Aws, bucket: &str) -> Self {
         Self {
             aws: aws.clone(),
@@ -28,17 +28,18 @@ impl Artifacts {
         }
     }
 
-    /// The bucket's name.
+    /// Returns the bucket's name.
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
 
-    /// The address of `key` for CloudFormation.
+    /// Returns the URL of `key` for CloudFormation.
     pub fn template_url(&self, key: &str) -> String {
         self.aws.template_url(&self.bucket, key)
     }
 
-    /// The object at `key`: `NotFound` if there is none, `Rejected` if it is larger than `cap` bytes.
+    /// Returns the object at `key`. Fails with `NotFound` if there is none, and with `Rejected` if it is larger than
+    /// `cap` bytes.
     pub async fn get(&self, key: &str, cap: usize) -> Result<Vec<u8>, Failure> {
         let subject = self.subject(key);
         let answer = self
@@ -72,13 +73,13 @@ impl Artifacts {
         }
     }
 
-    /// The artifact of a release at `key`: as [`Artifacts::get`], with the bound that packaging keeps.
+    /// Returns the artifact of a release at `key`: as [`Artifacts::get`], with the size bound of packaging.
     pub async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
         let cap = usize::try_from(Limits::DEFAULT.compressed_bytes).unwrap_or(usize::MAX);
         self.get(key, cap).await
     }
 
-    /// Stores `bytes` at `key`. Keys are content-addressed: storing the same again changes nothing.
+    /// Stores `bytes` at `key`. Keys are content-addressed, so a repeated call changes nothing.
     pub async fn put(&self, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<(), Failure> {
         let request = self.client().put_object().bucket(&self.bucket).key(key).content_type(content_type);
         let request = request.set_expected_bucket_owner(self.owner.clone());
@@ -86,8 +87,8 @@ impl Artifacts {
         sent.map(drop).map_err(|error| failure("PutObject", &self.subject(key), &error))
     }
 
-    /// Stores `bytes` at `key` unless an object is there, which then has the same content, keys being content-addressed.
-    /// Other than [`Artifacts::exists`] it needs no permission to list or to read.
+    /// Stores `bytes` at `key` unless an object exists there. Keys are content-addressed, so an existing object has the
+    /// same content. Unlike [`Artifacts::exists`], this needs no permission to list or to read.
     pub async fn put_new(&self, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<(), Failure> {
         let request = self.client().put_object().bucket(&self.bucket).key(key).content_type(content_type);
         let request = request.set_expected_bucket_owner(self.owner.clone());
@@ -97,9 +98,10 @@ impl Artifacts {
         }
     }
 
-    /// Whether there is an object at `key`.
+    /// Returns true if there is an object at `key`.
     ///
-    /// S3 tells absence only to who may list the bucket; to others it is `AccessDenied`, which is not absence.
+    /// S3 reports absence only to a caller that may list the bucket. Other callers get `AccessDenied`, which is not
+    /// absence.
     pub async fn exists(&self, key: &str) -> Result<bool, Failure> {
         match self
             .client()
@@ -116,8 +118,8 @@ impl Artifacts {
         }
     }
 
-    /// Returns whether the bucket exists in this account. That of somebody else is `AccessDenied`, however open it is: its
-    /// name is no secret, and what is put there is carried out by CloudFormation.
+    /// Returns true if the bucket exists in this account. A bucket of another account gives `AccessDenied`, even if it
+    /// is public. The bucket's name is no secret, and CloudFormation executes the templates in it.
     pub async fn is_there(&self, account: &AccountId) -> Result<bool, Failure> {
         let request = self.client().head_bucket().bucket(&self.bucket);
         match request.expected_bucket_owner(account.as_str()).send().await {
@@ -127,7 +129,7 @@ impl Artifacts {
         }
     }
 
-    /// The keys that begin with `prefix`, in order.
+    /// Returns the keys that begin with `prefix`, in order.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, Failure> {
         let request = self.client().list_objects_v2().bucket(&self.bucket).prefix(prefix);
         let request = request.set_expected_bucket_owner(self.owner.clone());
@@ -149,14 +151,15 @@ impl Artifacts {
     }
 }
 
-/// Returns the account that a bucket of Lockstep is named after. Anybody may take a name that can be guessed, so S3 is asked to
-/// refuse a bucket of somebody else.
+/// Returns the account that a bucket of Lockstep is named after. Any account may take a name that can be guessed, so
+/// each request asks S3 to refuse a bucket of another account.
 fn owner(bucket: &str) -> Option<&str> {
     let account = bucket.strip_prefix("lockstep-artifacts-")?.get(..12)?;
     account.bytes().all(|byte| byte.is_ascii_digit()).then_some(account)
 }
 
-/// HeadObject has no body and so answers `NotFound`, GetObject says `NoSuchKey`; a missing bucket is another matter.
+/// Returns true if the code means an absent object: `NotFound` of HeadObject, which has no body, or `NoSuchKey` of
+/// GetObject. A missing bucket has another code.
 fn is_absent(code: Option<&str>) -> bool {
     matches!(code, Some("NoSuchKey" | "NotFound"))
 }
@@ -166,7 +169,7 @@ mod tests {
     use super::owner;
 
     #[test]
-    fn the_bucket_of_an_account_is_asked_for_as_that_accounts() {
+    fn the_request_for_an_accounts_bucket_names_that_account() {
         assert_eq!(owner("lockstep-artifacts-222222222222-eu-west-1"), Some("222222222222"));
         assert_eq!(owner("lockstep-artifacts-22222222222x-eu-west-1"), None);
         assert_eq!(owner("somebodys-bucket"), None);

@@ -11,14 +11,14 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-/// The most characters of a session name, by
+/// Maximum number of characters of a session name:
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>.
 const SESSION_CHARS: usize = 64;
 
 /// A role's ARN, a region and a session name.
 type Assumed = (String, String, String);
 
-/// What was assumed, each until shortly before its credentials expire.
+/// Assumed roles, each cached until shortly before its credentials expire.
 #[derive(Default)]
 pub(crate) struct Cache(Mutex<HashMap<Assumed, (Aws, Timestamp)>>);
 
@@ -35,10 +35,11 @@ impl Cache {
 }
 
 impl Aws {
-    /// The account and region of `location` through its role `role_name`.
+    /// Returns the account and region of `location` with the credentials of its role `role_name`.
     ///
-    /// `session` tells people in the other account's CloudTrail who came; what is not allowed in it becomes a hyphen.
-    /// A refusal is `AccessDenied` and names the role. The credentials are kept until five minutes before they expire.
+    /// `session` becomes the session name, visible in the other account's CloudTrail; a hyphen replaces each character
+    /// that is not allowed. A refusal is `AccessDenied` and names the role. The credentials are cached until five
+    /// minutes before they expire.
     pub async fn assume(
         &self,
         location: &Location,
@@ -78,7 +79,7 @@ impl Aws {
     }
 }
 
-/// Letters, digits and `_+=,.@-`, two to sixty-four of them.
+/// Returns a valid session name: two to sixty-four letters, digits and `_+=,.@-`.
 fn session_name(wanted: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || "_+=,.@-".contains(c) { c } else { '-' };
     let name: String = wanted.chars().take(SESSION_CHARS).map(allowed).collect();

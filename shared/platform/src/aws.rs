@@ -1,4 +1,4 @@
-//! One account and region with credentials: where AWS clients come from.
+//! One account and region with credentials: the source of AWS clients.
 
 use crate::config::AwsEnvironment;
 use crate::http;
@@ -27,7 +27,7 @@ struct Inner {
 }
 
 impl Aws {
-    /// The account that this function runs in, from Lambda's own variables.
+    /// Reads the function's own account and region from Lambda's environment variables.
     pub fn from_env() -> Result<Self, Failure> {
         let environment = AwsEnvironment::read();
         let (Some(region), Some(id), Some(secret)) =
@@ -41,12 +41,12 @@ impl Aws {
         Self::new(parse_region(&region)?, environment.endpoint, credentials, http::client()?)
     }
 
-    /// The account of these credentials at the endpoint of a local cloud.
+    /// Creates the account of these credentials at the endpoint of a local cloud.
     pub fn at(region: &str, endpoint: &str, credentials: Credentials) -> Result<Self, Failure> {
         Self::new(parse_region(region)?, Some(endpoint.to_owned()), credentials, http::client()?)
     }
 
-    /// The account of a person's profile, as the ordinary credential chain found it.
+    /// Creates the account of an operator's profile, as the ordinary credential chain found it.
     pub fn from_sdk_config(config: SdkConfig) -> Result<Self, Failure> {
         let region = config
             .region()
@@ -72,9 +72,9 @@ impl Aws {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(client)
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-            // Standard, not adaptive: the latter slows one process down by what that process saw, which says nothing
-            // of the other functions that share the account's limit. What three attempts do not mend, the state
-            // machine retries.
+            // Standard, not adaptive: adaptive mode slows one process down by what that process observed, which does
+            // not reflect the other functions that share the account's limit. The state machine retries what still
+            // fails after three attempts.
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .timeout_config(timeouts());
         builder.set_endpoint_url(endpoint);
@@ -90,16 +90,17 @@ impl Aws {
         }))
     }
 
-    /// The same credentials in another region.
+    /// Returns the same credentials in another region.
     pub fn in_region(&self, region: &Region) -> Self {
         let config = self.0.config.clone().into_builder();
         let config = config.region(aws_types::region::Region::new(region.to_string())).build();
         Self::of(region.clone(), config)
     }
 
-    /// The same credentials in requests that name the policy they need: `operator`, `approver` or `installer`. It is
-    /// the application's name in the `User-Agent`, so that CloudTrail tells these requests from others of the person,
-    /// and the recording of the local cloud knows which policy to judge them by.
+    /// Returns the same credentials with requests that name the policy they need: `operator`, `approver` or
+    /// `installer`. The name is the application's name in the `User-Agent`. CloudTrail then distinguishes these
+    /// requests from other requests of the same caller, and the call log of the local cloud shows which policy to judge
+    /// them by.
     pub fn claiming(&self, policy: &str) -> Self {
         let Ok(name) = aws_types::app_name::AppName::new(format!("lockstep-{policy}")) else {
             return self.clone();
@@ -108,17 +109,17 @@ impl Aws {
         Self::of(self.0.region.clone(), config)
     }
 
-    /// What every client of the SDK is built from.
+    /// Returns the configuration that every SDK client is built from.
     pub fn sdk_config(&self) -> &SdkConfig {
         &self.0.config
     }
 
-    /// The region.
+    /// Returns the region.
     pub fn region(&self) -> &Region {
         &self.0.region
     }
 
-    /// The partition of the region: the second part of every ARN.
+    /// Returns the partition of the region: the second part of every ARN.
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
     pub fn partition(&self) -> &'static str {
         partitions::of(&self.0.region)
@@ -129,13 +130,13 @@ impl Aws {
         url_suffix(self.partition())
     }
 
-    /// The endpoint of the local cloud; nothing on AWS.
+    /// Returns the endpoint of the local cloud; `None` on AWS.
     pub fn endpoint_url(&self) -> Option<&str> {
         self.0.config.endpoint_url()
     }
 
-    /// The address of an object as CloudFormation's `TemplateURL` wants it: virtual-hosted on AWS, with the path style
-    /// where an endpoint is set.
+    /// Returns the URL of an object for CloudFormation's `TemplateURL`: virtual-hosted on AWS, path style if an
+    /// endpoint is set.
     pub fn template_url(&self, bucket: &str, key: &str) -> String {
         match self.endpoint_url() {
             Some(endpoint) => format!("{}/{bucket}/{key}", endpoint.trim_end_matches('/')),
@@ -145,7 +146,7 @@ impl Aws {
         }
     }
 
-    /// The same client settings for another region with other credentials.
+    /// Returns the same client settings for another region with other credentials.
     #[cfg(feature = "sts")]
     pub(crate) fn with(&self, region: &Region, credentials: Credentials) -> Self {
         let config = self
@@ -163,7 +164,7 @@ impl Aws {
         &self.0.assumed
     }
 
-    /// The S3 configuration: path style where an endpoint is set, since the local cloud has no host per bucket.
+    /// Returns an S3 client. It uses path style if an endpoint is set, since the local cloud has no host per bucket.
     #[cfg(feature = "s3")]
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let config = aws_sdk_s3::config::Builder::from(self.sdk_config())
@@ -173,7 +174,8 @@ impl Aws {
     }
 }
 
-/// Bounds for one call: shorter than any state's `TimeoutSeconds`, so that a hanging call is told as what it is.
+/// Returns the bounds for one call. They are shorter than any state's `TimeoutSeconds`, so that a hanging call is
+/// reported as one.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(3))
@@ -186,7 +188,7 @@ fn parse_region(text: &str) -> Result<Region, Failure> {
     text.parse().map_err(|error: lockstep_domain::model::ids::InvalidId| Failure::rejected(error.to_string()))
 }
 
-/// The domain of a partition's endpoints.
+/// Returns the domain of a partition's endpoints.
 fn url_suffix(partition: &str) -> &'static str {
     match partition {
         "aws-cn" => "amazonaws.com.cn",

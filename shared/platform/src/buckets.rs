@@ -1,4 +1,4 @@
-//! Emptying a bucket, so that it can be deleted.
+//! Deletion of the content of a bucket, so that the bucket can be deleted.
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};
@@ -7,9 +7,9 @@ use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use lockstep_domain::model::error::{Failure, FailureKind};
 
-/// Deletes every version of every object of `bucket`, and every delete marker; the bucket may be gone. Nothing undoes
-/// it: only buckets of throw-away stacks may be given. A thousand at a time
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>), so that a caller whose time is up has
+/// Deletes every version of every object of `bucket`, and every delete marker; the bucket may be gone. This cannot be
+/// undone: callers pass only buckets of test stacks. One request deletes a thousand
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>), so a caller that runs out of time has
 /// made progress and may call again.
 pub async fn empty(aws: &Aws, bucket: &str) -> Result<(), Failure> {
     let client = aws.s3();
@@ -51,12 +51,11 @@ async fn delete(client: &Client, bucket: &str, objects: Vec<ObjectIdentifier>) -
     refusal(bucket, &refused.collect::<Vec<_>>()).map_or(Ok(()), Err)
 }
 
-/// The errors of single objects that S3 wants to be asked again for
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>).
+/// Retryable error codes of single objects (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>).
 const PASSING: [&str; 4] = ["InternalError", "OperationAborted", "ServiceUnavailable", "SlowDown"];
 
-/// Returns the failure of a deletion that S3 refused for these codes and keys; None if it refused none. One object that
-/// cannot be deleted needs a person, whatever the others need.
+/// Returns the failure of a deletion that S3 refused for these codes and keys; `None` if it refused none. One object
+/// that cannot be deleted needs an operator, regardless of the other codes.
 fn refusal(bucket: &str, refused: &[(Option<&str>, Option<&str>)]) -> Option<Failure> {
     let passes = |(code, _): &(Option<&str>, _)| code.is_some_and(|code| PASSING.contains(&code));
     let (code, key) = refused.iter().find(|refused| !passes(refused)).or(refused.first())?;
@@ -70,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_passes_is_tried_again_and_what_does_not_needs_a_person() {
+    fn a_passing_error_is_retried_and_a_lasting_one_needs_an_operator() {
         let kind = |codes: &[&str]| {
             let refused: Vec<_> = codes.iter().map(|code| (Some(*code), Some("k"))).collect();
             refusal("b", &refused).map(|failure| failure.kind)

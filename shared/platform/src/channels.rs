@@ -1,4 +1,4 @@
-//! The parameters below `/lockstep/images/`, for people who deploy by other means.
+//! The parameters below `/lockstep/images/`, for readers outside of Lockstep.
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};
@@ -10,17 +10,17 @@ use lockstep_domain::model::ids::AmiId;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-/// What refers to an image by a data type of its own: SSM looks whether there is such an image, some time after it was told.
+/// Data type of a parameter that refers to an image. SSM checks that the image exists, some time after the write.
 /// <https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-ec2-aliases.html>
 const DATA_TYPE: &str = "aws:ec2:image";
 
-/// The parameters of one account and region.
+/// Access to the parameters of one account and region.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait Channels {
-    /// Every parameter below the folder, by its whole name.
+    /// Returns every parameter below the folder, by its full name.
     async fn all(&self) -> Result<BTreeMap<String, String>, Failure>;
 
-    /// Writes a parameter, whatever it said. Undone by writing what it said, or by [`Channels::remove`].
+    /// Writes a parameter over any previous value. Undone by writing the previous value, or by [`Channels::remove`].
     async fn put(&self, name: &str, ami: &AmiId) -> Result<(), Failure>;
 
     /// Removes a parameter; it may be gone.
@@ -34,7 +34,7 @@ pub struct ParameterStore {
 }
 
 impl ParameterStore {
-    /// The store as `aws` reaches it.
+    /// Creates the store in the account and region of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self { aws: aws.clone(), client: OnceLock::new() }
     }
@@ -52,8 +52,8 @@ impl Channels for ParameterStore {
             let request = self.client().get_parameters_by_path().path(FOLDER).recursive(true);
             let page = request.set_next_token(next).send().await;
             let page = page.map_err(|error| failure("GetParametersByPath", FOLDER, &error))?;
-            let told = page.parameters().iter();
-            all.extend(told.filter_map(|one| Some((one.name()?.to_owned(), one.value()?.to_owned()))));
+            let listed = page.parameters().iter();
+            all.extend(listed.filter_map(|one| Some((one.name()?.to_owned(), one.value()?.to_owned()))));
             next = page.next_token.filter(|token| !token.is_empty());
             if next.is_none() {
                 return Ok(all);

@@ -1,6 +1,6 @@
-//! The only clock: decisions take the time as an argument.
+//! The only clock: decisions receive the time as an argument.
 
-/// The present moment.
+/// Returns the present moment.
 pub fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }

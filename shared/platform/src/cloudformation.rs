@@ -1,7 +1,7 @@
 //! CloudFormation of one account and region.
 //!
-//! [`Stacks`] is the port, [`CloudFormation`] its adapter. Everything is read to the last page; a stack that does not
-//! exist is an answer, anything that could not be read is a failure and never absence.
+//! [`Stacks`] is the port, [`CloudFormation`] its adapter. Every list is read to the last page. A stack that does not
+//! exist is a result; a read that failed is a failure and never absence.
 
 pub(crate) mod read;
 #[cfg(test)]
@@ -28,29 +28,29 @@ pub struct Stack {
     pub arn: String,
     /// Its status.
     pub status: StackStatus,
-    /// The stack it is nested in.
+    /// The parent stack, if the stack is nested.
     pub parent: Option<String>,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
-    /// The names under which it exports outputs, by the outputs' keys.
+    /// The export names of its outputs, by output key.
     pub exports: BTreeMap<String, String>,
-    /// When it was last updated; none if never.
+    /// Time of the last update; `None` if it was never updated.
     pub last_updated: Option<Timestamp>,
-    /// Whether CloudFormation refuses to delete it. Lockstep never changes that.
+    /// True if CloudFormation refuses to delete it. Lockstep never changes this setting.
     pub termination_protection: bool,
 }
 
-/// Where CloudFormation reads a template.
+/// Source from which CloudFormation reads a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TemplateSource {
-    /// The address of an object: at most 1 MB.
+    /// The URL of an object: at most 1 MB.
     Url(String),
-    /// The text itself, at most 51,200 bytes: only for what comes before there is a bucket.
+    /// The text itself, at most 51,200 bytes: only for stacks that exist before the bucket does.
     Body(String),
 }
 
 impl TemplateSource {
-    /// Returns the two parameters of a call: the address and the text.
+    /// Returns the two parameters of a call: the URL and the text.
     fn parts(&self) -> (Option<String>, Option<String>) {
         match self {
             Self::Url(url) => (Some(url.clone()), None),
@@ -59,7 +59,7 @@ impl TemplateSource {
     }
 }
 
-/// The change set that is wanted. Equal wishes with the same token are one change set.
+/// Request for a change set. Equal requests with the same token make one change set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewChangeSet {
     /// The stack's name.
@@ -68,129 +68,130 @@ pub struct NewChangeSet {
     pub name: String,
     /// The client token.
     pub token: String,
-    /// Whether it creates the stack.
+    /// The kind: creates or updates the stack.
     pub kind: ChangeSetKind,
-    /// Where CloudFormation reads the template.
+    /// The template's source.
     pub template: TemplateSource,
     /// The parameters.
     pub parameters: BTreeMap<String, String>,
     /// The stack's tags, in a fixed order.
     pub tags: Vec<(String, String)>,
-    /// What the template may do.
+    /// The capabilities that the template may use.
     pub capabilities: Vec<&'static str>,
-    /// The role CloudFormation acts as; empty means the rights of the caller.
+    /// The role that CloudFormation assumes; empty means the caller's permissions.
     pub role: String,
-    /// Whether it takes existing resources into the stack that the template gives a literal name and keeps
+    /// True if it imports existing resources that have a literal name and a retaining deletion policy in the template
     /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html>).
     pub imports_existing: bool,
-    /// Whether it also brings back what was changed outside of CloudFormation. Then it says nothing of nested stacks.
+    /// True if it also reverts changes made outside of CloudFormation. It then reports no changes of nested stacks.
     pub revert_drift: bool,
-    /// What people see.
+    /// The description, visible in the console.
     pub description: String,
 }
 
-/// What became of the wish for a change set.
+/// Result of a request for a change set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Creation {
-    /// It is being made.
+    /// CloudFormation creates it.
     Begun,
-    /// One of that name exists.
+    /// A change set of that name exists.
     Exists,
 }
 
-/// How far a change set is.
+/// Progress of a change set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeSetState {
-    /// Being made.
+    /// CloudFormation creates it.
     InProgress,
-    /// Complete; it can be executed.
+    /// Complete and executable.
     Ready,
-    /// Being executed, or executed, well or not.
+    /// An execution runs or ended, with or without success.
     Executed,
-    /// There was nothing to change.
+    /// Empty: the stack already matches.
     Empty,
-    /// Superseded by a change of the stack, or on its way out: it will never be executed.
+    /// Superseded by a change of the stack, or being deleted: it can never be executed.
     Obsolete,
-    /// It could not be made; the text is CloudFormation's.
+    /// The creation failed; the text is CloudFormation's.
     Failed(String),
 }
 
-/// A change set as DescribeChangeSet shows it, every page of it.
+/// A change set as DescribeChangeSet shows it, with all its pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeSetView {
     /// Its ARN.
     pub arn: String,
     /// Its stack's ARN.
     pub stack_arn: String,
-    /// What its maker wrote on it.
+    /// The description that its creator gave it.
     pub description: String,
-    /// How far it is.
+    /// Its progress.
     pub state: ChangeSetState,
-    /// What it would do to its own stack; nothing if it could not be read.
+    /// The changes it would make to its own stack; `None` if they could not be read.
     pub changes: Option<Vec<ProposedChange>>,
 }
 
-/// What became of the wish to execute a change set.
+/// Result of a request to execute a change set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Execution {
-    /// It runs, or ran: the token was taken before.
+    /// An execution runs, or ran: the token was accepted before.
     Accepted,
-    /// It cannot be executed, or not any more: look at it and at the stack.
+    /// It cannot be executed, or no longer: read its state and the stack's.
     Refused,
 }
 
-/// CloudFormation, as far as Lockstep needs it. `stack` is a name or, once known, an ARN.
+/// The operations of CloudFormation that Lockstep needs. `stack` is a name or, once known, an ARN.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait Stacks {
-    /// The stack, or nothing if there is none.
+    /// Returns the stack, or `None` if it does not exist.
     async fn describe(&self, stack: &str) -> Result<Option<Stack>, Failure>;
 
-    /// The stack's events, newest first, a page at a time until `enough` says so of all that were read.
+    /// Returns the stack's events, newest first. Reads a page at a time until `enough` accepts all events read so far.
     async fn events(
         &self,
         stack: &str,
         enough: &dyn Fn(&[StackEvent]) -> bool,
     ) -> Result<Vec<StackEvent>, Failure>;
 
-    /// The stack's own resources, without those of nested stacks.
+    /// Returns the stack's own resources, without those of nested stacks.
     async fn resources(&self, stack: &str) -> Result<Vec<LiveResource>, Failure>;
 
-    /// The template that the stack runs, macros expanded.
+    /// Returns the template that the stack runs, macros expanded.
     async fn template(&self, stack: &str) -> Result<String, Failure>;
 
-    /// The names of the stack's change sets.
+    /// Returns the names of the stack's change sets.
     async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure>;
 
-    /// The names of the stacks that import `export`.
+    /// Returns the names of the stacks that import `export`.
     async fn importers(&self, export: &str) -> Result<Vec<String>, Failure>;
 
-    /// What CloudFormation's validation found wrong with what the change set of this ARN would make, one sentence each.
+    /// Returns the findings of CloudFormation's validation of the change set with this ARN, one sentence each.
     async fn validation_failures(&self, change_set: &str) -> Result<Vec<String>, Failure>;
 
-    /// Returns what CloudFormation's validation found wrong in the operation `token` of a stack, one sentence each. It
-    /// validates before it touches a resource, so these failures are in no event of a resource.
+    /// Returns the findings of CloudFormation's validation in the operation `token` of a stack, one sentence each.
+    /// CloudFormation validates before it touches a resource, so no resource event reports these failures.
     async fn failed_validations(&self, stack: &str, token: &str) -> Result<Vec<String>, Failure>;
 
-    /// Begins to make a change set. Undone by [`Stacks::delete_change_set`], for a new stack by
+    /// Starts the creation of a change set. Undone by [`Stacks::delete_change_set`], for a new stack by
     /// [`Stacks::delete_stack`].
     async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure>;
 
-    /// The change set, or nothing if there is none; `change_set` is its name or its ARN.
+    /// Returns the change set, or `None` if it does not exist; `change_set` is its name or its ARN.
     async fn describe_change_set(
         &self,
         stack: &str,
         change_set: &str,
     ) -> Result<Option<ChangeSetView>, Failure>;
 
-    /// Deletes a change set; there may be none.
+    /// Deletes a change set, which need not exist.
     async fn delete_change_set(&self, stack: &str, change_set: &str) -> Result<(), Failure>;
 
-    /// Executes the change set of this ARN. CloudFormation undoes it itself if it fails, and then keeps nothing of what
-    /// it had made new, whatever its deletion policy: a name that is taken would stand in the way of the next try.
+    /// Executes the change set of this ARN. If it fails, CloudFormation rolls it back and deletes every new resource
+    /// regardless of its deletion policy, since a retained name would block the next attempt.
     async fn execute_change_set(&self, change_set: &str, token: &str) -> Result<Execution, Failure>;
 
-    /// Begins to delete the stack of this ARN; there may be none. Nothing undoes it. `retain` are the logical ids of
-    /// its own resources that stay behind; CloudFormation takes them only of a stack whose deletion failed before.
+    /// Starts the deletion of the stack of this ARN, which need not exist. This cannot be undone. `retain` names the
+    /// logical ids of its own resources to keep; CloudFormation accepts them only for a stack whose deletion failed
+    /// before.
     async fn delete_stack(
         &self,
         arn: &str,
@@ -199,12 +200,12 @@ pub trait Stacks {
         retain: &[String],
     ) -> Result<(), Failure>;
 
-    /// Begins to roll a stack in CREATE_FAILED or UPDATE_FAILED back to its last stable state. CloudFormation *deletes*
-    /// a stack that has none: check first. Nothing undoes it.
+    /// Starts a rollback of a stack in CREATE_FAILED or UPDATE_FAILED to its last stable state. CloudFormation
+    /// *deletes* a stack that has none: check first. This cannot be undone.
     async fn rollback_stack(&self, arn: &str, token: &str, role: &str) -> Result<(), Failure>;
 
-    /// Goes on with a rollback that failed, without the resources in `skip` (`NestedStackName.LogicalId`). Nothing
-    /// undoes it.
+    /// Continues a rollback that failed, without the resources in `skip` (`NestedStackName.LogicalId`). This cannot be
+    /// undone.
     async fn continue_update_rollback(
         &self,
         arn: &str,
@@ -213,11 +214,12 @@ pub trait Stacks {
         skip: &[String],
     ) -> Result<(), Failure>;
 
-    /// Stops an update that runs; CloudFormation rolls it back. It may have ended already: look at the stack.
+    /// Cancels a running update; CloudFormation rolls it back. The update may have ended already: read the stack's
+    /// status.
     async fn cancel_update_stack(&self, arn: &str, token: &str) -> Result<(), Failure>;
 }
 
-/// The most pages of events that are read: a hundred events each.
+/// Maximum number of event pages to read, with a hundred events each.
 const EVENT_PAGES_MAX: usize = 100;
 
 /// CloudFormation in the account and region of an [`Aws`].
@@ -227,7 +229,7 @@ pub struct CloudFormation {
 }
 
 impl CloudFormation {
-    /// CloudFormation as `aws` reaches it.
+    /// Creates the client in the account and region of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self { aws: aws.clone(), client: OnceLock::new() }
     }
@@ -260,7 +262,7 @@ impl CloudFormation {
     }
 }
 
-/// Returns the role to name in a call: none if it is empty.
+/// Returns the role to name in a call: `None` if it is empty.
 fn named(role: &str) -> Option<String> {
     (!role.is_empty()).then(|| role.to_owned())
 }
@@ -284,8 +286,8 @@ impl Stacks for CloudFormation {
     ) -> Result<Vec<StackEvent>, Failure> {
         let mut events = Vec::new();
         let mut next = None;
-        // More than the bound only makes an old operation look as if it had left no trace; it is then begun again
-        // with its own token, which CloudFormation knows.
+        // Beyond the bound, an old operation only looks as if it had left no trace. It is then started again with its
+        // own token, which CloudFormation knows.
         for _ in 0..EVENT_PAGES_MAX {
             let request = self.client().describe_stack_events().stack_name(stack).set_next_token(next);
             let page = match request.send().await {
@@ -378,7 +380,7 @@ impl Stacks for CloudFormation {
         let tags = wanted.tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build());
         let capabilities = wanted.capabilities.iter().map(|name| Capability::from(*name));
         let (url, body) = wanted.template.parts();
-        // A change set that reverts drift has none for nested stacks.
+        // A change set that reverts drift includes no nested stacks.
         let request = self
             .client()
             .create_change_set()
@@ -415,7 +417,7 @@ impl Stacks for CloudFormation {
         let mut view: Option<ChangeSetView> = None;
         let mut next = None;
         loop {
-            // An ARN says which stack; a name needs it beside.
+            // An ARN identifies the stack; a name needs the stack's name as well.
             let stack = (!change_set.starts_with("arn:")).then(|| stack.to_owned());
             let request = self.client().describe_change_set().set_stack_name(stack);
             let page = match request.change_set_name(change_set).set_next_token(next).send().await {
@@ -426,7 +428,7 @@ impl Stacks for CloudFormation {
             let read = read::change_set(&page)?;
             view = Some(match view {
                 None => read,
-                // The first page's changes go before those of the next; one unreadable page spoils all.
+                // The first page's changes precede those of the next page; one unreadable page makes all unreadable.
                 Some(first) => ChangeSetView {
                     changes: first.changes.zip(read.changes).map(|(mut all, more)| {
                         all.extend(more);

@@ -1,7 +1,7 @@
 //! Builds of images in one account and region.
 //!
-//! [`Builds`] is the port, [`CodeBuild`] its adapter. The project, and what its build does, is the template's
-//! (`infra/target-account`): a recipe cannot change it.
+//! [`Builds`] is the port, [`CodeBuild`] its adapter. The template (`infra/target-account`) defines the project and the
+//! build's commands: a recipe cannot change them.
 
 use crate::artifacts::Artifacts;
 use crate::aws::Aws;
@@ -13,16 +13,17 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::location::Location;
 use std::sync::OnceLock;
 
-/// The project in every account that images are built in.
+/// Name of the project in every account that builds images.
 pub const PROJECT: &str = "lockstep-image-build";
 
-/// The variable of a build that holds its token: CodeBuild forgets tokens after five minutes, we do not.
+/// Environment variable of a build that holds its token. CodeBuild forgets tokens after five minutes; Lockstep does
+/// not.
 pub const TOKEN_VARIABLE: &str = "LOCKSTEP_TOKEN";
 
-/// The variable that a build exports: Packer's artifact id.
+/// Exported variable of a build: Packer's artifact id.
 const MADE_VARIABLE: &str = "LOCKSTEP_MADE";
 
-/// The build that is wanted. Equal wishes with the same token are one build, for five minutes.
+/// Request for a build. Equal requests with the same token make one build, for five minutes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewBuild {
     /// The client token.
@@ -33,19 +34,20 @@ pub struct NewBuild {
     pub variables: Vec<(String, String)>,
 }
 
-/// CodeBuild, as far as Lockstep needs it.
+/// The operations of CodeBuild that Lockstep needs.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait Builds {
-    /// Puts a recipe into the account's bucket. Keys name their content: the same again changes nothing.
+    /// Stores a recipe in the account's bucket. Keys are content-addressed, so a repeated call changes nothing.
     async fn store(&self, key: &str, recipe: Vec<u8>) -> Result<(), Failure>;
 
-    /// Starts a build; answers its ARN. Nothing undoes it: it ends by itself, and what it made is found by its tags.
+    /// Starts a build and returns its ARN. This cannot be undone: the build ends on its own, and its tags identify its
+    /// results.
     async fn start(&self, wanted: &NewBuild) -> Result<String, Failure>;
 
-    /// The build that was started with this token, among the latest hundred.
+    /// Returns the ARN of the build that was started with this token, among the latest hundred.
     async fn find(&self, token: &str) -> Result<Option<String>, Failure>;
 
-    /// The build with this ARN; nothing if CodeBuild knows none.
+    /// Returns the build with this ARN; `None` if CodeBuild does not know it.
     async fn describe(&self, arn: &str) -> Result<Option<Build>, Failure>;
 }
 
@@ -57,7 +59,7 @@ pub struct CodeBuild {
 }
 
 impl CodeBuild {
-    /// CodeBuild at `location`, as `aws` reaches it.
+    /// Creates the client at `location` with the credentials of `aws`.
     pub fn new(aws: &Aws, location: &Location) -> Self {
         let bucket = format!("lockstep-artifacts-{}-{}", location.account, location.region);
         Self { aws: aws.clone(), client: OnceLock::new(), bucket: Artifacts::new(aws, &bucket) }
@@ -96,8 +98,9 @@ impl Builds for CodeBuild {
     }
 
     async fn find(&self, token: &str) -> Result<Option<String>, Failure> {
-        // Newest first, a hundred at a time (https://docs.aws.amazon.com/codebuild/latest/APIReference/API_ListBuildsForProject.html),
-        // which is how many BatchGetBuilds takes.
+        // Newest first, a hundred at a time
+        // (https://docs.aws.amazon.com/codebuild/latest/APIReference/API_ListBuildsForProject.html), which is the limit
+        // of BatchGetBuilds.
         let answer = self.client().list_builds_for_project().project_name(PROJECT).send().await;
         let answer = answer.map_err(|error| failure("ListBuildsForProject", PROJECT, &error))?;
         let ids = answer.ids.unwrap_or_default();
@@ -132,14 +135,14 @@ fn read(arn: &str, build: &aws_sdk_codebuild::types::Build) -> Build {
             let made = made.and_then(|variable| variable.value()).unwrap_or_default();
             BuildStatus::Succeeded { made: made.to_owned() }
         }
-        Some(ended) => BuildStatus::Ended { status: ended.as_str().to_owned(), why: why(build) },
+        Some(ended) => BuildStatus::Ended { status: ended.as_str().to_owned(), why: failed_phase(build) },
     };
     let log = build.logs().and_then(|logs| logs.deep_link()).map(str::to_owned);
     Build { arn: arn.to_owned(), status, log }
 }
 
-/// The first phase that did not succeed, and what CodeBuild says of it.
-fn why(build: &aws_sdk_codebuild::types::Build) -> String {
+/// Returns the first phase that did not succeed, and CodeBuild's message about it.
+fn failed_phase(build: &aws_sdk_codebuild::types::Build) -> String {
     let failed = build
         .phases()
         .iter()

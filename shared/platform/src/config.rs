@@ -8,13 +8,13 @@ use std::fmt;
 /// A setting that Lockstep's templates give to a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Setting {
-    /// The name of the table: the ledger's, or that of a component's function.
+    /// The table's name: the ledger's, or that of a component's function.
     Table,
     /// The artifact bucket of the tooling account.
     Bucket,
     /// The external id of every cross-account trust.
     ExternalId,
-    /// The deployment path that the function is on.
+    /// The deployment path of the function.
     Path,
     /// The name of the function that answers task tokens.
     ResumeFunction,
@@ -22,15 +22,15 @@ pub enum Setting {
     ReleaseArn,
     /// The ARN of the `teardown` state machine of the delivery path.
     TeardownArn,
-    /// The keys of the code of the functions that are shipped for components, with commas between them.
+    /// The keys of the function code that is shipped for components, separated by commas.
     Functions,
     /// The key of the table of the permissions that resource types need.
     Permissions,
-    /// The broker that logs go to, as a URL ([`lockstep_domain::logs::shipping::Target`]).
+    /// The broker that receives logs, as a URL ([`lockstep_domain::logs::shipping::Target`]).
     Output,
-    /// The certificate (PEM) of the authority that the broker's certificate must chain to, if it is no public one.
+    /// The certificate (PEM) of the authority that the broker's certificate must chain to, if it is not a public one.
     OutputAuthority,
-    /// The URL of the queue that a function of logs is fed by, and hands on to.
+    /// The URL of the queue that a function of logs reads from, and sends continuations to.
     QueueUrl,
     /// The bucket for lines that cannot be shipped.
     QuarantineBucket,
@@ -44,14 +44,14 @@ pub enum Setting {
     LogEnvironment,
     /// The type of the events that logs become.
     LogType,
-    /// How many events a second an application may send, unless its own record says otherwise.
+    /// Number of events a second that an application may send, unless its own record sets another.
     EventsPerSecond,
-    /// How many events an application may send at once, likewise.
+    /// Number of events that an application may send at once, unless its own record sets another.
     Burst,
 }
 
 impl Setting {
-    /// Every setting of the control plane, for tests that tie the templates to this enum.
+    /// Every setting of the control plane, for tests that compare the templates with this enum.
     pub const ALL: [Setting; 9] = [
         Self::Table,
         Self::Bucket,
@@ -64,7 +64,7 @@ impl Setting {
         Self::Permissions,
     ];
 
-    /// The settings of the function that ships logs of load balancers, which its component gives it.
+    /// The settings of the function that ships logs of load balancers. Its component sets them.
     pub const OF_LOGS: [Setting; 9] = [
         Self::Output,
         Self::OutputAuthority,
@@ -77,7 +77,7 @@ impl Setting {
         Self::LogType,
     ];
 
-    /// The settings of the function that takes logs in from applications, which its component gives it.
+    /// The settings of the function that takes logs in from applications. Its component sets them.
     pub const OF_INTAKE: [Setting; 8] = [
         Self::Table,
         Self::Output,
@@ -89,7 +89,7 @@ impl Setting {
         Self::Burst,
     ];
 
-    /// The environment variable that holds it.
+    /// Returns the name of the environment variable that holds it.
     pub fn variable(self) -> &'static str {
         match self {
             Self::Table => "LOCKSTEP_TABLE",
@@ -122,7 +122,7 @@ impl fmt::Display for Setting {
     }
 }
 
-/// The settings of one function: those it asked for, none of them empty.
+/// The settings of one function: those it requested, none of them empty.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config(BTreeMap<Setting, String>);
 
@@ -138,7 +138,7 @@ impl Config {
         Self::read(needed, variable)
     }
 
-    /// The same, with settings beside them that may be missing.
+    /// Reads required settings as [`Config::from_env`] does, and optional ones that may be missing.
     pub fn from_env_with(needed: &[Setting], optional: &[Setting]) -> Result<Self, Failure> {
         let mut config = Self::from_env(needed)?;
         config
@@ -147,7 +147,7 @@ impl Config {
         Ok(config)
     }
 
-    /// These settings, as they are.
+    /// Creates a configuration from these settings, unchanged.
     pub fn of<'a>(settings: impl IntoIterator<Item = (Setting, &'a str)>) -> Self {
         Self(settings.into_iter().map(|(setting, value)| (setting, value.to_owned())).collect())
     }
@@ -163,26 +163,26 @@ impl Config {
         Err(Failure::bug(format!("the function's environment lacks {}", missing.join(", "))))
     }
 
-    /// The value of `setting`; asking for one that was not read is a bug.
+    /// Returns the value of `setting`. A request for a setting that was not read is a bug.
     pub fn get(&self, setting: Setting) -> Result<&str, Failure> {
         let value = self.0.get(&setting).map(String::as_str);
         value.ok_or_else(|| Failure::bug(format!("{setting} is used but was not asked for at the start")))
     }
 
-    /// Returns the deployment path that the function is on.
+    /// Returns the deployment path of the function.
     pub fn path(&self) -> Result<DeploymentPath, Failure> {
         let name = self.get(Setting::Path)?;
         DeploymentPath::named(name)
             .ok_or_else(|| Failure::bug(format!("{} says {name}, which is no path", Setting::Path)))
     }
 
-    /// The value of `setting`, if it is there.
+    /// Returns the value of `setting`, if it is set.
     pub fn optional(&self, setting: Setting) -> Option<&str> {
         self.0.get(&setting).map(String::as_str)
     }
 }
 
-/// What Lambda, or a person's shell, says about AWS.
+/// AWS settings of the environment: Lambda's, or those of an operator's shell.
 pub(crate) struct AwsEnvironment {
     pub region: Option<String>,
     pub endpoint: Option<String>,
@@ -203,17 +203,18 @@ impl AwsEnvironment {
     }
 }
 
-/// The file of a private certificate authority to trust instead of Amazon's, as the AWS CLI reads it.
+/// Returns the file of a private certificate authority to trust instead of Amazon's, from the same variable as the AWS
+/// CLI's.
 pub(crate) fn ca_bundle() -> Option<String> {
     variable("AWS_CA_BUNDLE")
 }
 
-/// The name of the function that runs here; nothing outside of Lambda.
+/// Returns the name of the running function; `None` outside of Lambda.
 pub fn function_name() -> Option<String> {
     variable("AWS_LAMBDA_FUNCTION_NAME")
 }
 
-/// The filter of log lines, such as `debug`; Lambda's advanced logging controls set it.
+/// Returns the filter of log lines, such as `debug`; Lambda's advanced logging controls set it.
 pub(crate) fn log_level() -> Option<String> {
     variable("AWS_LAMBDA_LOG_LEVEL")
 }
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_reads_only_what_it_asked_for() {
+    fn a_function_reads_only_its_requested_settings() {
         let config = Config::read(&[Setting::Table], |name| Some(name.to_lowercase())).unwrap();
         assert_eq!(config.get(Setting::Table).unwrap(), "lockstep_table");
         assert!(config.get(Setting::ExternalId).is_err());

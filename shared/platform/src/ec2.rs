@@ -1,7 +1,7 @@
 //! Machine images and their snapshots in one account and region.
 //!
-//! [`Images`] is the port, [`Ec2`] its adapter. Everything is read to the last page; what does not exist is an answer,
-//! anything that could not be read is a failure and never absence.
+//! [`Images`] is the port, [`Ec2`] its adapter. Every list is read to the last page. An absent image is a result; a
+//! read that failed is a failure and never absence.
 
 mod encryption;
 pub mod keeping;
@@ -22,12 +22,12 @@ use lockstep_domain::model::version::Version;
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-/// The copy that is wanted. Equal wishes with the same token are one copy.
+/// Request for a copy. Equal requests with the same token make one copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewCopy {
     /// The image to copy.
     pub source: AmiId,
-    /// Where it is.
+    /// The region of the source.
     pub source_region: Region,
     /// The copy's name, unique in its account and region.
     pub name: String,
@@ -35,59 +35,59 @@ pub struct NewCopy {
     pub token: String,
     /// The tags of the copy and of its snapshots, in a fixed order.
     pub tags: Vec<(String, String)>,
-    /// The key to encrypt it under; none copies it as it is.
+    /// The key to encrypt it under; `None` keeps the source's encryption.
     pub key: Option<String>,
 }
 
-/// What became of the wish for a copy.
+/// Result of a request for a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Copied {
-    /// The copy has this id; it is pending, or was begun earlier with the same token.
+    /// The copy has this id. It is pending, or was started earlier with the same token.
     Begun(AmiId),
-    /// The source, or its storage, is not visible: it is not shared, or not everywhere yet.
+    /// The source, or its storage, is not visible: it is not shared, or the share has not propagated.
     NotVisible(String),
-    /// So many copies run that AWS takes no further one now; the text is AWS's.
+    /// The account's limit of concurrent copies is reached; the text is AWS's.
     Full(String),
-    /// AWS will not copy this image into that account; the text is AWS's.
+    /// AWS refuses to copy this image into that account; the text is AWS's.
     Refused(String),
 }
 
-/// EC2, as far as Lockstep needs it.
+/// The operations of EC2 that Lockstep needs.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait Images {
-    /// The image as this account sees it, or nothing if it sees none.
+    /// Returns the image as this account sees it, or `None` if it is not visible.
     async fn describe(&self, ami: &AmiId) -> Result<Option<Ami>, Failure>;
 
-    /// The images that this account owns and that are tagged as `version` of `image`.
+    /// Returns the images that this account owns and that are tagged as `version` of `image`.
     async fn owned(&self, image: &ImageName, version: &Version) -> Result<Vec<Ami>, Failure>;
 
-    /// Those of these snapshots that exist.
+    /// Returns the snapshots among `ids` that exist.
     async fn snapshots(&self, ids: &BTreeSet<SnapshotId>) -> Result<Vec<Snapshot>, Failure>;
 
-    /// The snapshots of this account that are tagged as made by `promotion`.
+    /// Returns the snapshots of this account that are tagged as made by `promotion`.
     async fn snapshots_of(&self, promotion: &DeploymentId) -> Result<BTreeSet<SnapshotId>, Failure>;
 
-    /// Lets `account` see and launch the image. Undone by [`Images::unshare`].
+    /// Shares the image with `account`, which may then launch it. Undone by [`Images::unshare`].
     async fn share(&self, ami: &AmiId, account: &AccountId) -> Result<(), Failure>;
 
-    /// Takes that back; it may never have been given, and the image may be gone.
+    /// Revokes the share of an image; the share may never have existed, and the image may be gone.
     async fn unshare(&self, ami: &AmiId, account: &AccountId) -> Result<(), Failure>;
 
-    /// Lets `account` read the snapshot. Undone by [`Images::unshare_snapshot`].
+    /// Shares the snapshot with `account`, which may then read it. Undone by [`Images::unshare_snapshot`].
     async fn share_snapshot(&self, snapshot: &SnapshotId, account: &AccountId) -> Result<(), Failure>;
 
-    /// Takes that back; it may never have been given, and the snapshot may be gone.
+    /// Revokes the share of a snapshot; the share may never have existed, and the snapshot may be gone.
     async fn unshare_snapshot(&self, snapshot: &SnapshotId, account: &AccountId) -> Result<(), Failure>;
 
-    /// Begins a copy into this account. Undone by [`Images::deregister`] and [`Images::delete_snapshot`].
+    /// Starts a copy into this account. Undone by [`Images::deregister`] and [`Images::delete_snapshot`].
     async fn copy(&self, wanted: &NewCopy) -> Result<Copied, Failure>;
 
-    /// Returns whether this account sees the images of some providers only ("Allowed AMIs"), so that one which is shared with it
+    /// Returns true if this account sees the images of certain providers only ("Allowed AMIs"), so that a shared image
     /// may be invisible.
     /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-allowed-amis.html>
     async fn sees_allowed_images_only(&self) -> Result<bool, Failure>;
 
-    /// Tags an image and its snapshots; the same again changes nothing. Needs no undo: tags are overwritten.
+    /// Tags an image and its snapshots; a repeated call changes nothing. Needs no undo: tags are overwritten.
     async fn tag(
         &self,
         ami: &AmiId,
@@ -95,10 +95,10 @@ pub trait Images {
         tags: &[(String, String)],
     ) -> Result<(), Failure>;
 
-    /// Deregisters an image of this account; it may be gone. Nothing undoes it.
+    /// Deregisters an image of this account; it may be gone. This cannot be undone.
     async fn deregister(&self, ami: &AmiId) -> Result<(), Failure>;
 
-    /// Deletes a snapshot of this account; it may be gone. Nothing undoes it.
+    /// Deletes a snapshot of this account; it may be gone. This cannot be undone.
     async fn delete_snapshot(&self, snapshot: &SnapshotId) -> Result<(), Failure>;
 }
 
@@ -109,7 +109,7 @@ pub struct Ec2 {
 }
 
 impl Ec2 {
-    /// EC2 as `aws` reaches it.
+    /// Creates the client in the account and region of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self { aws: aws.clone(), client: OnceLock::new() }
     }
@@ -123,7 +123,7 @@ impl Ec2 {
         let mut next = None;
         loop {
             let request = self.client().describe_snapshots().set_filters(Some(filters.clone()));
-            // Without a size, the answer is not cut into pages at all.
+            // Without a size, EC2 does not split the response into pages at all.
             let page = request.max_results(1000).set_next_token(next).send().await;
             let page = page.map_err(|error| failure("DescribeSnapshots", "of an image", &error))?;
             for snapshot in page.snapshots() {
@@ -170,7 +170,7 @@ impl Ec2 {
     }
 }
 
-/// Whether a code says that an image or a snapshot does not exist.
+/// Returns true if a code means that an image or a snapshot does not exist.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>
 fn is_gone(code: Option<&str>) -> bool {
     matches!(code, Some("InvalidAMIID.NotFound" | "InvalidAMIID.Unavailable" | "InvalidSnapshot.NotFound"))
@@ -180,8 +180,8 @@ fn gone(id: &str) -> Failure {
     Failure::not_found(format!("{id} does not exist"))
 }
 
-/// What is gone is not shared.
-fn undone(result: Result<(), Failure>) -> Result<(), Failure> {
+/// Returns success if the image or snapshot is gone: it is not shared any more.
+fn ok_if_gone(result: Result<(), Failure>) -> Result<(), Failure> {
     match result {
         Err(failure) if failure.kind == FailureKind::NotFound => Ok(()),
         other => other,
@@ -198,7 +198,7 @@ fn sdk_tags(tags: &[(String, String)]) -> Vec<Tag> {
 
 impl Images for Ec2 {
     async fn describe(&self, ami: &AmiId) -> Result<Option<Ami>, Failure> {
-        // Without this, an image that somebody disabled would look as if it were gone.
+        // Without this, a disabled image would look as if it were gone.
         let request = self.client().describe_images().image_ids(ami.as_str()).include_disabled(true);
         match request.send().await {
             Ok(answer) => answer.images().first().map(read::ami).transpose(),
@@ -233,7 +233,7 @@ impl Images for Ec2 {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        // As a filter: asked for by id, one that is missing would hide all the others.
+        // As a filter: in a request by id, one missing snapshot would hide all the others.
         self.described_snapshots(vec![filter("snapshot-id", ids.iter().map(ToString::to_string))]).await
     }
 
@@ -251,7 +251,7 @@ impl Images for Ec2 {
     async fn unshare(&self, ami: &AmiId, account: &AccountId) -> Result<(), Failure> {
         let account = LaunchPermission::builder().user_id(account.as_str()).build();
         let change = LaunchPermissionModifications::builder().remove(account).build();
-        undone(self.set_launch_permission(ami, change).await)
+        ok_if_gone(self.set_launch_permission(ami, change).await)
     }
 
     async fn share_snapshot(&self, snapshot: &SnapshotId, account: &AccountId) -> Result<(), Failure> {
@@ -263,7 +263,7 @@ impl Images for Ec2 {
     async fn unshare_snapshot(&self, snapshot: &SnapshotId, account: &AccountId) -> Result<(), Failure> {
         let account = CreateVolumePermission::builder().user_id(account.as_str()).build();
         let change = CreateVolumePermissionModifications::builder().remove(account).build();
-        undone(self.set_volume_permission(snapshot, change, OperationType::Remove).await)
+        ok_if_gone(self.set_volume_permission(snapshot, change, OperationType::Remove).await)
     }
 
     async fn copy(&self, wanted: &NewCopy) -> Result<Copied, Failure> {
@@ -289,16 +289,16 @@ impl Images for Ec2 {
             Err(error) => {
                 let why = failure("CopyImage", wanted.source.as_str(), &error);
                 match (code(&error), why.kind) {
-                    // The quota of copies that run at once: there is room again when one of them ends.
+                    // The quota of concurrent copies: a copy that ends frees a slot.
                     (Some("ResourceLimitExceeded"), _) => Ok(Copied::Full(why.message)),
                     (Some("InvalidAMIID.NotFound" | "InvalidSnapshot.NotFound"), _) => {
                         Ok(Copied::NotVisible(why.message))
                     }
-                    (_, FailureKind::Rejected) if speaks_of_storage(&why.message) => {
+                    (_, FailureKind::Rejected) if means_invisible_storage(&why.message) => {
                         Ok(Copied::NotVisible(why.message))
                     }
-                    // A licence is told of in words alone; a name that is taken, or a token with other parameters, is
-                    // no reason to build the image elsewhere.
+                    // Only the message identifies a licence error. A name that is taken, or a token with other
+                    // parameters, is no reason to build the image elsewhere.
                     (
                         Some("InvalidRequest" | "OperationNotPermitted" | "UnsupportedOperation"),
                         FailureKind::Rejected,
@@ -343,7 +343,8 @@ impl Images for Ec2 {
     }
 }
 
-/// EC2 has no code of its own for a snapshot that is not shared, only `InvalidRequest` and these words.
-fn speaks_of_storage(message: &str) -> bool {
+/// Returns true if the message means an invisible snapshot. EC2 has no code for a snapshot that is not shared, only
+/// `InvalidRequest` and these words.
+fn means_invisible_storage(message: &str) -> bool {
     message.contains("permission to access the storage")
 }

@@ -7,26 +7,26 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use lockstep_domain::model::error::Failure;
 use std::sync::OnceLock;
 
-/// What became of the wish to start an execution.
+/// Result of a request to start an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Started {
-    /// It was started now, with this ARN; or it runs already with the same input.
+    /// It was started now, with this ARN; or it already runs with the same input.
     New(String),
-    /// An execution of that name exists, running or over.
+    /// An execution of that name exists, running or ended.
     Exists,
 }
 
-/// What became of an answer to a task token.
+/// Result of an answer to a task token.
 #[cfg(feature = "answer-tokens")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answered {
-    /// The state machine goes on.
+    /// The state machine continues.
     Accepted,
-    /// Nobody waits with this token any more: it timed out, was answered, or its execution ended.
+    /// No state waits with this token any more: it timed out, was answered, or its execution ended.
     Gone,
 }
 
-/// The executions of state machines.
+/// Executions of state machines.
 #[derive(Clone)]
 pub struct Executions {
     aws: Aws,
@@ -34,7 +34,7 @@ pub struct Executions {
 }
 
 impl Executions {
-    /// The executions in `aws`.
+    /// Creates the client in the account and region of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self { aws: aws.clone(), client: OnceLock::new() }
     }
@@ -51,10 +51,10 @@ impl Executions {
         }
     }
 
-    /// Whether the execution `arn` still runs; nothing if that is not known.
+    /// Returns true if the execution `arn` still runs; `None` if that is not known.
     ///
-    /// Only a terminal status is an end. An execution that is not found, or a call that fails, says nothing: whoever
-    /// asks wants to take something away from it.
+    /// Only a terminal status is an end. An execution that is not found, or a call that fails, proves no end: the
+    /// caller wants to take a resource away from the execution.
     pub async fn is_running(&self, arn: &str) -> Option<bool> {
         match self.client().describe_execution().execution_arn(arn).send().await {
             Ok(execution) => runs(&execution.status),
@@ -65,7 +65,7 @@ impl Executions {
         }
     }
 
-    /// Answers a task token with `{}`: the next state looks for itself.
+    /// Answers a task token with `{}`: the next state reads the result itself.
     /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html>
     #[cfg(feature = "answer-tokens")]
     pub async fn answer(&self, token: &str) -> Result<Answered, Failure> {
@@ -73,7 +73,7 @@ impl Executions {
             Ok(_) => Ok(Answered::Accepted),
             Err(error) => match code(&error) {
                 Some("TaskTimedOut" | "TaskDoesNotExist" | "InvalidToken") => Ok(Answered::Gone),
-                // The token itself is a secret of the execution, and is not named.
+                // The token is a secret of the execution, so the failure does not name it.
                 _ => Err(failure("SendTaskSuccess", "of a wait", &error)),
             },
         }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_nobody_knows_is_not_an_end() {
+    fn an_unknown_status_is_not_an_end() {
         assert_eq!(runs(&ExecutionStatus::from("SOMETHING_NEW")), None);
         assert_eq!(runs(&ExecutionStatus::Running), Some(true));
         for over in ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"] {

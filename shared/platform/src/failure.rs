@@ -1,4 +1,4 @@
-//! From errors of the AWS SDK to failures of the domain: by code, never by the text of a message.
+//! Conversion of errors of the AWS SDK to failures of the domain: by code, never by the text of a message.
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -6,14 +6,14 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use std::error::Error;
 
-/// The most characters of a service's own words that are repeated.
+/// Maximum number of characters of a service's message to repeat.
 const MESSAGE_CHARS: usize = 500;
 
-/// The failure of `operation` on `subject`.
+/// Returns the failure of `operation` on `subject`.
 ///
-/// Throttles, time-outs, network faults and 5xx answers are retryable; a refusal for lack of permission is
-/// `AccessDenied`; any other answer of the service is `Rejected`, and what never became a request is a bug. What
-/// callers expect (a missing object, a lost condition) they look for with [`code`] first.
+/// Throttles, timeouts, network faults and 5xx responses are retryable. A refusal for lack of permission is
+/// `AccessDenied`, and any other response of the service is `Rejected`. A request that could not be built is a bug.
+/// Callers look for expected errors (a missing object, a lost condition) with [`code`] first.
 pub fn failure<E>(operation: &str, subject: &str, error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -22,7 +22,7 @@ where
     Failure::new(kind, format!("{operation} {subject}: {}", reason(error)))
 }
 
-/// The code the service answered with, such as `ResourceNotFoundException`.
+/// Returns the error code of the service's response, such as `ResourceNotFoundException`.
 pub fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
     error.as_service_error().and_then(ProvideErrorMetadata::code)
 }
@@ -39,9 +39,10 @@ fn kind<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> FailureKi
     }
 }
 
-/// The kind of a service's answer.
+/// Returns the failure kind of a service's response.
 ///
-/// Codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>,
+/// Codes:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>,
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>,
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>.
 fn kind_of(code: &str, status: u16) -> FailureKind {
@@ -77,7 +78,7 @@ fn kind_of(code: &str, status: u16) -> FailureKind {
         "ConditionalCheckFailedException"
         | "TransactionConflictException"
         | "TransactionInProgressException" => FailureKind::Conflict,
-        // Signatures and credentials are ours to get right.
+        // Wrong signatures and credentials are bugs of Lockstep.
         "SignatureDoesNotMatch"
         | "IncompleteSignature"
         | "MissingAuthenticationToken"
@@ -85,7 +86,7 @@ fn kind_of(code: &str, status: u16) -> FailureKind {
         | "UnknownOperationException"
         | "InvalidAction" => FailureKind::Bug,
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => FailureKind::Transient,
-        // By an image that was deregistered a moment ago, or by one that cannot be seen yet.
+        // In use by an image that was deregistered recently, or by one that is not visible yet.
         "InvalidSnapshot.InUse" => FailureKind::Transient,
         _ if status == 429 => FailureKind::Throttled,
         _ if status >= 500 => FailureKind::Transient,
@@ -94,7 +95,8 @@ fn kind_of(code: &str, status: u16) -> FailureKind {
     }
 }
 
-/// What the service said, or else every cause in the chain. The response itself is never shown: it may hold a secret.
+/// Returns the service's message, or else every cause in the chain. It never shows the response itself, which may hold
+/// a secret.
 fn reason<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_what_was_done_to_what_and_the_services_reason() {
+    fn a_failure_names_operation_subject_and_the_services_reason() {
         let made = failure("CreateStack", "ci-logs", &answered("ValidationError", "no such thing", 400));
         assert_eq!(made.message, "CreateStack ci-logs: ValidationError: no such thing");
     }
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_fault_is_transient_and_told_with_its_cause() {
+    fn a_network_fault_is_transient_and_names_its_cause() {
         let refused = ConnectorError::io(Box::new(std::io::Error::other("connection refused")));
         let made = failure("Call", "x", &SdkError::<Modelled, HttpResponse>::dispatch_failure(refused));
         assert_eq!(made.kind, FailureKind::Transient);

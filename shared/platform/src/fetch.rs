@@ -1,8 +1,8 @@
-//! Reading from a git host's API over HTTPS, as `package` does with what a stranger's repository holds.
+//! Reads from a git host's API over HTTPS. `package` uses it with untrusted repositories.
 //!
-//! The host is the one in the repository's record. Redirects are followed here, not by the client, because each one
-//! is a decision: where it may lead and whether the token goes along ([`follow`], [`carries_token`]). Every answer is
-//! counted while it is read, so that no host can fill the function's memory.
+//! The repository's record names the host. This module follows redirects, not the client, because each redirect needs a
+//! decision: the admitted target, and the use of the token ([`follow`], [`carries_token`]). Each response is counted
+//! while it is read, so that no host can fill the function's memory.
 
 use lockstep_domain::model::error::{Failure, FailureKind};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
@@ -11,20 +11,20 @@ use reqwest::{Client, Response, StatusCode, Url};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How many redirects are followed; GitHub needs one.
+/// Maximum number of redirects to follow; GitHub needs one.
 pub const HOPS_MAX: u32 = 3;
 
-/// How long a connection may take to be made.
+/// Timeout of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long one hop may take from its first byte to its last.
+/// Timeout of one hop from its first byte to its last.
 const HOP_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// GitHub refuses requests without one.
+/// GitHub refuses requests without a user agent.
 /// <https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#user-agent>
 const USER_AGENT: &str = concat!("lockstep/", env!("CARGO_PKG_VERSION"));
 
-/// Why nothing was fetched. No variant holds the token, a query or a body.
+/// Reason of a failed fetch. No variant holds the token, a query or a body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// The repository's base URL cannot be used.
@@ -33,28 +33,28 @@ pub enum FetchError {
     /// The token cannot be sent.
     #[error("the token has characters that no header may hold; store it again without line breaks")]
     Token,
-    /// A redirect that is not followed.
+    /// A redirect that was not followed.
     #[error("{host} redirects {why}")]
     Redirect {
-        /// Who redirects.
+        /// The host that redirects.
         host: String,
-        /// What is wrong with where it leads.
+        /// The defect of the redirect's target.
         why: &'static str,
     },
-    /// The answer is larger than was asked for.
+    /// The response is larger than the limit.
     #[error("{host} answers with more than {limit} bytes")]
     TooLarge {
-        /// Who answers.
+        /// The host that responds.
         host: String,
-        /// The most bytes that were wanted.
+        /// Maximum number of bytes.
         limit: u64,
     },
-    /// No answer, or half of one.
+    /// No response, or an incomplete one.
     #[error("{host} {why}")]
     Unreachable {
-        /// Who did not answer.
+        /// The host that did not respond.
         host: String,
-        /// What happened, as a verb phrase.
+        /// The event, as a verb phrase.
         why: &'static str,
     },
 }
@@ -70,14 +70,14 @@ impl From<FetchError> for Failure {
     }
 }
 
-/// What a host answered in the end, redirects behind it.
+/// Final response of a host, after redirects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The HTTP status; never a redirect that was followed.
+    /// The HTTP status; never that of a followed redirect.
     pub status: u16,
-    /// Whether the host says that we ask too often, in one of the two ways GitHub says it.
+    /// True if the host throttles, in one of GitHub's two ways.
     pub throttled: bool,
-    /// The body if the status is 200, else nothing: what a host says about a failure is not ours to show.
+    /// The body if the status is 200, else empty: a host's error text is not ours to show.
     pub body: Vec<u8>,
 }
 
@@ -89,11 +89,11 @@ pub struct Host {
 }
 
 impl Host {
-    /// The API at `base_url`, asked with `token` if there is one.
+    /// Creates the client of the API at `base_url`, with `token` if there is one.
     ///
     /// # Errors
-    /// [`FetchError::BaseUrl`] unless the URL is `https`, or `http` to this machine itself, and names a host and
-    /// nothing secret; [`FetchError::Token`] if the token is no header value.
+    /// [`FetchError::BaseUrl`] unless the URL is `https`, or `http` to this machine itself, and names a host and no
+    /// secret; [`FetchError::Token`] if the token is no header value.
     pub fn new(base_url: &str, token: Option<&str>) -> Result<Self, FetchError> {
         let base = checked_base(base_url)?;
         let authorization = token.map(bearer).transpose()?;
@@ -101,20 +101,20 @@ impl Host {
         Ok(Self { base, authorization, client })
     }
 
-    /// Whether a token goes along.
+    /// Returns true if requests carry a token.
     pub fn has_token(&self) -> bool {
         self.authorization.is_some()
     }
 
-    /// The host's name, for sentences.
+    /// Returns the host's name, for sentences.
     pub fn name(&self) -> String {
         host_of(&self.base)
     }
 
-    /// Reads what is at `path` below the base URL; each part of the path becomes exactly one segment.
+    /// Reads the resource at `path` below the base URL; each part of the path becomes exactly one segment.
     ///
     /// # Errors
-    /// See [`FetchError`]; an HTTP status is an answer, not an error.
+    /// See [`FetchError`]; an HTTP status is a response, not an error.
     pub async fn get(&self, path: &[&str], bytes_max: u64) -> Result<Answer, FetchError> {
         let mut url = self.base.clone();
         url.path_segments_mut().map_err(|()| FetchError::BaseUrl("has no path"))?.pop_if_empty().extend(path);
@@ -139,15 +139,15 @@ impl Host {
     }
 }
 
-/// Whether a request to `url` carries the token: only to the very origin that the record names.
+/// Returns true if a request to `url` carries the token: only to the exact origin that the record names.
 fn carries_token(base: &Url, url: &Url) -> bool {
     base.origin() == url.origin()
 }
 
-/// Where redirect number `hop` (from 0) leads.
+/// Returns the target of redirect number `hop` (from 0).
 ///
-/// It stays on HTTPS, and away from addresses inside the network this runs in, unless the record itself names this
-/// machine: then the local cloud asks, and nothing but this machine is there to be reached.
+/// The target must use HTTPS and must not be an address inside the function's network. The exception is a record that
+/// names this machine: the local cloud then makes the request, and only this machine is reachable.
 fn follow(base: &Url, current: &Url, location: &str, hop: u32) -> Result<Url, FetchError> {
     let refuse = |why| Err(FetchError::Redirect { host: host_of(current), why });
     if hop >= HOPS_MAX {
@@ -208,7 +208,7 @@ fn bearer(token: &str) -> Result<HeaderValue, FetchError> {
 }
 
 fn client(loopback: bool) -> Result<Client, FetchError> {
-    // reqwest is built without a provider of its own; whoever installed one before us was right too.
+    // reqwest is built without a provider of its own; a provider that is already installed is fine too.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
@@ -218,7 +218,7 @@ fn client(loopback: bool) -> Result<Client, FetchError> {
         .default_headers(headers)
         .redirect(Policy::none())
         .https_only(!loopback)
-        // The record alone decides where the bytes come from, not a variable of the environment.
+        // The record alone selects the source of the bytes, not an environment variable.
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(HOP_TIMEOUT);
@@ -248,7 +248,7 @@ async fn read(mut response: Response, bytes_max: u64, host: &str) -> Result<Answ
     Ok(Answer { status: status.as_u16(), throttled, body })
 }
 
-/// GitHub says "too often" with 429, or with 403 and one of two headers.
+/// Returns true if GitHub throttles: with 429, or with 403 and one of two headers.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
 fn throttled(status: StatusCode, headers: &HeaderMap) -> bool {
     let exhausted = headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0");
@@ -259,7 +259,8 @@ fn throttled(status: StatusCode, headers: &HeaderMap) -> bool {
     }
 }
 
-/// The client's own error text holds the URL, and with it GitHub's query token; so it is not repeated.
+/// Returns the error of a host without a response. The client's own error text holds the URL, and with it GitHub's
+/// query token, so it is not repeated.
 fn unreachable_host(host: String, error: &reqwest::Error) -> FetchError {
     let why = if error.is_timeout() {
         "does not answer in time"

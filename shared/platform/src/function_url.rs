@@ -9,12 +9,12 @@ use serde_json::Value;
 
 pub use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest as UrlRequest;
 
-/// What invoked a function that has a URL as well.
+/// Source of an invocation of a function that also has a URL.
 #[derive(Clone, Debug)]
 pub enum Invocation<T> {
-    /// A state machine or the AWS API, with a payload of the function's own.
+    /// A state machine or the AWS API, with the function's own payload.
     Direct(T),
-    /// Somebody on the network.
+    /// A caller on the network.
     Url(Box<UrlRequest>),
 }
 
@@ -30,7 +30,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Invocation<T> {
     }
 }
 
-/// The body's bytes as they were sent.
+/// Returns the body's bytes as they were sent.
 pub fn body(request: &UrlRequest) -> Result<Vec<u8>, Failure> {
     let text = request.body.as_deref().unwrap_or_default();
     if !request.is_base64_encoded {
@@ -41,13 +41,13 @@ pub fn body(request: &UrlRequest) -> Result<Vec<u8>, Failure> {
         .map_err(|_| Failure::rejected("the request's body is not the base64 that it says it is"))
 }
 
-/// The ARN of the caller as IAM established it; nothing on a URL without authentication.
+/// Returns the ARN of the caller as IAM established it; `None` on a URL without authentication.
 pub fn caller(request: &UrlRequest) -> Option<&str> {
     let iam = request.request_context.authorizer.as_ref()?.iam.as_ref()?;
     iam.user_arn.as_deref().filter(|arn| !arn.is_empty())
 }
 
-/// What a function with a URL answers, in payload format 2.0.
+/// Response of a function with a URL, in payload format 2.0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UrlResponse {
@@ -60,7 +60,7 @@ pub struct UrlResponse {
 }
 
 impl UrlResponse {
-    /// `body` as JSON with `status`.
+    /// Creates a response of `status` with `body` as JSON.
     pub fn json(status: u16, body: &impl Serialize) -> Result<Self, Failure> {
         let body = serde_json::to_string(body)
             .map_err(|error| Failure::bug(format!("an answer cannot be written as JSON: {error}")))?;
@@ -106,11 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn the_caller_is_who_iam_says_it_is() {
+    fn the_caller_is_the_principal_that_iam_established() {
         let arn = "arn:aws:iam::111111111111:user/ada";
         assert_eq!(caller(&url(request("", false, json!({"iam": {"userArn": arn}})))), Some(arn));
-        for nobody in [json!(null), json!({}), json!({"iam": {}}), json!({"iam": {"userArn": ""}})] {
-            assert_eq!(caller(&url(request("", false, nobody))), None);
+        for anonymous in [json!(null), json!({}), json!({"iam": {}}), json!({"iam": {"userArn": ""}})] {
+            assert_eq!(caller(&url(request("", false, anonymous))), None);
         }
     }
 }

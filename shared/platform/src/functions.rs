@@ -1,4 +1,4 @@
-//! Lambda functions: called for an answer, as a component's check is, or sent an event.
+//! Lambda functions: called synchronously, as a component's check is, or sent an event.
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};
@@ -13,22 +13,22 @@ use serde::Serialize;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// The most bytes of a function's answer that are looked at. What a check says fits; the rest is its own business.
+/// Maximum number of bytes to read of a function's response. The response of a check fits.
 pub const ANSWER_BYTES_MAX: usize = 64 << 10;
 
-/// What came of calling a function.
+/// Result of a function call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Called {
-    /// It answered.
+    /// The function responded.
     Answered {
-        /// Lambda's word for how it failed, if it failed.
+        /// Lambda's error type, if the function failed.
         error: Option<String>,
-        /// Its answer, cut to [`ANSWER_BYTES_MAX`].
+        /// The response, cut to [`ANSWER_BYTES_MAX`].
         payload: Vec<u8>,
-        /// Whether the answer was cut.
+        /// True if the response was cut.
         cut: bool,
     },
-    /// It did not answer in time; it may still be running.
+    /// No response in time; the function may still run.
     Silent,
     /// There is no function of that name.
     Absent,
@@ -41,18 +41,18 @@ pub struct Functions {
 }
 
 impl Functions {
-    /// The functions in `aws`.
+    /// Creates the client in the account and region of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self { aws: aws.clone(), client: OnceLock::new() }
     }
 
-    /// Calls `function` (a name or an ARN) with `payload` and waits for its answer, at most for `patience`.
+    /// Calls `function` (a name or an ARN) with `payload` and waits for the response, at most for `patience`.
     ///
-    /// It is called once: whether a check may run twice is for who asks to decide.
+    /// The function makes one call: the caller decides if a check may run twice.
     /// <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
     ///
     /// # Errors
-    /// What Lambda itself refuses or fails at; never what the function did.
+    /// A refusal or a fault of Lambda itself; never a fault of the called function.
     pub async fn call(
         &self,
         function: &str,
@@ -86,7 +86,7 @@ impl Functions {
     }
 }
 
-/// A function of ours that is invoked asynchronously, with the retries of every other call.
+/// A function of ours that is invoked asynchronously, with the same retries as every other call.
 #[derive(Clone)]
 pub struct Receiver {
     aws: Aws,
@@ -95,12 +95,12 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// The function called `function`.
+    /// Creates the client of the function `function`.
     pub fn new(aws: &Aws, function: &str) -> Self {
         Self { aws: aws.clone(), client: OnceLock::new(), function: function.to_owned() }
     }
 
-    /// Invokes the function with `event`, and does not wait for an answer.
+    /// Invokes the function with `event`, and does not wait for a response.
     /// <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
     pub async fn send(&self, event: &impl Serialize) -> Result<(), Failure> {
         let payload = serde_json::to_vec(event)
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_cut_and_says_so() {
+    fn a_long_answer_is_cut_and_marked_as_cut() {
         let long = answered(None, Some(Blob::new(vec![b'x'; ANSWER_BYTES_MAX + 1])));
         let Called::Answered { payload, cut, .. } = long else { panic!("{long:?}") };
         assert_eq!((payload.len(), cut), (ANSWER_BYTES_MAX, true));

@@ -1,4 +1,4 @@
-//! What a subscribed repository's git host says of it, asked with the repository's token.
+//! State of a registered repository on its git host, read with the repository's token.
 //!
 //! GitHub's API (<https://docs.github.com/en/rest>), at the base URL of the repository's record.
 
@@ -11,30 +11,30 @@ use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::records::Repository;
 use serde::Deserialize;
 
-/// How long a token, or its absence, is believed.
+/// Lifetime of a cached token, or of its absence.
 const TOKEN_AGE: SignedDuration = SignedDuration::from_secs(60);
 
-/// The most bytes that are read of what a host says about a branch or a repository.
+/// Maximum number of bytes to read of a host's response about a branch or a repository.
 const ABOUT_BYTES_MAX: u64 = 1 << 20;
 
-/// The git hosts of the subscribed repositories.
+/// The git hosts of the registered repositories.
 pub struct GitHosts {
     secrets: Secrets,
 }
 
 impl GitHosts {
-    /// The hosts, with the tokens that `aws` keeps.
+    /// Creates the hosts, with the tokens in the account of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self { secrets: Secrets::new(aws, TOKEN_AGE) }
     }
 
-    /// The host of `repository`, with its token if it has one.
+    /// Returns the host of `repository`, with its token if it has one.
     ///
     /// # Errors
-    /// `Rejected` if base URL or token cannot be used, and what Secrets Manager refuses.
+    /// `Rejected` if base URL or token cannot be used, and the refusals of Secrets Manager.
     pub async fn of(&self, repository: &Repository) -> Result<Host, Failure> {
         let token = match self.secrets.get(&repository.id.token_secret()).await {
-            // Secrets Manager does not tell what does not exist from what the policy's pattern does not match.
+            // Secrets Manager does not distinguish an absent secret from a name outside the policy's pattern.
             Err(failure) if failure.kind == FailureKind::AccessDenied => {
                 tracing::warn!("taken for a repository without a token: {failure}");
                 None
@@ -44,15 +44,16 @@ impl GitHosts {
         Ok(Host::new(&repository.base_url, token.as_ref().map(|token| token.expose()))?)
     }
 
-    /// The commit that `branch` of `repository` points to now; nothing if there certainly is no such branch.
+    /// Returns the commit that `branch` of `repository` points to; `None` if the branch certainly does not exist.
     ///
     /// # Errors
-    /// Of [`of`](Self::of) and [`judge`]: whatever leaves the answer unknown.
+    /// Those of [`of`](Self::of) and [`judge`]: every failure that leaves the branch unknown.
     pub async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
         head(&self.of(repository).await?, repository, branch).await
     }
 }
 
+/// Reads the branch:
 /// <https://docs.github.com/en/rest/git/refs#get-a-reference>
 async fn head(host: &Host, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
     let what = format!("branch {branch}");
@@ -63,7 +64,7 @@ async fn head(host: &Host, repository: &Repository, branch: &str) -> Result<Opti
     if answer.status != 404 {
         return commit_of(&judge(answer, host, repository, &what)?, host, &what).map(Some);
     }
-    // A repository that cannot be seen is "not found" too: the branch is gone only if the repository is there.
+    // A repository that is not visible is "not found" too: the branch is gone only if the repository is visible.
     let about = host.get(&place, ABOUT_BYTES_MAX).await?;
     judge(about, host, repository, &what).map(|_| None)
 }
@@ -84,10 +85,10 @@ fn commit_of(body: &[u8], host: &Host, what: &str) -> Result<CommitSha, Failure>
     })
 }
 
-/// The body of an answer about `what` (`commit …`, `branch …`) of `repository`, or what is wrong and what to do about it.
+/// Returns the body of a response about `what` (`commit …`, `branch …`) of `repository`.
 ///
 /// # Errors
-/// `Rejected` or `AccessDenied` with what to set right, `Throttled` and `Transient` for what passes by itself.
+/// `Rejected` or `AccessDenied` with the setting to correct; `Throttled` and `Transient` for faults that pass.
 pub fn judge(answer: Answer, host: &Host, repository: &Repository, what: &str) -> Result<Vec<u8>, Failure> {
     use FailureKind::{AccessDenied, Rejected, Throttled, Transient};
     let (name, secret) = (repository.id.full_name(), repository.id.token_secret());
@@ -168,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_token_would_mend_names_the_secret_that_holds_it() {
+    fn a_refusal_for_lack_of_a_token_names_its_secret() {
         for (status, with_token) in [(401, true), (403, false), (404, true), (404, false)] {
             let message = judged(status, false, with_token).unwrap_err().message;
             assert!(message.contains("lockstep/repositories/github.acme.logs/token"), "{message}");
         }
     }
 
-    /// A host that answers for each path what the table says, and 404 for every other.
+    /// Starts a host that answers each path as the table says, and every other path with 404.
     async fn served(answers: &'static [(&'static str, u16, &'static str)]) -> Repository {
         let answer = move |uri: Uri| async move {
             let found = answers.iter().find(|(path, ..)| *path == uri.path());
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_head_of_a_branch_is_what_the_host_says_now() {
+    async fn the_head_of_a_branch_is_the_hosts_current_commit() {
         let answer = r#"{"ref": "refs/heads/fix/x", "object": {"type": "commit", "sha": "0123456789012345678901234567890123456789"}}"#;
         let answers = vec![("/repos/acme/logs/git/ref/heads/fix/x", 200, answer)].leak();
         let found = head_of(&served(answers).await, "fix/x").await.unwrap();
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_says_nothing_is_unknown_and_asked_for_again() {
+    async fn an_inconclusive_answer_is_unknown_and_retried() {
         for (status, body) in [(500, ""), (200, "<html>"), (200, r#"{"object": {"sha": "HEAD"}}"#)] {
             let answers = vec![("/repos/acme/logs/git/ref/heads/main", status, body)].leak();
             let failure = head_of(&served(answers).await, "main").await.unwrap_err();

@@ -1,7 +1,7 @@
 //! The HTTPS client of the AWS SDK.
 //!
-//! Two choices make a function start in a tenth of the instructions: *ring* instead of *aws-lc*, which gathers
-//! entropy for 40 ms, and a trust store of Amazon's own roots (<https://www.amazontrust.com/repository/>) instead of
+//! Two choices make a function start in a tenth of the instructions. It uses *ring* instead of *aws-lc*, which gathers
+//! entropy for 40 ms. Its trust store holds Amazon's own roots (<https://www.amazontrust.com/repository/>) instead of
 //! the hundred and forty of the operating system. Behind a private certificate authority set `AWS_CA_BUNDLE`, as for
 //! the AWS CLI. Plain `http` endpoints work too: the local cloud has one.
 
@@ -16,18 +16,19 @@ use base64::Engine as _;
 use lockstep_domain::model::error::Failure;
 use std::sync::OnceLock;
 
-/// The names in the certificates of the roots that AWS's endpoints chain to.
+/// Names in the certificates of the roots that AWS's endpoints chain to.
 const AMAZON_ROOTS: [&[u8]; 2] = [b"Amazon Root CA ", b"Starfield Services Root Certificate Authority - G2"];
 
-/// How many leading bytes of a certificate can hold its issuer's name.
+/// Number of leading bytes of a certificate that can hold its issuer's name.
 const ISSUER_BYTES: usize = 300;
 
-/// The client for every AWS call of this process. Nothing is parsed before the first call.
+/// Returns the client for every AWS call of this process. The first call parses the certificates.
 pub fn client() -> Result<SharedHttpClient, Failure> {
     Ok(SharedHttpClient::new(Lazy { roots: roots()?, built: OnceLock::new() }))
 }
 
-/// Puts off the parsing of certificates: the SDK asks a client to prepare itself twice, once without using it.
+/// Client that delays the parsing of certificates: the SDK asks a client to prepare itself twice, once without using
+/// it.
 #[derive(Debug)]
 struct Lazy {
     roots: Vec<u8>,
@@ -63,7 +64,7 @@ fn roots() -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// Amazon's roots as PEM, taken from Mozilla's list.
+/// Returns Amazon's roots as PEM, from Mozilla's list.
 fn amazon_roots() -> Vec<u8> {
     let mut pem = String::new();
     for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter(|der| is_amazons(der)) {

@@ -1,6 +1,6 @@
-//! KMS keys in one account and region: who manages them, who may use them, and the grants that share them for a while.
+//! KMS keys in one account and region: their managers, their users, and the grants that share them for a limited time.
 //!
-//! [`Keys`] is the port, [`Kms`] its adapter. What does not exist is an answer; anything that could not be read is a failure.
+//! [`Keys`] is the port, [`Kms`] its adapter. An absent key is a result; a read that failed is a failure.
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};
@@ -10,38 +10,38 @@ use lockstep_domain::images::promotion::keys::{Grant, Key};
 use lockstep_domain::model::error::Failure;
 use std::sync::OnceLock;
 
-/// The most grants of a key that are read; KMS allows 50,000, and a key for images has a few.
+/// Maximum number of grants of a key to read; KMS allows 50,000, and a key for images has a few.
 const GRANTS_MAX: usize = 5_000;
 
-/// A grant that is wanted. Equal wishes of one name are one grant.
+/// Request for a grant. Equal requests of one name make one grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewGrant {
     /// The ARN of the key.
     pub key: String,
-    /// The ARN of who may use it.
+    /// The ARN of the principal that may use it.
     pub grantee: String,
-    /// What for.
+    /// The permitted operations.
     pub operations: Vec<String>,
-    /// The name by which it is found again.
+    /// The name that identifies the grant later.
     pub name: String,
 }
 
-/// KMS, as far as Lockstep needs it.
+/// The operations of KMS that Lockstep needs.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait Keys {
-    /// The key with this id, ARN or alias, or nothing if there is none.
+    /// Returns the key with this id, ARN or alias, or `None` if it does not exist.
     async fn describe(&self, key: &str) -> Result<Option<Key>, Failure>;
 
-    /// The policy of the key with this ARN.
+    /// Returns the policy of the key with this ARN.
     async fn policy(&self, key: &str) -> Result<String, Failure>;
 
-    /// The grants of the key with this ARN; none if the key is gone.
+    /// Returns the grants of the key with this ARN; an empty list if the key is gone.
     async fn grants(&self, key: &str) -> Result<Vec<Grant>, Failure>;
 
-    /// Lets somebody use a key; the same again changes nothing. Undone by [`Keys::revoke`].
+    /// Grants a principal the use of a key; a repeated call changes nothing. Undone by [`Keys::revoke`].
     async fn grant(&self, wanted: &NewGrant) -> Result<(), Failure>;
 
-    /// Takes a grant back; it may be gone.
+    /// Revokes a grant; it may be gone.
     async fn revoke(&self, key: &str, grant: &str) -> Result<(), Failure>;
 }
 
@@ -52,7 +52,7 @@ pub struct Kms {
 }
 
 impl Kms {
-    /// KMS as `aws` reaches it.
+    /// Creates the client in the account and region of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self { aws: aws.clone(), client: OnceLock::new() }
     }
@@ -130,7 +130,7 @@ fn read_key(key: &KeyMetadata) -> Result<Key, Failure> {
     let arn = key.arn().filter(|arn| !arn.is_empty());
     Ok(Key {
         arn: arn.ok_or_else(|| Failure::bug("KMS answered with a key that has no ARN"))?.to_owned(),
-        // Unknown is not ours to share.
+        // A key of unknown manager is not ours to share.
         managed_by_aws: key.key_manager() != Some(&KeyManagerType::Customer),
         state: key.key_state().map_or("unknown", |state| state.as_str()).to_owned(),
     })
@@ -151,7 +151,7 @@ mod tests {
     use aws_sdk_kms::types::KeyState;
 
     #[test]
-    fn a_key_of_whom_nothing_is_said_is_taken_for_one_that_aws_manages() {
+    fn a_key_of_unknown_manager_counts_as_managed_by_aws() {
         let bare = KeyMetadata::builder().key_id("k").arn("arn:k").build().unwrap();
         let read = read_key(&bare).unwrap();
         assert_eq!((read.managed_by_aws, read.state.as_str()), (true, "unknown"));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_read_with_what_it_allows() {
+    fn a_grant_is_read_with_its_operations() {
         let entry = GrantListEntry::builder()
             .grant_id("g")
             .name("ours")

@@ -1,9 +1,9 @@
 //! The ledger: one DynamoDB table, one item per [`Record`].
 //!
-//! An item is `pk`, `sk`, `kind`, `rev`, sometimes `listed_at` (the sort key of the index `listing`) and `expires_at`
-//! (what DynamoDB deletes by), and `body`: the record as a native map, so that a person who opens the table can read
-//! it. Every write names the revision it was read at; a stale writer gets `Conflict`. Reads are strongly consistent,
-//! except through the index, and an expired item counts as gone before DynamoDB deletes it.
+//! An item has `pk`, `sk`, `kind`, `rev` and `body`; some items have `listed_at` (the sort key of the index `listing`)
+//! and `expires_at` (DynamoDB's time to live). `body` is the record as a native map, readable in the console. Every
+//! write names the revision it was read at; a stale writer gets `Conflict`. Reads are strongly consistent, except
+//! through the index. An expired item counts as deleted before DynamoDB deletes it.
 
 mod item;
 mod transaction;
@@ -33,23 +33,23 @@ pub struct Versioned<T> {
 }
 
 impl<T> Versioned<T> {
-    /// The revision; the first is 1.
+    /// Returns the revision; the first is 1.
     pub fn rev(&self) -> u64 {
         self.rev
     }
 }
 
-/// What an insertion found.
+/// Result of an insertion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inserted<T> {
-    /// Nothing was there; now the record is.
+    /// The key was free; the record is stored.
     New(Versioned<T>),
-    /// This was there, and still is.
+    /// A record existed and is unchanged.
     Exists(Versioned<T>),
 }
 
 impl<T> Inserted<T> {
-    /// What is there now.
+    /// Returns the stored record.
     pub fn into_inner(self) -> Versioned<T> {
         match self {
             Self::New(record) | Self::Exists(record) => record,
@@ -75,12 +75,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The table called `table` as `aws` may reach it.
+    /// Creates the client of the table `table` with the credentials of `aws`.
     pub fn new(aws: &Aws, table: &str) -> Self {
         Self { aws: aws.clone(), client: OnceLock::new(), table: table.to_owned() }
     }
 
-    /// The record at `key`.
+    /// Returns the record at `key`.
     pub async fn get<T: Record>(&self, key: &Key) -> Result<Option<Versioned<T>>, Failure> {
         let request = self.client().get_item().table_name(self.table_of(T::TABLE)).set_key(Some(key_of(key)));
         let answer = request.consistent_read(true).send().await;
@@ -88,12 +88,12 @@ impl Ledger {
         answer.item.filter(|item| !is_expired(item, clock::now())).map(decode).transpose()
     }
 
-    /// The record at `key`, or `NotFound` saying that `what` does not exist.
+    /// Returns the record at `key`, or `NotFound` with the message that `what` does not exist.
     pub async fn expect<T: Record>(&self, key: &Key, what: &str) -> Result<Versioned<T>, Failure> {
         self.get(key).await?.ok_or_else(|| Failure::not_found(format!("{what} does not exist")))
     }
 
-    /// Adds `record` unless there is one at its key: one call tells which.
+    /// Adds `record` unless its key has one. One call does both.
     pub async fn insert<T: Record>(&self, record: &T) -> Result<Inserted<T>, Failure> {
         let item = encode(record, NEW)?;
         let request = self
@@ -113,7 +113,7 @@ impl Ledger {
         }
     }
 
-    /// Writes `record` over `old`, or `Conflict` if another was quicker.
+    /// Writes `record` over `old`; fails with `Conflict` if another writer was first.
     pub async fn replace<T: Record>(&self, old: &Versioned<T>, record: T) -> Result<Versioned<T>, Failure> {
         let key = same_key(old, &record)?;
         let rev = old.rev + 1;
@@ -128,7 +128,7 @@ impl Ledger {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
             Ok(_) => Ok(Versioned { record, rev }),
-            // The SDK retries a write whose answer was lost, and then loses against itself.
+            // The SDK retries a write whose response was lost, and then conflicts with its own first write.
             Err(error) if error.as_service_error().and_then(old_item) == Some(&item) => {
                 Ok(Versioned { record, rev })
             }
@@ -144,7 +144,7 @@ impl Ledger {
         }
     }
 
-    /// Removes `old`, or `Conflict` if it has changed. What is gone already is not an error.
+    /// Removes `old`; fails with `Conflict` if it has changed. A record that is already gone is no error.
     pub async fn remove<T: Record>(&self, old: &Versioned<T>) -> Result<(), Failure> {
         use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
         let key = old.record.key();
@@ -164,7 +164,7 @@ impl Ledger {
         }
     }
 
-    /// At most `limit` records of the partition `pk` whose sort key starts with `sk_prefix`.
+    /// Returns at most `limit` records of the partition `pk` whose sort key starts with `sk_prefix`.
     pub async fn list<T: Record>(
         &self,
         pk: &str,
@@ -184,7 +184,7 @@ impl Ledger {
         pages(query, limit, &format!("{pk} {sk_prefix}")).await
     }
 
-    /// At most `limit` records of one kind, newest first. For people: the index lags behind the table.
+    /// Returns at most `limit` records of one kind, newest first. For display only: the index lags behind the table.
     pub async fn list_kind<T: Record>(&self, limit: usize) -> Result<Vec<Versioned<T>>, Failure> {
         let query = self
             .client()
@@ -197,13 +197,14 @@ impl Ledger {
         pages(query, limit, T::KIND).await
     }
 
-    /// The newest version of a part of the organisation's configuration; nothing if none was applied yet.
+    /// Returns the newest version of a part of the organisation's configuration; `None` before the first one is
+    /// applied.
     pub async fn config(&self, kind: ConfigKind) -> Result<Option<Config>, Failure> {
         let (pk, prefix) = kind.prefix();
         Ok(self.list(pk, prefix, Order::Newest, 1).await?.pop().map(|newest| newest.record))
     }
 
-    /// Writes both records over the old ones or neither, or `Conflict`.
+    /// Writes both records over the old ones, or neither; then fails with `Conflict`.
     pub async fn replace_both<A: Record, B: Record>(
         &self,
         a: (&Versioned<A>, &A),

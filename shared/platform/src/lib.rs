@@ -1,7 +1,7 @@
 //! The only code of Lockstep that names the AWS SDK: adapters, the Lambda shell, configuration and the clock.
 //!
-//! Every adapter speaks the domain's types and ends in a [`lockstep_domain::model::error::Failure`]. One cargo feature per
-//! AWS service keeps each function's binary to what it calls; clients are built when first used.
+//! Every adapter uses the domain's types and fails with a [`lockstep_domain::model::error::Failure`]. One cargo feature
+//! per AWS service limits each function's binary to the services it calls. Clients are built on first use.
 
 #[cfg(feature = "ssm")]
 pub mod accounts;

@@ -1,4 +1,4 @@
-//! Metrics as log lines, which CloudWatch takes apart by itself.
+//! Metrics as log lines, which CloudWatch extracts.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
 use jiff::Timestamp;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 /// The unit of a metric, in CloudWatch's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// So many of something.
+    /// A number of objects.
     Count,
     /// Seconds.
     Seconds,
@@ -15,7 +15,7 @@ pub enum Unit {
     Milliseconds,
 }
 
-/// Tells metrics, each with its unit and value, under one dimension. A line on standard output is all it takes: no call,
+/// Reports metrics, each with its unit and value, under one dimension. It writes one line to standard output: no call,
 /// no permission.
 pub fn tell(namespace: &str, dimension: (&str, &str), metrics: &[(&str, Unit, u64)], now: Timestamp) {
     println!("{}", line(namespace, dimension, metrics, now));

@@ -9,33 +9,33 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-/// How often a body may break off without a byte in between before the object is given up.
+/// Number of times that a body may break off without a byte in between before the read fails.
 const BREAKS_MAX: u32 = 3;
 
-/// The buckets that `aws` may reach.
+/// The buckets that the credentials of `aws` may reach.
 pub struct Objects {
     aws: Aws,
     client: OnceLock<Client>,
 }
 
-/// An object that is being read: exactly the bytes that it had when it was opened.
+/// A read of an object: exactly the bytes that it had when it was opened.
 pub struct Reading {
     client: Client,
     bucket: String,
     key: String,
     version_id: Option<String>,
     etag: Option<String>,
-    /// When it was written, in seconds of Unix time.
+    /// Time of the write, in seconds of Unix time.
     written: i64,
     body: ByteStream,
-    /// How many bytes were read.
+    /// Number of bytes read.
     offset: u64,
     size: u64,
     breaks: u32,
 }
 
 impl Objects {
-    /// What is in S3 for `aws`.
+    /// Creates the client of S3 with the credentials of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self { aws: aws.clone(), client: OnceLock::new() }
     }
@@ -43,7 +43,7 @@ impl Objects {
     /// Opens an object: the given version of it, and only if it has the given ETag (without quotes).
     ///
     /// # Errors
-    /// `NotFound` if it is gone, or is another object by now.
+    /// `NotFound` if the object is deleted or replaced.
     pub async fn open(
         &self,
         bucket: &str,
@@ -58,7 +58,7 @@ impl Objects {
             client: client.clone(),
             bucket: bucket.to_owned(),
             key: key.to_owned(),
-            // A bucket whose versioning was never on, or is suspended, answers "null".
+            // A bucket that never had versioning, or has it suspended, answers "null".
             version_id: answer.version_id.filter(|version| version != "null"),
             etag: answer.e_tag.map(|etag| etag.trim_matches('"').to_owned()),
             written: answer.last_modified.map(|at| at.secs()).unwrap_or_default(),
@@ -69,8 +69,8 @@ impl Objects {
         })
     }
 
-    /// Writes `bytes` at `key` unless something is there: keys say what they hold, so that it is the same. `reason`
-    /// is kept in its metadata.
+    /// Writes `bytes` at `key` unless an object exists there. Keys are content-addressed, so an existing object is
+    /// equal. `reason` is stored in its metadata.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
     pub async fn put_once(
         &self,
@@ -86,7 +86,7 @@ impl Objects {
         match request.if_none_match("*").body(ByteStream::from(bytes)).send().await {
             Ok(_) => Ok(()),
             Err(error) if code(&error) == Some("PreconditionFailed") => Ok(()),
-            // Two writers at the same moment: S3 lets one of them win, and tells the other to look again.
+            // Two writers at the same moment: S3 accepts one of them and asks the other to read again.
             Err(error) if code(&error) == Some("ConditionalRequestConflict") => Err(Failure::new(
                 FailureKind::Conflict,
                 format!("PutObject s3://{bucket}/{key}: written twice"),
@@ -101,25 +101,25 @@ impl Objects {
 }
 
 impl Reading {
-    /// The version id, in a bucket with versions.
+    /// Returns the version id, in a bucket with versions.
     pub fn version_id(&self) -> Option<&str> {
         self.version_id.as_deref()
     }
 
-    /// The ETag without quotes.
+    /// Returns the ETag without quotes.
     pub fn etag(&self) -> Option<&str> {
         self.etag.as_deref()
     }
 
-    /// When it was written, in seconds of Unix time; zero if S3 does not say.
+    /// Returns the time of the write, in seconds of Unix time; zero if S3 does not report it.
     pub fn written(&self) -> i64 {
         self.written
     }
 
-    /// The next bytes, or nothing at the end. A body that breaks off is opened again where it broke off.
+    /// Returns the next bytes, or `None` at the end. Opens a body that broke off again at the same offset.
     ///
     /// # Errors
-    /// What S3 refuses or fails at; `NotFound` if the object is another one by now.
+    /// The failures of S3; `NotFound` if the object was replaced.
     pub async fn next(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Failure> {
         loop {
             match self.body.try_next().await {

@@ -1,10 +1,9 @@
-//! Connections to what a component's checks name.
+//! Connections to the peers that a component's checks name.
 //!
-//! A name is resolved once for each connection, every address it has is judged ([`Admission`]), and the connection is
-//! made to the addresses that were judged: a name that answers differently a moment later changes nothing. Redirects
-//! are followed here, not by the client, and each is judged like the first request. Nothing goes along that would
-//! speak for whoever asks: no credentials, no cookies, no proxy of the environment. What a peer sends is bounded in
-//! time and size.
+//! Each connection resolves a name once, judges every address of it ([`Admission`]), and connects only to the judged
+//! addresses. A name whose addresses change a moment later has no effect. This module follows redirects, not the
+//! client, and judges each like the first request. A request carries no authority of the function: no credentials, no
+//! cookies, no proxy of the environment. A peer's response is bounded in time and size.
 
 use lockstep_domain::delivery::checks::{
     Admission, BODY_BYTES_MAX, NotFollowed, Peer, Statuses, redirect, shown_url,
@@ -21,18 +20,18 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long the addresses of a peer may take to accept a connection, all together.
+/// Timeout for a connection to any address of a peer, all addresses together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 const USER_AGENT: &str = concat!("lockstep/", env!("CARGO_PKG_VERSION"));
 
-/// Why a check has no answer.
+/// Reason of a check without an answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
-    /// It may not be asked; asking again changes nothing.
+    /// The request is not admitted; a retry changes nothing.
     #[error("{0}")]
     Refused(String),
-    /// It did not answer this time.
+    /// The peer did not answer this time.
     #[error("{0}")]
     NotYet(String),
 }
@@ -40,26 +39,26 @@ pub enum Unanswered {
 /// One GET.
 #[derive(Clone, Copy, Debug)]
 pub struct Get<'a> {
-    /// What is asked.
+    /// The URL.
     pub url: &'a Url,
-    /// The statuses that are wanted: a redirect among them is an answer and is not followed.
+    /// The accepted statuses: a redirect among them is an answer and is not followed.
     pub wanted: &'a Statuses,
-    /// Whether the body of a wanted answer is read.
+    /// True if the body of an accepted answer is read.
     pub body: bool,
 }
 
-/// What was answered in the end.
+/// The final answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// The beginning of the body, at most [`BODY_BYTES_MAX`]; empty if it was not to be read.
+    /// The beginning of the body, at most [`BODY_BYTES_MAX`]; empty if it was not requested.
     pub body: Vec<u8>,
 }
 
-/// How names become addresses.
+/// Resolution of names to addresses.
 pub trait Resolve {
-    /// Every address of `name`.
+    /// Returns every address of `name`.
     fn resolve(&self, name: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>>;
 }
 
@@ -73,14 +72,14 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// Connects for checks.
+/// Client for checks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Prober<R = SystemResolver> {
     resolver: R,
 }
 
 impl<R: Resolve> Prober<R> {
-    /// Connects to what `resolver` finds.
+    /// Creates a client that connects to the addresses from `resolver`.
     pub fn new(resolver: R) -> Self {
         Self { resolver }
     }
@@ -88,7 +87,7 @@ impl<R: Resolve> Prober<R> {
     /// Opens a connection to `peer` and closes it.
     ///
     /// # Errors
-    /// See [`Unanswered`]; `patience` bounds everything together.
+    /// See [`Unanswered`]; `patience` bounds all steps together.
     pub async fn connect(
         &self,
         peer: &Peer,
@@ -102,7 +101,7 @@ impl<R: Resolve> Prober<R> {
     /// Sends `get` and follows redirects.
     ///
     /// # Errors
-    /// See [`Unanswered`]; a status is an answer. `patience` bounds everything together.
+    /// See [`Unanswered`]; a status is an answer. `patience` bounds all steps together.
     pub async fn get(
         &self,
         get: Get<'_>,
@@ -143,15 +142,14 @@ impl<R: Resolve> Prober<R> {
     }
 
     async fn send(&self, url: &Url, admission: &Admission) -> Result<Response, Unanswered> {
-        let no_peer = || Unanswered::Refused(format!("{} names nobody to connect to", shown_url(url)));
+        let no_peer = || Unanswered::Refused(format!("{} names no host to connect to", shown_url(url)));
         let peer = Peer::of(url).ok_or_else(no_peer)?;
         let client = client(self.admitted(&peer, admission).await?)?;
         let response = client.get(url.clone()).send().await;
         response.map_err(|error| Unanswered::NotYet(format!("{peer} {}", unanswered(&error))))
     }
 
-    /// Where `peer` is, if a connection may be made to each of its addresses. The name is resolved here and nowhere
-    /// else.
+    /// Returns the addresses of `peer`, if each of them is admitted. Only this function resolves a name.
     async fn admitted(&self, peer: &Peer, admission: &Admission) -> Result<Vec<SocketAddr>, Unanswered> {
         let host = peer.host();
         let addresses = match peer.address() {
@@ -166,7 +164,7 @@ impl<R: Resolve> Prober<R> {
     }
 }
 
-/// Answers every name with the addresses that were judged.
+/// Resolver that returns the judged addresses for every name.
 struct Judged(Vec<SocketAddr>);
 
 impl reqwest::dns::Resolve for Judged {
@@ -177,7 +175,7 @@ impl reqwest::dns::Resolve for Judged {
 }
 
 fn client(addresses: Vec<SocketAddr>) -> Result<Client, Unanswered> {
-    // reqwest is built without a provider of its own; whoever installed one before us was right too.
+    // reqwest is built without a provider of its own; a provider that is already installed is fine too.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder()
         .user_agent(USER_AGENT)
@@ -185,7 +183,7 @@ fn client(addresses: Vec<SocketAddr>) -> Result<Client, Unanswered> {
         .redirect(Policy::none())
         .referer(false)
         .no_proxy()
-        // Whose reader takes at most a hundred headers and 400 KiB of them.
+        // The reader of HTTP/1 accepts at most a hundred headers and 400 KiB of them.
         .http1_only()
         .pool_max_idle_per_host(0)
         .connect_timeout(CONNECT_TIMEOUT);
@@ -212,7 +210,8 @@ async fn read(mut response: Response, url: &Url, with_body: bool) -> Result<Answ
     Ok(Answer { status, body })
 }
 
-/// A loop of redirects may end when the peer is ready; where a redirect leads is the peer's configuration.
+/// Returns the reason of a redirect that was not followed. A loop of redirects may end once the peer is ready; the
+/// target of a redirect is the peer's configuration.
 fn not_followed(url: &Url, why: NotFollowed) -> Unanswered {
     let sentence = format!("{} redirects {why}", shown_url(url));
     match why {
@@ -227,7 +226,8 @@ fn silent(what: &str, patience: Duration) -> Unanswered {
     Unanswered::NotYet(format!("{what} did not answer within {:.0} s", patience.as_secs_f64().ceil()))
 }
 
-/// What kept a request from being answered. The client's own words hold the URL and its query, and are not repeated.
+/// Returns the reason of a request without an answer. The client's own error text holds the URL and its query, and is
+/// not repeated.
 fn unanswered(error: &reqwest::Error) -> &'static str {
     if let Some(why) = error.source().and_then(refusal) {
         return why;
@@ -241,7 +241,7 @@ fn unanswered(error: &reqwest::Error) -> &'static str {
     }
 }
 
-/// What a cause, or one behind it, says that people can do something about.
+/// Returns the actionable reason in a cause or one of its sources.
 fn refusal(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     if let Some(error) = cause.downcast_ref() {
         return Some(match error {
@@ -251,7 +251,7 @@ fn refusal(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     }
     match cause.downcast_ref::<io::Error>() {
         Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => Some("refuses connections"),
-        // What an I/O error wraps is not among its sources.
+        // The error that an I/O error wraps is not among its sources.
         Some(error) => refusal(error.get_ref()?),
         None => refusal(cause.source()?),
     }

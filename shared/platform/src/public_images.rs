@@ -1,4 +1,4 @@
-//! The images that AWS and others publish: by public parameters of Systems Manager, or by owner and name.
+//! Images that AWS and others publish: by public parameters of Systems Manager, or by owner and name.
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};
@@ -7,13 +7,13 @@ use lockstep_domain::model::base_image::{ImageSearch, NamePattern, ParameterName
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AmiId;
 
-/// What AWS and others publish as the newest image of a kind.
+/// Lookup of the newest published image of a kind.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait PublicImages {
-    /// The AMI that the parameter names in this region.
+    /// Returns the AMI that the parameter names in this region.
     async fn newest(&self, parameter: &ParameterName) -> Result<AmiId, Failure>;
 
-    /// The newest image in this region that the search finds, and its whole name.
+    /// Returns the newest image in this region that the search finds, and its full name.
     async fn find(&self, search: &ImageSearch) -> Result<(NamePattern, AmiId), Failure>;
 }
 
@@ -24,7 +24,7 @@ pub struct Published {
 }
 
 impl Published {
-    /// Both as `aws` reaches them.
+    /// Creates the lookup in the account and region of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self {
             ssm: aws_sdk_ssm::Client::new(aws.sdk_config()),
@@ -54,7 +54,7 @@ impl PublicImages for Published {
         let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
         let filters = vec![filter("name", search.name.as_str()), filter("state", "available")];
         let request = self.ec2.describe_images().owners(search.owner.as_str()).set_filters(Some(filters));
-        // All pages: the newest may be on any of them.
+        // All pages: the newest image may be on any of them.
         let mut pages = request.into_paginator().page_size(1000).send();
         let mut newest: Option<(String, NamePattern, AmiId)> = None;
         while let Some(page) = pages.next().await {

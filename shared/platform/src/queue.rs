@@ -14,12 +14,12 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The queue at `url`.
+    /// Creates the client of the queue at `url`.
     pub fn new(aws: &Aws, url: &str) -> Self {
         Self { aws: aws.clone(), client: OnceLock::new(), url: url.to_owned() }
     }
 
-    /// Sends a message, to be seen after `delay_seconds` (900 at most).
+    /// Sends a message that becomes visible after `delay_seconds` (900 at most).
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
     pub async fn send(&self, body: String, delay_seconds: i32) -> Result<(), Failure> {
         let client = self.client.get_or_init(|| Client::new(self.aws.sdk_config()));

@@ -1,38 +1,38 @@
-//! Answers that are believed for a while, so that whoever asks the same thing again and again costs one call.
+//! A small TTL cache, negative entries included: repeated lookups of one key cost one call.
 
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many answers are remembered; the oldest goes when there is one more.
+/// Capacity; one more entry evicts the oldest.
 const KEPT: usize = 100;
 
-/// Answers by what was asked.
+/// Cached values by key.
 pub struct Remembered<K, V> {
     max_age: SignedDuration,
     answers: Mutex<HashMap<K, (V, Timestamp)>>,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Remembered<K, V> {
-    /// Answers that are believed for `max_age`.
+    /// Creates a cache whose entries live for `max_age`.
     pub fn new(max_age: SignedDuration) -> Self {
         Self { max_age, answers: Mutex::default() }
     }
 
-    /// What was answered to `key`, if that was not too long ago at `now`.
+    /// Returns the entry of `key` if it has not expired at `now`.
     pub fn get(&self, key: &K, now: Timestamp) -> Option<V> {
         self.younger(key, self.max_age, now)
     }
 
-    /// The same, if it was less than `age` ago: for an answer that is worth less than others.
+    /// Returns the entry of `key` if it is younger than `age`: for values that deserve a shorter lifetime.
     pub fn younger(&self, key: &K, age: SignedDuration, now: Timestamp) -> Option<V> {
         let answers = self.answers();
         let (answer, at) = answers.get(key)?;
         (now.duration_since(*at) < age.min(self.max_age)).then(|| answer.clone())
     }
 
-    /// Remembers what was answered to `key` at `now`.
+    /// Caches the value of `key` at `now`.
     pub fn put(&self, key: K, answer: V, now: Timestamp) {
         let mut answers = self.answers();
         if answers.len() >= KEPT && !answers.contains_key(&key) {
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_believed_until_it_is_too_old_and_absence_is_an_answer() {
+    fn an_entry_lives_until_it_expires_and_absence_is_an_entry() {
         let known = Remembered::new(SignedDuration::from_secs(60));
         assert_eq!(known.get(&"a", at(0)), None);
         known.put("a", None::<u8>, at(0));
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn however_much_is_asked_only_so_much_is_remembered() {
+    fn the_number_of_entries_is_bounded() {
         let known = Remembered::new(SignedDuration::from_secs(60));
         for second in 0..=100 {
             known.put(second, (), at(0) + SignedDuration::from_millis(second));

@@ -15,12 +15,12 @@ use std::sync::OnceLock;
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes charge of a secret text.
+    /// Wraps a secret text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one call that needs it.
+    /// Returns the text itself, for the one call that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -32,8 +32,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Reads secrets, and remembers each answer, absence included, for a while: one cached read is all that an
-/// unauthenticated request may cost.
+/// Reads secrets and caches each result for a while, absence included. An unauthenticated request costs at most one
+/// cached read.
 pub struct Secrets {
     aws: Aws,
     client: OnceLock<Client>,
@@ -41,12 +41,12 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Reads from `aws`; an answer is believed for `max_age`.
+    /// Creates a reader in the account of `aws`; an entry lives for `max_age`.
     pub fn new(aws: &Aws, max_age: SignedDuration) -> Self {
         Self { aws: aws.clone(), client: OnceLock::new(), known: Remembered::new(max_age) }
     }
 
-    /// The secret called `name`; nothing if it does not exist or has no text.
+    /// Returns the secret called `name`; `None` if it does not exist or has no text.
     /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
     pub async fn get(&self, name: &str) -> Result<Option<Secret>, Failure> {
         let (now, key) = (clock::now(), name.to_owned());

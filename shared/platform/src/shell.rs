@@ -1,4 +1,4 @@
-//! What every Lambda function has in common: `main` wires, the shell serves.
+//! The common shell of every Lambda function: `main` wires, the shell handles invocations.
 
 use crate::config;
 use lambda_runtime::{Diagnostic, LambdaEvent};
@@ -18,11 +18,11 @@ use std::time::{Duration, SystemTime};
 use tracing::Instrument as _;
 use tracing_subscriber::EnvFilter;
 
-/// Serves invocations until Lambda stops the process.
+/// Handles invocations until Lambda stops the process.
 ///
-/// `init` wires the function once; if it fails, every invocation answers with that failure, so that the state machine
-/// sees a name it knows instead of `Runtime.ExitError`. Failures are answered with the `errorType` of their kind, a
-/// payload that cannot be read with `Rejected` and the field, a panic with `Bug`. A ping is answered without the handler.
+/// `init` wires the function once. If it fails, every invocation returns that failure, so that the state machine
+/// receives a known name instead of `Runtime.ExitError`. A failure has the `errorType` of its kind, an unreadable
+/// payload `Rejected` with the field, a panic `Bug`. The shell answers a ping without the handler.
 pub fn serve<S, E, R, H>(init: impl FnOnce() -> Result<S, Failure>, handler: H) -> ExitCode
 where
     S: 'static,
@@ -33,7 +33,7 @@ where
     serve_until(init, async move |state: &S, event, _| handler(state, event).await)
 }
 
-/// As [`serve`], for a function that has to know how long Lambda will let an invocation run, from when it began.
+/// Handles invocations as [`serve`] does, for a function that needs the deadline of an invocation, from its start.
 pub fn serve_until<S, E, R, H>(init: impl FnOnce() -> Result<S, Failure>, handler: H) -> ExitCode
 where
     S: 'static,
@@ -82,7 +82,7 @@ where
     H: AsyncFn(&S, E) -> Result<R, Failure>,
 {
     let state = state.as_ref().map_err(Clone::clone)?;
-    // Before the handler, which may call AWS: the question is whether the function starts.
+    // Before the handler, which may call AWS: a ping only asks if the function starts.
     if let Some(answer) = ping::answer(&payload, env!("CARGO_PKG_VERSION")) {
         return Ok(answer);
     }
@@ -92,7 +92,7 @@ where
         .map_err(|error| Failure::bug(format!("the answer cannot be written as JSON: {error}")))
 }
 
-/// The payload as the function's own type.
+/// Parses the payload as the function's own type.
 fn parse<E: DeserializeOwned>(payload: Value) -> Result<E, Failure> {
     serde_path_to_error::deserialize(payload).map_err(|error| {
         let field = error.path().to_string();
@@ -101,7 +101,7 @@ fn parse<E: DeserializeOwned>(payload: Value) -> Result<E, Failure> {
     })
 }
 
-/// The outcome of `work`, a panic within it included.
+/// Returns the outcome of `work`, including a panic within it.
 async fn caught<R>(work: impl Future<Output = Result<R, Failure>>) -> Result<R, Failure> {
     let mut work = pin!(work);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
@@ -117,7 +117,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
     format!("Lockstep panicked: {}; see the function's log", text.unwrap_or("without a message"))
 }
 
-/// Log lines as JSON, which CloudWatch's filters read; panics too.
+/// Starts log lines as JSON, which CloudWatch's filters read; panics too.
 fn start_logging() {
     // The runtime would repeat every failure that the shell has logged.
     let filter = |level: &str| EnvFilter::try_new(format!("{level},lambda_runtime::layers::panic=off"));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_a_bug_and_the_process_goes_on() {
+    async fn a_panic_is_a_bug_and_the_process_continues() {
         let bug = run(Ok(()), json!({"stage": "panic"})).await.unwrap_err();
         assert_eq!(bug.kind, FailureKind::Bug);
         assert!(bug.message.contains("broken invariant"), "{bug}");
@@ -191,10 +191,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_to_the_functions_url_is_no_ping_whatever_it_carries() {
+    async fn a_request_to_the_functions_url_is_never_a_ping() {
         let asked = ping::question().to_string();
         let encoded = "eyJsb2Nrc3RlcCI6InBpbmcifQ==";
-        // Everything of a request that its sender chooses: path, query, headers, cookies, body.
+        // All parts of a request that its sender chooses: path, query, headers, cookies, body.
         let request = |body: &str, base64: bool| {
             json!({
                 "version": "2.0", "rawPath": asked, "rawQueryString": "lockstep=ping", "cookies": ["lockstep=ping"],
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_function_that_could_not_start_says_so_to_everybody() {
+    async fn a_function_that_could_not_start_fails_every_invocation() {
         let failure = Failure::bug("the function's environment lacks LOCKSTEP_TABLE");
         assert_eq!(run(Err(failure.clone()), json!({"stage": "ci"})).await, Err(failure));
     }

@@ -1,8 +1,8 @@
-//! Ships events to a log broker: sockets, time and tries around what [`lockstep_domain::logs::shipping`] decides.
+//! Ships events to a log broker: sockets, time and retries around the decisions of [`lockstep_domain::logs::shipping`].
 //!
-//! A connection is awaited before anything is written to it, what is written is flushed, and nothing counts as
-//! acknowledged but what the peer acknowledged. Whoever ships keeps one [`Shipper`] for an invocation: sends batches,
-//! settles, and believes [`Shipper::take_acknowledged`] alone.
+//! A connection is established before it is written to, and each write is flushed. Only the peer's acknowledgement
+//! counts as one. A caller keeps one [`Shipper`] for an invocation: it sends batches, settles, and relies on
+//! [`Shipper::take_acknowledged`] alone.
 
 mod connect;
 mod output;
@@ -20,24 +20,24 @@ use std::time::Duration;
 use stream::StreamLink;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// How much may be on its way, and how long a peer is waited for.
+/// Limits of unacknowledged bytes and of waiting times.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// How many bytes of events may be unacknowledged before no more is taken. A connection that carries lines carries
-    /// about as much before it is closed, since only its end says that they arrived.
+    /// Maximum number of unacknowledged bytes of events before the shipper accepts no more. A connection that carries
+    /// lines closes after about as many bytes, since only its end proves that they arrived.
     pub window_bytes: usize,
-    /// How long a connection may take to come about, TLS included.
+    /// Timeout of a connection attempt, TLS included.
     pub connect: Duration,
-    /// How long nothing may move on a connection that waits for something.
+    /// Maximum time without progress on a connection that waits for the peer.
     pub stall: Duration,
-    /// The pause after the first connection that came to nothing; each next one is twice as long.
+    /// The pause after the first failed connection; each next pause is twice as long.
     pub pause_min: Duration,
     /// The longest pause.
     pub pause_max: Duration,
 }
 
 impl Pace {
-    /// What a function keeps to.
+    /// The limits of every function.
     pub const DEFAULT: Pace = Pace {
         window_bytes: 8 << 20,
         connect: Duration::from_secs(5),
@@ -47,13 +47,13 @@ impl Pace {
     };
 }
 
-/// Why nothing more is shipped.
+/// Reason why shipping stopped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Stopped {
-    /// The time that was given is over.
+    /// The deadline passed.
     #[error("there was no time left")]
     Time,
-    /// The broker does not take it.
+    /// The broker does not accept the events.
     #[error("{0}")]
     Broker(#[from] Failure),
 }
@@ -67,11 +67,11 @@ impl From<Stopped> for Failure {
     }
 }
 
-/// Why a connection did not reach its goal.
+/// Reason why a connection did not reach its goal.
 enum Trouble {
-    /// Another one may.
+    /// A new connection may succeed.
     Lost(Lost),
-    /// No other one will; why, in words.
+    /// No new connection will succeed; the reason, in words.
     Refused(String),
 }
 
@@ -81,12 +81,12 @@ impl From<Lost> for Trouble {
     }
 }
 
-/// How far a connection came.
+/// Result of a step of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Came {
-    /// To the goal.
+    /// The goal is reached.
     There,
-    /// To its own end; the next one goes on.
+    /// The connection ended; the next one continues.
     ToItsEnd,
 }
 
@@ -101,8 +101,8 @@ pub struct Shipper {
 }
 
 impl Shipper {
-    /// Ships to `target`; connects when there is something to send. `authority` is the certificate (PEM) that its
-    /// certificate must chain to, instead of the public ones.
+    /// Creates a shipper to `target`; it connects when there is something to send. `authority` is the certificate (PEM)
+    /// that the target's certificate must chain to, instead of the public ones.
     ///
     /// # Errors
     /// `Rejected` if `authority` holds no certificate.
@@ -117,10 +117,10 @@ impl Shipper {
         })
     }
 
-    /// Takes `batch`, hands it on, and waits until there is room for another one.
+    /// Takes `batch`, sends it, and waits until the window has space for another one.
     ///
     /// # Errors
-    /// [`Stopped`]; the batch may be on its way nevertheless, and does not count.
+    /// [`Stopped`]; the batch may be in flight all the same, and does not count.
     pub async fn send(&mut self, batch: Batch, until: Instant) -> Result<(), Stopped> {
         self.window.take(batch);
         self.reach(Goal::Room, until).await
@@ -129,7 +129,7 @@ impl Shipper {
     /// Waits until everything that was sent is acknowledged, and closes the connection.
     ///
     /// # Errors
-    /// [`Stopped`]; [`Shipper::take_acknowledged`] tells how much was acknowledged nevertheless.
+    /// [`Stopped`]; [`Shipper::take_acknowledged`] still returns the number of acknowledged batches.
     pub async fn settle(&mut self, until: Instant) -> Result<(), Stopped> {
         let settled = self.reach(Goal::Settled, until).await;
         self.disconnect();
@@ -139,7 +139,7 @@ impl Shipper {
     /// Connects, and sends nothing.
     ///
     /// # Errors
-    /// What keeps the broker from being reached; it is tried once.
+    /// The reason why the broker is not reachable; there is one attempt.
     pub async fn try_out(&self, until: Instant) -> Result<(), Stopped> {
         let connected = timeout_at(until, self.connect()).await.map_err(|_| Stopped::Time)?;
         let broker = &self.target;
@@ -151,7 +151,7 @@ impl Shipper {
         })
     }
 
-    /// How many batches were acknowledged since the last time, in the order they were sent in.
+    /// Returns the number of batches acknowledged since the last call, in the order they were sent in.
     pub fn take_acknowledged(&mut self) -> usize {
         self.window.take_acknowledged()
     }
@@ -160,8 +160,9 @@ impl Shipper {
         match timeout_at(until, self.advance(goal)).await {
             Ok(reached) => reached,
             Err(_) => {
-                // What is on its way may still be acknowledged, unless it is a request that nobody waits for any more.
-                if !self.link.as_ref().is_some_and(Link::can_be_left_alone) {
+                // An acknowledgement may still arrive for data in flight, unless it is a request that is no longer
+                // awaited.
+                if !self.link.as_ref().is_some_and(Link::may_be_left_open) {
                     self.disconnect();
                 }
                 Err(Stopped::Time)
@@ -169,14 +170,14 @@ impl Shipper {
         }
     }
 
-    /// Ends the connection: what it did not acknowledge is unsent again.
+    /// Ends the connection: unacknowledged batches are unsent again.
     fn disconnect(&mut self) {
         self.link = None;
         self.window.rewind();
     }
 
     async fn advance(&mut self, goal: Goal) -> Result<(), Stopped> {
-        // What has room is handed on all the same: the peer works while the next batch is read.
+        // Batches that fit are sent all the same: the peer works while the next batch is read.
         while !goal.reached(&self.window) || self.window.unsent().is_some() {
             match self.step(goal).await {
                 Ok(Came::There) => return Ok(()),
@@ -191,7 +192,7 @@ impl Shipper {
         Ok(())
     }
 
-    /// One connection, as far as it goes.
+    /// Runs one connection until its goal or its end.
     async fn step(&mut self, goal: Goal) -> Result<Came, Trouble> {
         let link = match &mut self.link {
             Some(link) => link,
@@ -214,7 +215,7 @@ impl Shipper {
         }
     }
 
-    /// Judges the loss of a connection; if another one is worth it, waits before it.
+    /// Judges the loss of a connection; waits if another connection is useful.
     async fn pause_after(&mut self, lost: &Lost) -> Result<(), Stopped> {
         self.disconnect();
         let broker = &self.target;
@@ -232,7 +233,8 @@ impl Shipper {
         }
     }
 
-    /// The pause before another connection, with jitter: many functions may have lost theirs at the same moment.
+    /// Returns the pause before another connection, with jitter: many functions may have lost theirs at the same
+    /// moment.
     fn pause(&self, nth: u32, lost: &Lost) -> Duration {
         let pauses =
             ExponentialBuilder::new().with_min_delay(self.pace.pause_min).with_max_delay(self.pace.pause_max);
@@ -245,15 +247,15 @@ impl Shipper {
     }
 }
 
-/// A connection that is open.
+/// An open connection.
 enum Link {
     Stream(StreamLink),
     Http(HttpLink),
 }
 
 impl Link {
-    /// Whether waiting for it may stop and go on later, with nothing lost in between.
-    fn can_be_left_alone(&self) -> bool {
+    /// Returns true if waiting for it may stop and continue later without loss.
+    fn may_be_left_open(&self) -> bool {
         matches!(self, Self::Stream(_))
     }
 

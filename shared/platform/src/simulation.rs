@@ -1,4 +1,4 @@
-//! What the policies of a role allow, by IAM's own simulation.
+//! The permissions of a role, by IAM's own simulation.
 
 use crate::aws::Aws;
 use crate::failure::failure;
@@ -15,15 +15,15 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Returns the simulation as `aws` reaches it.
+    /// Creates the simulator in the account of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self { aws: aws.clone(), client: OnceLock::new() }
     }
 
-    /// Asks whether the role with this ARN may do what the questions name; changes nothing.
+    /// Simulates the questions for the role with this ARN; changes nothing.
     ///
     /// # Errors
-    /// Fails if IAM refuses or does not answer.
+    /// Fails if IAM refuses or does not respond.
     /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html>
     pub async fn ask(
         &self,
@@ -58,7 +58,7 @@ impl Simulator {
     }
 }
 
-/// Reads one result: what it says of the resource that was asked about, else what it says of the action.
+/// Reads one result: the decision about the resource of the question, else the decision about the action.
 fn answer(question: &SimulationRequest, result: &EvaluationResult) -> SimulationResult {
     let mut of_resources = result.resource_specific_results().iter();
     let specific = of_resources.find(|specific| specific.eval_resource_name() == question.resource);
@@ -83,7 +83,7 @@ fn answer(question: &SimulationRequest, result: &EvaluationResult) -> Simulation
     }
 }
 
-/// Returns the decision; of a denial, which policies stand in the way whatever the role's own say.
+/// Returns the decision; for a denial, also the policies that deny regardless of the role's own.
 fn decision(said: &PolicyEvaluationDecisionType, organization: bool, boundary: bool) -> Decision {
     use PolicyEvaluationDecisionType::{Allowed, ExplicitDeny, ImplicitDeny};
     match said {
@@ -102,7 +102,7 @@ mod tests {
     use aws_sdk_iam::types::{PermissionsBoundaryDecisionDetail, ResourceSpecificResult};
 
     #[test]
-    fn a_denial_says_which_policy_stands_in_the_way() {
+    fn a_denial_names_the_policy_that_denies() {
         use PolicyEvaluationDecisionType::{Allowed, ExplicitDeny, ImplicitDeny};
         for (said, organization, boundary, expected) in [
             (Allowed, true, true, Decision::Allowed),

@@ -10,7 +10,7 @@ use lockstep_platform::clock;
 use lockstep_platform::functions::Receiver;
 use lockstep_platform::ledger::{Inserted, Ledger};
 
-/// The waits of the ledger, and the function that answers them.
+/// The callbacks of the ledger, and the function that answers them.
 #[derive(Clone)]
 pub struct Callbacks {
     ledger: Ledger,
@@ -18,16 +18,16 @@ pub struct Callbacks {
 }
 
 impl Callbacks {
-    /// Returns the waits in `ledger`, which the function named `resume_function` answers.
+    /// Returns the callbacks in `ledger`, which the function named `resume_function` answers.
     pub fn new(aws: &Aws, ledger: &Ledger, resume_function: &str) -> Self {
         Self { ledger: ledger.clone(), resume: Receiver::new(aws, resume_function) }
     }
 
-    /// Lets the state of `task` wait for the end of `operation` (see [`Callback::operation`]).
+    /// Registers the task token of `task` for the end of `operation` (see [`Callback::operation`]).
     ///
-    /// Call it before the operation is started where its name is known then, and after where it is not: an end that
-    /// came first left a note, and is answered at once. Calling it again with the same task changes nothing; an older
-    /// registration never displaces a newer one.
+    /// Call it before the operation starts if its name is known then, and after the start otherwise: an end that came
+    /// first left a record, and the task is answered at once. A repeated call with the same task changes nothing; an
+    /// older registration never displaces a newer one.
     pub async fn register(&self, operation: &str, task: &Task) -> Result<(), Failure> {
         retry_on_conflict(async || self.try_register(operation, task).await).await
     }

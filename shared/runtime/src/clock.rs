@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Tells the time and lets it pass. The methods that are given are those of the machine; a simulation has its own.
+/// Returns the time and waits. The default methods are those of the machine; a simulation has its own.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait Clock {
     /// Returns the current time.

@@ -1,11 +1,11 @@
-//! What a function may reach, one trait per capability.
+//! Capabilities of functions, one per trait.
 //!
-//! A function names in its signatures the capabilities that it uses, usually by one trait that unites them. So the compiler
-//! keeps `webhook` from EC2, and a simulation implements a capability once for every function that has it.
+//! A function names in its signatures the capabilities that it uses, usually by one trait that unites them. So the
+//! compiler keeps `webhook` from EC2, and a simulation implements a capability once for every function that has it.
 //!
-//! The ledger, callbacks and executions are the real services in every context: tests run them against a DynamoDB and a Step
-//! Functions within the process (`lockstep_sim`). The clouds of target accounts are traits of `lockstep_platform`, which a
-//! simulation implements.
+//! The ledger, callbacks and executions are the real services in every context: tests run them against an in-process
+//! DynamoDB and Step Functions (`lockstep_sim`). The clouds of target accounts are traits of `lockstep_platform`, which
+//! a simulation implements.
 
 #[cfg(feature = "lambda")]
 use crate::Callbacks;
@@ -88,15 +88,15 @@ pub trait StacksOf {
     async fn stacks(&self, location: &Location, session: &str) -> Result<Self::Stacks, Failure>;
 }
 
-/// Writes what CloudFormation reads in a target account, and empties what it cannot delete.
+/// Writes the objects that CloudFormation reads in a target account, and empties the buckets that it cannot delete.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait TargetBuckets {
-    /// Deletes everything in a bucket of a throw-away stack at `location`; the bucket may be gone. Nothing undoes it.
+    /// Deletes everything in a bucket of a test stack at `location`; the bucket may be gone. This cannot be undone.
     async fn empty_bucket(&self, location: &Location, session: &str, bucket: &str) -> Result<(), Failure>;
 
-    /// Copies the code of a function of Lockstep to where CloudFormation at `location` can read it: the zip that was pinned,
-    /// byte for byte, under the key it has in the control plane's bucket. Repeating it changes nothing, and it needs no
-    /// undo.
+    /// Copies the code of a function of Lockstep to a bucket that CloudFormation at `location` can read: the pinned
+    /// zip, byte for byte, under the key it has in the control plane's bucket. A repeated call changes nothing, and
+    /// needs no undo.
     async fn put_function(
         &self,
         location: &Location,
@@ -104,8 +104,8 @@ pub trait TargetBuckets {
         code: &FunctionCode,
     ) -> Result<(), Failure>;
 
-    /// Writes a template to where CloudFormation at `location` can read it, and returns its URL. The key is the template's
-    /// digest, so that repeating it changes nothing and needs no undo.
+    /// Writes a template to a bucket that CloudFormation at `location` can read, and returns its URL. The key is the
+    /// template's digest, so that a repeated call changes nothing and needs no undo.
     async fn put_template(
         &self,
         location: &Location,
@@ -115,10 +115,10 @@ pub trait TargetBuckets {
     ) -> Result<String, Failure>;
 }
 
-/// Asks IAM what a role may do.
+/// Simulates the permissions of a role in IAM.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait PolicySimulation {
-    /// Returns what the execution role at `location` may do; changes nothing.
+    /// Returns the permissions of the execution role at `location`; changes nothing.
     async fn simulate(
         &self,
         location: &Location,
@@ -155,10 +155,10 @@ pub trait KeysOf {
     -> Result<Self::Keys, Failure>;
 }
 
-/// Reads how volumes are encrypted in target accounts.
+/// Reads the default encryption of volumes in target accounts.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait EncryptionOf {
-    /// Returns how volumes are encrypted at `location`.
+    /// Returns the default encryption of volumes at `location`.
     async fn encryption(&self, location: &Location, session: &str) -> Result<Encryption, Failure>;
 }
 
@@ -173,14 +173,14 @@ pub trait BuildsOf {
     async fn builds(&self, location: &Location, session: &str) -> Result<Self::Builds, Failure>;
 }
 
-/// Reads what AWS and others publish.
+/// Reads the images that AWS and others publish.
 #[cfg(all(feature = "ec2", feature = "ssm"))]
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait PublicImagesOf {
-    /// What is published in one region.
+    /// Published images of one region.
     type PublicImages: PublicImages;
 
-    /// Returns what is published at `location`.
+    /// Returns the published images at `location`.
     async fn public_images(&self, location: &Location, session: &str) -> Result<Self::PublicImages, Failure>;
 }
 
@@ -206,10 +206,10 @@ pub trait ChannelsOf {
     async fn channels(&self, location: &Location) -> Result<Self::Channels, Failure>;
 }
 
-/// Asks git hosts where branches are.
+/// Reads the heads of branches from git hosts.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait BranchHeads {
-    /// Returns the commit that `branch` of `repository` points to now; `None` if there certainly is no such branch.
+    /// Returns the commit that `branch` of `repository` points to; `None` if the branch certainly does not exist.
     async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure>;
 }
 
@@ -241,9 +241,9 @@ pub trait TaskTokens {
     async fn answer(&self, token: &str) -> Result<Answered, Failure>;
 }
 
-/// Knows which accounts were added.
+/// Reads the registered accounts.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait RegisteredAccounts {
-    /// Returns whether `account` was added.
+    /// Returns true if `account` is registered.
     async fn is_registered(&self, account: &AccountId) -> Result<bool, Failure>;
 }

@@ -1,10 +1,10 @@
-//! The log of a deployment: numbered lines in the ledger, for people.
+//! The log of a deployment: numbered lines in the ledger, for operators.
 //!
 //! - A line that equals the last one is left out, so that a retried step does not fill the log.
 //! - A line whose number another process took gets the next number, a few times.
-//! - A line that still finds no number **does not fail the operation**: what it tells of has happened, and to repeat the
-//!   operation would not help. It is not dropped silently either: it is logged at `error` with its text, and counted by the
-//!   metric `DeploymentLogLinesLost` of the namespace `Lockstep`.
+//! - A line that still finds no number **does not fail the operation**: the event that it reports has happened, and a
+//!   repeated operation would not help. The function logs it at `error` with its text, and counts it by the metric
+//!   `DeploymentLogLinesLost` of the namespace `Lockstep`.
 //! - A ledger that cannot be read or written fails the operation, as it does for every other record: the state machine
 //!   retries the step, which finds its effect done and appends the line then.
 
@@ -24,7 +24,7 @@ const LOST: &str = "DeploymentLogLinesLost";
 /// Appends `line` to the log of `deployment`.
 ///
 /// # Errors
-/// What the ledger fails at, other than a conflict.
+/// The failures of the ledger, other than a conflict.
 pub async fn append(
     ledger: &Ledger,
     deployment: &DeploymentId,
@@ -42,8 +42,8 @@ pub async fn append(
     }
 }
 
-/// Returns the next entry of the log of `deployment`, to be written in one transaction with what it tells of: that
-/// transaction is `Conflict` if its number was taken meanwhile.
+/// Returns the next entry of the log of `deployment`, to be written in one transaction with the change it reports. That
+/// transaction fails with `Conflict` if its number was taken meanwhile.
 pub async fn next(
     ledger: &Ledger,
     deployment: &DeploymentId,

@@ -1,8 +1,8 @@
 //! Taking over from an execution that has ended.
 //!
-//! One rule: **only a known end frees.** What an execution holds - an environment, a version of an image, a build, a copy, a
-//! slot - is taken from it if Step Functions says that it has ended. An execution that runs, that is not found, or that cannot
-//! be looked at keeps what it holds: the caller gets `EnvironmentBusy`, and its state machine tries again.
+//! One rule: **only a known end frees.** The caller takes an environment, a version of an image, a build, a copy or a
+//! slot from an execution if Step Functions reports its end. An execution that runs, that is not found, or whose status
+//! cannot be read keeps its holdings: the caller gets `EnvironmentBusy`, and its state machine tries again.
 
 use jiff::Timestamp;
 use lockstep_domain::delivery::environment;
@@ -27,7 +27,7 @@ pub async fn ensure_ended(
     }
 }
 
-/// Returns whether an execution certainly has ended.
+/// Returns true if an execution certainly has ended.
 pub async fn has_ended(executions: &Executions, execution: &str) -> bool {
     executions.is_running(execution).await == Some(false)
 }
@@ -46,8 +46,9 @@ pub async fn ended_holder(
     ledger.expect(&Deployment::key_of(id), &format!("deployment {id}")).await
 }
 
-/// Releases an environment from a holder whose execution certainly has ended, and closes its deployment as abandoned, in one
-/// transaction. Returns the deployment that held it, `None` if none did. `after` says on the deployment who did it.
+/// Releases an environment from a holder whose execution certainly has ended, and closes its deployment as abandoned,
+/// in one transaction. Returns the deployment that held it, `None` if none did. `after` names the cause on the
+/// deployment.
 ///
 /// # Errors
 /// `EnvironmentBusy` if the execution runs or may run; `Conflict` if the environment was taken meanwhile.

@@ -1,11 +1,12 @@
-//! What functions share at their edge: capabilities and services.
+//! Shared edge of the functions: capabilities and services.
 //!
-//! A *capability* is a trait ([`context`]): a function names those it uses, and reaches nothing else. Tests implement the same
-//! traits over simulated clouds.
+//! A *capability* is a trait ([`context`]): a function names those it uses, and reaches no other. Tests implement the
+//! same traits over simulated clouds.
 //!
 //! Each service is written once, over the ledger and the adapters of `lockstep_platform`: [`retry`] for lost writes,
-//! [`deployment_log`] for the lines that people read, [`stages`] for the applied configuration, and `lease` for taking over
-//! from an execution that has ended. Nothing here decides: decisions are functions of `lockstep_domain`.
+//! [`deployment_log`] for the lines that operators read, [`stages`] for the applied configuration, and `lease` for
+//! taking over from an execution that has ended. This crate makes no decisions: they are functions of
+//! `lockstep_domain`.
 
 #[cfg(feature = "lambda")]
 pub mod callbacks;

@@ -9,10 +9,10 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use std::iter::repeat_n;
 use std::time::Duration;
 
-/// The attempts at a record that a few processes write.
+/// Number of attempts at a record that a few processes write.
 const ATTEMPTS: u32 = 5;
 
-/// The attempts at a record that many executions write at the same time.
+/// Number of attempts at a record that many executions write at the same time.
 const ATTEMPTS_UNDER_CONTENTION: u32 = 12;
 
 /// The pause after the first attempt under contention; after the n-th it is up to n times as long.
@@ -40,7 +40,7 @@ pub async fn retry_under_contention<T>(
     retry(pauses, async |pause| clock.sleep(pause).await, work).await
 }
 
-/// Repeats `work` after each of `pauses`. `backon` does not serve here: its sleepers are `'static`, so they cannot borrow
+/// Repeats `work` after each of `pauses`. `backon` does not fit here: its sleepers are `'static`, so they cannot borrow
 /// the clock of a test.
 async fn retry<T>(
     mut pauses: impl Iterator<Item = Duration>,

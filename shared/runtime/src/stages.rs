@@ -1,8 +1,9 @@
-//! The organisation's configuration, as it was applied last.
+//! The organisation's configuration, in its last applied version.
 //!
-//! Without stages nothing can be deployed, packaged or brought anywhere: that is `Rejected` with the sentence that names
-//! `lockstep stages apply`, whichever function needs them. Only the sweep uses [`applied`] and goes on without: a new
-//! installation has no stages yet, and its deliveries, waits and branch heads are put in order all the same.
+//! Without stages no release can be packaged or deployed, and no image distributed. Every function that needs them
+//! fails with `Rejected` and the sentence that names `lockstep stages apply`. Only the sweep uses [`applied`] and
+//! continues without stages: a new installation has none yet, and the sweep still repairs its deliveries, callbacks and
+//! branch heads.
 
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::images::settings::ImageSettings;
@@ -46,7 +47,7 @@ pub async fn stage(ledger: &Ledger, name: &StageName) -> Result<Stage, Failure> 
     stages(ledger).await?.named(name).cloned()
 }
 
-/// Returns what the organisation says about images.
+/// Returns the organisation's settings of images.
 ///
 /// # Errors
 /// As [`stages`].
@@ -63,7 +64,7 @@ fn parse(text: &str) -> Result<Stages, Failure> {
     Stages::parse(FILE, text).map_err(|problems| unreadable(&problems))
 }
 
-/// The failure where no stages were applied.
+/// Returns the failure of a configuration without stages.
 fn missing() -> Failure {
     Failure::rejected(format!(
         "no stages are applied yet; write a {FILE} and run `lockstep stages apply {FILE}`"

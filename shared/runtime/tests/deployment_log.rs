@@ -1,4 +1,4 @@
-//! The deployment log, over the DynamoDB engine within the process.
+//! The deployment log, over the in-process DynamoDB engine.
 
 use jiff::Timestamp;
 use lockstep_domain::model::ids::DeploymentId;
@@ -27,7 +27,7 @@ fn expected(lines: &[&str]) -> Vec<(u32, String)> {
     (1..).zip(lines.iter().map(|line| (*line).to_owned())).collect()
 }
 
-/// Writes a line of its own just before each of so many lines.
+/// Writes a line of its own before each of this number of lines.
 struct Rival(AtomicUsize);
 
 impl Interceptor for Rival {
@@ -80,7 +80,7 @@ async fn a_line_whose_reply_was_lost_is_not_written_twice() {
 }
 
 #[tokio::test]
-async fn a_line_that_finds_no_number_is_told_of_and_does_not_fail_the_operation() {
+async fn a_line_without_a_number_is_reported_and_fails_no_operation() {
     let logged = Logged::hear(tracing::Level::ERROR);
     let ledger = beside_a_rival(5);
     append(&ledger, &id(), "ours", NOW).await.unwrap();

@@ -1,4 +1,4 @@
-//! Taking over from an execution that has ended, over a Step Functions within the process.
+//! Taking over from an execution that has ended, over an in-process Step Functions.
 
 use lockstep_domain::model::error::FailureKind;
 use lockstep_platform::executions::Executions;

@@ -1,4 +1,4 @@
-//! The applied stages, over the DynamoDB engine within the process.
+//! The applied stages, over the in-process DynamoDB engine.
 
 use jiff::Timestamp;
 use lockstep_domain::model::error::FailureKind;

@@ -1,4 +1,4 @@
-//! A call of an API, struck where the case says so.
+//! Calls of an API, with the faults of the case.
 
 use crate::clock::VirtualClock;
 use crate::faults::{Faults, Kind, Pause, Site};
@@ -6,22 +6,22 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a call takes.
+/// Duration of a call.
 const CALL_TIME: Duration = Duration::from_millis(100);
 
-/// What stands between functions and everything that is not reached through HTTP.
+/// Boundary between functions and every service that is not reached through HTTP.
 pub struct Boundary {
     faults: Arc<Faults>,
     clock: VirtualClock,
 }
 
 impl Boundary {
-    /// Struck by `faults`.
+    /// Creates a boundary with `faults`.
     pub fn new(faults: &Arc<Faults>, clock: &VirtualClock) -> Self {
         Self { faults: Arc::clone(faults), clock: clock.clone() }
     }
 
-    /// Makes a call, or what the case makes of it; `read_stale_once` makes the next read a stale one.
+    /// Makes a call, with its fault if the case has one; `read_stale_once` makes the next read a stale one.
     pub async fn cross<T>(
         &self,
         name: &str,

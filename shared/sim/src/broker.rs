@@ -1,8 +1,8 @@
-//! A log broker on the loopback address, for tests: it takes events as Logstash does, or behaves as badly as networks do.
+//! A log broker on the loopback address, for tests: it accepts events as Logstash does, or fails as networks do.
 //!
-//! It has taken an event only when it has told so: before it acknowledges, or before it closes after the sender did.
-//! Whatever else it has read is forgotten, which is the worst that a broker can do. Its sockets block and its threads
-//! are its own, so that nothing of the runtime under test helps or hinders it.
+//! It accepts an event only when it says so: before it acknowledges, or before it closes after the sender did. It
+//! discards everything else it has read, which is the worst that a broker can do. Its sockets block and its threads are
+//! its own, so that the runtime under test neither helps nor hinders it.
 
 use flate2::read::ZlibDecoder;
 use lockstep_domain::logs::shipping::Protocol;
@@ -16,30 +16,30 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How one connection is treated.
+/// Behavior on one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
-    /// As it should be.
+    /// Correct behavior.
     Honest,
-    /// As it should be, but nobody is there for a while.
+    /// Correct behavior, after a delay before the first accept.
     AcceptsLate(Duration),
-    /// Closes after it has read so many bytes.
+    /// Closes the connection after this number of bytes.
     ClosesAfter(usize),
-    /// Resets the connection after it has read so many bytes.
+    /// Resets the connection after this number of bytes.
     ResetsAfter(usize),
-    /// Neither reads nor says anything any more after so many bytes.
+    /// Neither reads nor writes after this number of bytes.
     StallsAfter(usize),
-    /// Says after so many bytes that it will say nothing more, and reads on.
+    /// Closes its own side after this number of bytes, and reads on.
     HalfClosesAfter(usize),
     /// Acknowledges all but the last event of a window, and closes. Beats only.
     AcknowledgesPartly,
     /// Acknowledges each event of a window on its own, each number in pieces. Beats only.
     AcknowledgesEach,
-    /// Says so many times that it is still at work before it acknowledges. Beats only.
+    /// Sends this number of keep-alives before it acknowledges. Beats only.
     KeepsAlive(u32),
-    /// Acknowledges an event that it was not sent. Beats only.
+    /// Acknowledges an event that it did not receive. Beats only.
     AcknowledgesAhead,
-    /// Answers each request with this status, and takes nothing. HTTP only.
+    /// Answers each request with this status, and accepts no event. HTTP only.
     Answers(u16),
 }
 
@@ -55,7 +55,7 @@ impl Manner {
     }
 }
 
-/// What is done with each event that is taken.
+/// Receiver of each accepted event.
 pub type Sink = Box<dyn FnMut(&[u8]) + Send>;
 
 /// The broker. Dropping it ends its threads.
@@ -76,8 +76,8 @@ struct Shared {
 }
 
 impl Broker {
-    /// Listens on a free port. The first connections are treated as `manners` say, later ones honestly; what is taken
-    /// goes to `sink`.
+    /// Listens on a free port. `manners` sets the behavior on the first connections, later ones are correct; accepted
+    /// events are sent to `sink`.
     ///
     /// # Panics
     /// If there is no port on the loopback address: then no test can run.
@@ -106,12 +106,12 @@ impl Broker {
         Self { address, shared, listening: Some(listening) }
     }
 
-    /// Where it listens.
+    /// Returns the listening address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its URL, as a target is written.
+    /// Returns its URL, in the form of a target.
     pub fn url(&self) -> String {
         let scheme = match (self.shared.protocol, self.shared.tls.is_some()) {
             (Protocol::JsonLines, false) => "tcp",
@@ -121,11 +121,11 @@ impl Broker {
             (Protocol::Http(_), false) => "http",
             (Protocol::Http(_), true) => "https",
         };
-        // A certificate has a name.
+        // A certificate needs a name.
         format!("{scheme}://localhost:{}", self.address.port())
     }
 
-    /// How many connections it accepted.
+    /// Returns the number of accepted connections.
     pub fn connections(&self) -> u32 {
         self.shared.connections.load(Ordering::SeqCst)
     }
@@ -136,7 +136,7 @@ impl Drop for Broker {
         self.shared.ended.store(true, Ordering::SeqCst);
         *lock(&self.shared.end.0) = true;
         self.shared.end.1.notify_all();
-        // Wakes whoever accepts.
+        // Wakes the accepting thread.
         drop(TcpStream::connect(self.address));
         if let Some(listening) = self.listening.take() {
             drop(listening.join());
@@ -149,7 +149,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 trait Stream: Read + Write {
-    /// Says that nothing more will come. Over TLS that is a word of its own, which dropping the stream would not say.
+    /// Closes the sending side. TLS has an alert of its own for it, which dropping the stream would not send.
     fn close(&mut self) -> io::Result<()>;
 }
 
@@ -183,13 +183,13 @@ impl Shared {
         }
     }
 
-    /// Waits for the end, at most so long.
+    /// Waits for the end, at most for `most`.
     fn wait(&self, most: Option<Duration>) {
-        let (ended, told) = &self.end;
+        let (ended, changed) = &self.end;
         let guard = lock(ended);
         match most {
-            Some(most) => drop(told.wait_timeout_while(guard, most, |ended| !*ended)),
-            None => drop(told.wait_while(guard, |ended| !*ended)),
+            Some(most) => drop(changed.wait_timeout_while(guard, most, |ended| !*ended)),
+            None => drop(changed.wait_while(guard, |ended| !*ended)),
         }
     }
 
@@ -233,17 +233,17 @@ impl Shared {
         events.iter().for_each(|event| sink(event));
     }
 
-    /// Logstash's `tcp` input: everything until the sender closes.
+    /// Reads like Logstash's `tcp` input: everything until the sender closes.
     fn lines(&self, stream: &mut Upto) -> io::Result<()> {
         let mut text = Vec::new();
         stream.read_to_end(&mut text)?;
         let lines: Vec<Vec<u8>> = text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
-        // What follows the last newline is no line.
+        // The bytes after the last newline are no line.
         self.take(&lines[..lines.len() - 1]);
         stream.stream.close()
     }
 
-    /// Logstash's `beats` input: window after window.
+    /// Reads like Logstash's `beats` input: window after window.
     fn beats(&self, stream: &mut Upto, manner: Manner) -> io::Result<()> {
         while let Some(events) = read_window(stream)? {
             let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
@@ -252,7 +252,7 @@ impl Shared {
                     self.take(&events[..events.len() - 1]);
                     acknowledge(stream, count - 1)?;
                     stream.stream.close()?;
-                    // To close with something unread would be a reset, which overtakes the acknowledgement.
+                    // A close with unread bytes would be a reset, which overtakes the acknowledgement.
                     return io::copy(stream, &mut io::sink()).map(drop);
                 }
                 Manner::AcknowledgesEach => {
@@ -276,7 +276,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Logstash's `http` input: a request, an answer.
+    /// Reads like Logstash's `http` input: a request, an answer.
     fn http(&self, stream: &mut Upto, manner: Manner) -> io::Result<()> {
         while let Some(body) = read_request(stream)? {
             if let Manner::Answers(status) = manner {
@@ -292,7 +292,7 @@ impl Shared {
     }
 }
 
-/// A stream that fails once so many bytes were read.
+/// A stream that fails after a number of bytes was read.
 struct Upto {
     stream: Box<dyn Stream>,
     left: usize,
@@ -320,7 +320,7 @@ impl Write for Upto {
     }
 }
 
-/// The events of the next window of Lumberjack; nothing at the end of the stream.
+/// Returns the events of the next window of Lumberjack; `None` at the end of the stream.
 fn read_window(stream: &mut Upto) -> io::Result<Option<Vec<Vec<u8>>>> {
     let Some((b'W', count)) = read_header(stream)? else { return Ok(None) };
     let Some((b'C', length)) = read_header(stream)? else { return Err(io::ErrorKind::InvalidData.into()) };
@@ -349,7 +349,7 @@ fn read_header(stream: &mut Upto) -> io::Result<Option<(u8, u32)>> {
     Ok(Some((rest[0], u32::from_be_bytes([rest[1], rest[2], rest[3], rest[4]]))))
 }
 
-/// Each byte on its own: nobody promised that they arrive together.
+/// Writes each byte on its own: no protocol promises that they arrive together.
 fn acknowledge(stream: &mut Upto, number: u32) -> io::Result<()> {
     for byte in [&b"2A"[..], &number.to_be_bytes()].concat() {
         stream.write_all(&[byte])?;
@@ -358,7 +358,7 @@ fn acknowledge(stream: &mut Upto, number: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// The body of the next request; nothing at the end of the stream.
+/// Returns the body of the next request; `None` at the end of the stream.
 fn read_request(stream: &mut Upto) -> io::Result<Option<Vec<u8>>> {
     let mut length = 0;
     let mut reader = BufReader::with_capacity(1, stream);
@@ -381,7 +381,7 @@ fn read_request(stream: &mut Upto) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(body))
 }
 
-/// The events of a body, whichever of the two shapes it has.
+/// Returns the events of a body in either of its two shapes.
 fn events_of(body: &[u8]) -> Vec<Vec<u8>> {
     if body.first() != Some(&b'[') {
         return body

@@ -1,9 +1,9 @@
 //! A CloudFormation in memory that behaves as the real one does, in virtual time.
 //!
-//! Templates are read, change sets are the difference to what a stack holds, operations take time, fail where a test
-//! says so, and end in the statuses that the real ones end in; events come with the token of their operation, and a
-//! status change is told to EventBridge. Tokens are idempotent. What it does not know, it refuses.
-//! `tests/conformance` holds it against the adapter on an emulator.
+//! It reads templates, and a change set is the difference to the resources of a stack. Operations take time, fail as a
+//! test requests, and end in the real statuses. Events carry the token of their operation, and EventBridge receives
+//! each status change. Tokens are idempotent. It refuses unsupported requests. `tests/conformance` compares it with the
+//! adapter on an emulator.
 
 mod model;
 mod operations;
@@ -27,13 +27,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long after a change a read may still show what was before.
+/// Time after a change for which a read may still show the previous state.
 const STALENESS: Duration = Duration::from_secs(10);
 
-/// How long a change set takes to be made.
+/// Duration of the creation of a change set.
 const CHANGE_SET_TIME: Duration = Duration::from_secs(3);
 
-/// What goes wrong with a resource.
+/// Fault of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
     /// It cannot be created.
@@ -46,10 +46,10 @@ pub enum Trouble {
     Delete,
 }
 
-/// Something that was done to a stack and could not be done unseen.
+/// A visible action on a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
-    /// When.
+    /// The time.
     pub at: Timestamp,
     /// The API call, such as `ExecuteChangeSet`.
     pub call: &'static str,
@@ -59,9 +59,9 @@ pub struct Effect {
     pub change_set: Option<String>,
     /// The client token, if the call has one.
     pub token: String,
-    /// Whether the stack had ever been stable.
+    /// True if the stack had ever been stable.
     pub was_stable: bool,
-    /// What the change set would do to the stack as it was then; empty for other calls.
+    /// The changes that the change set would make to the stack as it was then; empty for other calls.
     pub changes: Vec<ProposedChange>,
     /// The resources that it retains or skips.
     pub without: Vec<String>,
@@ -78,9 +78,9 @@ pub struct Loss {
     pub resource_type: String,
     /// The token of the operation; empty if it had none.
     pub token: String,
-    /// Whether it was kept, outside the stack.
+    /// True if it was retained outside the stack.
     pub is_retained: bool,
-    /// Whether the same operation had made it.
+    /// True if the same operation had created it.
     pub was_new: bool,
 }
 
@@ -99,7 +99,7 @@ struct SimStack {
     arn: String,
     status: StackStatus,
     holdings: Holdings,
-    /// What it held before the running operation, to go back to.
+    /// Its resources before the running operation, for the rollback.
     before: Option<Holdings>,
     events: Vec<StackEvent>,
     change_sets: Vec<ChangeSet>,
@@ -107,7 +107,7 @@ struct SimStack {
     ever_stable: bool,
     last_updated: Option<Timestamp>,
     is_protected: bool,
-    /// What validation found wrong with its operations, by their tokens.
+    /// The validation's findings about its operations, by their tokens.
     invalid: BTreeMap<String, Vec<String>>,
 }
 
@@ -123,14 +123,14 @@ struct Inner {
     effects: Vec<Effect>,
     losses: Vec<Loss>,
     outbox: Vec<Value>,
-    /// The types and names of what was retained, and belongs to no stack any more, with their physical ids.
+    /// The types and names of retained resources that belong to no stack any more, with their physical ids.
     orphans: BTreeMap<(String, String), String>,
-    /// What validation finds wrong with whatever is executed next.
+    /// The validation's findings about the next execution.
     invalid: Vec<String>,
-    /// Whether what a failed operation had made new is retained too, if its deletion policy says so.
+    /// True if a failed operation also retains its new resources, if their deletion policy says so.
     retains_on_create: bool,
     number: u32,
-    /// Each stack before its last change, and when that was.
+    /// Each stack before its last change, and the time of that change.
     past: BTreeMap<String, (Timestamp, Option<SimStack>)>,
     reads_stale: bool,
 }
@@ -140,7 +140,7 @@ struct Inner {
 pub struct SimCloudFormation(Rc<RefCell<Inner>>);
 
 impl SimCloudFormation {
-    /// One without stacks, in which an operation takes a minute.
+    /// Creates one without stacks, in which an operation takes a minute.
     pub fn new(clock: &VirtualClock) -> Self {
         Self(Rc::new(RefCell::new(Inner {
             clock: clock.clone(),
@@ -162,39 +162,39 @@ impl SimCloudFormation {
         })))
     }
 
-    /// Another one in the same state, whose time is `clock`'s.
+    /// Returns another one in the same state, with `clock` as its time.
     pub fn duplicate(&self, clock: &VirtualClock) -> Self {
         let mut inner = self.0.borrow().clone();
         inner.clock = clock.clone();
         Self(Rc::new(RefCell::new(inner)))
     }
 
-    /// The port.
+    /// Returns the port.
     pub fn stacks(&self) -> SimStacks {
         SimStacks::new(self.clone())
     }
 
-    /// How long an operation takes from now on.
+    /// Sets the duration of later operations.
     pub fn set_pace(&self, pace: Duration) {
         self.0.borrow_mut().pace = pace;
     }
 
-    /// Puts a template where it can be read.
+    /// Stores a template at `url`.
     pub fn put_template(&self, url: &str, text: &str) {
         self.0.borrow_mut().templates.insert(url.to_owned(), text.to_owned());
     }
 
-    /// From now on `trouble` befalls the resources of this logical id, in whatever stack.
+    /// Applies `trouble` to the resources of this logical id from now on, in every stack.
     pub fn trouble(&self, logical_id: &str, trouble: Trouble) {
         self.0.borrow_mut().troubles.insert((logical_id.to_owned(), trouble));
     }
 
-    /// No resource is in trouble any more.
-    pub fn mend(&self) {
+    /// Removes every trouble of resources.
+    pub fn end_trouble(&self) {
         self.0.borrow_mut().troubles.clear();
     }
 
-    /// The next execution of a change set that creates a stack fails its validation, in this sentence.
+    /// Lets the next execution of a change set that creates a stack fail its validation with this sentence.
     pub fn invalidate(&self, sentence: &str) {
         self.0.borrow_mut().invalid.push(sentence.to_owned());
     }
@@ -207,12 +207,12 @@ impl SimCloudFormation {
         held.map(|(id, resource)| (id.clone(), resource.physical_id.clone())).collect()
     }
 
-    /// The next read shows the stack before its last change, if that is a moment ago.
+    /// Lets the next read show the stack before its last change, if that change is recent.
     pub fn read_stale_once(&self) {
         self.0.borrow_mut().reads_stale = true;
     }
 
-    /// A stack that came about earlier, in `status` since an operation `token`.
+    /// Adds an existing stack, in `status` since an operation `token`.
     ///
     /// # Panics
     /// If the template cannot be read.
@@ -235,7 +235,7 @@ impl SimCloudFormation {
         arn
     }
 
-    /// The status of each resource of a stack is `status`, as a failed operation may leave it.
+    /// Sets the status of each resource of a stack, as a failed operation may leave it.
     pub fn set_resource_status(&self, arn: &str, logical_id: &str, status: &str) {
         let mut inner = self.0.borrow_mut();
         if let Some(resource) = inner.stack_mut(arn).holdings.resources.get_mut(logical_id) {
@@ -243,13 +243,13 @@ impl SimCloudFormation {
         }
     }
 
-    /// From now on a failed operation keeps what it had made new and its deletion policy retains: as if ExecuteChangeSet
-    /// came without `RetainExceptOnCreate`.
+    /// Lets failed operations keep their new resources if the deletion policy retains them: the behavior of
+    /// ExecuteChangeSet without `RetainExceptOnCreate`.
     pub fn retain_on_create(&self) {
         self.0.borrow_mut().retains_on_create = true;
     }
 
-    /// Somebody changes a property of a resource, past CloudFormation.
+    /// Changes a property of a resource outside of CloudFormation.
     pub fn drift(&self, arn: &str, logical_id: &str, property: &str, value: Value) {
         let mut inner = self.0.borrow_mut();
         if let Some(resource) = inner.stack_mut(arn).holdings.resources.get_mut(logical_id) {
@@ -257,7 +257,7 @@ impl SimCloudFormation {
         }
     }
 
-    /// The resources of the stack called `name` that are not as CloudFormation made them.
+    /// Returns the resources of the stack called `name` that differ from CloudFormation's record.
     pub fn drifted(&self, name: &str) -> Vec<String> {
         let mut inner = self.0.borrow_mut();
         inner.settle();
@@ -265,13 +265,12 @@ impl SimCloudFormation {
         held.filter(|(_, resource)| !resource.drift.is_empty()).map(|(id, _)| id.clone()).collect()
     }
 
-    /// The ARN of the stack called `name`, if there is one.
+    /// Returns the ARN of the stack called `name`, if it exists.
     pub fn arn(&self, name: &str) -> Option<String> {
         self.0.borrow().arn_of(name)
     }
 
-    /// The stack is in `status` from now on, as an operation outside the test left it; one that runs ends well in its
-    /// time.
+    /// Sets the status of the stack, as after an operation outside the test; a running operation succeeds in its time.
     pub fn set_status(&self, arn: &str, status: StackStatus) {
         let mut inner = self.0.borrow_mut();
         inner.become_(arn, status.clone(), "");
@@ -279,12 +278,12 @@ impl SimCloudFormation {
         inner.let_end(arn, &status);
     }
 
-    /// Switches the termination protection of a stack.
+    /// Sets the termination protection of a stack.
     pub fn protect(&self, arn: &str, protected: bool) {
         self.0.borrow_mut().stack_mut(arn).is_protected = protected;
     }
 
-    /// Somebody updates the stack, without a change of what it holds, under a token of theirs.
+    /// Updates the stack as another writer, under that writer's token, without a change of its resources.
     pub fn somebody_updates(&self, arn: &str, token: &str) {
         let mut inner = self.0.borrow_mut();
         inner.settle();
@@ -293,29 +292,30 @@ impl SimCloudFormation {
         inner.begin_update(arn, design, token);
     }
 
-    /// When something happens next by itself.
+    /// Returns the time of the next scheduled event.
     pub fn next_moment(&self) -> Option<Timestamp> {
         self.0.borrow().running.values().filter_map(|moments| moments.front()).map(|moment| moment.at).min()
     }
 
-    /// What was told to EventBridge since the last time.
+    /// Returns the events sent to EventBridge since the last call.
     pub fn take_events(&self) -> Vec<Value> {
         let mut inner = self.0.borrow_mut();
         inner.settle();
         std::mem::take(&mut inner.outbox)
     }
 
-    /// Everything that was done, in order.
+    /// Returns every action, in order.
     pub fn effects(&self) -> Vec<Effect> {
         self.0.borrow().effects.clone()
     }
 
-    /// Every resource that left its stack, in order.
+    /// Returns every resource that left its stack, in order.
     pub fn losses(&self) -> Vec<Loss> {
         self.0.borrow().losses.clone()
     }
 
-    /// The template and parameters that the stack called `name` runs, and its status; nothing if there is none.
+    /// Returns the template and parameters that the stack called `name` runs, and its status; `None` if it does not
+    /// exist.
     pub fn runs(&self, name: &str) -> Option<(String, BTreeMap<String, String>, StackStatus)> {
         let mut inner = self.0.borrow_mut();
         inner.settle();
@@ -350,7 +350,7 @@ impl Inner {
         arn
     }
 
-    /// The stack of this ARN or, if it is not deleted, of this name.
+    /// Returns the stack of this ARN or, if it is not deleted, of this name.
     fn find(&self, stack: &str) -> Option<&SimStack> {
         self.stacks.iter().find(|found| {
             found.arn == stack || (found.name == stack && found.status != StackStatus::DeleteComplete)
@@ -365,7 +365,7 @@ impl Inner {
         self.stacks.iter_mut().find(|stack| stack.arn == arn).unwrap_or_else(|| panic!("no stack {arn}"))
     }
 
-    /// Remembers the stack as it is, for stale reads.
+    /// Records the stack as it is, for stale reads.
     fn remember(&mut self, arn: &str) {
         let (now, before) = (self.clock.now(), self.find(arn).cloned());
         match self.past.get(arn) {
@@ -374,7 +374,7 @@ impl Inner {
         }
     }
 
-    /// The stack enters a status: an event of its own, and one to EventBridge.
+    /// Moves the stack to a status: adds an event of its own, and one to EventBridge.
     fn become_(&mut self, arn: &str, status: StackStatus, reason: &str) {
         self.remember(arn);
         let stack = self.stack_mut(arn);
@@ -413,7 +413,8 @@ impl Inner {
         stack.events.insert(0, event);
     }
 
-    /// Whether the name that a template gives a resource is taken: by another stack's, or by one that was retained.
+    /// Returns true if the name that a template gives a resource is taken: by another stack's resource, or by a
+    /// retained one.
     fn is_taken(&self, wanted: &model::Wanted) -> bool {
         let Some(name) = wanted.name() else { return false };
         let mut live = self.stacks.iter().flat_map(|stack| stack.holdings.resources.values());

@@ -1,7 +1,7 @@
 //! CodeBuild in memory, whose project makes images in a [`SimEc2`].
 //!
-//! A token is remembered for five minutes, as CodeBuild does; a build takes its time, and its end is told to EventBridge;
-//! what is new, or ended a moment ago, may not be seen yet; how builds end is said beforehand.
+//! It remembers a token for five minutes, as CodeBuild does. A build takes time, and EventBridge receives its end. A
+//! build that is new, or ended recently, may be invisible. A test sets in advance how builds end.
 
 use super::clock::VirtualClock;
 use super::ec2::SimEc2;
@@ -17,30 +17,30 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long CodeBuild remembers a token.
+/// Lifetime of a token in CodeBuild.
 /// <https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html>
 const TOKEN_LIFE: SignedDuration = SignedDuration::from_mins(5);
 
-/// How long a build takes unless a test says otherwise.
+/// Default duration of a build.
 const PACE: Duration = Duration::from_secs(600);
 
-/// How long after a change a stale read may still show what was before.
+/// Time after a change for which a stale read may still show the previous state.
 const STALENESS: SignedDuration = SignedDuration::from_secs(10);
 
-/// How a build ends.
+/// End of a build.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ending {
-    /// CodeBuild's word, such as `FAILED`; it succeeds without one.
+    /// CodeBuild's status, such as `FAILED`; `None` for success.
     pub status: Option<String>,
-    /// What the platform of the image is billed as, such as `Windows`.
+    /// The billed platform of the image, such as `Windows`.
     pub platform: Option<String>,
-    /// Whether it leaves an image although it failed.
+    /// True if a failed build leaves an image.
     pub leaves_debris: bool,
-    /// Whether Packer's manifest names nothing, although there is an image.
+    /// True if Packer's manifest names no image, although there is one.
     pub names_nothing: bool,
-    /// Whether the image that is named will never be usable.
+    /// True if the named image will never be usable.
     pub is_broken: bool,
-    /// What uses the image from its first moment, such as the ARN of an instance.
+    /// A user of the image from its first moment, such as the ARN of an instance.
     pub used_by: Option<String>,
 }
 
@@ -49,13 +49,13 @@ pub struct Ending {
 pub struct Started {
     /// Its ARN.
     pub arn: String,
-    /// Where.
+    /// Its account and region.
     pub location: Location,
-    /// What it was given.
+    /// Its request.
     pub wanted: NewBuild,
-    /// When.
+    /// Its start time.
     pub at: Timestamp,
-    /// When it ended, and how.
+    /// Its end time and status.
     pub ended: Option<(Timestamp, BuildStatus)>,
     ending: Ending,
 }
@@ -74,12 +74,12 @@ struct Inner {
     reads_stale: bool,
 }
 
-/// CodeBuild everywhere. Clones are the same one.
+/// CodeBuild of every account and region. Clones are the same one.
 #[derive(Clone)]
 pub struct SimCodeBuild(Rc<RefCell<Inner>>);
 
 impl SimCodeBuild {
-    /// One without builds, whose images are `ec2`'s.
+    /// Creates one without builds, whose images are in `ec2`.
     pub fn new(clock: &VirtualClock, ec2: &SimEc2) -> Self {
         Self(Rc::new(RefCell::new(Inner {
             clock: clock.clone(),
@@ -95,67 +95,67 @@ impl SimCodeBuild {
         })))
     }
 
-    /// Another one in the same state, whose time is `clock`'s and whose images are `ec2`'s.
+    /// Returns another one in the same state, with `clock` as its time and its images in `ec2`.
     pub fn duplicate(&self, clock: &VirtualClock, ec2: &SimEc2) -> Self {
         let mut inner = self.0.borrow().clone();
         (inner.clock, inner.ec2) = (clock.clone(), ec2.clone());
         Self(Rc::new(RefCell::new(inner)))
     }
 
-    /// The port, as one account in one region.
+    /// Returns the port, as one account in one region.
     pub fn builds(&self, location: &Location) -> SimBuilds {
         SimBuilds { cloud: self.clone(), here: location.clone() }
     }
 
-    /// How long a build takes from now on.
+    /// Sets the duration of later builds.
     pub fn set_pace(&self, pace: Duration) {
         self.0.borrow_mut().pace = pace;
     }
 
-    /// The next build ends so.
+    /// Sets the end of the next build.
     pub fn expect(&self, ending: Ending) {
         self.0.borrow_mut().next.push_back(ending);
     }
 
-    /// Every build of which nothing else is expected ends so from now on.
+    /// Sets the end of every later build without an end of its own.
     pub fn always(&self, ending: Ending) {
         self.0.borrow_mut().usual = ending;
     }
 
-    /// Every build that is not started yet will end well.
-    pub fn mend(&self) {
+    /// Lets every build that is not started yet succeed.
+    pub fn end_trouble(&self) {
         let mut inner = self.0.borrow_mut();
         inner.next.clear();
         inner.usual = Ending::default();
     }
 
-    /// The answer of the next StartBuild is lost after its effect.
+    /// Loses the response of the next StartBuild after its effect.
     pub fn lose_next_answer(&self) {
         self.0.borrow_mut().lose_next_answer = true;
     }
 
-    /// The next read shows what was there a moment ago.
+    /// Lets the next read show the state of a moment ago.
     pub fn read_stale_once(&self) {
         self.0.borrow_mut().reads_stale = true;
     }
 
-    /// Every build that was started, the first one first.
+    /// Returns every build that was started, the first one first.
     pub fn started(&self) -> Vec<Started> {
         self.0.borrow().builds.clone()
     }
 
-    /// Whether the account has this recipe.
+    /// Returns true if the account has this recipe.
     pub fn has_recipe(&self, location: &Location, key: &str) -> bool {
         self.0.borrow().recipes.contains_key(&(location.clone(), key.to_owned()))
     }
 
-    /// When a build ends next.
+    /// Returns the time of the next end of a build.
     pub fn next_moment(&self) -> Option<Timestamp> {
         let inner = self.0.borrow();
         inner.builds.iter().filter(|build| build.ended.is_none()).map(|build| build.at + inner.pace).min()
     }
 
-    /// What was told to EventBridge since the last time.
+    /// Returns the events sent to EventBridge since the last call.
     pub fn take_events(&self) -> Vec<Value> {
         let mut inner = self.0.borrow_mut();
         inner.settle();
@@ -164,7 +164,7 @@ impl SimCodeBuild {
 }
 
 impl Inner {
-    /// Lets every build end that is due.
+    /// Ends every build that is due.
     fn settle(&mut self) {
         let now = self.clock.now();
         for index in 0..self.builds.len() {
@@ -177,7 +177,7 @@ impl Inner {
         }
     }
 
-    /// What a build made, at the moment of its end.
+    /// Returns the result of a build at the moment of its end.
     fn end(&self, build: &Started) -> BuildStatus {
         let ending = &build.ending;
         let mut made = String::new();
@@ -204,7 +204,7 @@ impl Inner {
         }
     }
 
-    /// "CodeBuild Build State Change", see
+    /// Sends a "CodeBuild Build State Change", see
     /// <https://docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications.html>.
     fn announce(&mut self, index: usize, status: &BuildStatus) {
         let word = match status {
@@ -225,7 +225,7 @@ impl Inner {
         }));
     }
 
-    /// The builds as they are at `here`, or, to a stale read, as they were a moment ago.
+    /// Returns the builds at `here`: their current state or, for a stale read, the previous one.
     fn seen(&mut self, here: &Location) -> Vec<Started> {
         self.settle();
         let stale = std::mem::take(&mut self.reads_stale);

@@ -1,10 +1,10 @@
-//! What every ledger does, as one body of assertions: run against the engine within the process and against an emulator.
+//! Promises of every ledger, as one body of assertions: run against the in-process engine and against an emulator.
 
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::records::{Config, ConfigKind, LogEntry, Record, Repository};
 use lockstep_platform::ledger::{Inserted, Ledger, Order};
 
-/// Asserts what [`Ledger`] promises, in a table whose partitions `CONFIG`, `REPOSITORY#github.acme.*` and
+/// Asserts the promises of [`Ledger`], in a table whose partitions `CONFIG`, `REPOSITORY#github.acme.*` and
 /// `DEPLOYMENT#…` of a made-up deployment are empty.
 ///
 /// # Panics

@@ -1,7 +1,7 @@
 //! A context of capabilities over the simulated clouds.
 //!
-//! The ledger, callbacks and executions are the real services over the [`FakeAws`] of the control plane's account. Time is
-//! virtual, and shared by everything: to sleep is to advance it.
+//! The ledger, callbacks and executions are the real services over the [`FakeAws`] of the control plane's account. Time
+//! is virtual and shared by all parts: a sleep advances it.
 
 use crate::clock::VirtualClock;
 use crate::cloudformation::{SimCloudFormation, SimStacks};
@@ -48,21 +48,21 @@ pub const RELEASE: &str = "arn:aws:states:eu-west-1:333333333333:stateMachine:lo
 /// The state machine that deletes a stack of the delivery path.
 pub const TEARDOWN: &str = "arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-delivery-teardown";
 
-/// The moment at which a simulation begins: what expires a while later has not expired by the clock of this machine, which
-/// the ledger reads.
+/// Returns the moment at which a simulation begins. It lies after this machine's time, which the ledger reads: a record
+/// that expires in the simulation has not expired for the ledger.
 pub fn beginning() -> Timestamp {
     Timestamp::from_second(4_102_444_800).unwrap_or_default()
 }
 
-/// A CloudFormation that a context hands out.
+/// A CloudFormation that a context provides.
 pub trait CloudFormations {
-    /// What functions see of it.
+    /// The type that functions use.
     type Stacks: Stacks;
 
-    /// Returns it as functions see it.
+    /// Returns the port for functions.
     fn stacks(&self) -> Self::Stacks;
 
-    /// Puts a template where it can be read.
+    /// Stores a template at `url`.
     fn put_template(&self, url: &str, text: &str);
 }
 
@@ -78,7 +78,7 @@ impl CloudFormations for SimCloudFormation {
     }
 }
 
-/// Everything a function may reach, within the process. Clones are the same.
+/// Every capability of a function, in-process. Clones share their state.
 #[derive(Clone)]
 pub struct SimContext<C = SimCloudFormation> {
     /// The time.
@@ -91,11 +91,11 @@ pub struct SimContext<C = SimCloudFormation> {
     pub ec2: SimEc2,
     /// CodeBuild in every target account.
     pub codebuild: SimCodeBuild,
-    /// What is published everywhere.
+    /// The published images.
     pub published: SimPublished,
-    /// What target accounts hold beside that.
+    /// The other contents of target accounts.
     pub accounts: Rc<SimAccounts>,
-    /// Where branches are.
+    /// The git hosts with their branches.
     pub hosts: Rc<SimHosts>,
     /// The deployment path of the roles.
     pub path: DeploymentPath,
@@ -104,14 +104,14 @@ pub struct SimContext<C = SimCloudFormation> {
     executions: Executions,
 }
 
-/// What target accounts hold beside stacks, images and builds.
+/// Contents of target accounts other than stacks, images and builds.
 #[derive(Default)]
 pub struct SimAccounts {
-    /// How volumes are encrypted.
+    /// The default encryption of volumes.
     pub encryption: RefCell<Encryption>,
     /// The actions that execution roles lack.
     pub lacks: RefCell<BTreeSet<String>>,
-    /// Whether IAM refuses to answer.
+    /// True if IAM does not answer.
     pub is_mute: Cell<bool>,
     /// The buckets that were emptied.
     pub emptied: RefCell<Vec<String>>,
@@ -121,7 +121,7 @@ pub struct SimAccounts {
     pub closed: RefCell<BTreeSet<String>>,
 }
 
-/// Git hosts: what each repository's branch points to, by the repository's name.
+/// Git hosts: the head of each repository's branch, by the repository's name.
 #[derive(Default)]
 pub struct SimHosts {
     heads: RefCell<BTreeMap<String, Result<Option<CommitSha>, Failure>>>,
@@ -129,18 +129,18 @@ pub struct SimHosts {
 }
 
 impl SimHosts {
-    /// Lets the host answer this for a repository; one of which nothing is said has no branch.
+    /// Sets the host's answer for a repository; a repository without one has no branch.
     pub fn answer(&self, repository: &str, head: Result<Option<CommitSha>, Failure>) {
         self.heads.borrow_mut().insert(repository.to_owned(), head);
     }
 
-    /// How often they were asked.
+    /// Returns the number of requests to them.
     pub fn asked(&self) -> u32 {
         self.asked.get()
     }
 }
 
-/// What AWS and others publish.
+/// Images that AWS and others publish.
 #[derive(Clone)]
 pub struct SimPublished(Rc<RefCell<Vec<(String, NamePattern, AmiId)>>>, AmiId);
 
@@ -173,12 +173,12 @@ impl PublicImages for SimPublished {
 }
 
 impl SimContext {
-    /// An organisation without configuration, at [`beginning`].
+    /// Creates an organisation without configuration, at [`beginning`].
     pub fn new() -> Self {
         Self::at(beginning())
     }
 
-    /// The same, at `start`.
+    /// Creates an organisation without configuration, at `start`.
     pub fn at(start: Timestamp) -> Self {
         let clock = VirtualClock::at(start);
         let ec2 = SimEc2::new(&clock);
@@ -186,7 +186,7 @@ impl SimContext {
         Self::of(&clock, &FakeAws::new(), SimCloudFormation::new(&clock), ec2, codebuild)
     }
 
-    /// Another context in the same state.
+    /// Returns another context in the same state.
     pub fn duplicate(&self) -> Self {
         let clock = VirtualClock::at(self.clock.now());
         let ec2 = self.ec2.duplicate(&clock);
@@ -200,7 +200,7 @@ impl SimContext {
 }
 
 impl<C> SimContext<C> {
-    /// An organisation without configuration, at `start`, whose accounts have this CloudFormation.
+    /// Creates an organisation without configuration, at `start`, whose accounts have this CloudFormation.
     pub fn over(start: Timestamp, cloudformation: C) -> Self {
         let clock = VirtualClock::at(start);
         let ec2 = SimEc2::new(&clock);
@@ -208,7 +208,7 @@ impl<C> SimContext<C> {
         Self::of(&clock, &FakeAws::new(), cloudformation, ec2, codebuild)
     }
 
-    /// The same over clouds that exist.
+    /// Creates an organisation over existing clouds.
     pub fn of(
         clock: &VirtualClock,
         account: &FakeAws,
@@ -233,7 +233,7 @@ impl<C> SimContext<C> {
         }
     }
 
-    /// The same on another deployment path.
+    /// Returns the same context on another deployment path.
     pub fn on_path(self, path: DeploymentPath) -> Self {
         Self { path, ..self }
     }
@@ -263,7 +263,7 @@ impl Default for SimContext {
     }
 }
 
-/// What a public parameter names.
+/// Returns the image that a public parameter names.
 #[expect(clippy::expect_used, reason = "a constant")]
 fn newest() -> AmiId {
     "ami-0aaaaaaaaaaaaaaaa".parse().expect("an id")

@@ -1,11 +1,11 @@
-//! An EC2 in memory that treats images as the real one does, with the KMS keys they are encrypted under; in virtual
-//! time, for any number of accounts and regions.
+//! An EC2 in memory that treats images as the real one does, with their KMS keys; in virtual time, for any number of
+//! accounts and regions.
 //!
-//! An image is seen where it is shared, a copy wants the permission of the snapshots too, is pending first, and fails
-//! under a key that cannot be used; client tokens are idempotent and refused with other parameters; tags stay with the
-//! account that made them; a name is given once; a snapshot that an image needs cannot be deleted; what is new, or
-//! newly shared, may take a moment to be seen. The end of a copy is told to EventBridge. `tests/conformance` holds it
-//! against the adapter on an emulator.
+//! An image is visible to the accounts that it is shared with. A copy needs permission for the snapshots too, is
+//! pending first, and fails under an unusable key. Client tokens are idempotent and refused with other parameters. Tags
+//! belong to the account that made them. A name is unique. A snapshot that an image needs cannot be deleted. A new or
+//! newly shared image may be invisible for a while. EventBridge receives the end of a copy. `tests/conformance`
+//! compares it with the adapter on an emulator.
 mod channels;
 mod copies;
 mod keeping;
@@ -32,35 +32,35 @@ use std::time::Duration;
 /// The alias of the key that AWS manages in every account and region, which no other account may use.
 pub const MANAGED_ALIAS: &str = "alias/aws/ebs";
 
-/// How long a copy takes unless a test says otherwise.
+/// Default duration of a copy.
 const PACE: Duration = Duration::from_secs(300);
 
-/// How many copies may run at once into one account and region.
+/// Maximum number of concurrent copies into one account and region.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/CopyingAMIs.html>
 const COPIES_AT_ONCE: usize = 20;
 
-/// Something that was changed, and how: the same again is no effect.
+/// A change. A repeated call without a change is no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
-    /// When.
+    /// The time.
     pub at: Timestamp,
     /// The API call; `Share` and `Unshare` for the two directions of an attribute.
     pub call: &'static str,
-    /// As which account, in which region.
+    /// The calling account and the region.
     pub location: Location,
     /// The image or snapshot.
     pub subject: String,
-    /// The account it is shared with, or no longer.
+    /// The account that gains or loses the share.
     pub account: Option<AccountId>,
     /// The client token, if the call has one.
     pub token: String,
-    /// The tags that it has then.
+    /// Its tags at that time.
     pub tags: BTreeMap<String, String>,
-    /// What used the image then.
+    /// The users of the image at that time.
     pub references: BTreeSet<String>,
 }
 
-/// An image or a snapshot as it is, whoever looks.
+/// An image or a snapshot as it is, regardless of the viewer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Its id.
@@ -71,9 +71,9 @@ pub struct Held {
     pub shared_with: BTreeSet<AccountId>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
-    /// The key it is encrypted under; of a snapshot alone.
+    /// The key it is encrypted under; only of a snapshot.
     pub key: Option<String>,
-    /// What uses it; of an image alone.
+    /// Its users; only of an image.
     pub used_by: BTreeSet<String>,
 }
 
@@ -83,7 +83,7 @@ struct Inner {
     pace: Duration,
     lag: Duration,
     copies_at_once: usize,
-    /// The accounts that see no image of another.
+    /// The accounts that see no image of another account.
     closed: BTreeSet<AccountId>,
     images: Shelf<Image>,
     snapshots: Shelf<Stored>,
@@ -100,12 +100,12 @@ struct Inner {
     reads_stale: bool,
 }
 
-/// EC2 everywhere. Clones are the same one.
+/// EC2 of every account and region. Clones are the same one.
 #[derive(Clone)]
 pub struct SimEc2(Rc<RefCell<Inner>>);
 
 impl SimEc2 {
-    /// One without images, in which a copy takes five minutes and everything is seen at once.
+    /// Creates one without images, in which a copy takes five minutes and every change is visible at once.
     pub fn new(clock: &VirtualClock) -> Self {
         Self(Rc::new(RefCell::new(Inner {
             clock: clock.clone(),
@@ -129,55 +129,55 @@ impl SimEc2 {
         })))
     }
 
-    /// Another one in the same state, whose time is `clock`'s.
+    /// Returns another one in the same state, with `clock` as its time.
     pub fn duplicate(&self, clock: &VirtualClock) -> Self {
         let mut inner = self.0.borrow().clone();
         inner.clock = clock.clone();
         Self(Rc::new(RefCell::new(inner)))
     }
 
-    /// The port, as one account in one region.
+    /// Returns the port, as one account in one region.
     pub fn images(&self, location: &Location) -> SimImages {
         SimImages::new(self.clone(), location.clone())
     }
 
-    /// The parameters that name images, as they are at `location`.
+    /// Returns the parameters that name images at `location`.
     pub fn parameters(&self, location: &Location) -> BTreeMap<String, String> {
         self.0.borrow().parameters.get(location).cloned().unwrap_or_default()
     }
 
-    /// Somebody writes something into a parameter.
+    /// Writes a parameter as another writer.
     pub fn write_parameter(&self, location: &Location, name: &str, value: &str) {
         let mut inner = self.0.borrow_mut();
         inner.parameters.entry(location.clone()).or_default().insert(name.to_owned(), value.to_owned());
     }
 
-    /// The port of KMS, as one account in one region.
+    /// Returns the port of KMS, as one account in one region.
     pub fn keys(&self, location: &Location) -> SimKeys {
         SimKeys::new(self.clone(), location.clone())
     }
 
-    /// How long a copy takes from now on.
+    /// Sets the duration of later copies.
     pub fn set_pace(&self, pace: Duration) {
         self.0.borrow_mut().pace = pace;
     }
 
-    /// How long what is new, or newly shared, is not seen, from now on.
+    /// Sets the time for which a new or newly shared image is invisible.
     pub fn set_lag(&self, lag: Duration) {
         self.0.borrow_mut().lag = lag;
     }
 
-    /// How many copies may run at once into one account and region, from now on.
+    /// Sets the maximum number of concurrent copies into one account and region.
     pub fn set_copies_at_once(&self, most: usize) {
         self.0.borrow_mut().copies_at_once = most;
     }
 
-    /// Enables "Allowed AMIs" in an account, without a provider that is allowed.
+    /// Enables "Allowed AMIs" in an account, without an allowed provider.
     pub fn close(&self, account: &AccountId) {
         self.0.borrow_mut().closed.insert(account.clone());
     }
 
-    /// A new available image with one snapshot, neither encrypted nor licensed.
+    /// Registers an available image with one snapshot, neither encrypted nor licensed.
     pub fn register(&self, location: &Location) -> AmiId {
         let mut inner = self.0.borrow_mut();
         let (now, id, snapshot) = (inner.clock.now(), inner.new_ami(), inner.new_snapshot());
@@ -224,7 +224,8 @@ impl SimEc2 {
         id
     }
 
-    /// As [`SimEc2::register`], with these tags on the image and its snapshots from the first moment.
+    /// Registers an image as [`SimEc2::register`] does, with these tags on the image and its snapshots from the first
+    /// moment.
     pub fn register_tagged(&self, location: &Location, tags: &BTreeMap<String, String>) -> AmiId {
         let id = self.register(location);
         let mut inner = self.0.borrow_mut();
@@ -237,27 +238,27 @@ impl SimEc2 {
         id
     }
 
-    /// Changes an image as its owner sees it.
+    /// Changes an image for its owner.
     pub fn change(&self, ami: &AmiId, change: impl FnOnce(&mut Ami)) {
         let mut inner = self.0.borrow_mut();
         let now = inner.clock.now();
         inner.images.change(ami.as_str(), now, |image| change(&mut image.ami));
     }
 
-    /// The image stops being pending now, in this state.
+    /// Ends the image's pending state now, with this state.
     pub fn end(&self, ami: &AmiId, state: AmiState) {
         let mut inner = self.0.borrow_mut();
         inner.end(ami, state);
     }
 
-    /// The image cannot be deregistered from now on, or can.
+    /// Sets the image's protection against deregistration.
     pub fn protect(&self, ami: &AmiId, is_protected: bool) {
         let mut inner = self.0.borrow_mut();
         let now = inner.clock.now();
         inner.images.change(ami.as_str(), now, |image| image.is_protected = is_protected);
     }
 
-    /// `user`, such as a launch template, uses the image.
+    /// Adds `user`, such as a launch template, as a user of the image.
     pub fn refer(&self, ami: &AmiId, user: &str) {
         let mut inner = self.0.borrow_mut();
         let now = inner.clock.now();
@@ -266,7 +267,7 @@ impl SimEc2 {
         });
     }
 
-    /// Nothing uses any image any more.
+    /// Removes every user of every image.
     pub fn refer_no_more(&self) {
         let mut inner = self.0.borrow_mut();
         let now = inner.clock.now();
@@ -276,26 +277,26 @@ impl SimEc2 {
         }
     }
 
-    /// A customer key, under its alias; its ARN.
+    /// Adds a customer key under its alias; returns its ARN.
     pub fn add_key(&self, location: &Location, alias: &str) -> String {
         self.0.borrow_mut().add_key(location, alias, false)
     }
 
-    /// The key's policy lets `account` use it from now on.
+    /// Lets the key's policy allow `account` from now on.
     pub fn open_key(&self, key: &str, account: &AccountId) {
         if let Some(key) = self.0.borrow_mut().keys.get_mut(key) {
             key.users.insert(account.clone());
         }
     }
 
-    /// Whether the key's policy lets Auto Scaling launch from what is encrypted under it, from now on.
+    /// Sets if the key's policy lets Auto Scaling launch from images under it.
     pub fn let_launch(&self, key: &str, launches: bool) {
         if let Some(key) = self.0.borrow_mut().keys.get_mut(key) {
             key.launches = launches;
         }
     }
 
-    /// The grantees of every grant there is, by the key's ARN.
+    /// Returns the grantees of every existing grant, by the key's ARN.
     pub fn held_grants(&self) -> BTreeSet<(String, String)> {
         let inner = self.0.borrow();
         let of = |(arn, key): (&String, &Key)| {
@@ -304,12 +305,12 @@ impl SimEc2 {
         inner.keys.iter().flat_map(of).collect()
     }
 
-    /// Every grant there is ends, as if somebody else had revoked it.
+    /// Revokes every grant, as another writer would.
     pub fn revoke_all(&self) {
         self.0.borrow_mut().keys.values_mut().for_each(|key| key.grants.clear());
     }
 
-    /// The image and its snapshots are encrypted under a key: `key`, or else the one that AWS manages.
+    /// Encrypts the image and its snapshots under `key`, or else under the key that AWS manages.
     pub fn encrypt(&self, ami: &AmiId, key: Option<&str>) {
         let mut inner = self.0.borrow_mut();
         let now = inner.clock.now();
@@ -325,56 +326,56 @@ impl SimEc2 {
         inner.images.change(ami.as_str(), now, encrypted);
     }
 
-    /// The next so many copies into `account` fail after their time, for this reason.
+    /// Lets the next `times` copies into `account` fail after their duration, for this reason.
     pub fn fail_copies(&self, account: &AccountId, times: u32, reason: &str) {
         self.0.borrow_mut().failing.insert(account.clone(), (times, reason.to_owned()));
     }
 
-    /// No copy fails any more.
-    pub fn mend(&self) {
+    /// Lets every later copy succeed.
+    pub fn end_trouble(&self) {
         self.0.borrow_mut().failing.clear();
     }
 
-    /// The next read shows what was before the last change of each image and snapshot, if that is a moment ago.
+    /// Lets the next read show the state before the last change of each image and snapshot, if that change is recent.
     pub fn read_stale_once(&self) {
         self.0.borrow_mut().reads_stale = true;
     }
 
-    /// The next `call`, such as `CopyImage`, takes effect, and its answer is lost.
+    /// Loses the response of the next `call`, such as `CopyImage`, after its effect.
     pub fn lose_next_answer(&self, call: &str) {
         self.0.borrow_mut().lost.insert(call.to_owned());
     }
 
-    /// When something happens next by itself.
+    /// Returns the time of the next scheduled event.
     pub fn next_moment(&self) -> Option<Timestamp> {
         self.0.borrow().images.iter().filter_map(|image| image.ends.as_ref()).map(|(at, _)| *at).min()
     }
 
-    /// What was told to EventBridge since the last time.
+    /// Returns the events sent to EventBridge since the last call.
     pub fn take_events(&self) -> Vec<Value> {
         let mut inner = self.0.borrow_mut();
         inner.settle();
         std::mem::take(&mut inner.outbox)
     }
 
-    /// The names of the calls since the last time, in order, whatever was answered.
+    /// Returns the names of the calls since the last time, in order, regardless of their results.
     pub fn take_calls(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.0.borrow_mut().calls)
     }
 
-    /// Everything that was done, in order.
+    /// Returns every change, in order.
     pub fn effects(&self) -> Vec<Effect> {
         self.0.borrow().effects.clone()
     }
 
-    /// An image as its owner sees it.
+    /// Returns an image as its owner sees it.
     pub fn ami(&self, ami: &AmiId) -> Option<Ami> {
         let mut inner = self.0.borrow_mut();
         inner.settle();
         inner.images.get(ami.as_str()).map(|image| image.ami.clone())
     }
 
-    /// Every image there is.
+    /// Returns every image.
     pub fn held_images(&self) -> Vec<Held> {
         let held = |image: &Image| Held {
             id: image.ami.id.to_string(),
@@ -387,7 +388,7 @@ impl SimEc2 {
         self.0.borrow().images.iter().map(held).collect()
     }
 
-    /// Every snapshot there is.
+    /// Returns every snapshot.
     pub fn held_snapshots(&self) -> Vec<Held> {
         let held = |stored: &Stored| Held {
             id: stored.snapshot.id.to_string(),
@@ -414,7 +415,7 @@ impl Inner {
         id.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The key under this alias; a new one if there is none.
+    /// Returns the key under this alias; a new one if there is none.
     fn add_key(&mut self, location: &Location, alias: &str, is_managed_by_aws: bool) -> String {
         if let Some(known) = self.key_of_alias(location, alias) {
             return known;
@@ -437,7 +438,7 @@ impl Inner {
         self.aliases.get(&(location.clone(), alias.to_owned())).cloned()
     }
 
-    /// Lets everything happen that is due.
+    /// Applies every event that is due.
     fn settle(&mut self) {
         let now = self.clock.now();
         let due = self.images.iter().filter_map(|image| {
@@ -455,7 +456,7 @@ impl Inner {
         }
     }
 
-    /// An image is not pending any more: its snapshots are complete, or will never be.
+    /// Ends an image's pending state: its snapshots are complete, or will never be.
     fn end(&mut self, ami: &AmiId, state: AmiState) {
         let now = self.clock.now();
         let Some(image) = self.images.get(ami.as_str()).cloned() else { return };
@@ -475,7 +476,8 @@ impl Inner {
         });
     }
 
-    /// "EC2 AMI State Change", see <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-ami-events.html>.
+    /// Sends an "EC2 AMI State Change", see
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-ami-events.html>.
     fn announce(&mut self, location: &Location, ami: &AmiId, state: &str, why: &str) {
         self.outbox.push(json!({
             "source": "aws.ec2",

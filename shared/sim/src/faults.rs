@@ -1,8 +1,8 @@
-//! Where a run can be struck, and with what.
+//! Fault points of a run, and their faults.
 //!
-//! Every call that crosses a boundary is met here and counted: an invocation by the state machine, a call of
-//! CloudFormation, a request to DynamoDB or Lambda, an event, the answer to a task token. A fault is a number and a
-//! kind, so that a case is a scenario and a few faults, and replays from one line.
+//! Every call that crosses a boundary is counted here: an invocation by the state machine, a call of CloudFormation, a
+//! request to DynamoDB or Lambda, an event, the answer to a task token. A fault is a number and a kind. A case is
+//! therefore a scenario and a few faults, and replays from one line.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,24 +11,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use tokio::sync::oneshot;
 
-/// What goes wrong.
+/// Kind of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// It fails, and has no effect. Of an event: it never comes.
+    /// The call fails without effect. An event never arrives.
     Before,
-    /// It has its effect, and the reply is lost.
+    /// The call takes effect, and the reply is lost.
     Lost,
-    /// It is throttled.
+    /// The call is throttled.
     Throttled,
-    /// It shows what was there a moment ago.
+    /// The read shows the state of a moment ago.
     Stale,
-    /// It happens twice.
+    /// The call happens twice.
     Twice,
-    /// It has its effect, and the function dies before it goes on.
+    /// The call takes effect, and the function dies before it continues.
     Crash,
-    /// Before it, the execution is aborted and a later deployment takes the environment; the function goes on.
+    /// Before the call, the execution is aborted and a later deployment takes the environment; the function continues.
     Superseded,
-    /// Before it the world goes on for a while: operations end, events come.
+    /// Before the call, time passes: operations end, events arrive.
     Slow,
 }
 
@@ -51,25 +51,25 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What kind of boundary a call crosses.
+/// Kind of the boundary that a call crosses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Site {
     /// The state machine invokes a function.
     Invocation,
     /// A read that may be stale.
     Read,
-    /// A strongly consistent read: it fails, or tells the truth.
+    /// A strongly consistent read: it fails, or returns the current state.
     Consistent,
-    /// A call that changes something.
+    /// A call that makes a change.
     Write,
-    /// An event of AWS comes.
+    /// An event of AWS arrives.
     Event,
-    /// What happens while an event is dealt with: no deployment is at work there.
+    /// A call during the handling of an event: no deployment is at work there.
     Aside,
 }
 
 impl Site {
-    /// What can go wrong there. A read whose reply is lost is a read that failed.
+    /// Returns the kinds of faults at this site. A read whose reply is lost is a read that failed.
     pub fn kinds(self) -> &'static [Kind] {
         use Kind::{Before, Crash, Lost, Slow, Stale, Superseded, Throttled, Twice};
         match self {
@@ -83,12 +83,12 @@ impl Site {
     }
 }
 
-/// A fault: the boundary's number, counted from 0, and what happens there.
+/// A fault: the boundary's number, counted from 0, and its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fault {
     /// The boundary.
     pub at: usize,
-    /// What happens.
+    /// The kind.
     pub kind: Kind,
 }
 
@@ -112,13 +112,13 @@ impl FromStr for Fault {
 /// A boundary that a run crossed.
 #[derive(Clone, Debug)]
 pub struct Crossing {
-    /// What was called, by whom.
+    /// The call and its caller.
     pub name: String,
     /// Its kind.
     pub site: Site,
 }
 
-/// Why a function does not go on by itself.
+/// Reason why a function is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
     /// It is dead.
@@ -145,7 +145,7 @@ struct State {
 pub struct Faults(Mutex<State>);
 
 impl Faults {
-    /// These.
+    /// Creates the faults of a case.
     pub fn of(faults: &[Fault]) -> Arc<Self> {
         let planned = faults.iter().map(|fault| (fault.at, fault.kind)).collect();
         Arc::new(Self(Mutex::new(State { planned, ..State::default() })))
@@ -155,7 +155,7 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A boundary is crossed: what befalls it.
+    /// Crosses a boundary and returns its fault.
     pub fn meet(&self, name: &str, site: Site) -> Option<Kind> {
         let mut state = self.state();
         if state.suspended {
@@ -170,38 +170,38 @@ impl Faults {
         kind
     }
 
-    /// Who crosses boundaries from now on.
+    /// Sets the caller that crosses boundaries from now on.
     pub fn set_caller(&self, caller: &str) {
         self.state().caller = caller.to_owned();
     }
 
-    /// Who does now.
+    /// Returns the current caller.
     pub fn caller(&self) -> String {
         self.state().caller.clone()
     }
 
-    /// An event begins to be dealt with, or has been.
+    /// Marks the start or the end of the handling of an event.
     pub fn set_aside(&self, begins: bool) {
         let mut state = self.state();
         state.aside = if begins { state.aside + 1 } else { state.aside - 1 };
     }
 
-    /// Whether nothing is counted or struck from now on; answers what was so before.
+    /// Sets if counting and faults are suspended from now on; returns the previous setting.
     pub fn suspend(&self, suspended: bool) -> bool {
         std::mem::replace(&mut self.state().suspended, suspended)
     }
 
-    /// The boundaries that were crossed.
+    /// Returns the boundaries that were crossed.
     pub fn crossed(&self) -> Vec<Crossing> {
         self.state().crossed.clone()
     }
 
-    /// The faults that came true.
+    /// Returns the faults that occurred.
     pub fn struck(&self) -> Vec<Fault> {
         self.state().struck.clone()
     }
 
-    /// Stops the function that calls this until whoever drives it lets it go on.
+    /// Suspends the calling function until its driver resumes it.
     pub async fn pause(&self, why: Pause) {
         let (go_on, waiting) = oneshot::channel();
         self.state().pause = Some((why, go_on));
@@ -226,10 +226,10 @@ impl Faults {
     }
 }
 
-/// How far a function came.
+/// Progress of a function.
 pub enum Driven<T> {
-    /// To its end.
+    /// The function ended.
     Done(T),
-    /// It waits for somebody to let it go on.
+    /// The function waits for its driver to resume it.
     Paused(Pause, oneshot::Sender<()>),
 }

@@ -1,4 +1,4 @@
-//! A context whose calls can be intercepted: struck by a fault, or changed by a planted mistake.
+//! A context whose calls can be intercepted: by a fault, or by a planted mistake.
 
 mod clouds;
 
@@ -34,7 +34,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A known mistake, planted in what passes between a function and the clouds. What a method does not override stays as it is.
+/// A known mistake, planted in the data between a function and the clouds. A method that is not overridden changes no
+/// data.
 pub trait Mistake {
     /// Changes the client token of a call.
     fn token(&self, _token: &mut String) {}
@@ -42,57 +43,57 @@ pub trait Mistake {
     /// Changes the client token of a build.
     fn build_token(&self, _token: &mut String) {}
 
-    /// Returns the change set that is taken for `asked`; `newest` was made last.
+    /// Returns the change set used instead of `asked`; `newest` was made last.
     fn change_set_id(&self, asked: &str, _newest: Option<String>) -> String {
         asked.to_owned()
     }
 
-    /// Returns what is believed of a stack.
+    /// Returns the stack that the function receives.
     fn stack(&self, seen: Result<Option<Stack>, Failure>) -> Result<Option<Stack>, Failure> {
         seen
     }
 
-    /// Returns what is believed of a stack's events.
+    /// Returns the events of a stack that the function receives.
     fn events(&self, seen: Result<Vec<StackEvent>, Failure>) -> Result<Vec<StackEvent>, Failure> {
         seen
     }
 
-    /// Returns what is believed of a stack's resources.
+    /// Returns the resources of a stack that the function receives.
     fn resources(&self, seen: Result<Vec<LiveResource>, Failure>) -> Result<Vec<LiveResource>, Failure> {
         seen
     }
 
-    /// Returns what is believed of a change set.
+    /// Returns the change set that the function receives.
     fn change_set(&self, seen: ChangeSetView) -> ChangeSetView {
         seen
     }
 
-    /// Returns what is believed of an image.
+    /// Returns the image that the function receives.
     fn ami(&self, seen: Ami) -> Ami {
         seen
     }
 
-    /// Returns whether the images of a version are looked for.
+    /// Returns true if the images of a version are looked up.
     fn looks_for_debris(&self) -> bool {
         true
     }
 
-    /// Returns whether the snapshots of an image are shared.
+    /// Returns true if the snapshots of an image are shared.
     fn shares_snapshots(&self) -> bool {
         true
     }
 
-    /// Returns whether a copy gets its tags in the call that makes it.
+    /// Returns true if a copy gets its tags in the call that creates it.
     fn tags_at_once(&self) -> bool {
         true
     }
 
-    /// Returns whether it is asked what refers to an image.
+    /// Returns true if references to an image are looked up.
     fn looks_for_references(&self) -> bool {
         true
     }
 
-    /// Returns whether grants are revoked.
+    /// Returns true if grants are revoked.
     fn revokes_grants(&self) -> bool {
         true
     }
@@ -103,10 +104,10 @@ pub struct NoMistake;
 
 impl Mistake for NoMistake {}
 
-/// A [`SimContext`] whose calls are struck by faults and changed by a mistake.
+/// A [`SimContext`] with faults and a mistake in its calls.
 ///
-/// The clouds of target accounts are struck at [`Boundary`], and DynamoDB, Lambda and Step Functions by the interceptor of the
-/// control plane's account. What the sweep does in an account is not struck.
+/// Faults of the clouds of target accounts occur at [`Boundary`]; those of DynamoDB, Lambda and Step Functions in the
+/// interceptor of the control plane's account. The sweep's calls in an account have no faults.
 pub struct FaultyContext {
     sim: SimContext,
     faults: Arc<Faults>,
@@ -136,7 +137,7 @@ impl FaultyContext {
         }
     }
 
-    /// Makes a call that no simulation has, or what the case makes of it.
+    /// Makes a call that no simulation has, with its fault if the case has one.
     pub async fn cross<T>(
         &self,
         name: &str,

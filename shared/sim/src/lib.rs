@@ -1,8 +1,8 @@
-//! AWS within the process, for tests: the adapters and the SDK as they are, an HTTP client that never leaves.
+//! AWS in-process, for tests: the real adapters and the real SDK, with an HTTP client that never leaves the process.
 //!
-//! DynamoDB is the engine of `dynoxide-rs`, which evaluates real items, conditions and transactions; Step Functions
-//! knows the executions it was told of and remembers those it was asked to start; S3 has the objects it was given;
-//! invocations of Lambda are remembered. Anything else answers 501, so that a call nobody expected fails the test.
+//! DynamoDB is the engine of `dynoxide-rs`, which evaluates real items, conditions and transactions. Step Functions
+//! knows the executions that a test sets, and records the requested starts. S3 has the objects of the test. Invocations
+//! of Lambda are recorded. Any other call answers 501, so that an unexpected call fails the test.
 
 pub mod boundary;
 #[cfg(feature = "shipper")]
@@ -50,7 +50,7 @@ use std::time::Duration;
 /// The name of the table.
 pub const TABLE: &str = "lockstep-ledger";
 
-/// An AWS account within the process. Clones are the same account.
+/// An AWS account in-process. Clones are the same account.
 #[derive(Clone)]
 pub struct FakeAws {
     inner: Arc<Inner>,
@@ -62,19 +62,19 @@ pub struct FakeAws {
 pub struct Request {
     /// The API operation, such as `PutItem`.
     pub operation: String,
-    /// The function that is invoked; empty for everything else.
+    /// The function that is invoked; empty for every other operation.
     pub function: String,
     /// The body.
     pub body: String,
 }
 
-/// What the account answers: an HTTP status and a body.
+/// The account's reply: an HTTP status and a body.
 pub type Reply = (u16, String);
 
-/// Stands between the SDK and the account, and decides what becomes of each request: it may serve it once, twice or
-/// never, change it, take its time, and lose the reply.
+/// Interceptor between the SDK and the account. It may handle each request once, twice or never, change it, delay it,
+/// and lose the reply.
 pub trait Interceptor: Send + Sync {
-    /// The reply to `request`; nothing if the connection breaks.
+    /// Returns the reply to `request`; `None` if the connection breaks.
     fn intercept<'a>(
         &'a self,
         request: Request,
@@ -105,7 +105,7 @@ impl fmt::Debug for FakeAws {
     }
 }
 
-/// What the infrastructure's template says of the table; the contract tests hold both together.
+/// Returns the table as the infrastructure's template defines it; the contract tests compare both.
 fn table() -> Value {
     let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
     let text = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
@@ -123,10 +123,10 @@ fn table() -> Value {
 }
 
 impl FakeAws {
-    /// An account with an empty table.
+    /// Creates an account with an empty table.
     ///
     /// # Panics
-    /// If the engine cannot make the table: then no test can run.
+    /// If the engine cannot create the table: then no test can run.
     #[expect(
         clippy::new_without_default,
         clippy::expect_used,
@@ -139,10 +139,10 @@ impl FakeAws {
         Self { inner: Arc::new(Inner { database, state: Mutex::default() }), between: None }
     }
 
-    /// Another account with the same records.
+    /// Returns another account with the same records.
     ///
     /// # Panics
-    /// If the engine cannot read what it wrote.
+    /// If the engine cannot read its own records.
     #[expect(clippy::expect_used, reason = "a test's ground either stands or does not")]
     pub fn duplicate(&self) -> Self {
         let other = Self::new();
@@ -167,13 +167,13 @@ impl FakeAws {
         }
     }
 
-    /// The same account behind an interceptor. What is reached this way is not retried by the SDK, so that every
-    /// failure is seen.
+    /// Returns the same account behind an interceptor. The SDK does not retry these requests, so that every failure is
+    /// visible.
     pub fn behind(&self, interceptor: Arc<dyn Interceptor>) -> Self {
         Self { inner: Arc::clone(&self.inner), between: Some(interceptor) }
     }
 
-    /// The account as the adapters see it.
+    /// Returns the account for the adapters.
     ///
     /// # Panics
     /// Never: the region is well-formed.
@@ -196,29 +196,29 @@ impl FakeAws {
         Aws::from_sdk_config(config).expect("a region")
     }
 
-    /// The object at `key` of a bucket.
+    /// Returns the object at `key` of a bucket.
     pub fn object(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         self.state().objects.get(&format!("/{bucket}/{key}")).cloned()
     }
 
-    /// The keys of the records that were written, in order.
+    /// Returns the keys of the records that were written, in order.
     pub fn written(&self) -> Vec<Key> {
         self.state().written.clone()
     }
 
-    /// The operations that a task waits for, as they were registered, in order.
+    /// Returns the operations that a task waits for, as they were registered, in order.
     pub fn registered(&self) -> Vec<String> {
         let written = self.written().into_iter();
         written.filter_map(|key| key.pk.strip_prefix("WAIT#").map(str::to_owned)).collect()
     }
 
-    /// The operations of which `resume` was told that they may have ended, in order.
+    /// Returns the operations that were reported to `resume` as possibly ended, in order.
     pub fn woken(&self) -> Vec<String> {
         let invocations = self.invocations().into_iter();
         invocations.filter_map(|(_, payload)| payload["wake"].as_str().map(str::to_owned)).collect()
     }
 
-    /// Writes `record` whatever is there, as another process would.
+    /// Writes `record` over any previous one, as another process would.
     ///
     /// # Panics
     /// If the ledger refuses it.
@@ -243,17 +243,17 @@ impl FakeAws {
         at_once(async { ledger.get::<T>(key).await.expect("a read").map(|found| found.record) })
     }
 
-    /// Lets `DescribeExecution` answer `status` for `arn`; executions nobody told of do not exist.
+    /// Sets the status of `arn` in `DescribeExecution`; other executions do not exist.
     pub fn set_execution(&self, arn: &str, status: &'static str) {
         self.state().executions.insert(arn.to_owned(), status);
     }
 
-    /// Lets `DescribeExecution` answer `status` for every execution of which nothing was said; with `None` they do not exist.
+    /// Sets the status of every execution without one of its own in `DescribeExecution`; with `None` they do not exist.
     pub fn set_other_executions(&self, status: Option<&'static str>) {
         self.state().others = status;
     }
 
-    /// The executions that were started, each with its input, in order. They run, until told otherwise.
+    /// Returns the started executions, each with its input, in order. They run until a test sets another status.
     pub fn started(&self) -> Vec<(String, Value)> {
         self.state().started.clone()
     }
@@ -263,22 +263,22 @@ impl FakeAws {
         self.state().objects.insert(format!("/{bucket}/{key}"), bytes);
     }
 
-    /// The next `operation` (such as `PutItem`) takes effect, and its answer is lost.
+    /// Loses the reply of the next `operation` (such as `PutItem`) after its effect.
     pub fn lose_next_answer(&self, operation: &str) {
         self.state().lost.insert(operation.to_owned());
     }
 
-    /// The functions that were invoked, each with its payload, in order.
+    /// Returns the functions that were invoked, each with its payload, in order.
     pub fn invocations(&self) -> Vec<(String, Value)> {
         self.state().invocations.clone()
     }
 
-    /// The invocations since the last time, in order.
+    /// Returns the invocations since the last call, in order.
     pub fn take_invocations(&self) -> Vec<(String, Value)> {
         std::mem::take(&mut self.state().invocations)
     }
 
-    /// The names of the operations that were called since the last time, in order.
+    /// Returns the names of the operations that were called since the last time, in order.
     pub fn take_calls(&self) -> Vec<String> {
         std::mem::take(&mut self.state().calls)
     }
@@ -287,7 +287,7 @@ impl FakeAws {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves a request.
+    /// Handles a request.
     pub fn serve(&self, request: &Request) -> Reply {
         match request.operation.as_str() {
             "DescribeExecution" => self.describe_execution(&request.body),
@@ -297,7 +297,7 @@ impl FakeAws {
         }
     }
 
-    /// The object that a GetObject asks for, which an endpoint of one's own gets path-style. Nobody stands between.
+    /// Returns the object of a GetObject, which a custom endpoint receives in path style. No interceptor sees it.
     fn requested_object(&self, request: &HttpRequest) -> Option<Vec<u8>> {
         let found = self.state().objects.get(path(request)).cloned();
         found.filter(|_| request.method() == "GET")
@@ -369,7 +369,7 @@ impl FakeAws {
 }
 
 impl Request {
-    /// What an HTTP request asks for; a call nobody expected has an operation that nobody serves.
+    /// Reads an HTTP request; an unexpected call gets an operation that the account does not handle.
     fn of(request: &HttpRequest) -> Self {
         let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
         let target = request.headers().get("x-amz-target").unwrap_or_default();
@@ -383,7 +383,7 @@ impl Request {
     }
 }
 
-/// Runs what the account answers at once, outside of a test's own awaiting.
+/// Runs the account's own work at once, outside of a test's own awaiting.
 fn at_once<T>(work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(tokio::task::unconstrained(work));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -394,7 +394,7 @@ fn at_once<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
-/// The keys of the records that a request writes.
+/// Returns the keys of the records that a request writes.
 fn keys_of(operation: &str, body: &str) -> Vec<Key> {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     let items = match operation {
@@ -411,7 +411,7 @@ fn keys_of(operation: &str, body: &str) -> Vec<Key> {
         .collect()
 }
 
-/// The path of a request, without its query.
+/// Returns the path of a request, without its query.
 fn path(request: &HttpRequest) -> &str {
     let path = request.uri().split_once("//").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
     path.and_then(|path| path.split('?').next()).unwrap_or_default()

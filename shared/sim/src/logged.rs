@@ -1,27 +1,28 @@
-//! What a process under test logs.
+//! Log lines of a process under test.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What was logged so far.
+/// Log lines so far.
 #[derive(Clone, Default)]
 pub struct Logged(Arc<Mutex<Vec<u8>>>);
 
 impl Logged {
-    /// Hears everything up to `level` from now on, for the whole process: a subscriber of one thread misses what another
-    /// thread's test logged first, with nobody to hear it. What the other tests log is welcome here.
+    /// Records every line up to `level` from now on, for the whole process. A subscriber of one thread would miss lines
+    /// that another thread's test logged first, without a subscriber. Lines of the other tests do no harm.
     ///
     /// # Panics
-    /// If the process has a subscriber already.
+    /// If the process already has a subscriber.
     pub fn hear(level: tracing::Level) -> Self {
         let logged = Self::default();
         let writer = logged.clone();
         let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(move || writer.clone());
-        tracing::subscriber::set_global_default(subscriber.finish()).expect("nobody else hears it");
+        tracing::subscriber::set_global_default(subscriber.finish())
+            .expect("the process has no other subscriber");
         logged
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn text(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8(bytes.clone()).expect("what is logged is text")

@@ -1,4 +1,4 @@
-//! Task tokens that wait, over the DynamoDB engine within the process.
+//! Callbacks over the in-process DynamoDB engine.
 
 use jiff::Timestamp;
 use lockstep_domain::messages::Task;
@@ -29,7 +29,7 @@ async fn token(ledger: &Ledger) -> Option<String> {
 }
 
 #[tokio::test]
-async fn the_newest_registration_stands_in_whatever_order_they_come() {
+async fn the_newest_registration_wins_in_any_order() {
     for order in [["old", "new"], ["new", "old"]] {
         let (cloud, ledger, callbacks) = callbacks();
         for name in order {
@@ -41,7 +41,7 @@ async fn the_newest_registration_stands_in_whatever_order_they_come() {
 }
 
 #[tokio::test]
-async fn an_operation_that_ended_first_is_looked_at_once_the_token_is_written() {
+async fn an_operation_that_ended_first_is_read_after_the_token_is_stored() {
     let (cloud, ledger, callbacks) = callbacks();
     let note = Callback { operation: "op".into(), state: CallbackState::Tombstone, at: clock::now() };
     ledger.insert(&note).await.unwrap();

@@ -1,4 +1,4 @@
-//! The ledger over the DynamoDB engine within the process.
+//! The ledger over the in-process DynamoDB engine.
 
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
@@ -33,11 +33,11 @@ fn long_ago(operation: &str) -> Callback {
 }
 
 #[tokio::test]
-async fn the_table_holds_what_a_ledger_promises() {
+async fn the_table_keeps_the_promises_of_a_ledger() {
     holds_what_a_ledger_promises(&ledger().1).await;
 }
 
-/// A deployment with something in every field: flattened enums, maps, nested lists.
+/// Returns a deployment with a value in every field: flattened enums, maps, nested lists.
 fn full_deployment() -> Deployment {
     let change_set = ChangeSet {
         arn: "arn:change-set".into(),
@@ -147,7 +147,7 @@ async fn an_expired_item_counts_as_gone_before_it_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_transaction_may_insert_over_what_has_expired() {
+async fn a_transaction_may_insert_over_an_expired_item() {
     let (_, ledger) = ledger();
     ledger.insert(&long_ago("x")).await.unwrap();
     let fresh = wait("x", open("a"));
@@ -156,7 +156,7 @@ async fn a_transaction_may_insert_over_what_has_expired() {
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_was_lost_does_not_lose_against_itself() {
+async fn a_write_with_a_lost_reply_does_not_conflict_with_itself() {
     let (cloud, ledger) = ledger();
     let old = ledger.insert(&wait("x", open("a"))).await.unwrap().into_inner();
     cloud.take_calls();
@@ -167,7 +167,7 @@ async fn a_write_whose_answer_was_lost_does_not_lose_against_itself() {
 }
 
 #[tokio::test]
-async fn a_transaction_whose_answer_was_lost_does_not_lose_against_itself() {
+async fn a_transaction_with_a_lost_reply_does_not_conflict_with_itself() {
     let (cloud, ledger) = ledger();
     let old = ledger.insert(&wait("x", open("a"))).await.unwrap().into_inner();
     cloud.lose_next_answer("TransactWriteItems");

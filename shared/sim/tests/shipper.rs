@@ -1,4 +1,4 @@
-//! The shipper against a broker that speaks its protocols over real sockets.
+//! The shipper against a broker that implements its protocols over real sockets.
 
 use lockstep_domain::logs::shipping::{Batch, BodyShape, Protocol};
 use lockstep_domain::model::error::FailureKind;
@@ -20,7 +20,7 @@ const PACE: Pace = Pace {
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::JsonLines, Protocol::Beats, Protocol::Http(BodyShape::Array)];
 
-/// How often each event was taken.
+/// Number of times that each event was accepted.
 type Taken = Arc<Mutex<BTreeMap<String, u32>>>;
 
 fn broker(protocol: Protocol, tls: Option<Arc<ServerConfig>>, manners: &[Manner]) -> (Broker, Taken) {
@@ -56,7 +56,7 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
-/// Ships 40 batches of 20 events, and says what became of them: how many batches count as acknowledged.
+/// Ships 40 batches of 20 events; returns the number of acknowledged batches, and the result.
 async fn ship(shipper: &mut Shipper, until: Instant) -> (usize, Result<(), Stopped>) {
     for number in 0..40 {
         if let Err(stopped) = shipper.send(batch(number * 20, 20), until).await {
@@ -67,7 +67,7 @@ async fn ship(shipper: &mut Shipper, until: Instant) -> (usize, Result<(), Stopp
     (shipper.take_acknowledged(), settled)
 }
 
-/// Every event of the first `batches` was taken; answers how many were taken more than once.
+/// Asserts that every event of the first `batches` was accepted; returns the number accepted more than once.
 fn expect_taken(taken: &Taken, batches: usize, what: &str) -> usize {
     let taken = taken.lock().unwrap();
     for number in 0..batches * 20 {
@@ -76,7 +76,7 @@ fn expect_taken(taken: &Taken, batches: usize, what: &str) -> usize {
     taken.values().filter(|times| **times > 1).count()
 }
 
-/// What a peer may do that is no protocol's own.
+/// Returns faulty behavior that no protocol defines.
 fn hostile(protocol: Protocol) -> Vec<Vec<Manner>> {
     let late = Duration::from_millis(50);
     let mut hostile = vec![
@@ -91,8 +91,8 @@ fn hostile(protocol: Protocol) -> Vec<Vec<Manner>> {
             Manner::AcceptsLate(late),
         ],
     ];
-    // A peer that closes its side, reads on and throws away what it reads cannot be told from one that took it, where
-    // nothing is acknowledged: docs/elb-logs.md says so.
+    // Without acknowledgements, a peer that closes its side and discards the rest looks like one that accepted it:
+    // docs/elb-logs.md.
     if protocol != Protocol::JsonLines {
         hostile.push(vec![Manner::HalfClosesAfter(0), Manner::HalfClosesAfter(2_000)]);
     }
@@ -100,7 +100,7 @@ fn hostile(protocol: Protocol) -> Vec<Vec<Manner>> {
 }
 
 #[tokio::test]
-async fn whatever_the_peer_does_every_event_that_counts_was_taken() {
+async fn every_acknowledged_event_was_accepted_whatever_the_peer_does() {
     for protocol in PROTOCOLS {
         for manners in hostile(protocol) {
             let what = format!("{protocol:?} {manners:?}");
@@ -124,7 +124,7 @@ async fn an_honest_peer_gets_each_event_once() {
 }
 
 #[tokio::test]
-async fn a_peer_of_beats_may_acknowledge_a_part_or_one_by_one_or_keep_alive() {
+async fn a_beats_peer_may_acknowledge_partly_one_by_one_or_keep_alive() {
     let partly = vec![Manner::AcknowledgesPartly; 5];
     for (manners, duplicates) in [
         (partly, 0),
@@ -139,7 +139,7 @@ async fn a_peer_of_beats_may_acknowledge_a_part_or_one_by_one_or_keep_alive() {
 }
 
 #[tokio::test]
-async fn a_status_that_is_no_success_is_tried_again_or_told() {
+async fn a_failing_status_is_retried_or_reported() {
     let (busy, taken) =
         broker(Protocol::Http(BodyShape::Array), None, &[Manner::Answers(503), Manner::Answers(429)]);
     assert_eq!(ship(&mut shipper(&busy, None), soon()).await, (40, Ok(())));
@@ -154,7 +154,7 @@ async fn a_status_that_is_no_success_is_tried_again_or_told() {
 }
 
 #[tokio::test]
-async fn a_broker_that_is_not_there_is_given_up_and_nothing_counts() {
+async fn an_absent_broker_is_given_up_and_no_event_counts() {
     for protocol in PROTOCOLS {
         let (broker, taken) = broker(protocol, None, &[Manner::ClosesAfter(0); 20]);
         let (acknowledged, stopped) = ship(&mut shipper(&broker, None), soon()).await;
@@ -165,7 +165,7 @@ async fn a_broker_that_is_not_there_is_given_up_and_nothing_counts() {
 }
 
 #[tokio::test]
-async fn when_time_is_over_only_what_was_acknowledged_counts() {
+async fn after_the_deadline_only_acknowledged_events_count() {
     for protocol in PROTOCOLS {
         let manners = [Manner::Honest, Manner::StallsAfter(0)];
         let (broker, taken) = broker(protocol, None, &manners);
@@ -180,14 +180,14 @@ async fn when_time_is_over_only_what_was_acknowledged_counts() {
         assert_eq!(over, Err(Stopped::Time), "{protocol:?}");
         assert_eq!(shipper.take_acknowledged(), 1, "{protocol:?}");
         expect_taken(&taken, 1, "time is over");
-        // What was on its way is not forgotten.
+        // Batches in flight are not forgotten.
         assert_eq!(shipper.settle(soon()).await, Ok(()));
         assert_eq!(shipper.take_acknowledged(), 1, "{protocol:?}");
         expect_taken(&taken, 2, "later");
     }
 }
 
-/// A certificate for `localhost` that is its own authority.
+/// Returns a certificate for `localhost` that is its own authority.
 fn certificate() -> (Arc<ServerConfig>, String) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -202,7 +202,7 @@ fn certificate() -> (Arc<ServerConfig>, String) {
 }
 
 #[tokio::test]
-async fn over_tls_the_same_holds() {
+async fn over_tls_every_acknowledged_event_was_accepted() {
     let (config, authority) = certificate();
     for protocol in PROTOCOLS {
         for manners in hostile(protocol) {
@@ -216,7 +216,7 @@ async fn over_tls_the_same_holds() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_somebody_else_is_refused_before_anything_is_written() {
+async fn an_untrusted_certificate_is_refused_before_any_write() {
     let (config, _) = certificate();
     let (_, other) = certificate();
     for authority in [Some(other.as_str()), None] {
@@ -231,9 +231,9 @@ async fn a_certificate_of_somebody_else_is_refused_before_anything_is_written() 
 }
 
 #[tokio::test]
-async fn what_is_on_its_way_when_time_is_over_is_waited_for_and_not_sent_again() {
+async fn batches_in_flight_at_the_deadline_are_awaited_and_not_resent() {
     for protocol in [Protocol::JsonLines, Protocol::Beats] {
-        // Nobody is there until more time is over than the window waits for.
+        // The listener starts after the window's waiting time has passed.
         let (broker, taken) = broker(protocol, None, &[Manner::AcceptsLate(Duration::from_millis(150))]);
         let mut shipper = shipper(&broker, None);
         let until = Instant::now() + Duration::from_millis(50);
@@ -248,6 +248,6 @@ async fn what_is_on_its_way_when_time_is_over_is_waited_for_and_not_sent_again()
         assert_eq!(shipper.settle(soon()).await, Ok(()));
         let acknowledged = shipper.take_acknowledged();
         assert!(acknowledged > 1, "{protocol:?}");
-        assert_eq!(expect_taken(&taken, acknowledged, "on its way"), 0, "{protocol:?}");
+        assert_eq!(expect_taken(&taken, acknowledged, "in flight"), 0, "{protocol:?}");
     }
 }

@@ -1,8 +1,8 @@
-"""Judges whether AWS would have allowed each call that succeeded, by a policy evaluator that others made.
+"""Judges with a third-party policy evaluator that AWS would allow each call that succeeded.
 
-The recorded calls, and those that AWS services make for us, are put to the policies in force: identity policies, trust
-policies, boundaries, resource policies. Calls that must be denied are put to them, too. Every role of infra/ must have
-been judged, and every Allow statement must have been used, unless data/unused.yaml says why not.
+The evaluator judges the recorded calls, and the calls of AWS services for Lockstep, by the policies in force: identity
+policies, trust policies, boundaries, resource policies. It also judges the calls that must be denied. Every role of
+infra/ must be judged, and every Allow statement must be used, unless data/unused.yaml gives a reason.
 """
 
 import json
@@ -20,7 +20,7 @@ from referee.recordings import Recording
 from referee.requests import Permission
 from referee.verdict import Verdict
 
-# Where the local cloud has its accounts, and so the recorded roles.
+# The location of the local cloud's accounts, and so of the recorded roles.
 REGION = "eu-west-1"
 
 
@@ -50,7 +50,7 @@ def _load(context: Context, name: str) -> dict:
 
 
 class _Judge:
-    """Asks about calls, and finds what is not as it must be."""
+    """Asks about calls, and finds wrong results."""
 
     def __init__(self, context: Context, verdict: Verdict) -> None:
         self.context, self.verdict = context, verdict
@@ -58,11 +58,11 @@ class _Judge:
         self.used = statements.Used()
         self.table = _load(context, "operations")
         self.refused: dict[tuple, list[str]] = {}
-        # Of each action in a row of an operation: the resource types that it was judged on.
+        # The resource types that each action in a row of an operation was judged on.
         self.types: dict[tuple[str, str], set[str]] = {}
 
     def requests(self, recording: Recording) -> None:
-        """Asks about every request that Lockstep made and AWS would have to allow."""
+        """Asks about every request of Lockstep that AWS would have to allow."""
         for request in recording.requests():
             if not recordings.is_judged(request):
                 self.verdict.judged("requests of tests, left out")
@@ -83,7 +83,7 @@ class _Judge:
             self.verdict.find(place, str(error))
 
     def derived(self, recording: Recording) -> None:
-        """Asks about what AWS services call for us."""
+        """Asks about the calls of AWS services for Lockstep."""
         problems: list[tuple[str, str]] = []
         for call in service_calls.derive(recording, problems):
             self.verdict.judged("derived calls")
@@ -92,7 +92,7 @@ class _Judge:
             self.verdict.find(place, problem)
 
     def programs(self, recording: Recording) -> None:
-        """Asks about what programs of others call with roles of ours, by data/unrecorded.yaml."""
+        """Asks about the calls of third-party programs with roles of Lockstep, by data/unrecorded.yaml."""
         for program in _load(self.context, "unrecorded"):
             for newest, arn, state in recording.latest("role"):
                 if not statements.matches(program["role"], state["name"]):
@@ -116,7 +116,7 @@ class _Judge:
         permission: Permission,
         own: dict | None = None,
     ) -> None:
-        """Asks whether a call is allowed; it must be."""
+        """Asks about a call that must be allowed."""
         own = own or _own(recording, {}, permission, seq)
 
         def then(answer: Answer) -> None:
@@ -124,7 +124,7 @@ class _Judge:
             if answer.result == "Allowed":
                 self.used.note(identity, permission, answer)
             elif not _granted(recording, identity, permission, seq):
-                # What is refused a hundred times, each time on another resource of one type, is told once.
+                # A denial of the same call on many resources of one type is reported once.
                 refused = (_short(identity), why, permission.action, answer.type, answer.result)
                 self.refused.setdefault(refused, []).append(_refusal(place, why, permission, answer))
 
@@ -149,7 +149,7 @@ class _Judge:
         self.used.denied = table
 
     def owners(self, recording: Recording, owner: str) -> Iterator[tuple[Identity, int, dict]]:
-        """Yields who is meant by a name of the table: roles, a policy that a command claims, or AWS's services."""
+        """Yields the policy owners that a name of the table means: roles, a command's policy, or AWS's services."""
         for newest, arn, state in recording.latest("role"):
             if statements.matches(owner, state["name"]):
                 seq = recording.last_before_removal("role", arn, newest)
@@ -190,7 +190,7 @@ class _Judge:
                 self.verdict.find(where, f"{operation}: {action} is never judged on {', '.join(sorted(missing))}")
 
 
-# Types that AWS marks as required where either one or the other is meant.
+# Types that AWS marks as required although one of them is enough.
 _OF_OTHERS = {
     "states:DescribeExecution": {"express"},
     "states:ListExecutions": {"maprun"},
@@ -198,7 +198,7 @@ _OF_OTHERS = {
 
 
 def _names(recording: Recording, state: dict) -> dict[str, str]:
-    """Returns what the tables may put in: where a role is, its stack, and its stack's log group."""
+    """Returns the values of the tables' placeholders: the location of a role, its stack, and the stack's log group."""
     account, stack = state["account"], re.sub(r"-[A-Za-z]+-[0-9A-F]+$", "", state.get("name", ""))
     groups = [
         arn for _, arn, group in recording.latest("log-group") if group["account"] == account and stack and stack in arn
@@ -215,7 +215,7 @@ def _names(recording: Recording, state: dict) -> dict[str, str]:
 
 
 def _succeeded(answer: dict) -> bool:
-    """Returns whether a call went through; a dry run of EC2 that would have is answered with an error that says so."""
+    """Returns true if a call succeeded; EC2 reports the success of a dry run as an error."""
     return 200 <= answer["status"] < 400 or answer["error_code"] == "DryRunOperation"
 
 
@@ -229,7 +229,7 @@ def _permission(row: dict, names: dict) -> Permission:
 
 
 def _own(recording: Recording, row: dict, permission: Permission, seq: int) -> dict | None:
-    """Returns the policy of the resource: the recorded one, or that of a key whose account decides by itself."""
+    """Returns the policy of the resource: the recorded one, or that of a key whose policy delegates to its account."""
     if row.get("key"):
         everything = {
             "Effect": "Allow",
@@ -243,7 +243,7 @@ def _own(recording: Recording, row: dict, permission: Permission, seq: int) -> d
 
 
 def _granted(recording: Recording, identity: Identity, permission: Permission, seq: int) -> bool:
-    """Returns whether a grant of a key allows what no policy does."""
+    """Returns true if a grant of a key allows the call without a policy."""
     if not permission.action.startswith("kms:"):
         return False
     key = recording.state("key", permission.resource, seq)
@@ -265,9 +265,9 @@ def _short(identity: Identity) -> str:
 
 def _refusal(place: str, why: str, permission: Permission, answer: Answer) -> str:
     context = {key: value for key, value in permission.context.items() if value}
-    told = f" ({answer.why})" if answer.why else ""
+    suffix = f" ({answer.why})" if answer.why else ""
     asked = f"{permission.action} on {permission.resource}"
-    return f"{place}: {why}: {asked} is {answer.result}{told}; context {json.dumps(context)}"
+    return f"{place}: {why}: {asked} is {answer.result}{suffix}; context {json.dumps(context)}"
 
 
 def _in_recording(kind: str, change: Callable[[dict], bool], named: str) -> Callable[[Context], str]:
@@ -322,13 +322,13 @@ def _without(action: str) -> Callable[[dict], bool]:
     return change
 
 
-def _keys_of_nobody(state: dict) -> bool:
+def _keys_changed(state: dict) -> bool:
     text = json.dumps(state["inline"])
     state["inline"] = json.loads(text.replace("WAIT#", "WEIGHT#"))
     return "WAIT#" in text
 
 
-def _trusted_by_nobody(state: dict) -> bool:
+def _trust_changed(state: dict) -> bool:
     text = json.dumps(state["trust"])
     state["trust"] = json.loads(text.replace("lambda.amazonaws.com", "ec2.amazonaws.com"))
     return "lambda.amazonaws.com" in text
@@ -377,13 +377,13 @@ PLANTED = [
     ),
     (
         "a condition that fits no record",
-        _in_recording("policies", _role("lockstep-resume-role", _keys_of_nobody), "dynamodb:"),
+        _in_recording("policies", _role("lockstep-resume-role", _keys_changed), "dynamodb:"),
     ),
     (
         "a role that trusts another service",
-        _in_recording("policies", _role("lockstep-package-role", _trusted_by_nobody), "sts:AssumeRole"),
+        _in_recording("policies", _role("lockstep-package-role", _trust_changed), "sts:AssumeRole"),
     ),
-    ("an event bus that lets nobody in", _in_recording("policies", _bus_closed, "events:PutEvents")),
+    ("an event bus that admits no principal", _in_recording("policies", _bus_closed, "events:PutEvents")),
     (
         "a role that may do everything",
         _in_recording("policies", _role("lockstep-webhook-role", _allow_all), "must be denied"),

@@ -1,4 +1,4 @@
-"""Events and metrics: what tests and the emulator send, what rules and functions look at, and what alarms watch."""
+"""Events and metrics: those that tests and the emulator send, rules and functions read, and alarms watch."""
 
 import json
 
@@ -11,7 +11,7 @@ from referee.verdict import Verdict
 
 
 def judge(context: Context) -> Verdict:
-    """Judges events by AWS's schemas and examples, and alarms by what is emitted."""
+    """Judges events by AWS's schemas and examples, and alarms by the emitted metrics."""
     verdict = Verdict()
     templates = context.templates()
     rules = _rules(templates)
@@ -55,7 +55,7 @@ def _name(resolver: Resolver, resource: dict) -> str:
 
 
 def _judge_pattern(where: str, pattern: dict, known: dict, verdict: Verdict) -> None:
-    """Finds a pattern that no event of AWS can match, or that looks at what AWS does not send."""
+    """Finds a pattern that no event of AWS can match, or that reads fields that AWS does not send."""
     verdict.judged("patterns")
     taken = [
         shape
@@ -88,7 +88,7 @@ def _judge_leaf(where: str, pointer: str, expected: list, taken: list[shapes.Sha
 
 
 def _judge_fixture(fixture: fixtures.Fixture, known: dict, verdict: Verdict) -> None:
-    """Finds fields of a test's event that AWS does not send. A test may leave fields out that nobody reads."""
+    """Finds fields of a test's event that AWS does not send. A test may omit fields that no code reads."""
     event = fixture.event
     verdict.judged("events of tests")
     for name, value in event.items():
@@ -113,7 +113,7 @@ def _judge_fixture(fixture: fixtures.Fixture, known: dict, verdict: Verdict) -> 
 
 
 def _judge_recording(context: Context, rules: list, known: dict, verdict: Verdict) -> None:
-    """Judges what was raised of the kinds that our rules take, and what rules handed on."""
+    """Judges the raised events of the kinds that our rules match, and the forwarded events."""
     by_name: dict[str, list[dict]] = {}
     for _, name, pattern in rules:
         by_name.setdefault(name, []).append(pattern)
@@ -142,7 +142,7 @@ def _judge_recording(context: Context, rules: list, known: dict, verdict: Verdic
 
 
 def _is_taken(kind: tuple[str, str], rules: list) -> bool:
-    """Says whether a rule of ours takes events of a source and a detail-type."""
+    """Returns true if a rule of ours matches events of a source and a detail-type."""
     return any(
         kind[0] in pattern.get("source", []) and kind[1] in pattern.get("detail-type", []) for _, _, pattern in rules
     )

@@ -1,4 +1,4 @@
-"""Limits: sizes of templates, policies, environments, parameters and tags against AWS's quotas, with the room left."""
+"""Limits: sizes of templates, policies, environments, parameters and tags against AWS's quotas, with the margin."""
 
 import json
 import re
@@ -13,16 +13,16 @@ from referee.intrinsics import Resolver, variants
 from referee.planting import replace
 from referee.verdict import Verdict
 
-# Policies are judged for so many accounts: one, the most that a role and a bus once held, one more, what we promise.
+# The numbers of accounts: one, the most that a role and a bus once held, one more, and the promised maximum.
 ACCOUNTS = (1, 43, 44, 200)
-# A region with a long name: each character of it is one of a policy.
+# A region with a long name: each character of it counts in a policy.
 _REGION = "ap-southeast-1"
 _ORGANIZATION = "o-a1b2c3d4e5"
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Is the size of one thing that a quota bounds."""
+    """The size of one thing that a quota bounds."""
 
     quota: str
     where: str
@@ -30,7 +30,7 @@ class Measure:
 
 
 def judge(context: Context) -> Verdict:
-    """Measures what is installed and what the recording sent; finds what is larger than AWS takes."""
+    """Measures what is installed and what the recording sent; finds what exceeds AWS's quotas."""
     verdict = Verdict()
     quotas = load(context.data / "quotas.yaml", "quotas.yaml").body
     templates = context.templates()
@@ -66,7 +66,7 @@ def _of_templates(context: Context, templates: list[Document]) -> Iterator[Measu
     by_s3 = _sent_by_s3(context)
     for template in templates:
         body, name, size = template.body, template.name, len(template.text.encode())
-        # A component's template goes by S3, as the release keeps it there.
+        # A component's template is sent by S3, because the release keeps it there.
         by_text = name not in by_s3 and not (template.path.parent / "lockstep.toml").exists()
         yield Measure("template-as-text" if by_text else "template-by-s3", name, size)
         yield Measure("template-description", name, len(str(body.get("Description", "")).encode()))
@@ -87,7 +87,7 @@ def _of_templates(context: Context, templates: list[Document]) -> Iterator[Measu
 
 
 def _sent_by_s3(context: Context) -> set[str]:
-    """Returns the templates that the installer uploads before it names them; it sends each other one as text."""
+    """Returns the templates that the installer uploads first; it sends each other one as text."""
     sources = [path.read_text(encoding="utf-8") for path in (context.root / "cli" / "src").rglob("*.rs")]
     text = "\n".join(sources)
     named = dict(re.findall(r'const (\w+): &str = "(infra/[^"]+)"', text))
@@ -160,12 +160,12 @@ def _of_tags(where: str, tags: Any) -> Iterator[Measure]:
 
 
 def _of_accounts(templates: list[Document], accounts: int, verdict: Verdict) -> list[Measure]:
-    """Measures the policies of a control plane of so many accounts, within an organization where templates know one."""
+    """Measures the policies of a control plane with this number of accounts, in an organization if possible."""
     known = any(
         re.search("Organi[sz]ation", name) for template in templates for name in template.body.get("Parameters", {})
     )
     if known:
-        # Without an organization policies grow, and `accounts add` refuses what does not fit.
+        # Without an organization policies grow, and `accounts add` rejects accounts that do not fit.
         for measure in _policies(templates, accounts, organization=False):
             if measure.quota in ("bus-policy", "inline-policies") and measure.size > 10240:
                 verdict.note(
@@ -222,7 +222,7 @@ def _add(kind: str, properties: dict, name: str, where: str, inline: dict, buses
 
 
 def _deployments(template: Document, path: str, accounts: int, organization: bool) -> Iterator[Resolver]:
-    """Yields each deployment of a template in one control plane: one for each account where it takes an account id."""
+    """Yields each deployment of a template in one control plane: one for each account if it takes an account id."""
     parameters = template.body.get("Parameters", {})
     per_account = "AccountId" in parameters
     ids = [f"{111122220000 + number}" for number in range(accounts)]
@@ -244,12 +244,12 @@ def _deployments(template: Document, path: str, accounts: int, organization: boo
 
 
 def _is_list(parameter: dict) -> bool:
-    """Returns whether a parameter takes several values, by its type or, as text, by a pattern with commas."""
+    """Returns true if a parameter takes several values, by its type or, as text, by a pattern with commas."""
     return parameter["Type"] in ("CommaDelimitedList", "List<String>") or ",[" in parameter.get("AllowedPattern", "")
 
 
 def _of_recording(context: Context) -> Iterator[Measure]:
-    """Measures what the recorded calls sent."""
+    """Measures the recorded calls."""
     for place, entry in context.recorded("request"):
         parameters = entry.get("parameters") or {}
         where = f"{entry.get('service')}:{entry.get('operation')} at {place}"

@@ -1,4 +1,4 @@
-"""State machines: the rules that AWS applies when it creates one, over every definition of statemachines/."""
+"""State machines: the rules that AWS applies at their creation, over every definition of statemachines/."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from referee.verdict import Verdict
 
 
 def judge(context: Context) -> Verdict:
-    """Judges each definition by itself, and as the templates install it."""
+    """Judges each definition alone, and as the templates install it."""
     verdict, models = Verdict(), Models()
     rules = load(context.data / "states-language.yaml", "states-language.yaml").body
     definitions = context.machines()
@@ -38,7 +38,7 @@ def judge(context: Context) -> Verdict:
 
 
 def _judge_as_installed(context: Context, machines: list[installed.Installed], rules: dict, verdict: Verdict) -> None:
-    """Judges what stands there after the substitution: its size, and its structure by asl-validator."""
+    """Judges a definition after the substitution: its size, and its structure by asl-validator."""
     texts = [each.text for each in machines]
     complaints = json.loads(context.node("structure", stdin=json.dumps([json.loads(text) for text in texts])))
     for each, text, lines in zip(machines, texts, complaints, strict=True):
@@ -75,8 +75,8 @@ def _shadow(copy: Context) -> str:
 
 
 def _undefined(copy: Context) -> str:
-    _change(copy, "promote-image", lambda body: _first(body["States"], "Task").update(Output="{% $nobody.payload %}"))
-    return "uses $nobody, which nothing assigns"
+    _change(copy, "promote-image", lambda body: _first(body["States"], "Task").update(Output="{% $missing.payload %}"))
+    return "uses $missing, which nothing assigns"
 
 
 def _too_early(copy: Context) -> str:
@@ -127,8 +127,8 @@ def _unknown_resource(copy: Context) -> str:
 
 
 def _missing_substitution(copy: Context) -> str:
-    _change(copy, "deploy", lambda body: body.update(Comment="${Nobody}"))
-    return "does not substitute ${Nobody}"
+    _change(copy, "deploy", lambda body: body.update(Comment="${Missing}"))
+    return "does not substitute ${Missing}"
 
 
 def _long_name(copy: Context) -> str:

@@ -1,8 +1,8 @@
 """Judges the policies that `lockstep permissions` writes.
 
-Twenty templates in the manner of public ones (data/templates) go through the command. Its policies must allow every
-call that the schemas require for the template, and name no action for a property that the template does not set. What
-it writes for infra/log-stack must be what is checked in there.
+The command runs over twenty templates that are modelled on public ones (data/templates). Its policies must allow every
+call that the schemas require for the template, and name no action for a property that the template does not set. Its
+output for infra/log-stack must equal the files there.
 """
 
 import gzip
@@ -21,7 +21,7 @@ from referee.planting import replace
 from referee.verdict import Verdict
 
 ACCOUNT = "222222222222"
-# Lockstep tags every stack; which tags, decides nothing here.
+# Lockstep tags every stack; the tags themselves do not matter here.
 _TAGS = {"environment": "production", "lockstep:component": "example"}
 
 
@@ -52,7 +52,7 @@ def judge(context: Context) -> Verdict:
 
 
 def lockstep() -> Path | None:
-    """Returns the command that was built, None if it was not."""
+    """Returns the command that was built, or None."""
     built = tools.build_directory() / "debug" / "lockstep"
     return built if built.exists() else None
 
@@ -70,7 +70,7 @@ _WRITTEN: dict[tuple, tuple[int, str, str]] = {}
 
 
 def _written(binary: Path, folder: Path, content: tuple) -> tuple[int, str, str]:
-    """Returns what the command does with a component, asked once for the same content."""
+    """Returns the result of the command for a component, run once for the same content."""
     if content not in _WRITTEN:
         done = subprocess.run([binary, "--json", "permissions", folder], capture_output=True, text=True, check=False)
         _WRITTEN[content] = (done.returncode, done.stdout, done.stderr)
@@ -80,7 +80,7 @@ def _written(binary: Path, folder: Path, content: tuple) -> tuple[int, str, str]
 def _too_much(
     verdict: Verdict, document: Document, policies: list[dict], stack: Stack, table: dict, needed: set[str]
 ) -> None:
-    """Finds actions that the policies name and that nothing in the template can need."""
+    """Finds actions in the policies that no resource of the template can need."""
     possible = needed | _possible(document, stack, table)
     for policy in policies:
         for statement in policy["Statement"]:
@@ -92,7 +92,7 @@ def _too_much(
 
 
 def _possible(document: Document, stack: Stack, table: dict) -> set[str]:
-    """Returns what the template may need beside what it needs for certain: what nobody has placed, and references."""
+    """Returns the possible further needs of the template: unmapped actions, and references."""
     found = set()
     for resource in stack.resources.values():
         kind = requirements.kind_of(resource)
@@ -108,7 +108,7 @@ def _possible(document: Document, stack: Stack, table: dict) -> set[str]:
 
 
 def _row(old: str, new: str, named: str) -> Callable[[Context], str]:
-    """Returns a mistake: what the command writes no longer follows from the data file."""
+    """Returns a mistake: the output of the command no longer follows from the data file."""
 
     def plant(copy: Context) -> str:
         replace(copy.data / "permissions.yaml", old, new)

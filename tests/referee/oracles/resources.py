@@ -1,8 +1,8 @@
-"""Judges what CloudFormation may do for the resources of infra/.
+"""Judges the permissions of CloudFormation for the resources of infra/.
 
-AWS's resource schemas say what creating, reading, updating, tagging and deleting each type calls
-(shared/permissions/cloudformation.json.gz). Every such call for every resource of every template must be allowed: for a
-component to its execution policy, for a stack of the installation to the installer's policy.
+AWS's resource schemas list the calls that create, read, update, tag and delete each type
+(shared/permissions/cloudformation.json.gz). Every such call for every resource of every template must be allowed: by
+the execution policy for a component, by the installer's policy for a stack of the installation.
 """
 
 import fnmatch
@@ -24,10 +24,10 @@ from referee.verdict import Verdict
 TOOLING, TARGET = "111111111111", "222222222222"
 TOOLING_POLICY, TARGET_POLICY = "infra/installer-policy.json", "infra/installer-target-policy.json"
 EXECUTION_POLICY = "infra/log-stack/execution-policy"
-# A managed policy may hold so many characters, white space left out
+# The most characters of a managed policy, without white space
 # (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
 LARGEST_POLICY = 6_144
-# What the installer calls by itself, beside what CloudFormation calls for its stacks.
+# The direct calls of the installer, besides those of CloudFormation for its stacks.
 OWN_CALLS = ("cloudformation:", "sts:", "s3:GetObject", "s3:PutObject", "ssm:GetParameter", "lambda:InvokeFunction")
 _INSTALLER_TAGS = {"application": "lockstep"}
 _COMPONENT_TAGS = {
@@ -44,7 +44,7 @@ _COMPONENT_TAGS = {
 
 @dataclass(frozen=True)
 class Policies:
-    """The policies that one kind of stack is made with."""
+    """The policies that create one kind of stack."""
 
     names: tuple[str, ...]
     documents: tuple[dict, ...]
@@ -73,18 +73,18 @@ def judge(context: Context) -> Verdict:
 
 
 def _table(context: Context, verdict: Verdict) -> dict:
-    """Returns the table as it is checked in, and finds what its sources give otherwise."""
+    """Returns the table as it is checked in, and finds differences from its sources."""
     content, problems = built_table(context)
     for problem in problems + output.differences(context.root, content):
         verdict.find("shared/permissions", problem)
-    # The judged tree's data file is the newest word, also where the table was not made again.
+    # The data file of the judged tree counts, even if the table was not built again.
     table = json.loads(gzip.decompress(content))
     verdict.judged("resource types", len(table["types"]))
     return table
 
 
 def built_table(context: Context) -> tuple[bytes, list[str]]:
-    """Returns the table that the data file of a tree gives, made once for each content."""
+    """Returns the table of a tree's data file, built once for each content."""
     data = (context.data / "permissions.yaml").read_bytes()
     if data not in _BUILT:
         _BUILT[data] = output.build(context.root, context.node_modules)
@@ -99,7 +99,7 @@ def _is_component(document: Document) -> bool:
 
 
 def _stacks(context: Context, document: Document, verdict: Verdict) -> list[tuple[Stack, Policies]]:
-    """Returns the stacks that are made of a template, with the policies that they are made with."""
+    """Returns the stacks of a template, with the policies that create them."""
     if _is_component(document):
         policies = _policies(context, _found(context.root, EXECUTION_POLICY), verdict, EXECUTION_POLICY)
         component = component_name(document.path.parent)
@@ -114,7 +114,7 @@ def _stacks(context: Context, document: Document, verdict: Verdict) -> list[tupl
 
 
 def _name(document: Document, way: str | None) -> str:
-    """Returns the name under which `lockstep install` and `accounts add` make a stack of a template."""
+    """Returns the stack name that `lockstep install` and `accounts add` give a template."""
     folder, stem = document.path.parent.name, document.path.stem
     if folder == "target-account":
         return "lockstep-target"
@@ -168,7 +168,7 @@ def documents_of(body: dict | list, path: Path) -> list[dict]:
 
 
 def _plain(stack: Stack, value: Any) -> Any:
-    """Returns a template's value with its functions replaced by what they give."""
+    """Returns a value of a template with its functions resolved."""
     if isinstance(value, list):
         return [_plain(stack, item) for item in value]
     if isinstance(value, dict):
@@ -229,7 +229,7 @@ def _key_policy(stack: Stack) -> dict:
 
 
 def _judge_policies(context: Context, verdict: Verdict, used: dict[str, set[str]]) -> None:
-    """Finds what a policy allows and no resource needs, and policies that IAM would not take."""
+    """Finds permissions that no resource needs, and policies that IAM would reject."""
     for name in (TOOLING_POLICY, TARGET_POLICY):
         path = context.root / name
         if not path.exists():

@@ -1,7 +1,7 @@
 """Judges user data, install scripts, build specifications and units with shellcheck, shfmt and systemd.
 
-What a script uses must be there: each program, folder, unit, user and plugin is on the machine by the extract of Amazon
-Linux 2023, by the recipe of its image, or because a script makes it.
+Each program, folder, unit, user and plugin that a script uses must be on its machine: by the extract of Amazon Linux
+2023, by the recipe of its image, or because a script makes it.
 """
 
 import re
@@ -44,7 +44,7 @@ class _Judging:
         self.machines: dict[str, Machine] = {}
 
     def read(self, source: Source) -> None:
-        """Parses a script and those that it writes, and lets shellcheck look at each."""
+        """Parses a script and those that it writes, and checks each with shellcheck."""
         self.verdict.judged("scripts")
         self.verdict.judged("lines", source.text.count("\n"))
         given = {**(environment(self.context, source.image) if source.image else {}), **dict(source.given)}
@@ -64,7 +64,7 @@ class _Judging:
                 self.read(changed(source, text=text, lines=below))
 
     def machine(self, image: str) -> Machine:
-        """Returns what is on an image: what its recipe installs and makes, or what the extract says of it."""
+        """Returns the content of an image: from its recipe, or from the extract."""
         if image not in self.machines:
             machine = self.machines[image] = Machine()
             known = self.extract["images"].get(image, self.extract["images"]["base"])
@@ -76,7 +76,7 @@ class _Judging:
         return self.machines[image]
 
     def judge(self, source: Source, script: Script) -> None:
-        """Judges what a script uses, where something is known of its machine."""
+        """Judges the programs and files that a script uses, if its machine is known."""
         if source.image is None:
             return
         on = self.machine(source.image)
@@ -135,13 +135,11 @@ class _Judging:
             self._users(place, [words[at + 1] for at, word in enumerate(words) if word in ("-o", "-g")], machine)
 
     def _downloads(self, source: Source, script: Script, command: Command) -> None:
-        """Judges what comes from elsewhere: a package is signed, and anything else has a digest that is looked at."""
+        """Judges downloads: a package is signed, and anything else has a digest that the script verifies."""
         words, name = command.words, PurePosixPath(command.program).name
         addresses = [word for word in words[1:] if _ELSEWHERE.match(word)]
         if name == "packer" and "init" in words:
-            self.verdict.find(
-                source.place(command.line), "lets Packer download plugins, whose content nobody has looked at"
-            )
+            self.verdict.find(source.place(command.line), "lets Packer download plugins, whose content is not verified")
         if name == "dnf" and "install" in words and addresses:
             self.verdict.find(
                 source.place(command.line), f"installs {addresses[0]}: dnf checks no signature of a package by address"
@@ -213,7 +211,7 @@ class _Judging:
                         )
 
     def units(self) -> list[units.Unit]:
-        """Returns every unit, and every part of one, that a script writes."""
+        """Returns every unit that a script writes, and every part of one."""
         found = []
         for source, script in self.scripts:
             for written in script.written:
@@ -248,7 +246,7 @@ def _target_account(copy: Context) -> Path:
 
 
 def _replaced(file: Callable[[Context], Path], old: str, new: str, named: str) -> Callable[[Context], str]:
-    """Returns a mistake: a file that has another text."""
+    """Returns a mistake: a file with another text."""
 
     def plant(copy: Context) -> str:
         replace(file(copy), old, new)
@@ -313,7 +311,7 @@ PLANTED = [
         _replaced(_base, " logrotate ", " https://example.com/logrotate.rpm ", "dnf checks no signature"),
     ),
     (
-        "a unit is started that nobody wrote",
+        "a unit is started that no script writes",
         _replaced(
             _elasticsearch, "enable --now log-metrics.timer", "enable --now log-metric.timer", "log-metric.timer"
         ),

@@ -18,12 +18,12 @@ from referee import recordings
 from referee.context import Context
 from referee.verdict import Verdict
 
-# Numbers and texts that the wire does not tell apart are compared by what they say.
+# Numbers and texts that the wire does not distinguish are compared by their content.
 _NUMBERS = ("integer", "long", "float", "double")
 
 
 def judge(context: Context) -> Verdict:
-    """Judges every request that Lockstep made, whatever its answer was."""
+    """Judges every request of Lockstep, whatever its answer."""
     verdict = Verdict()
     judge = _Judge(verdict)
     for recording in recordings.load(context, verdict):
@@ -45,7 +45,7 @@ def _model(service: str) -> Any:
 
 
 class _Judge:
-    """Judges requests, and counts what it looked at."""
+    """Judges requests, and counts them."""
 
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
@@ -152,7 +152,7 @@ class _Judge:
             self.problem(path, f"{value[:80]!r} does not match {pattern}")
 
     def hashed(self, shape: Any, value: dict, path: str) -> None:
-        """Judges what is known of a value that the recording only measured."""
+        """Judges the facts about a value that the recording only measured."""
         (measured,) = value.values()
         if shape.type_name in ("string", "blob") and not shape.serialization.get("streaming"):
             self.size(shape, measured["length"], path, "characters" if shape.type_name == "string" else "bytes")
@@ -175,7 +175,7 @@ def _matches(pattern: str, value: str) -> bool:
 
 @functools.cache
 def _compiled(pattern: str) -> Any:
-    """Reads a pattern as AWS's services do, in Java: the whole value must match; beyond 16 bits, by surrogates."""
+    """Compiles a pattern as Java reads it at AWS: the whole value must match; beyond 16 bits, by surrogates."""
     for pair in (r"\uD800\uDC00-\uDBFF\uDFFF", r"\ud800\udc00-\udbff\udfff"):
         pattern = pattern.replace(pair, r"\U00010000-\U0010FFFF")
     return regex.compile(pattern, regex.V0)
@@ -234,7 +234,7 @@ PLANTED = [
         "more executions in a page than Step Functions lists",
         _change("stepfunctions:ListExecutions", lambda given: given.update(maxResults=1001)),
     ),
-    ("a parameter that nobody knows", _change("sts:AssumeRole", lambda given: given.update(RoleAlias="x"))),
+    ("a parameter that AWS does not know", _change("sts:AssumeRole", lambda given: given.update(RoleAlias="x"))),
     ("a request that was dropped", _gap),
     ("a recording without its end", _cut),
 ]

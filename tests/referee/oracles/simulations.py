@@ -1,4 +1,4 @@
-"""Judges what the local cloud answers to SimulatePrincipalPolicy.
+"""Judges the answers of the local cloud to SimulatePrincipalPolicy.
 
 `lockstep plan` warns of permissions that an execution role lacks, as AWS's simulation says. A policy evaluator must
 give the same answer for every recorded simulation: for each action on each resource, under the role's policies and
@@ -53,11 +53,11 @@ def _simulation(recording: recordings.Recording, request: dict, questions: Quest
         verdict.find(place, f"nothing is answered for {action} on {resource}")
     for one in request["answer"]["decisions"]:
         if one["missing"]:
-            # The product calls it unknown, whatever the decision says.
+            # The product calls it unknown, whatever the decision.
             verdict.judged("decisions that lack a condition key")
             continue
         verdict.judged("decisions")
-        # A simulation takes an ARN as it stands; the evaluator would look for every resource that a pattern names.
+        # A simulation takes an ARN literally; the evaluator would look for every resource that a pattern names.
         resource = one["resource"] if one["resource"] == "*" else re.sub(r"[*?]", "x", one["resource"])
         account = (resource.split(":") + [""] * 5)[4] or identity.account or ""
         permission = Permission(one["action"], resource, account, context)
@@ -65,7 +65,7 @@ def _simulation(recording: recordings.Recording, request: dict, questions: Quest
 
 
 def _own(resource: str, account: str) -> dict | None:
-    """Returns the policy that a key has from AWS: a simulation leaves the policies of resources out."""
+    """Returns the default policy of a key: a simulation omits the policies of resources."""
     if not (resource.startswith("arn:") and ":kms:" in resource):
         return None
     principal = {"AWS": f"arn:aws:iam::{account}:root"}
@@ -82,7 +82,7 @@ def _comparing(verdict: Verdict, place: str, one: dict) -> Callable[[Answer], No
     def compare(answer: Answer) -> None:
         what = f"{one['action']} on {one['resource']}"
         if answer.result == "Error" and _FITS_NO_FORMAT in str(answer.why):
-            # The name is made up. IAM compares text and asks for no format, so there is nothing to compare.
+            # The name is made up. IAM compares text and requires no format, so there is nothing to compare.
             verdict.judged("decisions on names that fit no format, not compared")
         elif answer.result == "Error":
             verdict.find(place, f"the evaluator does not judge {what}: {answer.why}")
@@ -118,7 +118,7 @@ def _deny(entry: dict) -> bool:
 
 
 def _allow(entry: dict) -> bool:
-    # Operators choose what a CloudFormation role may do, so it may be everything.
+    # Operators choose the permissions of a CloudFormation role, so it may have all.
     role = entry["parameters"]["PolicySourceArn"].rpartition("/")[2]
     if entry["answer"]["status"] != 200 or role.endswith("-cloudformation"):
         return False

@@ -1,4 +1,4 @@
-"""Statements: every policy of infra/ against AWS's service reference, whether a recorded call used it or not."""
+"""Statements: every policy of infra/ against AWS's service reference, even if no recorded call used it."""
 
 import json
 import re
@@ -17,16 +17,16 @@ _SINGLE = ("ForAnyValue:", "ForAllValues:")
 
 @dataclass
 class Statement:
-    """Is one statement of one policy, and whether the policy is of an identity, a resource or a role's trust."""
+    """One statement of one policy, and the kind of policy: of an identity, of a resource, or the trust of a role."""
 
     where: str
     kind: str
     body: dict
-    # The policy that it is of.
+    # The name of the policy.
     document: dict
 
     def listed(self, key: str) -> list:
-        """Returns a member as the list that it stands for."""
+        """Returns a member as a list."""
         value = self.body.get(key, [])
         return value if isinstance(value, list) else [value]
 
@@ -57,7 +57,7 @@ def judge(context: Context) -> Verdict:
 
 
 def _statements(context: Context) -> Iterator[Statement]:
-    """Yields each statement of every template, for each variant of it, and of every policy that is a file."""
+    """Yields each statement of every template, for each variant of it, and of every policy file."""
     for template in context.templates():
         for resolver in variants(template):
             for name, resource in template.body["Resources"].items():
@@ -90,7 +90,7 @@ def _of_document(where: str, kind: str, document: dict) -> Iterator[Statement]:
 
 
 def _judge_sid(statement: Statement, verdict: Verdict) -> None:
-    """Finds what IAM refuses of a document's form: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_sid.html"""
+    """Finds errors of a document's form: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_sid.html"""
     sid, statements = statement.body.get("Sid"), statement.document.get("Statement", [])
     if statement.document and statement.document.get("Version") != "2012-10-17":
         verdict.find(statement.where, "is of a document without the version 2012-10-17: its variables would be texts")
@@ -130,8 +130,8 @@ def _types(action: str, reference: Reference) -> list[dict]:
 
 
 def _judge_resources(statement: Statement, actions: list[str], reference: Reference, verdict: Verdict) -> None:
-    """Finds actions that none of the statement's resources fits, and resources that none of its actions has."""
-    # An ARN that only a deployment's parameter gives is not judged.
+    """Finds actions that match none of the statement's resources, and resources that match none of its actions."""
+    # An ARN that depends on a parameter of the deployment is not judged.
     resources = [str(each) for each in statement.listed("Resource") if each == "*" or str(each).startswith("arn:")]
     if len(resources) < len(statement.listed("Resource")):
         return
@@ -149,14 +149,14 @@ def _judge_resources(statement: Statement, actions: list[str], reference: Refere
 
 
 def _meet(first: str, second: str) -> bool:
-    """Says whether some ARN fits two patterns, part by part."""
+    """Returns true if some ARN matches both patterns, part by part."""
     parts = zip(first.split(":", 5), second.split(":", 5), strict=False)
     return all(_meet_text(one, other) for one, other in parts)
 
 
 def _meet_text(first: str, second: str) -> bool:
-    """Says whether some text fits two patterns with `*` and `?`."""
-    # Positions in `second` that can be reached after each character of `first`.
+    """Returns true if some text matches both patterns with `*` and `?`."""
+    # The positions in `second` that can be reached after each character of `first`.
     reached = _skip({0}, second)
     for char in first:
         if char == "*":
@@ -224,7 +224,7 @@ def _has_key(statement: Statement, action: str, key: str, reference: Reference, 
     resources = [str(each) for each in statement.listed("Resource")] if statement.kind == "identity" else ["*"]
     types = _types(action, reference)
     of_types = [[kind for kind in types if resource == "*" or _meet(resource, kind["arn"])] for resource in resources]
-    # Each resource that the statement names must have the key: on one without it the condition never holds.
+    # Each resource of the statement must have the key: the condition is never true for one without it.
     return base.lower() in supported or (
         any(of_types) and all(any(_named(base, kind["keys"]) for kind in kinds) for kinds in of_types if kinds)
     )

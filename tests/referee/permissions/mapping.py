@@ -1,7 +1,7 @@
 """Decides for one resource type which property needs which permission.
 
-The order: the rows that the data file has for the type, then its general rules, then what the names say. What none
-of them places is unmapped.
+The order: the rows of the data file for the type, then its general rules, then the names. A permission that none of
+them places is unmapped.
 """
 
 import fnmatch
@@ -35,7 +35,7 @@ WRITES = (
     "Release",
     "Request",
 )
-# Words that say nothing about which property an action or a property name speaks of.
+# Words that say nothing about the property that the name of an action or of a property means.
 FILLERS = {
     "configuration",
     "configurations",
@@ -61,7 +61,7 @@ FILLERS = {
 
 
 class Mapping:
-    """The data file's knowledge, applied to one schema after the other."""
+    """The knowledge of the data file, applied to one schema after the other."""
 
     def __init__(self, data: dict) -> None:
         self._rules = data["rules"]
@@ -76,20 +76,20 @@ class Mapping:
         return self._types.get(kind, {})
 
     def passed_to(self, kind: str) -> list[str] | None:
-        """Returns the services that a type's roles are passed to, None where nobody wrote them down."""
+        """Returns the services that a type's roles are passed to, or None without a row."""
         return self._passed_to.get(kind) or self._passed_to.get(kind.rsplit("::", 1)[0])
 
     def service_linked_role(self, kind: str) -> str | None:
-        """Returns the service whose own role the schema of a type lists, None where nobody wrote it down."""
+        """Returns the service whose own role the schema of a type lists, or None without a row."""
         written = self.entry(kind).get("service_linked_role")
         return written or self._linked.get(kind) or self._linked.get(kind.rsplit("::", 1)[0])
 
     def unused(self) -> list[str]:
-        """Returns the rows that placed nothing: the schema no longer names their actions."""
+        """Returns the unused rows: the schema no longer names their actions."""
         return sorted(f"{kind}: {self._types[kind]['rows'][i]['actions']}" for kind, i in self._unused)
 
     def place(self, kind: str, schema: dict, handler: str, action: str) -> dict:
-        """Returns where a permission belongs: a dict with one of always, never, tagging, properties, unmapped."""
+        """Returns the place of a permission: a dict with one of always, never, tagging, properties, unmapped."""
         for i, row in enumerate(self.entry(kind).get("rows", [])):
             if applies(row, handler, action):
                 self._unused.discard((kind, i))
@@ -113,7 +113,7 @@ class Mapping:
 
 
 def applies(row: dict, handler: str, action: str) -> bool:
-    """Tells whether a row speaks of this handler's permission."""
+    """Returns true if a row is about this handler's permission."""
     if handler not in row.get("handlers", [handler]):
         return False
     lower = action.lower()
@@ -141,7 +141,7 @@ def by_name(kind: str, schema: dict, handler: str, action: str) -> dict:
 
 
 def main_actions(kind: str, schema: dict, handler: str) -> set[str]:
-    """Returns what a handler does first of all: its first write of the type's own service, also when it updates."""
+    """Returns the first write of a handler to the type's own service, also when it updates."""
     services = services_of(kind, schema)
     mains = set()
     for name in {"create": ["create"], "update": ["create"], "delete": ["delete"]}.get(handler, []):
@@ -152,7 +152,7 @@ def main_actions(kind: str, schema: dict, handler: str) -> set[str]:
 
 
 def main_noun(kind: str, schema: dict) -> set[str]:
-    """Returns the words that the API calls the type by: those of CreateCacheParameterGroup, say."""
+    """Returns the words of the API for the type: those of CreateCacheParameterGroup, say."""
     creates = [a.split(":")[1] for a in main_actions(kind, schema, "create")]
     return set().union(*(words(name.removeprefix("Create")) for name in creates if name.startswith("Create")))
 
@@ -167,7 +167,7 @@ def services_of(kind: str, schema: dict) -> set[str]:
 
 
 def is_read(action: str) -> bool:
-    """Tells whether an action only reads."""
+    """Returns true if an action only reads."""
     return action.split(":")[1].startswith(READS)
 
 
@@ -178,12 +178,12 @@ def words(name: str) -> set[str]:
 
 
 def same(left: set[str], right: set[str]) -> bool:
-    """Tells whether a property's words (left) are all among those of an action (right)."""
+    """Returns true if a property's words (left) are all among those of an action (right)."""
     return (
         bool(left) and left - {"list", "arn", "document"} <= right and bool(right) and (right <= left or left <= right)
     )
 
 
 def outermost(paths: list[str]) -> list[str]:
-    """Leaves out each path that lies below another."""
+    """Omits each path below another one."""
     return [p for p in paths if not any(p.startswith(f"{other}/") for other in paths)]

@@ -17,7 +17,7 @@ DIGEST = f"{TABLE}.sha256"
 
 
 def build(root: Path, node_modules: Path) -> tuple[bytes, list[str]]:
-    """Returns the table's bytes for a tree, and what is wrong with its data file."""
+    """Returns the table's bytes for a tree, and the errors of its data file."""
     data = yaml.safe_load((root / "tests/referee/data/permissions.yaml").read_text(encoding="utf-8"))
     schemas = Schemas(Path(cfnlint.__file__).parent)
     made, problems = table.make(schemas, Reference(node_modules / "@cloud-copilot" / "iam-data"), data)
@@ -30,7 +30,7 @@ def digest_line(content: bytes) -> str:
 
 
 def run(root: Path, node_modules: Path, check: bool) -> list[str]:
-    """Writes the table, or with `check` only compares it; returns a sentence for each thing that is wrong."""
+    """Writes the table, or with `check` only compares it; returns a sentence for each error."""
     content, problems = build(root, node_modules)
     if check:
         return problems + differences(root, content)
@@ -41,7 +41,7 @@ def run(root: Path, node_modules: Path, check: bool) -> list[str]:
 
 
 def differences(root: Path, content: bytes) -> list[str]:
-    """Compares the checked-in table and digest with what was built. Another zlib may pack the same table otherwise."""
+    """Compares the checked-in table and digest with those built. Another zlib may pack the same table differently."""
     path, digest = root / TABLE, root / DIGEST
     if not path.exists() or gzip.decompress(path.read_bytes()) != gzip.decompress(content):
         return [f"{TABLE} is not what its sources give: run tests/referee/make-permissions"]

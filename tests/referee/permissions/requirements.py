@@ -1,4 +1,4 @@
-"""What CloudFormation must be allowed to do for each resource of a stack, out of the table of permissions."""
+"""The permissions of CloudFormation for each resource of a stack, from the table of permissions."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Any
 
 from .stack import REGION, Stack, steps
 
-# `list` is for finding resources that no stack knows; a stack's operations never call it.
+# `list` finds resources outside any stack; the operations of a stack never call it.
 HANDLERS = ("create", "read", "update", "delete")
 _POINTER = re.compile(r"\$\{(/[^}:?]+)(:[^}]*|\?)?\}")
 # Types that call no AWS API.
@@ -16,7 +16,7 @@ _NO_CALLS = ("AWS::CloudFormation::WaitCondition", "AWS::CloudFormation::WaitCon
 
 @dataclass(frozen=True)
 class Need:
-    """One call that must be allowed, and why."""
+    """One call that must be allowed, and the reason."""
 
     logical_id: str
     kind: str
@@ -24,14 +24,14 @@ class Need:
     resource: str
     # The handlers that make the call.
     handlers: tuple[str, ...]
-    # The property that needs it, None if the type always does.
+    # The property that needs the call, or None if the type always does.
     because: str | None
     context: tuple[tuple[str, object], ...] = ()
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """Something that the table cannot say."""
+    """A need that the table cannot express."""
 
     logical_id: str
     kind: str
@@ -39,7 +39,7 @@ class Unknown:
 
 
 def needs_of(stack: Stack, table: dict, tags: dict[str, str]) -> tuple[list[Need], list[Unknown]]:
-    """Returns what a stack with these tags needs, and what nobody knows."""
+    """Returns the needs of a stack with these tags, and the unknown ones."""
     found, unknown = [], []
     for logical_id, resource in stack.resources.items():
         kind = kind_of(resource)
@@ -68,7 +68,7 @@ def needs_of(stack: Stack, table: dict, tags: dict[str, str]) -> tuple[list[Need
 
 
 def kind_of(resource: dict) -> str:
-    """Returns a resource's type as the table calls it: custom resources have one in common."""
+    """Returns the type of a resource in the table: custom resources share one."""
     return "AWS::CloudFormation::CustomResource" if resource["Type"].startswith("Custom::") else resource["Type"]
 
 
@@ -97,7 +97,7 @@ def required_actions(stack: Stack, resource: dict, entry: dict, is_tagged: bool)
 
 
 def sets(stack: Stack, resource: dict, pointer: str) -> bool:
-    """Tells whether a resource sets a property of the table, or the attribute that its @ stands for."""
+    """Returns true if a resource sets a property of the table, or the attribute that its @ stands for."""
     if pointer == "@Snapshot":
         return "Snapshot" in (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy"))
     if pointer == "@UpdatePolicy":
@@ -138,12 +138,12 @@ def _resources(stack: Stack, logical_id: str, entry: dict, table: dict, action: 
     ]
     own = _fill(stack, logical_id, entry["arn"], formats) if "arn" in entry else []
     related = [] if own else _named_in(stack, resource, formats)
-    # What nothing tells more of: any resource of the first format.
+    # Without more knowledge: any resource of the first format.
     return list(dict.fromkeys(own + touched + related)) or [_any(stack, formats[0])]
 
 
 def _passed_roles(stack: Stack, resource: dict, pointer: str) -> list[str]:
-    """Returns the ARNs of the roles that a property passes; of those in the template where it names something else."""
+    """Returns the ARNs of the roles that a property passes, or of the template's roles if it names something else."""
     values = stack.values(resource.get("Properties", {}), steps(pointer))
     names = [text for value in values for item in _items(value) for text in stack.texts(item)]
     arns = [
@@ -180,7 +180,7 @@ def _service(entry: dict, because: str | None) -> str:
 
 
 def _fill(stack: Stack, logical_id: str, arn: str, formats: list[str]) -> list[str]:
-    """Returns the ARNs that a format of the table gives for a resource; none if the action does not act on such."""
+    """Returns the ARNs that a format of the table gives for a resource; none if the action has another type."""
     properties = stack.resources[logical_id].get("Properties", {})
     made_up = [f"{stack.name}-{logical_id}-1EXAMPLE2ID34"]
     filled = [arn]
@@ -203,7 +203,7 @@ def _fill(stack: Stack, logical_id: str, arn: str, formats: list[str]) -> list[s
 
 
 def _named_in(stack: Stack, resource: dict, formats: list[str]) -> list[str]:
-    """Returns the ARNs of a resource's properties that are of a format."""
+    """Returns the ARNs of a format among a resource's properties."""
     texts = [text for value in resource.get("Properties", {}).values() for text in stack.texts(value)]
     for items in resource.get("Properties", {}).values():
         if isinstance(items, list):
@@ -233,7 +233,7 @@ def _matches(arn: str, format: str) -> bool:
 def _context(
     stack: Stack, resource: dict, entry: dict, action: str, because: str | None, handlers: Iterable[str], tags: dict
 ) -> dict:
-    """Returns the condition keys of a call that CloudFormation makes."""
+    """Returns the condition keys of CloudFormation's call."""
     context: dict[str, object] = {
         "aws:CalledVia": ["cloudformation.amazonaws.com"],
         "aws:CalledViaFirst": "cloudformation.amazonaws.com",

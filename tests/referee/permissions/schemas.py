@@ -20,7 +20,7 @@ class Schemas:
             self._files.update(json.loads(region.read_text()))
 
     def types(self) -> list[str]:
-        """Returns the names of all resource types of AWS that CloudFormation creates itself."""
+        """Returns the names of all resource types of AWS that CloudFormation itself creates."""
         return sorted(t for t in self._files if t.startswith("AWS::") and not t.startswith("AWS::Serverless::"))
 
     def schema(self, kind: str) -> dict:
@@ -40,7 +40,7 @@ def handlers(schema: dict) -> dict[str, list[str]]:
 
 
 def tag_property(schema: dict) -> str | None:
-    """Returns the pointer of the property that holds the tags, None for what has none."""
+    """Returns the pointer of the property that holds the tags, or None without one."""
     tagging = schema.get("tagging") or {}
     taggable = tagging.get("taggable", schema.get("taggable", True))
     if not taggable:

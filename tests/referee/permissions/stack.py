@@ -1,6 +1,6 @@
-"""A stack as it would be installed: its resources with the names and ARNs that its properties give.
+"""A stack as an installation would create it: its resources with the names and ARNs from its properties.
 
-Every branch counts: of a property under Fn::If each value is one that it may have.
+Every branch counts: a property under Fn::If may have each of the two values.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from referee.documents import Document
 REGION = "eu-west-1"
 NO_VALUE = object()
 _REFERENCE = re.compile(r"\$\{(!?)([A-Za-z0-9:._-]+)\}")
-# Values that one text may have; more would say nothing that these do not.
+# The most values of one text. More of them would add nothing.
 _MOST = 16
 
 
@@ -27,12 +27,12 @@ class Stack:
         self._parameters = parameters
 
     def texts(self, value: Any) -> list[str]:
-        """Returns each text that a value may be; what is not known becomes a name of its own."""
+        """Returns each possible text of a value; an unknown part becomes a name of its own."""
         found = [text for text in self._alternatives(value) if text is not NO_VALUE]
         return list(dict.fromkeys(str(text) for text in found))[:_MOST]
 
     def is_set(self, value: Any, steps: list[str]) -> bool:
-        """Tells whether a template sets the property at these steps, in any branch."""
+        """Returns true if a template sets the property at these steps, in any branch."""
         if value is None or value == {"Ref": "AWS::NoValue"}:
             return False
         if isinstance(value, dict) and "Fn::If" in value:
@@ -40,7 +40,7 @@ class Stack:
         if not steps:
             return True
         if _is_function(value):
-            # What it gives is known only when it runs: it may hold the property.
+            # The value is known only at runtime: it may hold the property.
             return True
         first, rest = steps[0], steps[1:]
         if isinstance(value, list):
@@ -69,7 +69,7 @@ class Stack:
         return [found for item in items for found in self.values(item, rest)]
 
     def physical_name(self, logical_id: str) -> list[str]:
-        """Returns the names that a resource may have: the given one, or one like those CloudFormation makes up."""
+        """Returns the possible names of a resource: the given one, or one like CloudFormation generates."""
         properties = self.resources[logical_id].get("Properties", {})
         for name in _NAMES:
             if name in properties:
@@ -154,7 +154,7 @@ class Stack:
         return self._alternatives(chosen) if chosen is not None else ["selected"]
 
 
-# The properties that name a resource, and the ARNs of what templates ask with GetAtt.
+# The properties that name a resource, and the ARNs that templates read with GetAtt.
 _NAMES = (
     "FunctionName",
     "InstanceProfileName",

@@ -1,4 +1,4 @@
-"""Makes the table of CloudFormation's permissions out of the schemas, the service reference and the data file."""
+"""Builds the table of CloudFormation's permissions from the schemas, the service reference and the data file."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ JUDGED = ("create", "read", "update", "delete", "list")
 
 
 def make(all_schemas: schemas.Schemas, reference: Reference, data: dict) -> tuple[dict, list[str]]:
-    """Returns the table, and what is wrong with the data file."""
+    """Returns the table, and the errors of the data file."""
     mapping = Mapping(data)
     types = {kind: row(kind, all_schemas.schema(kind), mapping, reference) for kind in all_schemas.types()}
     problems = [f"a row places nothing: {unused}" for unused in mapping.unused()]
@@ -29,7 +29,7 @@ def make(all_schemas: schemas.Schemas, reference: Reference, data: dict) -> tupl
 
 
 def references(data: dict, reference: Reference) -> dict:
-    """Returns what each kind of dynamic reference in a template needs."""
+    """Returns the needs of each kind of dynamic reference in a template."""
     return {
         kind: sorted(a for pattern in entry["actions"] for a in expand_or_fail(reference, pattern))
         for kind, entry in data["references"].items()
@@ -37,7 +37,7 @@ def references(data: dict, reference: Reference) -> dict:
 
 
 def wildcards(all_schemas: schemas.Schemas, data: dict, reference: Reference, actions: dict) -> dict:
-    """Returns what AWS's own wildcards stand for, so that a policy can be written as AWS writes it."""
+    """Returns the meaning of AWS's own wildcards, so that a policy can be written as AWS writes it."""
     patterns: set[str] = set()
     for kind in all_schemas.types():
         narrowed = data["types"].get(kind, {}).get("narrow", {})
@@ -136,7 +136,7 @@ def role_properties(when: dict) -> list[str]:
 
 
 def name_property(kind: str, schema: dict, entry: dict) -> str | None:
-    """Returns the property that names the resource, None where CloudFormation or AWS always makes the name up."""
+    """Returns the property that names the resource, or None if CloudFormation or AWS always generates the name."""
     if "name" in entry:
         return entry["name"]
     paths = schemas.property_paths(schema, depth=1)
@@ -151,7 +151,7 @@ def name_property(kind: str, schema: dict, entry: dict) -> str | None:
 def arn_format(kind: str, schema: dict, name: str | None, entry: dict, reference: Reference, arns: dict) -> str | None:
     """Returns the resource's ARN with its name property in it: `arn:${Partition}:sqs:…:${/QueueName}`.
 
-    An id that AWS makes up is `*`. None where the service reference has no format that is clearly the type's own.
+    An id that AWS generates is `*`. None if the service reference has no format that is clearly the type's own.
     """
     if "arn" in entry:
         return entry["arn"]
@@ -169,7 +169,7 @@ def arn_format(kind: str, schema: dict, name: str | None, entry: dict, reference
 
 
 def own_formats(kind: str, schema: dict, reference: Reference) -> list[str]:
-    """Returns the ARN formats of what the type's own service does first when it creates and deletes."""
+    """Returns the ARN formats of the first call of the type's own service at creation and deletion."""
     actions = main_actions(kind, schema, "delete") | main_actions(kind, schema, "create")
     known = [a for action in sorted(actions) for a in reference.expand(action)]
     return [format for action in known for format in reference.describe(action)["resources"]]

@@ -2,7 +2,7 @@
 
 from referee.context import Context
 
-NONE = "–"  # noqa: RUF001 (the dash that the table has)
+NONE = "–"  # noqa: RUF001 (the dash in the table)
 
 
 def judge(context: Context, oracles: list[str]) -> list[str]:
@@ -21,6 +21,6 @@ def judge(context: Context, oracles: list[str]) -> list[str]:
             named.update(names)
             unknown = [name for name in names if name not in (*oracles, NONE)]
             if len(cells) != column or unknown:
-                told = f"{', '.join(unknown)} is no oracle" if len(cells) == column else "it has no such cell"
-                wrong.append(f"docs/verified.md:{number}: the last cell names oracles or is {NONE}; {told}")
+                reason = f"{', '.join(unknown)} is no oracle" if len(cells) == column else "it has no such cell"
+                wrong.append(f"docs/verified.md:{number}: the last cell names oracles or is {NONE}; {reason}")
     return wrong + [f"docs/verified.md: no claim names the oracle {name}" for name in oracles if name not in named]

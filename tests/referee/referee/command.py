@@ -14,7 +14,7 @@ from referee.context import Context
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the referee; returns its exit status: 1 if an oracle finds something or misses a planted mistake."""
+    """Runs the referee. Returns exit status 1 if an oracle finds something or misses a planted mistake."""
     options = _options(arguments)
     folder = tools.folder()
     tools.install(folder)
@@ -60,7 +60,7 @@ def _judge(options: argparse.Namespace, folder: Path) -> int:
         started = time.monotonic()
         wrong += _planted(oracle, name, context) if options.planted else _verdict(oracle, name, context)
         print(f"  {time.monotonic() - started:.1f} s", flush=True)
-    print(f"\nthe referee: {f'{wrong} to mend' if wrong else 'nothing to mend'}")
+    print(f"\nthe referee: {f'{wrong} found' if wrong else 'nothing found'}")
     return 1 if wrong else 0
 
 

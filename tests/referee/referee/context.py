@@ -1,4 +1,4 @@
-"""What an oracle judges: a tree of the repository, the recordings of a run, and the tools to judge them with."""
+"""The input of an oracle: a tree of the repository, the recordings of a run, and the tools."""
 
 import json
 import os
@@ -14,17 +14,17 @@ from referee.documents import Document, load
 
 @dataclass
 class Context:
-    """Names the tree and the recordings that one run judges, and where the tools are."""
+    """The tree and the recordings that one run judges, and the folder of the tools."""
 
     root: Path
     recordings: Path | None
     tools: Path
-    # Set where the tree is a copy with a planted mistake.
+    # True if the tree is a copy with a planted mistake.
     scratch: Path | None = None
 
     @property
     def referee(self) -> Path:
-        """Returns the folder of the referee in the judged tree: its data belongs to what is judged."""
+        """Returns the folder of the referee in the judged tree: its data is judged, too."""
         return self.root / "tests" / "referee"
 
     @property
@@ -47,7 +47,7 @@ class Context:
         return [document for document in found if isinstance(document.body, dict) and "Resources" in document.body]
 
     def machines(self) -> list[Document]:
-        """Returns every definition of a state machine, as AWS gets it and with the lines of its source."""
+        """Returns every definition of a state machine, as AWS receives it and with the lines of its source."""
         return definitions.rendered(self.root / "statemachines", self.relative)
 
     def recording_files(self) -> list[Path]:
@@ -64,7 +64,7 @@ class Context:
                         yield f"{path.name}:{number}", entry
 
     def node(self, script: str, *arguments: str, stdin: str | None = None) -> str:
-        """Runs node/<script>.cjs with the npm packages in reach, and returns what it prints."""
+        """Runs node/<script>.cjs with the npm packages, and returns its output."""
         path = Path(__file__).resolve().parent.parent / "node" / f"{script}.cjs"
         done = subprocess.run(
             ["node", "--max-old-space-size=4096", str(path), *arguments],
@@ -79,7 +79,7 @@ class Context:
         return done.stdout
 
     def own_recordings(self) -> Path:
-        """Copies the recordings, for a planted mistake to change them; returns the copy's folder."""
+        """Copies the recordings, so that a planted mistake can change them; returns the folder of the copy."""
         if self.recordings is None or self.scratch is None:
             raise NoRecording
         copy = self.scratch / "recordings"
@@ -89,7 +89,7 @@ class Context:
         return copy
 
     def change_line(self, wanted: Callable[[dict], bool], change: Callable[[dict], None]) -> None:
-        """Changes the first recorded line that is wanted, in the copy of the recordings."""
+        """Changes the first matching line in the copy of the recordings."""
         for path in sorted(self.own_recordings().glob("*.jsonl")):
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
             for number, line in enumerate(lines):
@@ -103,4 +103,4 @@ class Context:
 
 
 class NoRecording(Exception):
-    """Says that a mistake can only be planted in a recording, and none was given."""
+    """The error of a mistake that can only be planted in a recording, when none was given."""

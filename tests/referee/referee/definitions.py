@@ -1,4 +1,4 @@
-"""Renders the definitions of state machines: the JSON that AWS gets, with the lines of the YAML that people write."""
+"""Renders the definitions of state machines: the JSON that AWS receives, with the lines of the YAML source."""
 
 import subprocess
 import tempfile
@@ -21,7 +21,7 @@ def rendered(folder: Path, relative: Callable[[Path], str]) -> list[Document]:
 
 
 def _render(folder: Path, output: Path) -> None:
-    # The renderer is this tree's own, whichever tree is judged: a planted mistake is one of the definitions.
+    # The renderer is always that of this tree: a planted mistake can change only the definitions.
     command = [*_RENDER, str(output), str(folder)]
     done = subprocess.run(command, cwd=tools.ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -32,7 +32,7 @@ def _read(path: Path, folder: Path, relative: Callable[[Path], str], policies: M
     source_path = folder / path.name.replace(".asl.json", ".asl.yaml")
     source = load(source_path, relative(source_path))
     document = load(path, source.name)
-    # A second opinion on the renderer: PyYAML reads the same from the source.
+    # PyYAML gives a second opinion on the renderer: it must read the same from the source.
     _put_policies(source.body, policies)
     if document.body != source.body:
         raise RuntimeError(f"{source.name}: the renderer and PyYAML read it differently")

@@ -8,7 +8,7 @@ import yaml
 
 
 class Mapping(dict):
-    """Is a dict that knows the line of each of its keys."""
+    """A dict with the line of each of its keys."""
 
     lines: dict
 
@@ -19,7 +19,7 @@ class Mapping(dict):
 
 @dataclass(frozen=True)
 class Document:
-    """Holds a file's content, its path and the name by which findings call it."""
+    """The content of a file, its path and its name in findings."""
 
     path: Path
     name: str

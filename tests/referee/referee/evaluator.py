@@ -1,4 +1,4 @@
-"""Asks the policy evaluator whether permissions are allowed: each different question once."""
+"""Asks the policy evaluator for permissions: each different question once."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from referee.requests import Permission
 
 @dataclass
 class Answer:
-    """Holds the result of a question, the statements that allowed it, and what the evaluator says beside it."""
+    """The result of a question, the statements that allowed it, and the remarks of the evaluator."""
 
     result: str
     by: list[str] = field(default_factory=list)
@@ -25,7 +25,7 @@ class Answer:
 
 @dataclass
 class Questions:
-    """Collects questions, and hands the answer to everybody who asked."""
+    """Collects questions, and returns the answer to every caller."""
 
     asked: dict[str, list[Callable[[Answer], None]]] = field(default_factory=dict)
     lines: dict[str, dict] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Questions:
             "context": {**_everywhere(identity, permission), **identity.context, **permission.context},
             **({"resource_policy": own} if own else {}),
         }
-        # A session's name and number tell callers of one role apart, and no policy here looks at them.
+        # The name and the number of a session distinguish callers of one role, and no policy here reads them.
         same = {
             **line,
             "principal": identity.principal.rpartition("/")[0]
@@ -67,7 +67,7 @@ class Questions:
         self.asked.setdefault(key, []).append(then)
 
     def answer(self, context: Context) -> int:
-        """Asks the evaluator, hands out the answers, and returns how many different questions there were."""
+        """Asks the evaluator, delivers the answers, and returns the number of different questions."""
         keys = list(self.lines)
         lines = [{"define": name, **documents} for name, documents in self.sets.items()] + [
             self.lines[key] for key in keys
@@ -97,7 +97,7 @@ def _everywhere(identity: Identity, permission: Permission) -> dict:
 
 
 def _with_owners(value: Any) -> Any:
-    """Puts `aws` for the account that ARNs of public parameters and documents lack: the evaluator wants one there."""
+    """Inserts `aws` as the account of public parameters and documents, because the evaluator needs one."""
     return json.loads(re.sub(r"(arn:[^:\"]*:ssm:[^:\"]*)::(parameter|document)", r"\1:aws:\2", json.dumps(value)))
 
 

@@ -1,4 +1,4 @@
-"""Tells under which policies a caller acts: identity policies, boundary and session policies, and a resource's own."""
+"""Finds the policies of a caller: identity policies, boundary and session policies, and the policy of a resource."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,7 @@ from referee.recordings import Recording
 
 @dataclass(frozen=True)
 class Policy:
-    """Names a policy document and whose it is."""
+    """A policy document and its owner."""
 
     owner: str
     name: str
@@ -19,7 +19,7 @@ class Policy:
 
 @dataclass
 class Identity:
-    """Holds a principal and the policies that say what it may do."""
+    """A principal and its policies."""
 
     principal: str
     account: str | None
@@ -30,11 +30,11 @@ class Identity:
 
 
 class NoPolicy(Exception):
-    """Says that no policy was recorded for a caller."""
+    """The error of a caller without a recorded policy."""
 
 
 def of_request(recording: Recording, request: dict, root: Path) -> Identity:
-    """Returns who makes a request, and under which policies when it began."""
+    """Returns the caller of a request, and its policies when the request began."""
     caller, seq = request["caller"], request["began"]
     if request["claims"] == "installer":
         user = f"arn:aws:iam::{caller['account']}:user/installer"
@@ -81,7 +81,7 @@ def _of_user(recording: Recording, request: dict) -> Identity:
             document = recording.state("managed-policy", arn, seq)
             identity.policies = [Policy(claimed, claimed, document["document"])] if document else []
             return identity
-    # In a target account what people may do is the account's own choice: there is no policy of ours to claim.
+    # In a target account the account itself chooses the permissions of users: there is no policy of ours to check.
     user = recording.state("user", caller["arn"], seq)
     if user is None:
         raise NoPolicy(f"the user {caller['arn']} did not exist")
@@ -112,7 +112,7 @@ def _managed(recording: Recording, arn: str, seq: int) -> dict:
 
 
 def of_resource(recording: Recording, action: str, resource: str, seq: int) -> tuple[str, dict] | None:
-    """Returns a resource's own policy and what it is of; None if it has none."""
+    """Returns the policy of a resource and its owner, or None without one."""
     service = action.partition(":")[0]
     if service == "sts":
         state = recording.state("role", resource, seq)
@@ -131,7 +131,7 @@ def _own(recording: Recording, what: str, identifier: str, seq: int) -> tuple[st
 
 
 def _installer_policy(recording: Recording, request: dict, root: Path) -> Policy:
-    """Returns the written policy of who installs: of the control plane's account, or of target accounts."""
+    """Returns the written policy of the installer: of the control plane's account, or of target accounts."""
     tooling = {state["account"] for _, _, state in recording.every("role") if state["name"] == "lockstep-ledger-role"}
     name = "installer-policy" if request["account"] in tooling else "installer-target-policy"
     path = root / "infra" / f"{name}.json"

@@ -1,4 +1,4 @@
-"""Resolves the intrinsic functions of a template to what a deployment of it would hold."""
+"""Resolves the intrinsic functions of a template to the values of a deployment."""
 
 import itertools
 import re
@@ -18,7 +18,7 @@ _PSEUDO = {
     "AWS::NoValue": None,
 }
 _PLACEHOLDER = re.compile(r"\$\{(!?)([^}]+)\}")
-# What Ref gives where the resource has a name of its own: the property with that name.
+# The value of Ref for a resource with a name of its own: the property with that name.
 _NAMES = (
     "FunctionName",
     "RoleName",
@@ -52,7 +52,7 @@ _ARNS = {
     "AWS::KMS::Key": "kms:{region}:{account}:key/01234567-89ab-cdef-0123-456789abcdef",
     "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{name}-AbCdEf",
 }
-# Of these types Ref gives the ARN.
+# The types whose Ref is the ARN.
 _REF_IS_ARN = (
     "AWS::StepFunctions::StateMachine",
     "AWS::IAM::ManagedPolicy",
@@ -74,7 +74,7 @@ class Resolver:
         return self.template.body["Resources"].get(name, {})
 
     def value(self, value: Any) -> Any:
-        """Returns a value without intrinsic functions; None where Ref AWS::NoValue takes it away."""
+        """Returns a value without intrinsic functions, or None if Ref AWS::NoValue removes it."""
         if isinstance(value, list):
             return [item for item in map(self.value, value) if item is not None]
         if not isinstance(value, dict):
@@ -86,11 +86,11 @@ class Resolver:
         return {key: item for key, each in value.items() if (item := self.value(each)) is not None}
 
     def condition(self, name: str) -> bool:
-        """Says whether a condition of the template holds."""
+        """Returns true if a condition of the template is true."""
         return bool(self._test(self.template.body.get("Conditions", {}).get(name, True)))
 
     def exists(self, resource: dict) -> bool:
-        """Says whether a deployment with these parameters makes a resource."""
+        """Returns true if a deployment with these parameters creates a resource."""
         return "Condition" not in resource or self.condition(resource["Condition"])
 
     def _function(self, name: str, argument: Any) -> Any:
@@ -143,7 +143,7 @@ class Resolver:
         return self._attribute(name, "Arn") if resource.get("Type") in _REF_IS_ARN else self.name_of(name)
 
     def parameter(self, name: str, parameter: dict) -> str:
-        """Returns the value of a parameter: the given one, the default, the first that is allowed, or a stand-in."""
+        """Returns the value of a parameter: the given one, the default, the first allowed one, or a placeholder."""
         if name in self.parameters:
             return self.parameters[name]
         if "Default" in parameter:
@@ -152,7 +152,7 @@ class Resolver:
         return str(allowed[0]) if allowed else f"value-of-{name}"
 
     def name_of(self, resource: str) -> str:
-        """Returns a resource's physical name, as far as the template gives it."""
+        """Returns the physical name of a resource, as far as the template defines it."""
         properties = self.resource(resource).get("Properties", {})
         for key in _NAMES:
             if key in properties:

@@ -1,4 +1,4 @@
-"""Says what is on the machine of a script: its image, the packages that recipes install, what scripts make."""
+"""The machine of a script: its image, the packages that recipes install, and the files that scripts make."""
 
 import re
 import tomllib
@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from referee.context import Context
 from referee.shell import UNKNOWN, Script
 
-# What bash runs itself.
+# The programs that bash runs itself.
 BUILTINS = set(
     ". : [ alias break builtin cd command continue declare echo eval exec exit export false getopts local printf pwd"
     " read readonly return set shift shopt source test trap true type ulimit umask unset wait".split()
@@ -17,20 +17,20 @@ BUILTINS = set(
 
 @dataclass
 class Machine:
-    """Holds what a script may use."""
+    """The programs and files that a script may use."""
 
     programs: set[str] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
     units: set[str] = field(default_factory=set)
     users: set[str] = field(default_factory=set)
     plugins: set[str] = field(default_factory=set)
-    # Folders of programs that begin by changing to another folder.
+    # The folders of programs that first change to another folder.
     changes_folder: set[str] = field(default_factory=set)
-    # Packages that a script installs, and the extract does not know.
+    # The installed packages that the extract does not know.
     unknown: set[str] = field(default_factory=set)
 
     def install(self, package: str, extract: dict) -> None:
-        """Adds what a package holds."""
+        """Adds the content of a package."""
         holds = extract["packages"].get(package)
         if holds is None:
             self.unknown.add(package)
@@ -84,7 +84,7 @@ def installed(words: list[str]) -> list[str]:
 
 
 def load_extract(context: Context) -> dict:
-    """Returns the extract of what is on the machines."""
+    """Returns the extract of the content of the machines."""
     return tomllib.loads((context.data / "amazon-linux-2023.toml").read_text(encoding="utf-8"))
 
 

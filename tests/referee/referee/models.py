@@ -15,7 +15,7 @@ def _service(name: str) -> botocore.model.ServiceModel | None:
 
 
 class Models:
-    """Answers questions about operations of services."""
+    """The models of the operations of services."""
 
     def service(self, name: str) -> botocore.model.ServiceModel | None:
         """Returns the model of a service by the name that botocore gives it."""

@@ -1,4 +1,4 @@
-"""Plants the oracles' own mistakes, each in a copy of the tree, and looks whether it is found."""
+"""Plants the mistakes of the oracles, each in a copy of the tree, and checks that each is found."""
 
 import importlib
 import multiprocessing
@@ -11,13 +11,13 @@ from types import ModuleType
 from referee.context import Context, NoRecording
 from referee.verdict import Finding
 
-# Fewer would say little about an oracle.
+# Fewer mistakes would prove little about an oracle.
 LEAST = 3
 _LEFT_OUT = shutil.ignore_patterns(".git", "target", ".lockstep", "node_modules", "__pycache__")
 
 
 def plant_all(oracle: ModuleType, name: str, context: Context) -> list[str]:
-    """Plants each mistake of an oracle, as many at once as there are processors; returns a sentence for each missed."""
+    """Plants each mistake of an oracle, one process per processor; returns a sentence for each missed one."""
     before = set(oracle.judge(context).findings)
     missed = []
     planted = 0
@@ -39,7 +39,7 @@ def plant_all(oracle: ModuleType, name: str, context: Context) -> list[str]:
 
 
 def _plant(name: str, index: int, context: Context) -> set[Finding] | None:
-    """Returns what the oracle finds in a copy with the mistake: what names the text of its function, if any."""
+    """Returns the findings of the oracle in a copy with the mistake: those with the text of its function, if any."""
     oracle = importlib.import_module(f"oracles.{name}")
     _, plant = oracle.PLANTED[index]
     with tempfile.TemporaryDirectory(prefix="lockstep-referee-") as scratch:
@@ -54,7 +54,7 @@ def _plant(name: str, index: int, context: Context) -> set[Finding] | None:
 
 
 def replace(path: Path, old: str, new: str, count: int = 1) -> None:
-    """Replaces text in a file of the copy. A text that is not there is an error of the planting."""
+    """Replaces text in a file of the copy. A missing text is an error of the planted mistake."""
     text = path.read_text(encoding="utf-8")
     if old not in text:
         raise ValueError(f"{path.name} holds no {old!r}: the planted mistake must follow the file")

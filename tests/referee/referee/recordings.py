@@ -1,4 +1,4 @@
-"""Reads recordings: whether each is whole, what was in force at a number, and which requests are judged."""
+"""Reads recordings: completeness, the state in force at a number, and the requests to judge."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ FORMAT = 1
 
 @dataclass
 class Recording:
-    """Holds the lines of one run of the emulator, and what was in force at each number."""
+    """The lines of one run of the emulator, and the state at each number."""
 
     path: Path
     lines: list[dict]
@@ -26,11 +26,11 @@ class Recording:
                 self._states.setdefault((_kind(line), line["id"]), []).append((line["seq"], state))
 
     def place(self, seq: int) -> str:
-        """Returns how a finding names a line."""
+        """Returns the name of a line in findings."""
         return f"{self.path.name}:{seq}"
 
     def state(self, what: str, identifier: str, seq: int) -> dict | None:
-        """Returns what was in force at a number; None if there was nothing."""
+        """Returns the state at a number, or None."""
         found = None
         for since, state in self._states.get((what, identifier), ()):
             if since > seq:
@@ -39,21 +39,21 @@ class Recording:
         return found
 
     def latest(self, what: str) -> Iterator[tuple[int, str, dict]]:
-        """Yields each thing of a kind in its last state that is not its removal, with that state's number."""
+        """Yields the last state of each thing of a kind except its removal, with the number of that state."""
         for identifier, states in self._of(what):
             there = [(seq, state) for seq, state in states if state is not None]
             if there:
                 yield there[-1][0], identifier, there[-1][1]
 
     def every(self, what: str) -> Iterator[tuple[int, str, dict]]:
-        """Yields each thing of a kind in each state that it ever had."""
+        """Yields each thing of a kind in each of its states."""
         for identifier, states in self._of(what):
             yield from ((seq, identifier, state) for seq, state in states if state is not None)
 
     def last_before_removal(self, what: str, identifier: str, seq: int) -> int:
-        """Returns the last number before a thing was removed after `seq`; the last of all if it never was."""
+        """Returns the last number before the removal of a thing after `seq`, or the last of all without a removal."""
         removed = [since for since, state in self._states[(what, identifier)] if since > seq and state is None]
-        # A stack removes what belongs to a thing before the thing itself: the state in the middle is a living one.
+        # A stack removes the parts of a thing before the thing itself: the state in between is a live one.
         return (seq + min(removed)) // 2 if removed else self.lines[-1]["seq"]
 
     def _of(self, what: str) -> list[tuple[str, list[tuple[int, dict | None]]]]:
@@ -71,12 +71,12 @@ def _kind(line: dict) -> str:
 
 
 def is_judged(request: dict) -> bool:
-    """Returns whether a request is one that Lockstep makes: those of test helpers and of root for a test are not."""
+    """Returns true if Lockstep makes a request: not those of test helpers and of root for a test."""
     return "helper" not in request["marks"]
 
 
 def load(context: Context, verdict: Verdict) -> list[Recording]:
-    """Returns the recordings, and finds what is not whole about each."""
+    """Returns the recordings, and finds gaps in each."""
     recordings = []
     for path in context.recording_files():
         lines = []

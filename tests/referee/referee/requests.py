@@ -17,12 +17,12 @@ _EXPRESSION = re.compile(r"\{([^{}]*(?:\{[^{}]*\})*[^{}]*)\}")
 
 
 class Unknown(Exception):
-    """Says that the table cannot tell what a request needs."""
+    """The error of a request whose needs the table cannot express."""
 
 
 @dataclass(frozen=True)
 class Permission:
-    """Names an action on a resource, the account of the resource, and the context."""
+    """An action on a resource, the account of the resource, and the context."""
 
     action: str
     resource: str
@@ -62,13 +62,13 @@ class _Reader:
             yield Permission(row["action"], resource, self.owner(resource), self.context(row))
 
     def search(self, expression: str) -> Any:
-        """Returns what a JMESPath expression finds in the parameters; `item` is the element of the row."""
+        """Returns the result of a JMESPath expression over the parameters; `item` is the element of the row."""
         if expression == "query":
             return expression
         return jmespath.search(expression, {**self.parameters, "item": self.item})
 
     def value(self, expression: str) -> Any:
-        """Returns the value of what stands between braces."""
+        """Returns the value of the text between braces."""
         expression, _, function = (
             expression.rpartition("|") if re.search(r"[^|]\|\w+$", expression) else (expression, "", "")
         )
@@ -108,7 +108,7 @@ class _Reader:
         return {key: value for key, value in context.items() if value != []}
 
     def owner(self, resource: str) -> str:
-        """Returns the account of a resource: its ARN's, a bucket's owner, or the caller's where an ARN has none."""
+        """Returns the account of a resource: its ARN's, a bucket's owner, or the caller's if the ARN has none."""
         parts = resource.split(":")
         if resource.startswith("arn:") and parts[4].isdigit():
             return parts[4]
@@ -149,7 +149,7 @@ class _Reader:
                 return self.parameters["ExpressionAttributeValues"][value]
         return None
 
-    # --- Functions of the table: from what a request says to the ARN of what it means ---------------------------------
+    # --- Functions of the table: from a parameter of a request to the ARN of its resource -----------------------------
 
     def arn(self, service: str, rest: str) -> str:
         return f"arn:{self.names['partition']}:{service}:{self.names['region']}:{self.names['account']}:{rest}"
@@ -165,7 +165,7 @@ class _Reader:
         )
 
     def as_stack_of_change_set(self, parameters: dict) -> str:
-        """The stack, which a change set that is named by its ARN alone belongs to by the call that made it."""
+        """Returns the stack of a change set, from the call that created it if only the change set's ARN is known."""
         if stack := parameters.get("StackName"):
             return self.as_stack(stack)
         name = parameters["ChangeSetName"].split("/")[1]

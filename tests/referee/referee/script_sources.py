@@ -1,4 +1,4 @@
-"""Finds the shell of the tree: user data and build specifications in templates, and files that begin with a shebang."""
+"""Finds the shell of the tree: user data and build specifications in templates, and files with a shebang."""
 
 import re
 import tomllib
@@ -19,18 +19,18 @@ _LEFT_OUT = {"target", "node_modules", ".git", ".lockstep"}
 
 @dataclass(frozen=True)
 class Source:
-    """Holds the text of a script, where it stands, and on what it runs."""
+    """The text of a script, its place, and its machine."""
 
     where: str
-    # The line of the file on which the script's first line stands.
+    # The line of the file with the first line of the script.
     line: int
     text: str
     dialect: str
-    # The image that it runs on: the name of a recipe, of a build image, or None where nothing is known of it.
+    # The image of the machine: the name of a recipe, of a build image, or None if unknown.
     image: str | None
-    # The line of the file for each line of the script, where they do not simply follow each other.
+    # The line of the file for each line of the script, if the lines are not consecutive.
     lines: tuple[int, ...] = ()
-    # The environment that it is given, as pairs.
+    # The environment of the script, as pairs.
     given: tuple[tuple[str, str], ...] = ()
 
     def place(self, line: int) -> str:
@@ -65,7 +65,7 @@ def _texts(node: Any, keys: tuple) -> Iterator[tuple[tuple, object]]:
 
 
 def _user_data(template: Document, value: Any) -> Iterator[Source]:
-    """Yields user data as each value makes it that a parameter in it allows."""
+    """Yields user data with each value that a parameter in it allows."""
     raw, own = _substitution(value["Fn::Base64"] if isinstance(value, dict) and "Fn::Base64" in value else value)
     first, image = _line(template, raw), _image(template)
     chosen: list[dict[str, str]] = [{}]
@@ -101,7 +101,7 @@ def _commands(node: yaml.Node, within: str = "") -> Iterator[yaml.ScalarNode]:
 
 
 def _substitution(value: Any) -> tuple[str, dict]:
-    """Returns the text of a string or of Fn::Sub, and the variables that Fn::Sub brings itself."""
+    """Returns the text of a string or of Fn::Sub, and the variables that Fn::Sub defines itself."""
     if isinstance(value, str):
         return value, {}
     inner = value["Fn::Sub"]
@@ -109,7 +109,7 @@ def _substitution(value: Any) -> tuple[str, dict]:
 
 
 def _line(template: Document, raw: str) -> int:
-    """Returns the line on which a text of a template begins."""
+    """Returns the first line of a text in a template."""
     lines = [line.strip() for line in template.text.splitlines()]
     wanted = [line.strip() for line in raw.splitlines()[:8]]
     for at in range(len(lines)):
@@ -119,7 +119,7 @@ def _line(template: Document, raw: str) -> int:
 
 
 def _substituted(template: Document, raw: str, own: dict) -> str:
-    """Puts a placeholder of the right kind where CloudFormation puts a value."""
+    """Inserts a placeholder of the right kind for each value of CloudFormation."""
     parameters = template.body.get("Parameters", {})
 
     def value(found: re.Match) -> str:
@@ -160,7 +160,7 @@ def _placeholder(name: str, parameter: dict | None) -> str:
 
 
 def _image(template: Document) -> str | None:
-    """Returns the image that a component's instances are launched from, by its manifest."""
+    """Returns the image of a component's instances, by its manifest."""
     manifest = template.path.parent / "lockstep.toml"
     if not manifest.exists():
         return None

@@ -1,8 +1,8 @@
-"""Derives the calls that AWS services make for us, from the definitions that were in force: nobody records those.
+"""Derives the unrecorded calls of AWS services for Lockstep from the definitions that were in force.
 
-A function writes its logs, a state machine invokes and starts, a rule hands an event on, a mapping reads a queue, a
-build writes logs and reads its source, an instance takes a role. What programs of others do with a role (Packer in a
-build, agents on an instance) stands in data/unrecorded.yaml.
+A function writes its logs, a state machine invokes and starts, a rule forwards an event, a mapping reads a queue, a
+build writes logs and reads its source, an instance assumes a role. data/unrecorded.yaml lists the calls of third-party
+programs with a role (Packer in a build, agents on an instance).
 """
 
 import re
@@ -20,7 +20,7 @@ _MANAGED_RULE = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
 
 @dataclass(frozen=True)
 class Call:
-    """Says who calls what, when, and why we know."""
+    """A derived call: its caller, action and time, and the reason for it."""
 
     why: str
     seq: int
@@ -29,7 +29,7 @@ class Call:
 
 
 def derive(recording: Recording, problems: list[tuple[str, str]]) -> Iterator[Call]:
-    """Yields every derived call; what cannot be derived is added to the problems."""
+    """Yields every derived call; adds each underivable one to the problems."""
     maker = _Maker(recording, problems)
     kinds = {
         "function": maker.function,
@@ -43,7 +43,7 @@ def derive(recording: Recording, problems: list[tuple[str, str]]) -> Iterator[Ca
         "topic": maker.topic,
     }
     for what, make in kinds.items():
-        # The last state of each: while a stack is made, what it needs may not be there yet.
+        # The last state of each: during the creation of a stack, its dependencies may be missing.
         for seq, arn, state in recording.latest(what):
             maker.place = recording.place(seq)
             maker.seq = maker.settled(what, arn, seq)
@@ -57,11 +57,11 @@ class _Maker:
         self.seq, self.place = 0, ""
 
     def settled(self, what: str, arn: str, seq: int) -> int:
-        """Returns the last number at which a thing is still there: by then its policies are, too."""
+        """Returns the last number at which a thing exists: by then its policies do, too."""
         return self.recording.last_before_removal(what, arn, seq)
 
     def service(self, name: str, action: str, resource: str, account: str, why: str, source: str | None = None) -> Call:
-        """A service calls in its own name; the resource's own policy decides."""
+        """Adds a call of a service in its own name; the policy of the resource decides."""
         owner = source.split(":")[4] if source and source.split(":")[4] else account
         context = {"aws:SourceAccount": owner, "aws:PrincipalServiceName": name, "aws:PrincipalIsAWSService": "true"}
         if source:
@@ -69,7 +69,7 @@ class _Maker:
         return Call(why, self.seq, Identity(name, None), Permission(action, resource, account, context))
 
     def role(self, role: str, action: str, resource: str, why: str, **context: Any) -> Iterator[Call]:
-        """A service calls with a role of ours."""
+        """Adds a call of a service with a role of ours."""
         try:
             identity = identities.of_role(self.recording, role, self.seq)
         except identities.NoPolicy as error:
@@ -120,7 +120,7 @@ class _Maker:
                 for action in ("DescribeRule", "PutRule", "PutTargets"):
                     yield from self.role(role, f"events:{action}", rule, why)
         else:
-            self.problems.append((self.place, f"{why}: nobody has said what {task['Resource']} calls"))
+            self.problems.append((self.place, f"{why}: no table lists what {task['Resource']} calls"))
 
     def rule(self, arn: str, state: dict) -> Iterator[Call]:
         for target in state["targets"]:
@@ -154,7 +154,7 @@ class _Maker:
             yield from self.assume("events.amazonaws.com", role, why, rule)
             yield from self.role(role or "", "states:StartExecution", target, why)
         else:
-            self.problems.append((self.place, f"{why}: nobody has said what a rule needs for it"))
+            self.problems.append((self.place, f"{why}: no table lists what a rule needs for it"))
 
     def schedule(self, arn: str, state: dict) -> Iterator[Call]:
         why = f"the schedule {state['name']}"
@@ -162,14 +162,14 @@ class _Maker:
         if state["target"].split(":")[2] == "lambda":
             yield from self.role(state["role"], "lambda:InvokeFunction", state["target"], why)
         else:
-            self.problems.append((self.place, f"{why}: nobody has said what it needs for {state['target']}"))
+            self.problems.append((self.place, f"{why}: no table lists what it needs for {state['target']}"))
 
     def mapping(self, _arn: str, state: dict) -> Iterator[Call]:
         function = ":".join(state["FunctionArn"].split(":")[:7])
         found = self.recording.state("function", function, self.seq)
         source = state["EventSourceArn"]
         if found is None or source.split(":")[2] != "sqs":
-            self.problems.append((self.place, f"the mapping of {source} to {function}: nobody has said what it needs"))
+            self.problems.append((self.place, f"the mapping of {source} to {function}: no table lists what it needs"))
             return
         for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
             yield from self.role(

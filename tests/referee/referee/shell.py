@@ -1,4 +1,4 @@
-"""Reads shell scripts with shfmt's parser: which programs a script runs, what it writes, which scripts it holds."""
+"""Reads shell scripts with shfmt's parser: the programs that a script runs, the files it writes, the scripts in it."""
 
 import json
 import subprocess
@@ -6,37 +6,37 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Stands for text that is only known when the script runs.
+# Stands for text that is known only at runtime.
 UNKNOWN = "\0"
 
-# Programs that run the program in their arguments, and how many arguments stand before it.
+# The programs that run the program in their arguments, and the number of arguments before it.
 _RUNNERS = {"timeout": 1, "sudo": 0, "env": 0, "exec": 0, "nohup": 0, "command": 0}
 
 
 class NotParsed(Exception):
-    """Says that a script is no shell."""
+    """The error of a text that is not shell."""
 
 
 @dataclass
 class Command:
-    """Holds a program that a script runs with its arguments."""
+    """A program that a script runs, with its arguments."""
 
     line: int
     words: list[str]
 
     @property
     def program(self) -> str:
-        """Returns the program as it is written."""
+        """Returns the program as written."""
         return self.words[0]
 
 
 @dataclass
 class Written:
-    """Holds a file that a script writes."""
+    """A file that a script writes."""
 
     line: int
     path: str
-    # None where a program's output goes into it.
+    # None if the content is the output of a program.
     content: str | None = None
     # The line of the first line of the content.
     content_line: int = 0
@@ -44,7 +44,7 @@ class Written:
 
 @dataclass
 class Script:
-    """Holds what a script does, as far as its text says."""
+    """The actions of a script, as far as its text shows them."""
 
     commands: list[Command] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Script:
 
 
 def parse(text: str, shfmt: Path, dialect: str = "bash", given: dict[str, str] | None = None) -> Script:
-    """Reads a script that has the `given` environment; raises NotParsed where the parser refuses it."""
+    """Reads a script that has the `given` environment; raises NotParsed if the parser rejects it."""
     done = subprocess.run(
         [str(shfmt), "--to-json", "-ln", dialect], input=text, capture_output=True, text=True, check=False
     )
@@ -97,7 +97,7 @@ class _Reader:
             while rest and "=" in rest[0]:
                 rest = rest[1:]
             if rest:
-                # The words behind it, options included.
+                # The following words, including options.
                 self._runs(line, words[words.index(rest[0], 1) :])
         elif words[0] in ("bash", "sh") and "-c" in words[1:-1]:
             inner = words[words.index("-c") + 1].replace(UNKNOWN, "unknown")
@@ -121,7 +121,7 @@ class _Reader:
             self.script.written.append(written)
 
     def word(self, word: dict) -> str:
-        """Returns a word's text, in which UNKNOWN stands for what only a run knows."""
+        """Returns the text of a word, with UNKNOWN for parts that are known only at runtime."""
         return "".join(self._part(part) for part in word.get("Parts") or [])
 
     def _part(self, part: dict) -> str:
@@ -149,14 +149,14 @@ def _nodes(node: object) -> Iterator[dict]:
 
 @dataclass(frozen=True)
 class Remark:
-    """Holds what shellcheck says of a line."""
+    """A remark of shellcheck about a line."""
 
     line: int
     text: str
 
 
 def shellcheck(text: str, program: Path, dialect: str = "bash") -> list[Remark]:
-    """Returns what shellcheck says of a script, from its mildest remarks on."""
+    """Returns the remarks of shellcheck about a script, from the mildest level on."""
     done = subprocess.run(
         [str(program), "--format=json", "--severity=style", f"--shell={dialect}", "-"],
         input=text,

@@ -1,4 +1,4 @@
-"""Looks which statements of infra/ were used: every role judged, every Allow used, every one with a call it denies."""
+"""Checks the use of infra/'s statements: every role judged, every Allow used, every one with a call it denies."""
 
 import re
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from referee.verdict import Verdict
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Returns whether a name is one of a pattern with *."""
+    """Returns true if a name matches a pattern with *."""
     return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), name) is not None
 
 
 @dataclass(frozen=True)
 class Statement:
-    """Names an Allow statement of a template: whose it is, of which policy, its Sid or number, and where it stands."""
+    """An Allow statement of a template: its owner, its policy, its Sid or number, and its place."""
 
     owner: str
     policy: str
@@ -38,25 +38,25 @@ class Statement:
         return f"{self.owner}/{self.label}"
 
     def is_denied_past(self, table: dict) -> bool:
-        """Returns whether the table of denied calls has one that goes just past this statement."""
+        """Returns true if the table of denied calls has one that goes just past this statement."""
         rows = [row for named, rows in table.items() if self.is_of(named) for row in rows]
         return any(self.label == row.get("past") for row in rows)
 
     def is_of(self, owner: str) -> bool:
-        """Returns whether a name or pattern of a table means the owner, on one path at least."""
+        """Returns true if a name or pattern of a table means the owner, on one path at least."""
         return any(matches(owner, self.owner.replace("*", path)) for path in ("delivery", "promotion"))
 
 
 @dataclass
 class Used:
-    """Notes which statements allowed something."""
+    """Records the statements that allowed a call."""
 
     statements: set[tuple[str, str, str]] = field(default_factory=set)
     owners: set[str] = field(default_factory=set)
     denied: dict = field(default_factory=dict)
 
     def note(self, identity: Identity, permission: Permission, answer: Answer) -> None:
-        """Notes the statements that allowed a call."""
+        """Records the statements that allowed a call."""
         for one in answer.by:
             policy, _, statement = one.partition("/")
             owner = identity.policies[int(policy.partition("-")[2])]
@@ -68,7 +68,7 @@ class Used:
                 self.statements.add((permission.resource.rpartition("/")[2], "trust", statement))
 
     def judge(self, context: Context, verdict: Verdict) -> None:
-        """Finds roles that were not judged and Allow statements that nothing used, unless the list says why."""
+        """Finds roles that were not judged and Allow statements that no call used, unless the list gives a reason."""
         why = yaml.safe_load((context.data / "unused.yaml").read_text(encoding="utf-8")) or {}
         mentioned = set()
         for owner, place in _roles(context):
@@ -99,7 +99,7 @@ class Used:
             verdict.find("data/unused.yaml", f"{name} is no role and no statement of infra/")
 
     def _stale_rows(self, context: Context, verdict: Verdict) -> None:
-        """Finds rows of denied calls that go past a statement which no template has."""
+        """Finds rows of denied calls for a statement that no template has."""
         known = list(_statements(context))
         for owner, rows in self.denied.items():
             labels = {statement.label for statement in known if statement.is_of(owner)}
@@ -132,7 +132,7 @@ def _role_name(document: Document, logical: str, resource: dict) -> str:
 
 
 def _pattern(value: object) -> str:
-    """Returns a template's text as a pattern: every value that is put in is a *."""
+    """Returns the text of a template as a pattern: every substituted value is a *."""
     if isinstance(value, dict):
         (name, argument), *_ = value.items()
         if name == "Fn::Sub":
@@ -166,7 +166,7 @@ def _statements(context: Context) -> Iterator[Statement]:
 
 
 def _owners(document: Document, roles: list) -> Iterator[str]:
-    """Yields the names of the roles that a policy is put on, as patterns; those that Fn::If chooses between, too."""
+    """Yields the names of the roles of a policy, as patterns, including those in branches of Fn::If."""
     for role in roles:
         if isinstance(role, dict) and "Fn::If" in role:
             yield from _owners(document, role["Fn::If"][1:])
@@ -186,7 +186,7 @@ def _of_document(owner: str, policy: str, body: dict, document: Document, place:
 
 
 def _flat(entries: object) -> list:
-    """Returns the entries of a list, those within Fn::If too; two ways of one entry have the same number."""
+    """Returns the entries of a list, including those in Fn::If; both branches of one entry have the same number."""
     found: list = []
     for entry in entries if isinstance(entries, list) else [entries]:
         if isinstance(entry, dict) and "Fn::If" in entry:

@@ -1,4 +1,4 @@
-"""Installs the judges that others made, pinned with hashes, into a cache folder."""
+"""Installs the third-party judges, pinned with hashes, into a cache folder."""
 
 import fcntl
 import hashlib
@@ -12,12 +12,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent.parent
 ROOT = HERE.parent.parent
 _PINS = ("requirements.txt", "package.json", "package-lock.json")
-# The cache is made anew when this changes, as when a pin does.
+# A change of this value, as of a pin, makes a new cache.
 _FORMAT = "1"
 
 
 def build_directory() -> Path:
-    """Returns the folder that cargo builds in: that of the tree that runs, never that of a copy with a mistake."""
+    """Returns the folder that cargo builds in: that of the running tree, never that of a copy with a mistake."""
     return Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
 
 
@@ -37,7 +37,7 @@ def python(tools: Path) -> Path:
 
 
 def install(tools: Path) -> None:
-    """Installs what is missing. Two runs at once take turns."""
+    """Installs the missing tools. Two concurrent runs take turns."""
     tools.mkdir(parents=True, exist_ok=True)
     complete = tools / ".complete"
     with (tools / ".lock").open("w") as lock:

@@ -19,10 +19,10 @@ _TARGETS = (
 
 @dataclass(frozen=True)
 class Unit:
-    """Holds a unit, or a part of one, that a script writes on an image."""
+    """A unit, or a part of one, that a script writes on an image."""
 
     image: str
-    # The file that writes it: what is written by two files meets only on an instance.
+    # The file that writes it: units of two files meet only on an instance.
     file: str
     place: str
     path: str
@@ -30,7 +30,7 @@ class Unit:
 
 
 def judge(context: Context, units: list[Unit], verdict: Verdict) -> None:
-    """Lets systemd look at the units of each image, and of each component on it."""
+    """Judges the units of each image, and of each component on it, with systemd."""
     program = systemd_analyze(context)
     if program is None:
         verdict.note(f"{len(units)} units were not judged: there is no systemd-analyze here (apt-get install systemd)")
@@ -62,7 +62,7 @@ def _judge_together(program: list[str], units: list[Unit], verdict: Verdict) -> 
             check=False,
             env={"SYSTEMD_LOG_LEVEL": "warning", "PATH": "/usr/bin:/bin"},
         )
-        # Its exit status says too little: a key that it does not know is no failure to it.
+        # The exit status says too little: systemd does not count an unknown key as a failure.
         for line in (done.stderr + done.stdout).splitlines():
             said = line.replace(str(root), "")
             verdict.find(_place(said, ours), f"systemd-analyze: {said}")
@@ -92,7 +92,7 @@ def _stubs(root: Path, units: list[Unit]) -> None:
 
 
 def _programs(units: list[Unit]) -> Iterator[str]:
-    """Yields the programs of units: that they are there is the business of the scripts' own judge."""
+    """Yields the programs of units: the judge of scripts checks that they exist."""
     for unit in units:
         yield from re.findall(r"^Exec\w+=[-@:+!]*(/\S+)", unit.text, re.MULTILINE)
 
@@ -109,7 +109,7 @@ def _program(root: Path, path: str) -> None:
 
 
 def systemd_analyze(context: Context) -> list[str] | None:
-    """Returns how systemd-analyze is called: the machine's own, or one from Debian's package in the tools' folder."""
+    """Returns the command of systemd-analyze: the machine's own, or one from Debian's package in the tools' folder."""
     own = shutil.which("systemd-analyze")
     if own:
         return [own]
@@ -126,7 +126,7 @@ def systemd_analyze(context: Context) -> list[str] | None:
 
 
 def _unpack(folder: Path) -> None:
-    """Unpacks Debian's systemd without installing it; leaves nothing where apt-get cannot reach it."""
+    """Unpacks Debian's systemd without installing it; leaves no file if apt-get cannot reach it."""
     with tempfile.TemporaryDirectory(prefix="lockstep-systemd-") as scratch:
         wanted = [
             "systemd",

@@ -1,11 +1,11 @@
-"""What an oracle says."""
+"""The result of an oracle."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """Says where something is wrong and what."""
+    """The place of a mistake, and its description."""
 
     where: str
     what: str
@@ -16,11 +16,11 @@ class Finding:
 
 @dataclass
 class Verdict:
-    """Holds how many things of each kind an oracle judged, what it found, and what it could not judge."""
+    """The number of judged things of each kind, the findings, and the remarks."""
 
     counts: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
-    # Lines for a person: a table, or what this run did not judge and why.
+    # Lines for the reader: a table, or the things that this run did not judge and the reason.
     notes: list[str] = field(default_factory=list)
 
     def judged(self, kind: str, number: int = 1) -> None:
@@ -34,5 +34,5 @@ class Verdict:
             self.findings.append(finding)
 
     def note(self, line: str) -> None:
-        """Adds a line for a person."""
+        """Adds a line for the reader."""
         self.notes.append(line)

@@ -1,5 +1,4 @@
-//! JSONata as state machines use it
-//! (<https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html>).
+//! JSONata as state machines use it (<https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html>).
 
 use jsonata_core::ast::AstNode;
 use jsonata_core::evaluator::{Context, Evaluator};
@@ -17,15 +16,15 @@ thread_local! {
     static PARSED: RefCell<HashMap<String, Rc<AstNode>>> = RefCell::default();
 }
 
-/// The expression that a text of a state machine is, if it is one.
+/// Returns the expression in a text of a state machine, or `None` if the text is a plain string.
 pub fn expression(text: &str) -> Option<&str> {
     text.strip_prefix("{%")?.strip_suffix("%}").map(str::trim)
 }
 
-/// Whether `source` can be parsed, or why not.
+/// Checks that `source` can be parsed.
 ///
 /// # Errors
-/// The parser's own words.
+/// The message of the parser.
 pub fn check(source: &str) -> Result<(), String> {
     parse(source).map(drop)
 }
@@ -39,10 +38,10 @@ fn parse(source: &str) -> Result<Rc<AstNode>, String> {
     Ok(parsed)
 }
 
-/// What `source` gives with these variables.
+/// Evaluates `source` with these variables.
 ///
 /// # Errors
-/// An expression that cannot be evaluated, or gives nothing: Step Functions takes both for an error.
+/// The expression fails, or its result is undefined. Step Functions treats both as an error.
 pub fn evaluate<K: AsRef<str>>(source: &str, variables: &BTreeMap<K, Value>) -> Result<Value, String> {
     let ast = parse(source)?;
     let mut context = Context::new();
@@ -58,7 +57,7 @@ pub fn evaluate<K: AsRef<str>>(source: &str, variables: &BTreeMap<K, Value>) -> 
     serde_json::from_str(&result.to_json_string().map_err(|e| e.to_string())?).map_err(|e| e.to_string())
 }
 
-/// `value` with its expressions replaced by what they give.
+/// Returns `value` with each expression replaced by its result.
 ///
 /// # Errors
 /// As [`evaluate`].

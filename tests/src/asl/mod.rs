@@ -1,9 +1,10 @@
-//! The Amazon States Language, as far as our state machines use it, run within the process.
+//! An interpreter of the Amazon States Language that runs within the process. It covers the part of the language that
+//! our state machines use.
 //!
 //! The specification is <https://states-language.net/spec.html>, with the JSONata of
-//! <https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html>. Time, randomness and everything a
-//! task does belong to a [`World`]: with a virtual clock and a seed, a run is the same every time. `tests/conformance`
-//! holds it against the emulator's Step Functions.
+//! <https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html>. A [`World`] provides time, randomness
+//! and the effects of tasks. With a virtual clock and a seed, each run is the same. `tests/conformance` compares the
+//! interpreter with the emulator's Step Functions.
 
 pub mod expressions;
 mod retry;
@@ -17,19 +18,19 @@ use std::time::Duration;
 /// An error as a state machine sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskError {
-    /// Its name.
+    /// The name of the error.
     pub error: String,
-    /// Its cause: for a Lambda function, JSON with `errorType` and `errorMessage`.
+    /// The cause: for a Lambda function, JSON with `errorType` and `errorMessage`.
     pub cause: String,
 }
 
 impl TaskError {
-    /// An error.
+    /// Returns an error with this name and cause.
     pub fn new(error: &str, cause: &str) -> Self {
         Self { error: error.to_owned(), cause: cause.to_owned() }
     }
 
-    /// What a function answered that failed.
+    /// Returns the error of a Lambda function that failed.
     pub fn of_function(error_type: &str, message: &str) -> Self {
         let cause = json!({"errorType": error_type, "errorMessage": message});
         Self::new(error_type, &cause.to_string())
@@ -40,32 +41,32 @@ impl TaskError {
     }
 }
 
-/// What surrounds a state machine: a clock, a die, and what its tasks reach.
+/// The environment of a state machine: a clock, a source of randomness, and the functions that its tasks invoke.
 #[expect(async_fn_in_trait, reason = "a run is one future on one thread")]
 pub trait World {
-    /// The time.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// Lets time pass.
+    /// Lets `duration` pass.
     async fn sleep(&self, duration: Duration);
 
-    /// A number from 0 up to 1, for jitter.
+    /// Returns a number from 0 up to 1, for jitter.
     fn chance(&self) -> f64;
 
-    /// A task token that nobody had before.
+    /// Returns a new, unique task token.
     fn token(&self) -> String;
 
-    /// Invokes a function and waits for its answer. `token` is the one that was given to it, if its state waits.
+    /// Invokes a function and returns its answer. `token` is the task token in the payload, if the state waits for one.
     async fn invoke(&self, function: &str, payload: &Value, token: Option<&str>) -> Result<Value, TaskError>;
 
-    /// What `token` was answered with, as soon as it is; nothing if it was not by `deadline`. The token counts no longer
-    /// then.
+    /// Waits for the answer to `token`. Returns `None` if there is no answer by `deadline`; the token is invalid
+    /// afterwards.
     async fn answer(&self, token: &str, deadline: Timestamp) -> Option<Result<Value, TaskError>>;
 
-    /// Takes note that an execution runs; whether its name was free.
+    /// Records the start of an execution. Returns false if its name is taken.
     fn started(&self, execution: &str) -> bool;
 
-    /// Takes note that an execution is over.
+    /// Records the end of an execution.
     fn ended(&self, execution: &str, end: &End);
 }
 
@@ -77,7 +78,7 @@ impl Machines {
     /// Adds the state machine `arn`: `text` with each `${Name}` replaced.
     ///
     /// # Panics
-    /// If that is not JSON.
+    /// If the result is not JSON.
     pub fn add(&mut self, arn: &str, text: &str, substitutions: &[(&str, &str)]) {
         let mut text = text.to_owned();
         for (name, value) in substitutions {
@@ -87,25 +88,25 @@ impl Machines {
         self.0.insert(arn.to_owned(), definition);
     }
 
-    /// The definition of `arn`, to be changed.
+    /// Returns the definition of `arn` for modification.
     pub fn definition(&mut self, arn: &str) -> Option<&mut Value> {
         self.0.get_mut(arn)
     }
 }
 
-/// How an execution ended.
+/// The end of an execution.
 #[derive(Clone, Debug, PartialEq)]
 pub enum End {
-    /// With this output.
+    /// Success, with this output.
     Succeeded(Value),
-    /// With this error.
+    /// Failure, with this error.
     Failed(TaskError),
-    /// At the time-out of the whole.
+    /// The timeout of the whole execution.
     TimedOut,
 }
 
 impl End {
-    /// The status that `DescribeExecution` shows.
+    /// Returns the status that `DescribeExecution` shows.
     pub fn status(&self) -> &'static str {
         match self {
             Self::Succeeded(_) => "SUCCEEDED",
@@ -115,28 +116,29 @@ impl End {
     }
 }
 
-/// An execution that is over.
+/// An execution that has ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// Its ARN.
+    /// The ARN of the execution.
     pub execution: String,
-    /// The states that were entered, in order; those inside Maps included, those of nested executions not.
+    /// The states that the execution entered, in order. States inside a Map are included, states of nested executions
+    /// are not.
     pub path: Vec<String>,
-    /// How many transitions AWS charges for: one for each state entered and one for each retry.
+    /// Number of transitions that AWS charges for: one for each state entered and one for each retry.
     pub transitions: usize,
-    /// How it ended.
+    /// The end of the execution.
     pub end: End,
 }
 
-/// The ARN of the execution `name` of a state machine.
+/// Returns the ARN of the execution `name` of a state machine.
 pub fn execution_arn(machine: &str, name: &str) -> String {
     format!("{}:{name}", machine.replace(":stateMachine:", ":execution:"))
 }
 
-/// Runs the state machine `machine` under a name that is free.
+/// Runs the state machine `machine` under the name `name`, which must be free.
 ///
 /// # Panics
-/// If there is no such state machine, or it uses what this interpreter does not know.
+/// If there is no such state machine, or the definition uses a feature that this interpreter lacks.
 pub async fn run(world: &impl World, machines: &Machines, machine: &str, name: &str, input: &Value) -> Run {
     let definition = machines.0.get(machine).unwrap_or_else(|| panic!("no state machine {machine}"));
     let execution = execution_arn(machine, name);

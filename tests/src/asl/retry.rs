@@ -1,27 +1,27 @@
-//! Which errors a state retries and catches, and how long it waits before it tries again
+//! Retries and catches: the errors that a state handles, and the time before the next attempt
 //! (<https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html>).
 
 use super::TaskError;
 use serde_json::Value;
 use std::time::Duration;
 
-/// The retriers of one state while it is being carried out.
+/// The retriers of one state during one visit to it.
 pub(super) struct Retries<'a> {
     retriers: &'a [Value],
     used: Vec<u32>,
 }
 
 impl<'a> Retries<'a> {
-    /// The retriers of `state`, none of them used.
+    /// Returns the retriers of `state`, all unused.
     pub(super) fn of(state: &'a Value) -> Self {
         let retriers = state["Retry"].as_array().map_or(&[][..], Vec::as_slice);
         Self { retriers, used: vec![0; retriers.len()] }
     }
 
-    /// How long to wait before the next try after `error`; nothing if it is not to be retried (any more).
+    /// Returns the time before the next attempt after `error`, or `None` if no retry is left.
     ///
-    /// The first retrier that names the error decides, even when its attempts are used up. `chance`, between 0 and 1,
-    /// decides where full jitter falls.
+    /// The first retrier that names the error decides, even if its attempts are used up. `chance`, between 0 and 1, is
+    /// the position within full jitter.
     pub(super) fn after(&mut self, error: &TaskError, chance: f64) -> Option<Duration> {
         let found = self.retriers.iter().position(|retrier| names(retrier, error))?;
         let retrier = &self.retriers[found];
@@ -39,7 +39,7 @@ impl<'a> Retries<'a> {
     }
 }
 
-/// The first catcher of `state` that names `error`.
+/// Returns the first catcher of `state` that names `error`.
 pub(super) fn catcher<'a>(state: &'a Value, error: &TaskError) -> Option<&'a Value> {
     state["Catch"].as_array()?.iter().find(|catcher| names(catcher, error))
 }
@@ -47,7 +47,7 @@ pub(super) fn catcher<'a>(state: &'a Value, error: &TaskError) -> Option<&'a Val
 fn names(entry: &Value, error: &TaskError) -> bool {
     let listed = entry["ErrorEquals"].as_array().into_iter().flatten().filter_map(Value::as_str);
     listed.into_iter().any(|name| match name {
-        // Neither can be caught by a wildcard.
+        // A wildcard catches neither of these two.
         "States.ALL" => !matches!(error.error.as_str(), "States.DataLimitExceeded" | "States.Runtime"),
         "States.TaskFailed" => error.error != "States.Timeout",
         name => name == error.error,
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_retrier_that_names_an_error_decides_and_each_counts_for_itself() {
+    fn the_first_retrier_that_names_an_error_decides_each_with_its_own_count() {
         let state = json!({"Retry": [
             {"ErrorEquals": ["A"], "IntervalSeconds": 10, "BackoffRate": 3, "MaxAttempts": 2},
             {"ErrorEquals": ["A", "B"], "JitterStrategy": "FULL", "IntervalSeconds": 4, "MaxDelaySeconds": 6},
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_task_is_not_a_timed_out_one_and_all_means_all_but_the_fatal() {
+    fn task_failed_excludes_timeouts_and_all_excludes_fatal_errors() {
         let state = json!({"Catch": [
             {"ErrorEquals": ["States.TaskFailed"], "Next": "Failed"},
             {"ErrorEquals": ["States.ALL"], "Next": "All"},

@@ -1,4 +1,4 @@
-//! One state after the other.
+//! Execution of a state machine, one state after the other.
 
 use super::expressions::{Variables, evaluate, expression, render};
 use super::retry::{Retries, catcher};
@@ -9,10 +9,10 @@ use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::time::Duration;
 
-/// The longest time-out there is: a year, the life of an execution.
+/// The longest timeout: a year, the maximum duration of an execution.
 const YEAR_SECONDS: u64 = 366 * 24 * 3600;
 
-/// How a part of an execution ends before its time.
+/// The reason that ends a part of an execution early.
 enum Stop {
     Failed(TaskError),
     TimedOut,
@@ -24,12 +24,12 @@ impl From<TaskError> for Stop {
     }
 }
 
-/// An expression that Step Functions would refuse.
+/// Returns the error of an expression that Step Functions would reject.
 fn refused(error: String) -> Stop {
     Stop::Failed(TaskError::new("States.QueryEvaluationError", &error))
 }
 
-/// Where a state leads.
+/// The next step after a state.
 enum Flow {
     Next(String, Value),
     End(Value),
@@ -45,7 +45,7 @@ struct Execution<'a, W> {
     transitions: Cell<usize>,
 }
 
-/// What the expressions of one state see.
+/// The values that the expressions of one state can read.
 struct Scope<'v> {
     input: Value,
     context: Value,
@@ -63,7 +63,7 @@ impl Scope<'_> {
         names
     }
 
-    /// A field of a state, its expressions evaluated; `default` if the state does not have it.
+    /// Returns a field of a state with its expressions evaluated, or `default` if the state has no such field.
     fn field(
         &self,
         holder: &Value,
@@ -77,14 +77,14 @@ impl Scope<'_> {
         }
     }
 
-    /// The variables that `holder` assigns.
+    /// Returns the variables that `holder` assigns.
     fn assigned(&self, holder: &Value, more: &[(&str, &Value)]) -> Result<Variables, Stop> {
         let assigned = self.field(holder, "Assign", more, &json!({}))?;
         Ok(assigned.as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 }
 
-/// Carries an execution out.
+/// Runs an execution to its end.
 pub(super) async fn execute<W: World>(
     world: &W,
     machines: &Machines,
@@ -114,13 +114,13 @@ pub(super) async fn execute<W: World>(
     Run { execution: arn, path: execution.path.into_inner(), transitions: execution.transitions.get(), end }
 }
 
-/// A time as the context shows it.
+/// Formats a time as the context object shows it.
 fn written(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 impl<W: World> Execution<'_, W> {
-    /// Walks from `StartAt` to an end. `map` is the Map's part of the context, inside one.
+    /// Runs the states from `StartAt` to an end. `map` is the part of the context object that a Map adds, inside one.
     async fn walk(
         &self,
         states: &Value,
@@ -179,7 +179,7 @@ impl<W: World> Execution<'_, W> {
         self.pause(Duration::from_secs_f64(seconds)).await
     }
 
-    /// Lets time pass, no further than the execution may live.
+    /// Lets time pass, up to the deadline of the execution.
     async fn pause(&self, duration: Duration) -> Result<(), Stop> {
         let end = self.world.now() + duration;
         if end < self.deadline {
@@ -191,7 +191,7 @@ impl<W: World> Execution<'_, W> {
         Err(Stop::TimedOut)
     }
 
-    /// A state that may fail: tries, retries, and catches.
+    /// Runs a state that can fail: attempts, retries and catches.
     async fn try_until_done(&self, state: &Value, scope: &mut Scope<'_>) -> Result<(Flow, Variables), Stop> {
         let mut retries = Retries::of(state);
         loop {
@@ -227,7 +227,7 @@ impl<W: World> Execution<'_, W> {
     }
 
     async fn task(&self, state: &Value, scope: &mut Scope<'_>) -> Result<Value, Stop> {
-        // A stack writes the partition into a definition when it installs it.
+        // A stack substitutes the partition when it installs a definition.
         let resource = state["Resource"].as_str().unwrap_or_default().replace("${Partition}", "aws");
         let waits = resource.ends_with(".waitForTaskToken");
         let token = waits.then(|| self.world.token());
@@ -266,14 +266,14 @@ impl<W: World> Execution<'_, W> {
         self.world.invoke(function, &arguments["Payload"], token).await
     }
 
-    /// Waits for the answer to a token, which may have come while the function still ran.
+    /// Waits for the answer to a token. The answer may have come before the function returned.
     async fn answered(
         &self,
         token: &str,
         invoked: Result<Value, TaskError>,
         deadline: Timestamp,
     ) -> Result<Value, Stop> {
-        // A function that fails ends the wait, unless the answer was quicker.
+        // A function that fails ends the wait, unless the answer came first.
         let until = if invoked.is_ok() { deadline.min(self.deadline) } else { self.world.now() };
         match (self.world.answer(token, until).await, invoked) {
             (Some(answer), _) => Ok(answer?),
@@ -315,7 +315,7 @@ impl<W: World> Execution<'_, W> {
         }
     }
 
-    /// Item after item, whatever `MaxConcurrency` says: one run must be like the other.
+    /// Runs the items one after the other and ignores `MaxConcurrency`, so that runs are repeatable.
     async fn map(&self, state: &Value, scope: &Scope<'_>) -> Result<Value, Stop> {
         let items = scope.field(state, "Items", &[], &scope.input)?;
         let items = items.as_array().ok_or_else(|| refused(format!("{items} is not a list")))?;

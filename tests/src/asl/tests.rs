@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 const MACHINE: &str = "arn:aws:states:eu-west-1:1:stateMachine:m";
 
-/// Answers from a list; time passes only where a state machine lets it.
+/// A world that answers from a list. Time passes only where a state machine waits.
 struct Script {
     seconds: Cell<f64>,
     answers: RefCell<VecDeque<Result<Value, TaskError>>>,
@@ -84,7 +84,7 @@ fn task(more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_task_sends_its_arguments_and_keeps_what_it_assigns() {
+async fn a_task_sends_its_arguments_and_assigns_its_variables() {
     let world = Script::of([Ok(json!({"n": 4})), Ok(json!("end"))]);
     let second = json!({
         "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": true,
@@ -105,7 +105,7 @@ async fn a_task_sends_its_arguments_and_keeps_what_it_assigns() {
 }
 
 #[tokio::test]
-async fn a_retry_waits_and_counts_and_the_catch_gets_what_is_left() {
+async fn a_retry_waits_and_counts_and_the_catch_gets_the_last_error() {
     let failed = || Err(TaskError::of_function("Transient", "later"));
     let world = Script::of([failed(), failed(), failed()]);
     let definition = task(json!({
@@ -133,7 +133,7 @@ fn waiting() -> Value {
 }
 
 #[tokio::test]
-async fn a_state_that_waits_ends_with_the_answer_to_its_token_or_times_out() {
+async fn a_waiting_state_ends_with_the_answer_to_its_token_or_times_out() {
     let world = Script::of([Ok(json!(true)), Ok(json!(false))]);
     assert_eq!(world.run(waiting(), json!({})).await.end, End::Succeeded(json!({})));
     assert_eq!(world.run(waiting(), json!({})).await.end, End::Succeeded(json!("late")));
@@ -142,7 +142,7 @@ async fn a_state_that_waits_ends_with_the_answer_to_its_token_or_times_out() {
 }
 
 #[tokio::test]
-async fn the_time_out_of_the_whole_ends_even_a_wait_for_a_token() {
+async fn the_timeout_of_the_execution_ends_a_wait_for_a_token() {
     let world = Script::of([Ok(json!(false))]);
     let mut definition = waiting();
     definition["TimeoutSeconds"] = json!(60);
@@ -151,7 +151,7 @@ async fn the_time_out_of_the_whole_ends_even_a_wait_for_a_token() {
 }
 
 #[tokio::test]
-async fn a_map_gives_its_results_in_order_and_fails_with_its_first_item_that_fails() {
+async fn a_map_returns_results_in_order_and_fails_with_its_first_failed_item() {
     let map = || {
         json!({"StartAt": "M", "States": {"M": {
             "Type": "Map", "Items": "{% $states.input %}", "End": true,
@@ -167,7 +167,7 @@ async fn a_map_gives_its_results_in_order_and_fails_with_its_first_item_that_fai
 }
 
 #[tokio::test]
-async fn a_choice_takes_the_first_rule_that_holds_and_an_undefined_value_is_an_error() {
+async fn a_choice_takes_its_first_true_rule_and_fails_on_an_undefined_value() {
     let definition = |condition: &str| {
         json!({"StartAt": "C", "States": {
             "C": {"Type": "Choice", "Choices": [{"Condition": condition, "Next": "Yes"}], "Default": "No"},

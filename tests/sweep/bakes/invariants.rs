@@ -1,5 +1,5 @@
-//! What must hold after every case about what is baked, whatever struck; what holds of every image is
-//! [`crate::images::invariants`].
+//! The invariants that hold after every case about a bake, whatever the fault. [`crate::images::invariants`] holds
+//! those of every image.
 
 use super::NEWEST;
 use super::scenarios::BASE;
@@ -20,10 +20,10 @@ use lockstep_tests::asl::{End, Run};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// How many attempts of a build are known.
+/// Number of attempts of a build whose tokens the invariants know.
 const ATTEMPTS: u32 = 5;
 
-/// Everything a case left behind.
+/// The state after a case.
 pub struct BakeRemains<'a> {
     images: ImageRemains<'a>,
     builds: Vec<Deployment>,
@@ -31,7 +31,7 @@ pub struct BakeRemains<'a> {
 }
 
 impl<'a> BakeRemains<'a> {
-    /// Collects them.
+    /// Collects the state.
     pub async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
         let mut builds = harness.deployments().await;
         builds.retain(|it| matches!(it.kind, DeploymentKind::BuildImage { .. }));
@@ -39,27 +39,27 @@ impl<'a> BakeRemains<'a> {
         Self { images: ImageRemains::of(harness, scenario).await, builds, started }
     }
 
-    /// What decides about the next run: two worlds that are alike in this go on alike.
+    /// Returns the state that decides about the next run: two worlds with equal states behave alike.
     pub fn in_short(&self) -> String {
         let versions: Vec<_> = self.images.versions.iter().map(|it| (it.version.clone(), it.state)).collect();
         let builds: Vec<_> = self.builds.iter().map(|it| it.state).collect();
         format!("{versions:?} {builds:?} {} {}", self.started.len(), self.images.in_short())
     }
 
-    /// Every invariant that is broken, in a sentence each.
+    /// Returns each broken invariant as a sentence.
     pub fn broken(&self) -> Vec<String> {
         let mut broken = self.images.broken();
         broken.extend(self.every_build_has_its_token_and_is_started_once());
         broken.extend(self.one_build_at_a_time());
-        broken.extend(self.what_is_built_from_may_be_used());
+        broken.extend(self.every_build_starts_from_a_usable_image());
         broken.extend(self.every_version_is_usable_everywhere_or_nowhere());
         broken.extend(self.a_version_is_usable_only_once_it_is_everywhere());
-        broken.extend(self.what_failed_says_why());
+        broken.extend(self.every_failure_has_a_reason());
         broken.extend(self.every_build_is_closed());
         broken
     }
 
-    /// The versions of the image that is baked.
+    /// Returns the versions of the image that is baked.
     fn versions(&self) -> impl Iterator<Item = &ImageVersion> {
         self.images.versions.iter().filter(|version| version.name.as_str() == IMAGE)
     }
@@ -77,7 +77,7 @@ impl<'a> BakeRemains<'a> {
         })
     }
 
-    /// Invariant 2: each build has the token of an attempt, and at most one was started under it.
+    /// Invariant 2: each build has the token of an attempt, and at most one build was started under it.
     fn every_build_has_its_token_and_is_started_once(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let tokens: BTreeSet<String> = self
@@ -98,7 +98,7 @@ impl<'a> BakeRemains<'a> {
         broken
     }
 
-    /// Invariant 2: while a version is built in a place, nobody builds it there a second time; nor once it was built.
+    /// Invariant 2: an account has no second build of a version, neither during the first build nor after it.
     fn one_build_at_a_time(&self) -> Vec<String> {
         let of =
             |started: &Started| (started.location.clone(), variable(started, "LOCKSTEP_TAGS").to_owned());
@@ -114,8 +114,8 @@ impl<'a> BakeRemains<'a> {
         broken
     }
 
-    /// Nothing is built from what is withheld.
-    fn what_is_built_from_may_be_used(&self) -> Vec<String> {
+    /// No build starts from a withheld image.
+    fn every_build_starts_from_a_usable_image(&self) -> Vec<String> {
         let usable = |version: &&ImageVersion| {
             version.name.as_str() == BASE && version.state == ImageVersionState::Usable
         };
@@ -125,10 +125,10 @@ impl<'a> BakeRemains<'a> {
             let from = variable(started, "LOCKSTEP_SOURCE_AMI");
             from != NEWEST && !bases.iter().any(|base| base.as_str() == from)
         });
-        wrong.map(|it| format!("{} starts from what nobody may use", it.arn)).collect()
+        wrong.map(|it| format!("{} starts from an image that may not be used", it.arn)).collect()
     }
 
-    /// A version is usable in every account that must have it, or it is gone everywhere; what something uses is gone
+    /// A version is usable in every account that must have it, or it is deleted everywhere. An image in use is deleted
     /// later.
     fn every_version_is_usable_everywhere_or_nowhere(&self) -> Vec<String> {
         let mut broken = Vec::new();
@@ -154,7 +154,7 @@ impl<'a> BakeRemains<'a> {
         broken
     }
 
-    /// At no moment was a version usable before every account that must have it had it.
+    /// A version was never usable before every account that must have it had it.
     fn a_version_is_usable_only_once_it_is_everywhere(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let written = self.images.harness.written();
@@ -184,8 +184,8 @@ impl<'a> BakeRemains<'a> {
         broken
     }
 
-    /// Whoever asks the ledger why something failed gets an answer.
-    fn what_failed_says_why(&self) -> Vec<String> {
+    /// The ledger holds the reason for each failure.
+    fn every_failure_has_a_reason(&self) -> Vec<String> {
         let mut broken = Vec::new();
         for version in self.versions() {
             let failed =
@@ -202,13 +202,13 @@ impl<'a> BakeRemains<'a> {
         broken
     }
 
-    /// Invariant 10: nothing is left open.
+    /// Invariant 10: no record is left open.
     fn every_build_is_closed(&self) -> Vec<String> {
         let open = self.builds.iter().filter(|build| !build.state.is_final());
         open.map(|open| format!("10: build {} is still {:?}", open.execution, open.state)).collect()
     }
 
-    /// Invariant 10: an execution that succeeded made a version that may be used; one that failed made none.
+    /// Invariant 10: an execution that succeeded made a usable version, and one that failed made none.
     pub fn success_is_true(&self, run: &Run) -> Vec<String> {
         let claimed = match &run.end {
             End::Succeeded(output) => self.versions().find(|it| it.version.to_string() == output["version"]),

@@ -1,10 +1,10 @@
-//! The repository of the images: a recipe on what AWS publishes, and one on an image of our own.
+//! The repository of the images: a recipe on an image of AWS, and one on our own image.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use lockstep_domain::model::ids::CommitSha;
 
-/// The commit whose recipe starts from an image of our own; every other one starts from what AWS publishes.
+/// The commit whose recipe starts from our own image. Every other recipe starts from an image that AWS publishes.
 pub const ON_OUR_OWN: &str = "2222222222222222222222222222222222222222";
 
 const TEMPLATE: &str = r#"variable "region" { type = string }
@@ -56,7 +56,7 @@ fn manifest(commit: &CommitSha) -> String {
     )
 }
 
-/// A commit as the git host answers it.
+/// Returns the archive of a commit, as the git host sends it.
 pub fn tarball(commit: &CommitSha) -> Vec<u8> {
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let record = format!("52 comment={commit}\n");

@@ -1,4 +1,4 @@
-//! What image is baked, into what, and how it must end.
+//! Scenarios of bakes: the image, the state before, and the expected end.
 
 use super::recipes::ON_OUR_OWN;
 use crate::agenda::Happening;
@@ -27,14 +27,14 @@ const COMMIT: &str = "1111111111111111111111111111111111111111";
 /// The image that a recipe may start from.
 pub const BASE: &str = "base";
 
-/// Another execution that bakes the same.
+/// Another execution that bakes the same image.
 const RIVAL: &str = "arn:aws:states:eu-west-1:333333333333:execution:lockstep-bake-image:rival";
 
-/// What it started.
+/// The build that the rival started.
 const RIVAL_BUILD: &str =
     "arn:aws:states:eu-west-1:333333333333:execution:lockstep-delivery-build-image:rival";
 
-/// Somebody's instance.
+/// An instance that uses the image.
 const INSTANCE: &str = "arn:aws:ec2:eu-west-1:111111111111:instance/i-1";
 
 /// A further stage before production, in an account of its own.
@@ -46,40 +46,40 @@ region = "eu-west-1"
 propagates = true
 "#;
 
-/// What was there before.
+/// A step that prepares the state before the scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BakeStep {
     /// The repository of the recipe is subscribed.
     Subscribed,
-    /// There is a stage in a third account.
+    /// A stage exists in a third account.
     Staging,
-    /// The image was baked, however that ended.
+    /// The image was baked, with any end.
     Baked,
-    /// The recipe fails, until it is mended.
+    /// The recipe fails until it is repaired.
     Fails,
-    /// It fails, and leaves an image behind.
+    /// The recipe fails and leaves an image behind.
     LeavesDebris,
-    /// Somebody stops every build.
+    /// An operator stops every build.
     Stopped,
     /// CodeBuild itself fails, once.
     Faults,
-    /// Builds succeed and do not say what they made.
+    /// Builds succeed without naming the image that they made.
     NamesNothing,
-    /// What builds make is never usable.
+    /// Builds make an image that is never usable.
     MakesBroken,
-    /// What builds make is billed as Windows.
+    /// Builds make an image that is billed as Windows.
     Licensed,
     /// Every copy into production fails.
     CopiesFail,
-    /// Somebody uses what is built as soon as it is there, for half an hour.
+    /// An instance uses the new image as soon as it exists, for half an hour.
     Used,
-    /// What is new, or newly shared, is seen a little later.
+    /// New and newly shared images become visible a little later.
     SeenLate,
-    /// There is an image to start from, and a newer version of it that is withheld.
+    /// There is a base image, and a newer version of it that is withheld.
     Base,
-    /// Another execution began to bake it, and died.
+    /// Another execution began to bake the image, and died.
     Dead,
-    /// Another execution bakes it, for half a minute.
+    /// Another execution bakes the image, for half a minute.
     Rival,
 }
 
@@ -87,10 +87,10 @@ const SUBSCRIBED: Step = Step::Bake(BakeStep::Subscribed);
 
 const BAKED: Scenario = Scenario { work: Work::BakeImage, stage: "production", ground: &[SUBSCRIBED], ..CI };
 
-/// One that ends so for as long as nothing is mended.
+/// A scenario that ends in this error until the cause is repaired.
 const UNUSABLE: Scenario = Scenario { ends: "ImageUnusable", ..BAKED };
 
-/// Every scenario about what is baked.
+/// Returns every scenario about bakes.
 pub fn scenarios() -> Vec<Scenario> {
     use BakeStep::{
         Baked, Base, CopiesFail, Dead, Fails, Faults, LeavesDebris, Licensed, MakesBroken, NamesNothing,
@@ -127,7 +127,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The input that bakes the image from a commit of a branch.
+/// Returns the input that bakes the image from a commit of a branch.
 pub fn input(branch: &str, commit: &str) -> Value {
     let commit = if commit == ON_OUR_OWN { ON_OUR_OWN } else { COMMIT };
     let reference = format!("refs/heads/{branch}");
@@ -139,7 +139,7 @@ fn failing(status: &str) -> Ending {
 }
 
 impl BakeStep {
-    /// Lets it happen.
+    /// Applies the step.
     pub async fn take(self, harness: &Harness, number: usize) {
         let always = |ending: Ending| harness.codebuild.always(ending);
         match self {
@@ -158,7 +158,8 @@ impl BakeStep {
             }
             Self::Used => {
                 always(Ending { used_by: Some(INSTANCE.to_owned()), ..Ending::default() });
-                // Between two looks a quarter of an hour apart, so that neither comes earlier or later for a fault.
+                // The time is between two looks a quarter of an hour apart, so no fault moves a look to the other side
+                // of it.
                 harness.schedule(Duration::from_secs(1700), Happening::NobodyUsesImages);
             }
             Self::SeenLate => harness.ec2.set_lag(Duration::from_secs(8)),
@@ -191,7 +192,7 @@ async fn subscribe(harness: &Harness) {
     harness.ledger.insert(&repository).await.expect("a write");
 }
 
-/// A version of the image that a recipe may start from, in the first account.
+/// Adds a version of the base image in the first account.
 async fn add_base(harness: &Harness, version: &str, state: ImageVersionState) {
     let (name, version): (ImageName, _) =
         (BASE.parse().expect("a name"), version.parse().expect("a version"));
@@ -229,7 +230,7 @@ async fn add_base(harness: &Harness, version: &str, state: ImageVersionState) {
     harness.ledger.insert(&record).await.expect("a write");
 }
 
-/// Another execution claims the version and starts the build.
+/// Claims the version for another execution and starts its build.
 async fn begin_rival(harness: &Harness) {
     for execution in [RIVAL, RIVAL_BUILD] {
         harness.set_execution(execution, "RUNNING", harness.clock.now());
@@ -249,7 +250,7 @@ async fn begin_rival(harness: &Harness) {
     harness.function("bake", &start).await.expect("it builds");
 }
 
-/// The rival is aborted, with what it started.
+/// Aborts the rival and the executions that it started.
 pub fn end_rival(harness: &Harness) {
     for execution in [RIVAL, RIVAL_BUILD] {
         harness.set_execution(execution, "ABORTED", harness.clock.now());

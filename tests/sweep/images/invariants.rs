@@ -1,4 +1,4 @@
-//! What must hold after every case about an image, whatever struck.
+//! The invariants that hold after every case about an image, whatever the fault.
 
 use super::scenarios::{home, location_of};
 use crate::harness::Harness;
@@ -17,13 +17,13 @@ use lockstep_sim::ec2::{Effect, Held};
 use lockstep_tests::asl::{End, Run};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many attempts of a copy are known.
+/// Number of attempts of a copy whose tokens the invariants know.
 const ATTEMPTS: u32 = 10;
 
-/// The stages that images are brought to.
+/// The stages that images are promoted to.
 const PLACES: [&str; 3] = ["production", "frankfurt", "staging"];
 
-/// Everything a case left behind.
+/// The state after a case.
 pub struct ImageRemains<'a> {
     pub harness: &'a Harness,
     target: Location,
@@ -33,13 +33,13 @@ pub struct ImageRemains<'a> {
     effects: Vec<Effect>,
     pub images: Vec<Held>,
     pub snapshots: Vec<Held>,
-    /// The keys that somebody is granted the use of, and whom.
+    /// The grants: each key, and its grantee.
     grants: BTreeSet<(String, String)>,
     traffic: Vec<CopySlots>,
 }
 
 impl<'a> ImageRemains<'a> {
-    /// Collects them.
+    /// Collects the state.
     pub async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
         let records = harness.ledger.list_kind::<Image>(1000).await.expect("a list");
         let versions = harness.ledger.list_kind::<ImageVersion>(1000).await.expect("a list");
@@ -64,7 +64,7 @@ impl<'a> ImageRemains<'a> {
         }
     }
 
-    /// What decides about the next promotion: two worlds that are alike in this go on alike.
+    /// Returns the state that decides about the next promotion: two worlds with equal states behave alike.
     pub fn in_short(&self) -> String {
         let records = self.records.iter().map(|it| (&it.location, it.state, it.ami.is_some()));
         let held = |all: &[Held]| -> Vec<(Location, usize)> {
@@ -77,19 +77,19 @@ impl<'a> ImageRemains<'a> {
         format!("{records:?} {images:?} {snapshots:?} {states:?} {} {room:?}", self.grants.len())
     }
 
-    /// Every invariant that is broken, in a sentence each.
+    /// Returns each broken invariant as a sentence.
     pub fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
         broken.extend(self.every_copy_has_its_token_and_is_made_once());
         broken.extend(self.every_copy_is_tagged_from_the_first_moment());
-        broken.extend(self.there_is_one_copy_at_a_time());
-        broken.extend(self.what_is_shared_was_recorded_before());
-        broken.extend(self.what_must_stay_is_not_shared());
-        broken.extend(self.nothing_is_shared_any_more());
+        broken.extend(self.every_location_has_one_copy_at_a_time());
+        broken.extend(self.every_sharing_was_recorded_before());
+        broken.extend(self.no_bound_image_is_shared());
+        broken.extend(self.no_sharing_is_left());
         broken.extend(self.every_image_and_snapshot_has_its_record());
-        broken.extend(self.what_is_recorded_as_usable_is_usable());
-        broken.extend(self.nothing_is_removed_that_is_used());
-        broken.extend(self.what_a_parameter_names_may_be_used());
+        broken.extend(self.every_usable_record_is_true());
+        broken.extend(self.no_used_image_is_removed());
+        broken.extend(self.every_channel_names_a_usable_image());
         broken.extend(self.every_promotion_is_closed());
         broken
     }
@@ -98,8 +98,8 @@ impl<'a> ImageRemains<'a> {
         self.effects.iter().filter(move |effect| effect.call == call)
     }
 
-    /// Whoever deploys by other means gets an image that is there and that anybody may use.
-    fn what_a_parameter_names_may_be_used(&self) -> Vec<String> {
+    /// A channel parameter names an image that exists and that may be used.
+    fn every_channel_names_a_usable_image(&self) -> Vec<String> {
         let may_be_used = |image: &Image| {
             let of_it = |it: &&ImageVersion| it.name == image.name && it.version == image.version;
             let version = self.versions.iter().find(of_it);
@@ -113,14 +113,14 @@ impl<'a> ImageRemains<'a> {
                 .collect();
             for (name, ami) in self.harness.ec2.parameters(location) {
                 if !usable.contains(ami.as_str()) {
-                    broken.push(format!("{name} names {ami}, which nobody may use"));
+                    broken.push(format!("{name} names {ami}, which may not be used"));
                 }
             }
         }
         broken
     }
 
-    /// Invariant 2: each copy has the token of a promotion's attempt, and at most one was made under it.
+    /// Invariant 2: each copy has the token of a promotion's attempt, and at most one copy was made under it.
     fn every_copy_has_its_token_and_is_made_once(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let ids = self.promotions.iter().map(|promotion| promotion.id.as_str());
@@ -138,7 +138,7 @@ impl<'a> ImageRemains<'a> {
         broken
     }
 
-    /// Invariant 9: a copy whose id nobody learned is found by its tags, so it has them before anybody could lose it.
+    /// Invariant 9: a copy has its tags from the first moment. A copy whose id is lost is found by its tags.
     fn every_copy_is_tagged_from_the_first_moment(&self) -> Vec<String> {
         let wanted = [TAG_IMAGE, TAG_VERSION, TAG_DEPLOYMENT];
         let untagged =
@@ -146,8 +146,8 @@ impl<'a> ImageRemains<'a> {
         untagged.map(|copy| format!("9: {} was copied without its tags", copy.subject)).collect()
     }
 
-    /// Invariant 2: there is never a second copy of a version in one place.
-    fn there_is_one_copy_at_a_time(&self) -> Vec<String> {
+    /// Invariant 2: a location never has a second copy of a version.
+    fn every_location_has_one_copy_at_a_time(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let mut there: BTreeMap<(&Location, Option<&String>), BTreeSet<&str>> = BTreeMap::new();
         for effect in &self.effects {
@@ -164,8 +164,8 @@ impl<'a> ImageRemains<'a> {
         broken
     }
 
-    /// Invariant 8: the ledger said that it is shared before it was.
-    fn what_is_shared_was_recorded_before(&self) -> Vec<String> {
+    /// Invariant 8: the ledger records the sharing before it happens.
+    fn every_sharing_was_recorded_before(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let written = self.harness.written();
         let granted = self.effects_of("CreateGrant");
@@ -186,8 +186,8 @@ impl<'a> ImageRemains<'a> {
         broken
     }
 
-    /// What AWS lets nobody copy is not shared either.
-    fn what_must_stay_is_not_shared(&self) -> Vec<String> {
+    /// An image that cannot be copied is not shared either.
+    fn no_bound_image_is_shared(&self) -> Vec<String> {
         let licensed = |id: &str| {
             let ami = id.parse::<AmiId>().ok().and_then(|id| self.harness.ec2.ami(&id));
             ami.is_some_and(|ami| ami.platform_details != "Linux/UNIX" || !ami.product_codes.is_empty())
@@ -197,7 +197,7 @@ impl<'a> ImageRemains<'a> {
     }
 
     /// Invariant 8: outside a promotion nothing is shared, and no record says that anything is.
-    fn nothing_is_shared_any_more(&self) -> Vec<String> {
+    fn no_sharing_is_left(&self) -> Vec<String> {
         let held = self.images.iter().chain(&self.snapshots).filter(|held| !held.shared_with.is_empty());
         let held = held.map(|held| format!("8: {} is still shared with {:?}", held.id, held.shared_with));
         let records = self.records.iter().filter(|record| !record.shared_with.is_empty());
@@ -208,7 +208,7 @@ impl<'a> ImageRemains<'a> {
         held.chain(records).chain(grants).collect()
     }
 
-    /// Invariant 9: every image and snapshot is one that a record names.
+    /// Invariant 9: a record names every image and snapshot.
     fn every_image_and_snapshot_has_its_record(&self) -> Vec<String> {
         let images = self.images.iter().filter(|held| {
             !self.records.iter().any(|it| it.ami.as_ref().is_some_and(|ami| ami.as_str() == held.id))
@@ -219,8 +219,8 @@ impl<'a> ImageRemains<'a> {
         images.chain(snapshots).map(|held| format!("9: no record names {}", held.id)).collect()
     }
 
-    /// The version is usable in a place or it is not there at all: what a record says is so.
-    fn what_is_recorded_as_usable_is_usable(&self) -> Vec<String> {
+    /// A version is usable in a location, or it is not there at all: the record is true.
+    fn every_usable_record_is_true(&self) -> Vec<String> {
         let mut broken = Vec::new();
         for record in &self.records {
             let label = format!("{}@{} in {}", record.name, record.version, record.location.account);
@@ -245,16 +245,16 @@ impl<'a> ImageRemains<'a> {
         broken
     }
 
-    /// Invariant 9: nothing is removed while something uses it, nor the image that all copies descend from, unless its
-    /// version was given up.
-    fn nothing_is_removed_that_is_used(&self) -> Vec<String> {
+    /// Invariant 9: an image is not removed while it is used. The source of all copies is not removed unless its
+    /// version was discarded.
+    fn no_used_image_is_removed(&self) -> Vec<String> {
         let removed = self.effects_of("DeregisterImage");
         let wrong =
             removed.filter(|effect| !effect.references.is_empty() || self.others_descend_from(effect));
         wrong.map(|effect| format!("9: {} was deregistered while it was needed", effect.subject)).collect()
     }
 
-    /// Whether the image that is removed is the source of a version that nobody had given up.
+    /// Returns true if the removed image is the source of a version that was not discarded.
     fn others_descend_from(&self, removal: &Effect) -> bool {
         let mut written = self.harness.written().into_iter();
         let of_it = |write: &Written| {
@@ -270,7 +270,7 @@ impl<'a> ImageRemains<'a> {
         }
     }
 
-    /// Invariant 10: nothing is left open.
+    /// Invariant 10: no record is left open.
     fn every_promotion_is_closed(&self) -> Vec<String> {
         let open = self.promotions.iter().filter(|promotion| !promotion.state.is_final());
         let open = open.map(|open| format!("10: promotion {} is still {:?}", open.execution, open.state));
@@ -280,8 +280,8 @@ impl<'a> ImageRemains<'a> {
         open.chain(room).collect()
     }
 
-    /// Invariant 10: an execution that succeeded brought the image where it was to go; re-encrypted there, if it was
-    /// encrypted. One that failed left nothing there.
+    /// Invariant 10: an execution that succeeded copied the image to its target, and re-encrypted it there if it was
+    /// encrypted. An execution that failed left nothing there.
     pub fn success_is_true(&self, run: &Run) -> Vec<String> {
         let there = self.records.iter().find(|record| record.location == self.target);
         let id = deployment_of(run);

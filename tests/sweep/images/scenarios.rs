@@ -1,4 +1,4 @@
-//! What image is brought, onto what, and how it must end.
+//! Scenarios of promotions of images: the image, the state before, and the expected end.
 
 use crate::agenda::Happening;
 use crate::harness::Harness;
@@ -15,15 +15,13 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The image.
 pub const IMAGE: &str = "logstash";
-/// Its version.
 pub const VERSION: &str = "2.1.37";
 
 /// The first AMI that is registered.
 const SOURCE: &str = "ami-00000000000000001";
 
-/// Another execution that brings the same image to the same place.
+/// Another execution that promotes the same image to the same location.
 pub const RIVAL: &str = "arn:aws:states:eu-west-1:333333333333:execution:lockstep-promote-image:rival";
 
 /// A further stage before production, in another region of the account that has the image.
@@ -35,38 +33,38 @@ region = "eu-central-1"
 propagates = true
 "#;
 
-/// What was there before.
+/// A step that prepares the state before the scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageStep {
     /// The image is registered and imported in the account of `ci`.
     Imported,
-    /// It is brought to `production`, however that ends.
+    /// The image is promoted to `production`, with any end.
     Brought,
-    /// Its version is withheld.
+    /// The version of the image is withheld.
     Withheld,
     /// Every copy into production fails from now on.
     CopiesFail,
-    /// Every copy into staging does.
+    /// Every copy into staging fails from now on.
     CopiesToStagingFail,
-    /// The next one does.
+    /// The next copy fails.
     CopyFails,
     /// The image is billed as Windows.
     Licensed,
-    /// It is encrypted under a key of its account; production has a key of its own.
+    /// The image is encrypted under a key of its account, and production has a key of its own.
     Encrypted,
-    /// It is encrypted under a key of its account; production has none.
+    /// The image is encrypted under a key of its account, and production has none.
     WithoutKey,
-    /// It is encrypted under the key that AWS manages.
+    /// The image is encrypted under the key that AWS manages.
     EncryptedByAws,
-    /// For half a minute AWS has no room for a further copy.
+    /// AWS accepts no further copy for half a minute.
     Full,
-    /// What is new, or newly shared, is seen a little later.
+    /// New and newly shared images become visible a little later.
     SeenLate,
-    /// There is a stage in another region.
+    /// A stage exists in another region.
     Further,
-    /// Another execution began to bring it, shared and copied, and died.
+    /// Another execution began the promotion, shared and copied the image, and died.
     Dead,
-    /// Another execution brings it, for half a minute.
+    /// Another execution promotes the image, for half a minute.
     Rival,
 }
 
@@ -77,7 +75,7 @@ const BROUGHT: Scenario = Scenario {
     ..CI
 };
 
-/// Every scenario about images.
+/// Returns every scenario about promotions of images.
 pub fn scenarios() -> Vec<Scenario> {
     use ImageStep::{
         Brought, CopiesFail, CopyFails, Dead, Encrypted, EncryptedByAws, Full, Further, Imported, Licensed,
@@ -126,17 +124,17 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The input that brings the image to `stage`.
+/// Returns the input that promotes the image to `stage`.
 pub fn input(stage: &str) -> Value {
     json!({"image": IMAGE, "version": VERSION, "to": stage})
 }
 
-/// Where the image comes from.
+/// Returns the location that the image comes from.
 pub fn home() -> Location {
     place("111111111111", "eu-west-1")
 }
 
-/// Where `stage` is.
+/// Returns the location of `stage`.
 pub fn location_of(stage: &str) -> Location {
     match stage {
         "production" => place("222222222222", "eu-west-1"),
@@ -146,7 +144,7 @@ pub fn location_of(stage: &str) -> Location {
     }
 }
 
-/// The image's version as an import records it.
+/// Returns the version of the image as an import records it.
 pub fn version() -> ImageVersion {
     ImageVersion {
         name: IMAGE.parse().expect("a name"),
@@ -177,7 +175,7 @@ fn source() -> AmiId {
 }
 
 impl ImageStep {
-    /// Lets it happen.
+    /// Applies the step.
     pub async fn take(self, harness: &Harness, number: usize) {
         let ec2 = &harness.ec2;
         match self {
@@ -244,7 +242,7 @@ async fn begin_rival(harness: &Harness, steps: &[&str]) {
     }
 }
 
-/// The rival fails, and takes back what it did.
+/// The rival fails and undoes its effects.
 pub async fn end_rival(harness: &Harness) {
     let error = json!({"Error": "ImageUnusable", "Cause": "no key"});
     let suspended = harness.faults.suspend(true);

@@ -1,4 +1,4 @@
-//! What the `verify` function may reach.
+//! The context of the `verify` function.
 
 use crate::harness::Harness;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use lockstep_verify::context::Peers;
 use serde_json::Value;
 use std::time::Duration;
 
-/// The context of the `verify` function; checks that ask a peer are told that there is none.
+/// The context of the `verify` function. A check that connects to a peer finds none.
 pub struct Verifying<'a>(pub &'a Harness);
 
 impl Clock for Verifying<'_> {

@@ -1,4 +1,4 @@
-//! What must hold after every case, whatever struck: the invariants of the design, one function each.
+//! The invariants that hold after every case, whatever the fault: those of the design, one function each.
 
 use crate::harness::Harness;
 use crate::images::scenarios::location_of;
@@ -21,7 +21,7 @@ use lockstep_tests::asl::{End, Run};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The steps whose tokens functions make, and how many attempts of each are known.
+/// The steps whose tokens functions make, and the number of attempts of each whose tokens the invariants know.
 const STEPS: [&str; 8] =
     ["change-set", "execute", "clear", "rollback", "continue-rollback", "delete", "cancel", "destroy"];
 const ATTEMPTS: u32 = 10;
@@ -29,7 +29,7 @@ const ATTEMPTS: u32 = 10;
 /// The most transitions of one execution.
 const TRANSITIONS_MAX: usize = 150;
 
-/// Everything a case left behind.
+/// The state after a case.
 pub struct Remains<'a> {
     pub harness: &'a Harness,
     pub scenario: &'a Scenario,
@@ -44,7 +44,7 @@ pub struct Remains<'a> {
 }
 
 impl<'a> Remains<'a> {
-    /// Collects them.
+    /// Collects the state.
     pub async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
         let release = &release(scenario.version).release;
         let evidence = async |stage: &str| {
@@ -72,7 +72,7 @@ impl<'a> Remains<'a> {
         }
     }
 
-    /// What decides about the next deployment: two worlds that are alike in this go on alike.
+    /// Returns the state that decides about the next deployment: two worlds with equal states behave alike.
     pub fn in_short(&self) -> String {
         let runs = self.harness.cloud.runs(&format!("{}-logs", self.scenario.stage));
         let runs = runs.map(|(template, parameters, status)| {
@@ -87,23 +87,23 @@ impl<'a> Remains<'a> {
         format!("{runs:?} {environment:?} {states:?} {:?}", self.evidence[0].is_some())
     }
 
-    /// Every invariant that is broken, in a sentence each.
+    /// Returns each broken invariant as a sentence.
     pub fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
         broken.extend(self.one_holder_and_a_rising_epoch());
         broken.extend(self.a_lower_epoch_never_commits());
         broken.extend(self.every_effect_has_its_token_and_happens_once());
-        broken.extend(self.what_was_executed_was_approved());
+        broken.extend(self.every_executed_change_set_was_approved());
         broken.extend(self.production_runs_what_passed_before());
-        broken.extend(self.what_was_ever_stable_is_kept());
-        broken.extend(self.what_is_protected_is_lost_only_if_approved());
+        broken.extend(self.a_stack_that_was_ever_stable_is_kept());
+        broken.extend(self.a_protected_resource_is_lost_only_if_approved());
         broken.extend(self.every_deployment_is_closed());
         broken.extend(self.evidence_follows_checks());
-        broken.extend(self.what_runs_starts_from_what_may_be_used());
+        broken.extend(self.every_stack_starts_from_usable_images());
         broken
     }
 
-    /// Invariant 1: an environment is taken from another only when that one's execution has ended.
+    /// Invariant 1: an execution takes an environment from another one only after the other one has ended.
     fn one_holder_and_a_rising_epoch(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let mut last: BTreeMap<String, (u64, Option<String>)> = BTreeMap::new();
@@ -129,14 +129,14 @@ impl<'a> Remains<'a> {
         broken
     }
 
-    /// Invariant 1: who lost its environment closes nothing as done.
+    /// Invariant 1: an execution that lost its environment closes no deployment as done.
     fn a_lower_epoch_never_commits(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let mut current: BTreeMap<String, u64> = BTreeMap::new();
         for write in self.harness.written() {
             match write.kind.as_str() {
                 "ENVIRONMENT" => drop(current.insert(write.pk.clone(), number(&write.body["epoch"]))),
-                // What is about an image holds no environment.
+                // A record about an image holds no environment.
                 "DEPLOYMENT"
                     if matches!(text(&write.body["state"]), "succeeded" | "no_changes")
                         && !text(&write.body["component"]).is_empty() =>
@@ -153,7 +153,7 @@ impl<'a> Remains<'a> {
         broken
     }
 
-    /// Which deployment's which step a token is.
+    /// Returns the deployment of each token.
     fn tokens(&self) -> BTreeMap<String, &Deployment> {
         let mut tokens = BTreeMap::new();
         for deployment in &self.deployments {
@@ -166,7 +166,7 @@ impl<'a> Remains<'a> {
         tokens
     }
 
-    /// Invariant 2: at most one effect for each deployment, step and attempt, unless it was undone in between.
+    /// Invariant 2: each deployment, step and attempt has at most one effect, unless it was undone in between.
     fn every_effect_has_its_token_and_happens_once(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let (tokens, mut seen) = (self.tokens(), BTreeMap::new());
@@ -197,9 +197,9 @@ impl<'a> Remains<'a> {
         all.iter().filter(given).collect()
     }
 
-    /// Invariants 6 and 7: the change set that was executed is the one that was approved, if it had to be, and what it
-    /// would do is what was shown.
-    fn what_was_executed_was_approved(&self) -> Vec<String> {
+    /// Invariants 6 and 7: the executed change set is the approved one, if it needed an approval, and its changes are
+    /// those that the question showed.
+    fn every_executed_change_set_was_approved(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let tokens = self.tokens();
         for effect in self.effects.iter().filter(|effect| effect.call == "ExecuteChangeSet") {
@@ -214,13 +214,13 @@ impl<'a> Remains<'a> {
                 Subject::Proposal(_) => false,
             });
             if !fits {
-                broken.push(format!("7: {arn} was executed, and nobody approved it"));
+                broken.push(format!("7: {arn} was executed without an approval"));
             }
         }
         broken
     }
 
-    /// Invariant 4: production runs what passed the stage before.
+    /// Invariant 4: production runs a release that passed the stage before.
     fn production_runs_what_passed_before(&self) -> Vec<String> {
         let executed = self
             .effects
@@ -234,7 +234,7 @@ impl<'a> Remains<'a> {
     }
 
     /// Invariant 5: a stack that was ever stable is deleted only with an approval that names it.
-    fn what_was_ever_stable_is_kept(&self) -> Vec<String> {
+    fn a_stack_that_was_ever_stable_is_kept(&self) -> Vec<String> {
         let tokens = self.tokens();
         let deleted = self.effects.iter().filter(|effect| effect.call == "DeleteStack" && effect.was_stable);
         let unapproved = deleted.filter(|effect| {
@@ -248,8 +248,8 @@ impl<'a> Remains<'a> {
         unapproved.map(|effect| format!("5: {} was stable once, and was deleted", effect.stack)).collect()
     }
 
-    /// Invariant 6: a protected resource goes only if the approval listed it.
-    fn what_is_protected_is_lost_only_if_approved(&self) -> Vec<String> {
+    /// Invariant 6: a protected resource is deleted only if the approval listed it.
+    fn a_protected_resource_is_lost_only_if_approved(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let tokens = self.tokens();
         let lost = self.losses.iter().filter(|loss| is_protected(&loss.resource_type) && !loss.was_new);
@@ -266,13 +266,13 @@ impl<'a> Remains<'a> {
                 }
             });
             if !named {
-                broken.push(format!("6: {} left {}, which nobody approved", loss.logical_id, loss.stack));
+                broken.push(format!("6: {} left {} without an approval", loss.logical_id, loss.stack));
             }
         }
         broken
     }
 
-    /// Invariant 10: nothing is left open.
+    /// Invariant 10: no record is left open.
     fn every_deployment_is_closed(&self) -> Vec<String> {
         let open = self.deployments.iter().filter(|deployment| !deployment.state.is_final());
         let mut broken: Vec<String> =
@@ -283,7 +283,7 @@ impl<'a> Remains<'a> {
         broken
     }
 
-    /// Evidence is earned by checks that passed, and by nothing else.
+    /// A stage grants evidence only after checks that passed.
     fn evidence_follows_checks(&self) -> Vec<String> {
         let unproven = self.evidence.iter().flatten().filter(|evidence| {
             let earlier =
@@ -297,8 +297,8 @@ impl<'a> Remains<'a> {
         unproven.map(|evidence| format!("4: {} passed without its checks", evidence.version)).collect()
     }
 
-    /// What runs starts from the copy that its own account has of a version that may be used.
-    fn what_runs_starts_from_what_may_be_used(&self) -> Vec<String> {
+    /// A running stack starts instances from its own account's copy of a version that may be used.
+    fn every_stack_starts_from_usable_images(&self) -> Vec<String> {
         let stack = format!("{}-logs", self.scenario.stage);
         let runs = self.harness.cloud.runs(&stack);
         let image = runs.and_then(|(_, parameters, _)| parameters.get("Image").cloned());
@@ -310,13 +310,13 @@ impl<'a> Remains<'a> {
         wrong.map(|ami| format!("{stack} starts from {ami}, which may not be used")).into_iter().collect()
     }
 
-    /// Invariant 10: an execution that succeeded brought the stack to its release, and says so in the ledger.
+    /// Invariant 10: an execution that succeeded deployed its release to the stack, and recorded that in the ledger.
     pub fn success_is_true(&self, run: &Run) -> Vec<String> {
         if !matches!(run.end, End::Succeeded(_)) {
             return Vec::new();
         }
         if self.scenario.is_teardown() {
-            return self.what_was_torn_down_is_gone();
+            return self.a_torn_down_stack_is_deleted();
         }
         let mut broken = Vec::new();
         let wanted = &release(self.scenario.version).release;
@@ -361,7 +361,7 @@ impl<'a> Remains<'a> {
 }
 
 impl Remains<'_> {
-    fn what_was_torn_down_is_gone(&self) -> Vec<String> {
+    fn a_torn_down_stack_is_deleted(&self) -> Vec<String> {
         let mut broken = Vec::new();
         if let Some((_, _, status)) = self.harness.cloud.runs(&format!("{}-logs", self.scenario.stage)) {
             broken.push(format!("10: torn down, and the stack is {status}"));
@@ -381,7 +381,7 @@ pub fn steps_are_bounded(run: &Run) -> Vec<String> {
     vec![format!("10: {} transitions, ended {}", run.transitions, word(run))]
 }
 
-/// What CloudFormation was to do, judged as it was.
+/// Returns the changes of a change set, judged at the time of its execution.
 fn truth(effect: &Effect) -> Vec<Change> {
     let none = BTreeSet::new();
     effect.changes.iter().map(|change| change.clone().judged(&[], &none, NestedChanges::NotNested)).collect()

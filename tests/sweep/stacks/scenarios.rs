@@ -1,4 +1,4 @@
-//! What is deployed or torn down, onto what, and how it must end.
+//! Scenarios of deployments and teardowns: the state before, the action, and the expected end.
 
 use crate::bakes::scenarios::BakeStep;
 use crate::harness::Harness;
@@ -12,20 +12,20 @@ use lockstep_domain::stacks::plan::StackStatus;
 use lockstep_sim::cloudformation::Trouble;
 use serde_json::json;
 
-/// An execution of somebody else that holds the environment.
+/// Another execution, which holds the environment.
 pub const RIVAL: &str = "arn:aws:states:eu-west-1:333333333333:execution:lockstep-delivery-deploy:rival";
 
 const TEARDOWN: Scenario = Scenario { work: Work::Teardown, ..CI };
 
 const FIRST_IN_CI: Step = Step::Deploy("ci", FIRST);
 
-/// There is a stage between `ci` and production, in another account.
+/// A stage exists between `ci` and production, in another account.
 const IN_STAGING: Step = Step::Bake(BakeStep::Staging);
 
 /// The release that starts from an image has passed `ci`, where the image is.
 const PASSED: Step = Step::Passed("ci", IMAGED);
 
-/// Every scenario about stacks.
+/// Returns every scenario about stacks.
 pub fn scenarios() -> Vec<Scenario> {
     use Decision::{Approve, Refuse};
     use ImageStep::{CopiesToStagingFail, Imported, Withheld};
@@ -88,12 +88,17 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario { name: "review-remains", ground: &[Step::Review], ..CI },
         Scenario {
             name: "rollback-complete-remains",
-            ground: &[Step::Trouble("Bucket", Trouble::Create), FIRST_IN_CI, Step::Mend],
+            ground: &[Step::Trouble("Bucket", Trouble::Create), FIRST_IN_CI, Step::EndTrouble],
             ..CI
         },
         Scenario {
             name: "protected-remains",
-            ground: &[Step::Trouble("Topic", Trouble::Create), FIRST_IN_CI, Step::Mend, Step::Kept("Bucket")],
+            ground: &[
+                Step::Trouble("Topic", Trouble::Create),
+                FIRST_IN_CI,
+                Step::EndTrouble,
+                Step::Kept("Bucket"),
+            ],
             ends: "StackNeedsHuman",
             again: "StackNeedsHuman",
             ..CI
@@ -104,7 +109,7 @@ pub fn scenarios() -> Vec<Scenario> {
                 Step::Trouble("Bucket", Trouble::Create),
                 Step::Trouble("Topic", Trouble::Delete),
                 FIRST_IN_CI,
-                Step::Mend,
+                Step::EndTrouble,
             ],
             ..CI
         },
@@ -114,13 +119,13 @@ pub fn scenarios() -> Vec<Scenario> {
                 Step::Trouble("Bucket", Trouble::Create),
                 Step::Trouble("Topic", Trouble::Delete),
                 FIRST_IN_CI,
-                Step::Mend,
+                Step::EndTrouble,
                 Step::Trouble("Topic", Trouble::Delete),
             ],
             answers: &[Approve, Approve],
             ..CI
         },
-        Scenario { name: "somebody-else", ground: &[FIRST_IN_CI, Step::Somebody], version: SAFE, ..CI },
+        Scenario { name: "somebody-else", ground: &[FIRST_IN_CI, Step::ForeignUpdate], version: SAFE, ..CI },
         Scenario {
             name: "foreign-stack",
             ground: &[Step::Foreign],
@@ -181,7 +186,7 @@ pub fn scenarios() -> Vec<Scenario> {
             ground: &[IN_STAGING, Step::Image(Imported), Step::Image(CopiesToStagingFail), PASSED],
             stage: "staging",
             version: IMAGED,
-            // What failed is the execution that was to bring it, and the cause tells why.
+            // The execution that should copy the image failed, and the cause gives the reason.
             ends: "States.TaskFailed",
             ..CI
         },
@@ -226,7 +231,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The rival fails and gives the environment back.
+/// The rival fails and releases the environment.
 pub async fn end_rival(harness: &Harness) {
     let error = json!({"Error": "CheckFailed", "Cause": "no host"});
     let id = DeploymentId::of_execution(RIVAL);

@@ -1,4 +1,4 @@
-//! Every status a stack can be in has its answer: success, or a named state that needs a person.
+//! The result of a deployment in each status of a stack: success, or a named state that needs an operator.
 
 use crate::cases::{block_on, with_room};
 use crate::harness::Harness;
@@ -9,7 +9,7 @@ use lockstep_domain::records::Decision;
 use lockstep_domain::stacks::plan::StackStatus;
 use serde_json::json;
 
-/// How a deployment ends that finds the stack of its environment in `status`, and what it did on the way.
+/// Returns the end of a deployment that finds the stack of its environment in `status`, and its calls.
 async fn found_in(status: &StackStatus) -> (String, String) {
     let harness = Harness::new().await;
     harness.faults.suspend(true);
@@ -26,7 +26,7 @@ async fn found_in(status: &StackStatus) -> (String, String) {
 }
 
 #[test]
-fn every_status_of_a_stack_has_an_answer() {
+fn every_status_of_a_stack_has_a_result() {
     let mut covered = 0;
     for status in StackStatus::ALL {
         let (end, calls) = with_room(|| block_on(found_in(status)));

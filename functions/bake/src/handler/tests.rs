@@ -186,7 +186,7 @@ impl Fixture {
 
     async fn record_discarded(&self) -> Failed {
         let version = self.version().await;
-        let request = Request::Bury { image: version.name, version: version.version, error: no() };
+        let request = Request::RecordDiscarded { image: version.name, version: version.version, error: no() };
         match self.ask(request).await.unwrap() {
             Reply::Failed(failed) => failed,
             other => panic!("{other:?}"),

@@ -70,7 +70,7 @@ pub enum Completion {
         then: Callback,
     },
     /// Write this tombstone, because no state has registered yet.
-    Bury(Callback),
+    RecordEnd(Callback),
     /// Write no callback: the end is recorded already.
     Known,
 }
@@ -79,7 +79,7 @@ pub enum Completion {
 pub fn complete(existing: Option<&Callback>, operation: &str, now: Timestamp) -> Completion {
     let wait = |state| Callback { operation: operation.to_owned(), state, at: now };
     match existing.map(|wait| &wait.state) {
-        None => Completion::Bury(wait(CallbackState::Tombstone)),
+        None => Completion::RecordEnd(wait(CallbackState::Tombstone)),
         Some(CallbackState::Open { token, execution, .. }) => Completion::Answer {
             token: token.clone(),
             then: wait(CallbackState::Answered { execution: execution.clone() }),

@@ -34,7 +34,7 @@ pub fn conclude(
             let overtaken = Summary { outcome: "superseded".into(), error: String::new(), cause, results };
             return (overtaken, DeliveryOutcome::Superseded);
         }
-        let outcome = match can_be_mended(&error.error) {
+        let outcome = match is_rejection(&error.error) {
             true => DeliveryOutcome::Rejected(cause.clone()),
             false => DeliveryOutcome::Quarantined(cause.clone()),
         };
@@ -85,7 +85,7 @@ fn line(result: &ComponentResult) -> String {
     }
 }
 
-fn can_be_mended(error: &str) -> bool {
+fn is_rejection(error: &str) -> bool {
     [FailureKind::Rejected, FailureKind::NotFound, FailureKind::GateClosed]
         .iter()
         .any(|k| k.error_type() == error)

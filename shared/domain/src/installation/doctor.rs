@@ -32,18 +32,18 @@ pub struct Unknown {
     /// Reason, as a sentence without its final stop.
     pub reason: String,
     /// Command or change that makes the value readable; empty if there is none.
-    pub mend: String,
+    pub remedy: String,
 }
 
 impl Unknown {
     /// Returns the reason of an unknown reading.
     pub fn because(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), mend: String::new() }
+        Self { reason: reason.into(), remedy: String::new() }
     }
 
     /// Adds the command or change that makes the value readable.
-    pub fn mend(self, mend: impl Into<String>) -> Self {
-        Self { mend: mend.into(), ..self }
+    pub fn remedy(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: remedy.into(), ..self }
     }
 }
 
@@ -71,28 +71,33 @@ pub struct Finding {
     /// Sentence about the object.
     pub sentence: String,
     /// Command or change that repairs it; empty if it needs no repair.
-    pub mend: String,
+    pub remedy: String,
 }
 
 impl Finding {
-    fn new(severity: Severity, subject: &str, sentence: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { severity, subject: subject.to_owned(), sentence: sentence.into(), mend: mend.into() }
+    fn new(
+        severity: Severity,
+        subject: &str,
+        sentence: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { severity, subject: subject.to_owned(), sentence: sentence.into(), remedy: remedy.into() }
     }
 
     fn fine(subject: &str, sentence: impl Into<String>) -> Self {
         Self::new(Severity::Fine, subject, sentence, "")
     }
 
-    fn warning(subject: &str, sentence: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::new(Severity::Warning, subject, sentence, mend)
+    fn warning(subject: &str, sentence: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, subject, sentence, remedy)
     }
 
-    fn broken(subject: &str, sentence: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::new(Severity::Broken, subject, sentence, mend)
+    fn broken(subject: &str, sentence: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Severity::Broken, subject, sentence, remedy)
     }
 
     fn unknown(subject: &str, unknown: &Unknown) -> Self {
-        Self::new(Severity::Unknown, subject, unknown.reason.clone(), unknown.mend.clone())
+        Self::new(Severity::Unknown, subject, unknown.reason.clone(), unknown.remedy.clone())
     }
 }
 

@@ -95,7 +95,7 @@ pub enum Request {
         stage: StageName,
     },
     /// Records the remains of a failed version. Returns [`super::ledger::Failed`].
-    Bury {
+    RecordDiscarded {
         /// The image.
         image: ImageName,
         /// Its version.

@@ -130,7 +130,7 @@ impl FailureKind {
 pub struct Failure {
     /// Kind of the failure, which decides its policy.
     pub kind: FailureKind,
-    /// What happened, where, and what to do next. It never contains a secret.
+    /// Event, place and next step. Never contains a secret.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! From CloudFormation's answers to the domain's types.
+//! Conversion of CloudFormation's responses to the domain's types.
 
 use super::{ChangeSetState, ChangeSetView, Stack};
 use aws_sdk_cloudformation::operation::describe_change_set::{
@@ -19,9 +19,9 @@ use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::plan::{LiveResource, StackStatus};
 use std::collections::BTreeSet;
 
-/// Whether the service said that the stack does not exist.
+/// Returns true if the service reported that the stack does not exist.
 ///
-/// There is no code for it: it is a `ValidationError` like any other, so that only the message tells
+/// There is no code for it: the code is `ValidationError`, so only the message distinguishes it
 /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html>).
 pub(super) fn is_absent<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     error.as_service_error().is_some_and(|refused| {
@@ -30,13 +30,13 @@ pub(super) fn is_absent<E: ProvideErrorMetadata>(error: &SdkError<E, HttpRespons
     })
 }
 
-/// Whether there is no such change set; that of a stack that is gone is gone too.
+/// Returns true if the change set does not exist. A change set of a deleted stack does not exist either.
 pub(super) fn has_no_change_set(error: &SdkError<DescribeChangeSetError, HttpResponse>) -> bool {
     error.as_service_error().is_some_and(DescribeChangeSetError::is_change_set_not_found_exception)
         || is_absent(error)
 }
 
-/// Whether nobody imports the export: ListImports answers that as an error, which only its text tells apart.
+/// Returns true if no stack imports the export. ListImports reports that as an error that only its text distinguishes.
 pub(super) fn is_not_imported(error: &SdkError<ListImportsError, HttpResponse>) -> bool {
     error.as_service_error().is_some_and(|refused| {
         refused.code() == Some("ValidationError")
@@ -44,7 +44,7 @@ pub(super) fn is_not_imported(error: &SdkError<ListImportsError, HttpResponse>) 
     })
 }
 
-/// One failure of CloudFormation's validation before an operation, as a sentence; nothing for other events.
+/// Returns one failure of CloudFormation's validation before an operation, as a sentence; `None` for other events.
 pub(super) fn validation_failure(event: &OperationEvent) -> Option<String> {
     let why = event.validation_status_reason().or(event.resource_status_reason())?;
     let place = event.validation_path().map_or_else(String::new, |path| format!(", {path}"));
@@ -56,8 +56,8 @@ pub(super) fn validation_failure(event: &OperationEvent) -> Option<String> {
     })
 }
 
-/// Returns the events of the operation `token`. Not every event carries a token: those of the newest operation count
-/// then, since the stack has just ended it.
+/// Returns the events of the operation `token`. Not every event carries a token. Without one, those of the newest
+/// operation count, since the stack has just ended it.
 pub(super) fn of_the_operation<'a>(
     events: &'a [OperationEvent],
     token: &str,
@@ -144,7 +144,7 @@ fn state(status: &ChangeSetStatus, execution: Option<&ExecutionStatus>, reason: 
             | ExecutionStatus::ExecuteComplete
             | ExecutionStatus::ExecuteFailed => ChangeSetState::Executed,
             ExecutionStatus::Obsolete => ChangeSetState::Obsolete,
-            // Between complete and available there is a moment.
+            // Between complete and available there is a short interval.
             ExecutionStatus::Unavailable => ChangeSetState::InProgress,
             other => ChangeSetState::Failed(format!("its execution status is {}", other.as_str())),
         },
@@ -161,12 +161,14 @@ fn state(status: &ChangeSetStatus, execution: Option<&ExecutionStatus>, reason: 
     }
 }
 
-/// CloudFormation has no status for an empty change set: it failed, and the reason says why.
+/// Returns true if the reason means an empty change set. CloudFormation has no status for it: the change set failed,
+/// and only the reason distinguishes it.
 pub(crate) fn means_no_changes(reason: &str) -> bool {
     reason.contains("didn't contain changes") || reason.contains("No updates are to be performed")
 }
 
-/// Nothing if it is not a change of a resource that we can read; then the whole change set counts as unreadable.
+/// Returns the proposed change; `None` if it is not a readable change of a resource. The whole change set then counts
+/// as unreadable.
 fn proposed(change: &aws_sdk_cloudformation::types::Change) -> Option<ProposedChange> {
     if change.r#type().is_some_and(|kind| *kind != ChangeType::Resource) {
         return None;
@@ -188,7 +190,7 @@ fn proposed(change: &aws_sdk_cloudformation::types::Change) -> Option<ProposedCh
     })
 }
 
-/// The names of the properties that change, and of the attributes (`UpdatePolicy`) beside them.
+/// Returns the names of the properties that change, and of the attributes (`UpdatePolicy`) beside them.
 fn properties(change: &ResourceChange) -> Vec<String> {
     let mut names = BTreeSet::new();
     for target in change.details().iter().filter_map(|detail| detail.target()) {
@@ -284,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_of_a_status_nobody_knows_is_read_as_such() {
+    fn an_unknown_stack_status_is_read_as_unknown() {
         let found = aws_sdk_cloudformation::types::Stack::builder()
             .stack_id("arn:stack")
             .stack_status("SOMETHING_NEW".into())

@@ -1,4 +1,4 @@
-//! What the adapter sends, by the SDK's own client over a connection that goes nowhere.
+//! Tests of the requests that the adapter sends, by the SDK's own client over a stub connection.
 
 use super::*;
 use aws_credential_types::Credentials;
@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use std::sync::{Arc, Mutex};
 
-/// Answers everything with the same XML, and remembers what was asked.
+/// Connection that answers every request with the same XML and records the requests.
 #[derive(Clone, Debug)]
 struct Stub {
     answer: &'static str,
@@ -33,7 +33,8 @@ impl HttpConnector for Stub {
     }
 }
 
-/// CloudFormation that answers with `answer`, and what it was asked: `Name=value` each, as the query protocol has it.
+/// Returns CloudFormation with a connection that answers with `answer`, and the recorded requests: `Name=value` each,
+/// as in the query protocol.
 fn stubbed(answer: &'static str) -> (CloudFormation, impl Fn() -> Vec<String>) {
     let stub = Stub { answer, asked: Arc::default() };
     let asked = Arc::clone(&stub.asked);
@@ -87,7 +88,7 @@ async fn a_change_set_is_executed_so_that_a_failure_keeps_nothing_new() {
 }
 
 #[tokio::test]
-async fn a_change_set_looks_into_nested_stacks_or_reverts_drift_and_never_both() {
+async fn a_change_set_includes_nested_stacks_or_reverts_drift_never_both() {
     // FAILURES 25.
     for (revert_drift, there, not_there) in [
         (false, "IncludeNestedStacks=true", "DeploymentMode"),
@@ -102,7 +103,7 @@ async fn a_change_set_looks_into_nested_stacks_or_reverts_drift_and_never_both()
 }
 
 #[tokio::test]
-async fn what_a_change_set_says_of_drift_is_read() {
+async fn the_drift_in_a_change_set_is_read() {
     let (cloud, _) = stubbed(
         "<DescribeChangeSetResponse><DescribeChangeSetResult><ChangeSetId>arn:x</ChangeSetId><StackId>arn:s</StackId>\
          <Status>CREATE_COMPLETE</Status><ExecutionStatus>AVAILABLE</ExecutionStatus><Changes>\
@@ -121,7 +122,7 @@ async fn what_a_change_set_says_of_drift_is_read() {
 }
 
 #[tokio::test]
-async fn what_an_installer_makes_imports_what_exists_and_acts_with_its_own_rights() {
+async fn an_installer_imports_existing_resources_with_its_own_permissions() {
     let (cloud, asked) = stubbed(CREATED);
     let wanted = NewChangeSet {
         template: TemplateSource::Body("Resources: {}".into()),
@@ -139,7 +140,7 @@ async fn what_an_installer_makes_imports_what_exists_and_acts_with_its_own_right
 }
 
 #[tokio::test]
-async fn a_failed_validation_is_told_if_it_is_of_this_operation() {
+async fn a_failed_validation_is_reported_for_its_own_operation_only() {
     let (cloud, asked) = stubbed(
         "<DescribeEventsResponse><DescribeEventsResult><OperationEvents>\
          <member><EventId>1</EventId><OperationId>new</OperationId><Timestamp>2026-11-02T00:00:00Z</Timestamp>\
@@ -154,9 +155,9 @@ async fn a_failed_validation_is_told_if_it_is_of_this_operation() {
          <ClientRequestToken>t0</ClientRequestToken><ValidationStatusReason>long ago</ValidationStatusReason></member>\
          </OperationEvents></DescribeEventsResult></DescribeEventsResponse>",
     );
-    let told = cloud.failed_validations("lockstep-it", "t1").await.unwrap();
+    let failed = cloud.failed_validations("lockstep-it", "t1").await.unwrap();
     assert_eq!(
-        told,
+        failed,
         ["Ledger (AWS::DynamoDB::Table, /TableName): taken", "Bus (AWS::Events::EventBus): quota"]
     );
     let asked = asked();

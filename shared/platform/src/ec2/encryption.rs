@@ -1,11 +1,11 @@
-//! How an account and region encrypts volumes that nobody asked to encrypt.
+//! The default encryption of volumes in an account and region.
 
 use super::Ec2;
 use crate::failure::failure;
 use lockstep_domain::model::error::Failure;
 
 impl Ec2 {
-    /// Returns the key under which every new volume is encrypted, as an id, ARN or alias; None where volumes are not
+    /// Returns the key under which every new volume is encrypted, as an id, ARN or alias; `None` if volumes are not
     /// encrypted by default.
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetEbsEncryptionByDefault.html>
     pub async fn default_key(&self) -> Result<Option<String>, Failure> {

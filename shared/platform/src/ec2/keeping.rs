@@ -1,4 +1,4 @@
-//! What is done with images at the end of their life.
+//! Deprecation and removal of images.
 
 use super::{Ec2, filter, is_gone, read};
 use crate::failure::{code, failure};
@@ -11,27 +11,28 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, SnapshotId};
 use std::collections::BTreeMap;
 
-/// EC2, as retirement needs it.
+/// The operations of EC2 that retirement needs.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait Keeping {
-    /// Says that an image of this account is to be used no more from `at` on, which is not in the past; it may be gone.
-    /// Undone by [`Keeping::restore`]. What runs from it runs on.
+    /// Deprecates an image of this account from `at` on, which is not in the past; the image may be gone. Undone by
+    /// [`Keeping::restore`]. Running instances are not affected.
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EnableImageDeprecation.html>
     async fn deprecate(&self, ami: &AmiId, at: Timestamp) -> Result<(), Failure>;
 
-    /// Takes that back; it may never have been said, and the image may be gone.
+    /// Cancels the deprecation of an image, which may not exist; the image may be gone.
     async fn restore(&self, ami: &AmiId) -> Result<(), Failure>;
 
-    /// Deregisters an image of this account with the snapshots that no other image needs; it may be gone. Nothing undoes
-    /// it, and it is not tried against a protection.
+    /// Deregisters an image of this account, and deletes its snapshots that no other image needs; the image may be
+    /// gone. This cannot be undone. A protected image remains, and the result is `Protected`.
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeregisterImage.html>
     async fn remove(&self, ami: &AmiId) -> Result<Removed, Failure>;
 
-    /// Deletes a snapshot of this account, which may be gone, unless an image needs it: then it says which. Nothing undoes
-    /// it. <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshot.html>
+    /// Deletes a snapshot of this account, which may be gone, unless an image needs it; then returns EC2's
+    /// message, which names the image. This cannot be undone.
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshot.html>
     async fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<Option<String>, Failure>;
 
-    /// The images and snapshots of this account that carry our tags.
+    /// Returns the images and snapshots of this account that carry our tags.
     async fn tagged(&self) -> Result<Tagged, Failure>;
 }
 
@@ -138,7 +139,7 @@ impl Keeping for Ec2 {
     }
 }
 
-/// Who made what carries these tags.
+/// Returns the origin of an image or snapshot that carries these tags.
 pub fn made(tags: &BTreeMap<String, String>, at: Option<Timestamp>) -> Made {
     let tag = |key: &str| tags.get(key).map_or("?", String::as_str);
     let deployment = tags.get(TAG_DEPLOYMENT).and_then(|id| id.parse().ok());

@@ -1,4 +1,4 @@
-//! From EC2's answers to the domain's types.
+//! Conversion of EC2's responses to the domain's types.
 
 use aws_sdk_ec2::types::{BlockDeviceMapping, Image, SnapshotState};
 use lockstep_domain::images::promotion::{Ami, AmiState, Device, Snapshot};
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_makes_no_sense_is_a_failure() {
+    fn an_unreadable_answer_is_a_failure() {
         assert!(ami(&Image::builder().build()).is_err());
         let snapshot_without_id = aws_sdk_ec2::types::Snapshot::builder().build();
         assert!(snapshot(&snapshot_without_id).is_err());

@@ -1,4 +1,4 @@
-//! What in an account uses its images.
+//! References to the images of an account.
 
 use super::Ec2;
 use crate::failure::failure;
@@ -7,18 +7,18 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AmiId;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many images DescribeImageReferences takes at once.
+/// Maximum number of images in one DescribeImageReferences request.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImageReferences.html>
 const IMAGES_MAX: usize = 10;
 
-/// Below it are our own parameters, which name every image and use none.
+/// Path of our own parameters. They name every image and use none.
 const OWN_PARAMETERS: &str = ":parameter/lockstep/images/";
 
-/// What refers to images.
+/// Lookup of references to images.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait References {
-    /// The ARNs of what refers to each of these images of this account: instances, current launch templates, parameters
-    /// of others. An image that nothing refers to is not in the answer.
+    /// Returns the ARNs of the resources that refer to each of these images of this account: instances, current launch
+    /// templates, parameters of others. An image without a reference is not in the result.
     async fn references(&self, images: &BTreeSet<AmiId>) -> Result<BTreeMap<AmiId, Vec<String>>, Failure>;
 }
 
@@ -49,7 +49,8 @@ impl References for Ec2 {
     }
 }
 
-/// Of a launch template its newest version alone: a superseded one launches nothing.
+/// Returns the resource types to ask for. Of a launch template only its newest version counts: a superseded version
+/// launches no instance.
 fn wanted() -> Vec<ResourceTypeRequest> {
     use aws_sdk_ec2::types::ImageReferenceOptionName::VersionDepth;
     use aws_sdk_ec2::types::ImageReferenceResourceType::{

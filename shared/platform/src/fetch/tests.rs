@@ -9,10 +9,10 @@ fn url(text: &str) -> Url {
     Url::parse(text).unwrap()
 }
 
-/// What a server on this machine was asked: path and query, and the authorization that came with it.
+/// Requests of a server on this machine: path and query, and the authorization header.
 type Asked = Arc<Mutex<Vec<(String, Option<String>)>>>;
 
-/// A server on this machine that answers every request with `status` and `headers`, and notes what it was asked.
+/// Starts a server on this machine that answers every request with `status` and `headers`, and records the requests.
 async fn server(status: u16, headers: Vec<(&'static str, String)>, body: &'static [u8]) -> (String, Asked) {
     let asked = Asked::default();
     let answer = move |State(asked): State<Asked>, uri: Uri, sent: Headers| async move {
@@ -150,7 +150,7 @@ async fn a_body_is_read_up_to_its_bound_and_not_beyond() {
     );
 }
 
-/// A server on this machine that answers one request with these very bytes.
+/// Starts a server on this machine that answers one request with exactly these bytes.
 fn raw_server(answer: &'static str) -> String {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -180,14 +180,14 @@ async fn half_an_answer_is_no_answer() {
 }
 
 #[tokio::test]
-async fn what_a_host_says_about_a_failure_is_not_kept() {
+async fn the_body_of_a_hosts_failure_is_not_kept() {
     let (api, _) = server(404, vec![], b"secret words").await;
     let answer = Host::new(&api, None).unwrap().get(&["x"], 100).await.unwrap();
     assert_eq!(answer, Answer { status: 404, throttled: false, body: vec![] });
 }
 
 #[tokio::test]
-async fn too_often_is_told_apart_from_forbidden() {
+async fn throttling_is_distinguished_from_forbidden() {
     for (status, headers, expected) in [
         (429, vec![], true),
         (403, vec![("x-ratelimit-remaining", "0".to_owned())], true),

@@ -1,4 +1,4 @@
-//! Items of the table, and what is read from them.
+//! Items of the table: conversion from and to records.
 
 use super::{Versioned, conflict, named, seconds};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -7,13 +7,13 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::records::{Key, Record};
 use std::collections::HashMap;
 
-/// An item as the SDK gives and takes it.
+/// An item as the SDK represents it.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The revision of a record that is new.
+/// The revision of a new record.
 pub(super) const NEW: u64 = 1;
 
-/// The item of `record` at revision `rev`.
+/// Returns the item of `record` at revision `rev`.
 pub(super) fn encode<T: Record>(record: &T, rev: u64) -> Result<Item, Failure> {
     let key = record.key();
     let body = serde_dynamo::to_attribute_value(record)
@@ -31,7 +31,7 @@ pub(super) fn encode<T: Record>(record: &T, rev: u64) -> Result<Item, Failure> {
     Ok(item)
 }
 
-/// The record in `item`. One that cannot be read is a bug, never absence.
+/// Returns the record in `item`. An unreadable item is a bug, never absence.
 pub(super) fn decode<T: Record>(mut item: Item) -> Result<Versioned<T>, Failure> {
     let unreadable = |why: String| Failure::bug(format!("a {} in the ledger cannot be read: {why}", T::KIND));
     match item.get("kind") {
@@ -44,17 +44,17 @@ pub(super) fn decode<T: Record>(mut item: Item) -> Result<Versioned<T>, Failure>
     Ok(Versioned { record, rev })
 }
 
-/// The primary key as the SDK takes it.
+/// Returns the primary key as the SDK represents it.
 pub(super) fn key_of(key: &Key) -> Item {
     [("pk", &key.pk), ("sk", &key.sk)].map(|(k, v)| (k.to_owned(), AttributeValue::S(v.clone()))).into()
 }
 
-/// Whether DynamoDB may delete the item; it does so within days, and until then returns it.
+/// Returns true if DynamoDB may delete the item. It does so within days, and until then returns the item.
 pub(super) fn is_expired(item: &Item, now: Timestamp) -> bool {
     read(item, "expires_at").is_some_and(|at: i64| at < now.as_second())
 }
 
-/// The number in an attribute.
+/// Returns the number in an attribute.
 pub(super) fn read<N: std::str::FromStr>(item: &Item, name: &str) -> Option<N> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
@@ -63,12 +63,12 @@ fn number(item: &Item, name: &str) -> Option<u64> {
     read(item, name)
 }
 
-/// A write at a revision that is no longer the last.
+/// Returns the failure of a write at a stale revision.
 pub(super) fn lost(key: &Key) -> Failure {
     conflict(format!("{} was changed by another; read it again", named(key)))
 }
 
-/// The values of a condition on absence.
+/// Returns the values of a condition on absence.
 pub(super) fn now_value(now: Timestamp) -> HashMap<String, AttributeValue> {
     [(":now".to_owned(), seconds(now))].into()
 }

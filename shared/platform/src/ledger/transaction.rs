@@ -1,4 +1,4 @@
-//! Several writes that happen together or not at all.
+//! Transactions: several writes that happen together or not at all.
 
 use super::item::{Item, NEW, encode, key_of, lost, now_value};
 use super::{Ledger, Versioned, conflict, named, same_key};
@@ -29,7 +29,7 @@ enum Change {
 }
 
 impl Write {
-    /// Adds a record; the transaction fails if there is one.
+    /// Adds a record; the transaction fails if the key has one.
     pub fn insert<T: Record>(record: &T) -> Result<Self, Failure> {
         Ok(Self { table: T::TABLE, key: record.key(), change: Change::Insert(encode(record, NEW)?) })
     }
@@ -45,23 +45,24 @@ impl Write {
         Self { table: T::TABLE, key: old.record.key(), change: Change::Remove(old.rev) }
     }
 
-    /// Changes nothing, but depends on `old` being the last revision.
+    /// Changes no record, but requires `old` to be the last revision.
     pub fn unchanged<T: Record>(old: &Versioned<T>) -> Self {
         Self { table: T::TABLE, key: old.record.key(), change: Change::Unchanged(old.rev) }
     }
 }
 
 impl Ledger {
-    /// Carries out all of `writes` (at most a hundred, no key twice) or none: `Conflict` if one of them lost.
+    /// Applies all of `writes` (at most a hundred, no key twice) or none; fails with `Conflict` if a condition fails.
     ///
-    /// The SDK sends the same client token on each of its retries, so a lost answer does not lose against itself.
+    /// The SDK sends the same client token on each of its retries, so a retry after a lost response does not conflict
+    /// with itself.
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
     pub async fn transact(&self, writes: Vec<Write>) -> Result<(), Failure> {
         let items = writes.iter().map(|write| self.transact_item(write)).collect::<Result<Vec<_>, _>>()?;
         let sent = self.client().transact_write_items().set_transact_items(Some(items)).send().await;
         sent.map(drop).map_err(|error| match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                why(&writes, cancelled.cancellation_reasons())
+                cancellation(&writes, cancelled.cancellation_reasons())
             }
             _ => failure("TransactWriteItems", &all(&writes), &error),
         })
@@ -118,11 +119,11 @@ fn at(rev: u64) -> HashMap<String, AttributeValue> {
     [(":rev".to_owned(), AttributeValue::N(rev.to_string()))].into()
 }
 
-/// Why a transaction was cancelled: DynamoDB gives one reason for each write, in order.
-fn why(writes: &[Write], reasons: &[CancellationReason]) -> Failure {
+/// Returns the failure of a cancelled transaction: DynamoDB gives one reason for each write, in order.
+fn cancellation(writes: &[Write], reasons: &[CancellationReason]) -> Failure {
     let code = |reason: &CancellationReason| reason.code().unwrap_or_default().to_owned();
-    let mut told = writes.iter().zip(reasons.iter().map(code)).filter(|(_, code)| code != "None");
-    match told.next() {
+    let mut failed = writes.iter().zip(reasons.iter().map(code)).filter(|(_, code)| code != "None");
+    match failed.next() {
         Some((write, code)) => match code.as_str() {
             "ConditionalCheckFailed" => lost(&write.key),
             "TransactionConflict" => conflict(format!("{} is being changed by another", named(&write.key))),
@@ -167,7 +168,7 @@ mod tests {
             ("ValidationError", FailureKind::Bug),
         ];
         for (code, kind) in table {
-            let failure = why(&[write("A"), write("B")], &[reason("None"), reason(code)]);
+            let failure = cancellation(&[write("A"), write("B")], &[reason("None"), reason(code)]);
             assert_eq!(failure.kind, kind, "{code}");
             assert!(failure.message.contains('B'), "{}", failure.message);
         }
@@ -175,6 +176,6 @@ mod tests {
 
     #[test]
     fn a_cancellation_without_a_reason_is_not_a_conflict() {
-        assert_eq!(why(&[write("A")], &[]).kind, FailureKind::Transient);
+        assert_eq!(cancellation(&[write("A")], &[]).kind, FailureKind::Transient);
     }
 }

@@ -1,4 +1,4 @@
-//! Machine images as those see them who make base images and look who may use them.
+//! Machine images for makers of base images: registration, listing and shares.
 
 use crate::aws::Aws;
 use crate::failure::failure;
@@ -29,12 +29,13 @@ pub struct BaseImages {
 }
 
 impl BaseImages {
-    /// The images in `aws`.
+    /// Creates the client in the account and region of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self { aws: aws.clone(), client: Client::new(aws.sdk_config()) }
     }
 
-    /// Makes an image with one empty volume of 8 GiB, the way an image builder does: volume, snapshot, registration.
+    /// Registers an image with one empty volume of 8 GiB in the steps of an image builder: volume, snapshot,
+    /// registration.
     pub async fn register(&self, name: &str) -> Result<AmiId, Failure> {
         let zone = format!("{}a", self.aws.region());
         let volume = self.client.create_volume().availability_zone(zone).size(8).volume_type(VolumeType::Gp3);
@@ -54,14 +55,14 @@ impl BaseImages {
         parsed(registered.image_id())
     }
 
-    /// Every image that this account owns.
+    /// Returns every image that this account owns.
     pub async fn owned(&self) -> Result<Vec<OwnImage>, Failure> {
         let answer = self.client.describe_images().owners("self").send().await;
         let answer = answer.map_err(|error| failure("DescribeImages", "of this account", &error))?;
         answer.images().iter().map(own_image).collect()
     }
 
-    /// Who else may launch the image: accounts, organisations, or `all`.
+    /// Returns the others that may launch the image: accounts, organisations, or `all`.
     pub async fn launched_by(&self, ami: &AmiId) -> Result<Vec<String>, Failure> {
         let request = self.client.describe_image_attribute().image_id(ami.as_str());
         let answer = request.attribute(ImageAttributeName::LaunchPermission).send().await;
@@ -74,7 +75,7 @@ impl BaseImages {
         Ok(who.collect())
     }
 
-    /// Who else may read the snapshot: accounts, or `all`.
+    /// Returns the others that may read the snapshot: accounts, or `all`.
     pub async fn read_by(&self, snapshot: &SnapshotId) -> Result<Vec<String>, Failure> {
         let request = self.client.describe_snapshot_attribute().snapshot_id(snapshot.as_str());
         let answer = request.attribute(SnapshotAttributeName::CreateVolumePermission).send().await;

@@ -1,4 +1,4 @@
-//! What is installed: who we are, where the control plane is, what its functions run.
+//! The installation: the caller's identity, the control plane's location, the code of its functions.
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};
@@ -6,29 +6,29 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, Region};
 use serde::{Deserialize, Serialize};
 
-/// The SSM parameter that says where everything is.
+/// The SSM parameter that holds the control plane's addresses.
 pub const PARAMETER: &str = "/lockstep/control-plane";
 
-/// Where everything of Lockstep is, as the stack `lockstep-control-plane` wrote it down.
+/// Addresses of the control plane, as the stack `lockstep-control-plane` published them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlPlane {
-    /// The version that is installed.
+    /// The installed version.
     pub version: String,
     /// Its region.
     pub region: Region,
-    /// Its account: tooling.
+    /// Its account, the tooling account.
     pub account: AccountId,
     /// The ledger's table.
     pub table: String,
     /// The bucket of artifacts.
     pub bucket: String,
-    /// Where webhooks go; the repository's id follows it.
+    /// The base URL of webhooks; the repository's id follows it.
     pub webhook_url: String,
-    /// Where the ledger is asked to change something.
+    /// The URL of the function that changes the ledger.
     pub ledger_url: String,
-    /// Where target accounts forward their events to.
+    /// The event bus that target accounts forward their events to.
     pub event_bus_arn: String,
-    /// What the control plane shows when it assumes a role in another account.
+    /// The external id that the control plane presents when it assumes a role in another account.
     pub external_id: String,
     /// The state machines.
     pub state_machines: StateMachines,
@@ -60,13 +60,13 @@ pub struct StateMachines {
 }
 
 impl std::fmt::Debug for ControlPlane {
-    /// Without the external id, which is nobody's business.
+    /// Omits the external id, which is confidential.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ControlPlane({} {} {})", self.version, self.account, self.region)
     }
 }
 
-/// The account of these credentials and the ARN of who holds them.
+/// Returns the account of these credentials and the ARN of their principal.
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
 pub async fn identity(aws: &Aws) -> Result<(AccountId, String), Failure> {
     let client = aws_sdk_sts::Client::new(aws.sdk_config());
@@ -77,7 +77,7 @@ pub async fn identity(aws: &Aws) -> Result<(AccountId, String), Failure> {
     Ok((account, answer.arn().unwrap_or_default().to_owned()))
 }
 
-/// Where the control plane of this account and region is; nothing if none is installed.
+/// Returns the addresses of the control plane of this account and region; `None` if none is installed.
 pub async fn find(aws: &Aws) -> Result<Option<ControlPlane>, Failure> {
     let client = aws_sdk_ssm::Client::new(aws.sdk_config());
     let answer = match client.get_parameter().name(PARAMETER).send().await {
@@ -94,7 +94,7 @@ pub async fn find(aws: &Aws) -> Result<Option<ControlPlane>, Failure> {
     })
 }
 
-/// The SHA-256 of a function's code as Lambda says it; nothing if there is no such function.
+/// Returns the SHA-256 of a function's code as Lambda reports it; `None` if there is no such function.
 /// <https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html>
 pub async fn code_sha256(aws: &Aws, function: &str) -> Result<Option<String>, Failure> {
     let client = aws_sdk_lambda::Client::new(aws.sdk_config());

@@ -1,4 +1,4 @@
-//! What a queue gave up, put back into it.
+//! Redrive of a dead-letter queue.
 
 use crate::aws::Aws;
 use crate::failure::failure;
@@ -7,34 +7,34 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use jiff::Timestamp;
 use lockstep_domain::model::error::Failure;
 
-/// The most messages that one ReceiveMessage gives.
+/// Maximum number of messages of one ReceiveMessage request.
 const BATCH: i32 = 10;
 
-/// Seconds for which ReceiveMessage asks every server of the queue, rather than a few of them.
+/// Seconds of long polling, which queries every server of the queue rather than a subset.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html>
 const WAIT_SECONDS: i32 = 2;
 
-/// Seconds that what was received is hidden from others: time to put ten of them back.
+/// Visibility timeout in seconds of a received message: enough to move ten of them.
 const HIDDEN_SECONDS: i32 = 60;
 
-/// A queue, and the one that has what it gave up.
+/// A queue and its dead-letter queue.
 pub struct DeadLetters {
     client: Client,
     queue: String,
     letters: String,
 }
 
-/// What became of some dead letters.
+/// Result of a redrive of some messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PutBack {
-    /// How many are in the queue again.
+    /// Number of messages moved to the queue.
     pub moved: u64,
-    /// How many were put back before and failed anew: they stay where they are.
+    /// Number of messages that were moved before and failed again: they remain in the dead-letter queue.
     pub came_back: u64,
 }
 
 impl DeadLetters {
-    /// What the queue at `queue` gave up into the one at `letters`.
+    /// Creates the redrive from the dead-letter queue at `letters` to the queue at `queue`.
     pub fn new(aws: &Aws, queue: &str, letters: &str) -> Self {
         Self { client: Client::new(aws.sdk_config()), queue: queue.to_owned(), letters: letters.to_owned() }
     }
@@ -42,20 +42,20 @@ impl DeadLetters {
     /// Sends a message to the queue itself.
     ///
     /// # Errors
-    /// Whatever SendMessage answers.
+    /// The failures of SendMessage.
     pub async fn send(&self, body: &str) -> Result<(), Failure> {
         let request = self.client.send_message().queue_url(&self.queue).message_body(body);
         request.send().await.map(drop).map_err(|error| failure("SendMessage", &self.queue, &error))
     }
 
-    /// Puts some of the letters back that were first sent before `began`: what comes later came back, and is left alone,
-    /// so that this ends though the cause of the failure remains. Nothing moved and nothing that came back means that
-    /// there is no more.
+    /// Moves some of the messages that were first sent before `began`. A later message has failed again and remains, so
+    /// that the redrive ends even if the cause of the failure persists. If both counts are zero, no message is left.
     ///
-    /// Each is sent before it is deleted, so that whatever ends this loses none; one may be there twice then.
+    /// Each message is sent before it is deleted, so that an interruption loses none; a message may then be in the
+    /// queue twice.
     ///
     /// # Errors
-    /// Whatever ReceiveMessage, SendMessage or DeleteMessage answers.
+    /// The failures of ReceiveMessage, SendMessage and DeleteMessage.
     pub async fn put_some_back(&self, began: Timestamp) -> Result<PutBack, Failure> {
         let request = self
             .client
@@ -83,7 +83,7 @@ impl DeadLetters {
     }
 }
 
-/// When a message was first sent. A queue that gives a message up keeps that time.
+/// Returns the time at which a message was first sent. A dead-letter queue keeps that time.
 fn sent_at(message: &Message) -> Option<Timestamp> {
     let milliseconds = message.attributes()?.get(&MessageSystemAttributeName::SentTimestamp)?;
     Timestamp::from_millisecond(milliseconds.parse().ok()?).ok()

@@ -1,4 +1,4 @@
-//! Executions of state machines, as a person follows them.
+//! Executions of state machines, for an operator that follows them.
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};
@@ -9,18 +9,18 @@ use lockstep_domain::model::error::Failure;
 use serde::Serialize;
 use serde_json::Value;
 
-/// Whether an execution runs, and how it ended.
+/// Status of an execution, with its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "status")]
 pub enum Status {
-    /// It runs.
+    /// The execution runs.
     Running,
-    /// It ended well, with this output.
+    /// The execution succeeded with this output.
     Succeeded {
         /// The output.
         output: Value,
     },
-    /// It ended otherwise: failed, timed out or was stopped.
+    /// The execution failed, timed out or was stopped.
     Failed {
         /// The error's name.
         error: String,
@@ -36,28 +36,28 @@ pub struct Execution {
     pub arn: String,
     /// Its input.
     pub input: Value,
-    /// How it stands.
+    /// Its status.
     #[serde(flatten)]
     pub status: Status,
-    /// When it started.
+    /// Time of its start.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// Time of its end, if it ended.
     pub ended_at: Option<Timestamp>,
 }
 
-/// Something that happened in an execution.
+/// An event of an execution.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Happening {
     /// Its number within the execution, from 1.
     pub number: i64,
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// What.
+    /// The event itself.
     #[serde(flatten)]
     pub what: What,
 }
 
-/// What happened.
+/// Kind of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "what")]
 pub enum What {
@@ -76,7 +76,7 @@ pub enum What {
         /// Its ARN.
         execution: String,
     },
-    /// A task failed; the state machine may retry or go on.
+    /// A task failed; the state machine may retry or continue.
     TaskFailed {
         /// The error's name.
         error: String,
@@ -91,12 +91,12 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// The executions in `aws`.
+    /// Creates the client in the account and region of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self { client: Client::new(aws.sdk_config()) }
     }
 
-    /// One execution; nothing if there is none (its ARN is wrong, or it ended more than 90 days ago).
+    /// Returns one execution; `None` if it does not exist (its ARN is wrong, or it ended more than 90 days ago).
     /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html>
     pub async fn describe(&self, arn: &str) -> Result<Option<Execution>, Failure> {
         let found = match self.client.describe_execution().execution_arn(arn).send().await {
@@ -123,7 +123,7 @@ impl Follow {
         }))
     }
 
-    /// What happened in an execution after the event `after`, oldest first. Inputs and outputs are left out.
+    /// Returns the events of an execution after the event `after`, oldest first, without inputs and outputs.
     /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html>
     pub async fn happenings(&self, arn: &str, after: i64) -> Result<Vec<Happening>, Failure> {
         let mut happenings = Vec::new();
@@ -142,7 +142,7 @@ impl Follow {
         }
     }
 
-    /// The newest executions of a state machine, newest first, at most `limit` (1 to 1000).
+    /// Returns the newest executions of a state machine, newest first, at most `limit` (1 to 1000).
     /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html>
     pub async fn newest(&self, state_machine: &str, limit: i32) -> Result<Vec<(String, Timestamp)>, Failure> {
         let request = self.client.list_executions().state_machine_arn(state_machine).max_results(limit);

@@ -1,6 +1,6 @@
-//! What the `lockstep` command does in AWS and no function does: installing stacks, finding the control plane,
-//! following executions, storing secrets, and requests signed by hand. Behind the feature `operator`, so that no
-//! function links any of it.
+//! Operations in AWS that only the `lockstep` command performs: installing stacks, finding the control plane, following
+//! executions, storing secrets, and requests signed by hand. They are behind the feature `operator`, so that no
+//! function links them.
 
 pub mod base_images;
 pub mod control_plane;
@@ -29,7 +29,7 @@ pub struct AccessKey {
     pub session_token: Option<crate::secrets::Secret>,
 }
 
-/// An account and region by an access key; `endpoint` is that of the local cloud, if it is there.
+/// Connects to an account and region with an access key; `endpoint` is that of the local cloud, if there is one.
 pub fn connect(region: &Region, endpoint: Option<&str>, key: &AccessKey) -> Result<Aws, Failure> {
     let token = key.session_token.as_ref().map(|token| token.expose().to_owned());
     let credentials = Credentials::new(&key.id, key.secret.expose(), token, None, "given");

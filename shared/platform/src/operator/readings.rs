@@ -1,4 +1,4 @@
-//! Reads what `lockstep doctor` judges. No call here changes anything.
+//! Reads the values that `lockstep doctor` judges. No call here changes anything.
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};
@@ -36,7 +36,7 @@ pub async fn function(aws: &Aws, name: &str) -> Result<Option<Function>, Failure
     }
 }
 
-/// Returns how many functions of the account may run at once.
+/// Returns the account's limit of concurrent executions of functions.
 /// <https://docs.aws.amazon.com/lambda/latest/api/API_GetAccountSettings.html>
 pub async fn lambda_concurrency(aws: &Aws) -> Result<f64, Failure> {
     let client = aws_sdk_lambda::Client::new(aws.sdk_config());
@@ -121,9 +121,9 @@ pub async fn principals(aws: &Aws, role: &str) -> Result<Option<Vec<String>>, Fa
     Ok(Some(principals))
 }
 
-/// Asks IAM which actions that a role's own policies allow it is denied all the same: by a service control policy or by a
-/// permissions boundary. Statements with a condition are left out, since their context is known only at the call, and those
-/// about other accounts, since the other side decides too.
+/// Returns the actions that a role's own policies allow and that a service control policy or a permissions boundary
+/// denies, by IAM's simulation. It omits statements with a condition, since their context is known only at the call,
+/// and statements about other accounts, since the other account decides too.
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html>
 pub async fn denied_actions(aws: &Aws, role: &str) -> Result<BTreeSet<String>, Failure> {
     let client = aws_sdk_iam::Client::new(aws.sdk_config());
@@ -153,12 +153,12 @@ pub async fn denied_actions(aws: &Aws, role: &str) -> Result<BTreeSet<String>, F
     Ok(denied)
 }
 
-/// The account in an ARN; empty if it names none.
+/// Returns the account in an ARN; empty if it names none.
 fn account_of(arn: &str) -> &str {
     arn.split(':').nth(4).unwrap_or_default()
 }
 
-/// The actions of an unconditional Allow statement, and a resource of the role's own `account` that it covers.
+/// Returns the actions of an unconditional Allow statement, and a resource of the role's own `account` that it covers.
 fn question(statement: &Value, account: &str) -> Option<(Vec<String>, String)> {
     if statement["Effect"] != "Allow" || !statement["Condition"].is_null() {
         return None;
@@ -176,7 +176,7 @@ fn question(statement: &Value, account: &str) -> Option<(Vec<String>, String)> {
 
 /// A rule as EventBridge describes it.
 pub struct Rule {
-    /// Whether it is enabled.
+    /// True if it is enabled.
     pub is_enabled: bool,
     /// The ARNs of its targets.
     pub targets: Vec<String>,
@@ -198,12 +198,12 @@ pub async fn rule(aws: &Aws, name: &str, bus: Option<&str>) -> Result<Option<Rul
     Ok(Some(Rule { is_enabled: state.starts_with("ENABLED"), targets }))
 }
 
-/// Returns whether a bucket exists and belongs to `owner`.
+/// Returns true if a bucket exists and belongs to `owner`.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html>
 pub async fn has_bucket(aws: &Aws, name: &str, owner: &AccountId) -> Result<bool, Failure> {
     match aws.s3().head_bucket().bucket(name).expected_bucket_owner(owner.as_str()).send().await {
         Ok(_) => Ok(true),
-        // The answer to a HEAD request has no body, so the error has no code.
+        // The response to a HEAD request has no body, so the error has no code.
         Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 404) => Ok(false),
         Err(error) => Err(failure("HeadBucket", name, &error)),
     }
@@ -326,7 +326,7 @@ pub async fn own_image(aws: &Aws) -> Result<Option<String>, Failure> {
     Ok(answer.images().first().and_then(|image| image.image_id()).map(str::to_owned))
 }
 
-/// Asks EC2 whether the caller might copy an image here, without copying one.
+/// Asks EC2, with a dry run, if the caller may copy an image here.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CopyImage.html>
 pub async fn try_copy_image(aws: &Aws, image: &str) -> Result<DryRun, Failure> {
     let client = aws_sdk_ec2::Client::new(aws.sdk_config());
@@ -335,7 +335,7 @@ pub async fn try_copy_image(aws: &Aws, image: &str) -> Result<DryRun, Failure> {
     dry_run("CopyImage", answer.err().as_ref())
 }
 
-/// Asks EC2 whether the caller might start an instance here, without starting one.
+/// Asks EC2, with a dry run, if the caller may start an instance here.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html>
 pub async fn try_run_instances(aws: &Aws, image: &str) -> Result<DryRun, Failure> {
     let client = aws_sdk_ec2::Client::new(aws.sdk_config());
@@ -415,7 +415,7 @@ pub async fn log_lines(
     }
 }
 
-/// IAM returns documents percent-encoded (RFC 3986).
+/// Parses a policy document, which IAM returns percent-encoded (RFC 3986).
 fn document(owner: &str, text: &str) -> Result<Value, Failure> {
     let odd = || Failure::bug(format!("IAM answered a policy of {owner} that is no JSON"));
     serde_json::from_str(text)
@@ -437,7 +437,7 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// A policy's value is one thing or a list of them.
+/// Returns a policy's value as a list; the value is one item or a list of them.
 fn list(value: &Value) -> Vec<&Value> {
     match value {
         Value::Array(values) => values.iter().collect(),

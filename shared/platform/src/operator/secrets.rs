@@ -1,4 +1,4 @@
-//! Secrets as a person stores them.
+//! Storage of secrets for an operator.
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};
@@ -6,8 +6,7 @@ use crate::secrets::Secret;
 use aws_sdk_secretsmanager::Client;
 use lockstep_domain::model::error::Failure;
 
-/// Stores `secret` under `name`, as a new one or as the new value of the one that exists. Whether it existed is the
-/// answer.
+/// Stores `secret` under `name`, as a new secret or as the new value of an existing one. Returns true if it existed.
 pub async fn store(aws: &Aws, name: &str, secret: &Secret) -> Result<bool, Failure> {
     let client = Client::new(aws.sdk_config());
     let put = client.put_secret_value().secret_id(name).secret_string(secret.expose()).send().await;
@@ -21,7 +20,7 @@ pub async fn store(aws: &Aws, name: &str, secret: &Secret) -> Result<bool, Failu
     }
 }
 
-/// Whether there is a secret called `name`. Its value is not read.
+/// Returns true if there is a secret called `name`. Does not read its value.
 pub async fn exists(aws: &Aws, name: &str) -> Result<bool, Failure> {
     let client = Client::new(aws.sdk_config());
     match client.describe_secret().secret_id(name).send().await {

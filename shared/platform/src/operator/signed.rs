@@ -1,4 +1,4 @@
-//! HTTP requests signed with Signature Version 4, for what has no client in the SDK: a function URL.
+//! HTTP requests signed with Signature Version 4, for endpoints without a client in the SDK: function URLs.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
 use crate::aws::Aws;
@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use std::time::{Duration, SystemTime};
 
-/// The most bytes of an answer that are read.
+/// Maximum number of bytes of a response to read.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
-/// How long an answer may take.
+/// Timeout of a response.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
@@ -27,8 +27,8 @@ pub struct Answer {
     pub date: String,
 }
 
-/// Returns how many seconds this machine's clock is ahead of AWS's, by the `date` of an answer of STS. A clock that is so
-/// wrong that STS refuses the signature is measured too.
+/// Returns the number of seconds that this machine's clock is ahead of AWS's, by the `date` of an STS response. This
+/// also works if the clock is so wrong that STS refuses the signature.
 pub async fn clock_ahead_seconds(aws: &Aws) -> Result<i64, Failure> {
     let url = match aws.endpoint_url() {
         Some(endpoint) => format!("{}/", endpoint.trim_end_matches('/')),
@@ -46,7 +46,7 @@ pub async fn clock_ahead_seconds(aws: &Aws) -> Result<i64, Failure> {
 /// Posts `body` to `url`, signed for `service` with the credentials of `aws`. It is sent once.
 ///
 /// # Errors
-/// `AccessDenied` without credentials, `Transient` if there was no answer. An answer of any status is no error.
+/// `AccessDenied` without credentials, `Transient` without a response. A response of any status is no error.
 pub async fn post(
     aws: &Aws,
     service: &str,
@@ -66,10 +66,10 @@ pub async fn post(
     send(url, &all, body).await
 }
 
-/// Posts `body` to `url` as it is, for whoever signs in a way of their own.
+/// Posts `body` to `url` unchanged, for a caller with its own signature.
 ///
 /// # Errors
-/// As [`post`], but for the credentials.
+/// As [`post`], except those about credentials.
 pub async fn post_unsigned(
     url: &str,
     headers: &[(String, String)],
@@ -78,7 +78,7 @@ pub async fn post_unsigned(
     send(url, headers, body).await
 }
 
-/// The value of the header `host`: the port is part of it unless it is the scheme's own.
+/// Returns the value of the header `host`: it includes the port unless it is the scheme's default.
 fn host(url: &str) -> Result<String, Failure> {
     let parsed = reqwest::Url::parse(url).map_err(|error| Failure::rejected(format!("{url}: {error}")))?;
     let host = parsed.host_str().ok_or_else(|| Failure::rejected(format!("{url} names no host")))?;
@@ -88,7 +88,7 @@ fn host(url: &str) -> Result<String, Failure> {
     })
 }
 
-/// The headers that a signature adds.
+/// Returns the headers of a signature.
 async fn signature(
     aws: &Aws,
     service: &str,
@@ -118,7 +118,7 @@ async fn signature(
 
 async fn send(url: &str, headers: &[(String, String)], body: Vec<u8>) -> Result<Answer, Failure> {
     let lost = |error: reqwest::Error| {
-        // Without the URL: it is named already.
+        // Without the URL: the message names it already.
         Failure::new(FailureKind::Transient, format!("POST {url}: {}", error.without_url()))
     };
     // A second installation is refused and harmless.

@@ -1,7 +1,8 @@
-//! Stacks as an installer sees them: brought to a template, waited for, removed.
+//! Stacks for an installer: applied, awaited, deleted.
 //!
-//! Every operation is a change set. It takes over what an earlier installation kept (`ImportExistingResources`), and a
-//! failed one keeps nothing that it made new (`RetainExceptOnCreate`): so an installation that failed is run again.
+//! Every operation is a change set. It imports retained resources of an earlier installation
+//! (`ImportExistingResources`), and a failed operation keeps no new resource (`RetainExceptOnCreate`). An installation
+//! that failed can therefore be run again.
 
 mod waiting;
 
@@ -19,39 +20,39 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 pub use waiting::{RealTime, Time};
 
-/// The shortest and the longest pause between two looks at a stack.
+/// The shortest and the longest pause between two reads of a stack.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// A stack as it is to be.
+/// Desired state of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// Its name.
     pub name: String,
-    /// Where CloudFormation reads the template; it takes 51,200 bytes directly and 1 MB from S3.
+    /// The template's source; CloudFormation accepts 51,200 bytes directly and 1 MB from S3.
     pub template: TemplateSource,
     /// The parameters, all of them.
     pub parameters: BTreeMap<String, String>,
 }
 
-/// What became of a wish.
+/// Result of an apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// There was none; now there is.
+    /// The stack was created.
     Created,
-    /// It was another.
+    /// The stack was updated.
     Updated,
-    /// It was like this already.
+    /// The stack already matched.
     Unchanged,
 }
 
-/// A stack as it is after [`Installer::apply`].
+/// A stack after [`Installer::apply`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// What was done.
+    /// The result.
     pub applied: Applied,
     /// The stack.
     pub stack: Stack,
-    /// The resources that existed before and now belong to the stack, each with its type and its name.
+    /// The existing resources that were imported into the stack, each with its type and its name.
     pub imported: Vec<String>,
 }
 
@@ -62,12 +63,12 @@ pub struct Installer<S = CloudFormation, T = RealTime> {
 }
 
 impl Installer {
-    /// The installer of `aws`.
+    /// Creates the installer of the account and region of `aws`.
     pub fn new(aws: &Aws) -> Self {
         Self { stacks: CloudFormation::new(aws), time: RealTime::default() }
     }
 
-    /// The parameters a stack was last given; empty if there is none.
+    /// Returns the parameters a stack was last given; empty if there is no such stack.
     pub async fn parameters(&self, name: &str) -> Result<BTreeMap<String, String>, Failure> {
         let answer = match self.stacks.client().describe_stacks().stack_name(name).send().await {
             Ok(answer) => answer,
@@ -81,7 +82,7 @@ impl Installer {
         Ok(parameters.filter_map(pair).collect())
     }
 
-    /// The names of every stack that is not deleted and begins with `prefix`.
+    /// Returns the names of every stack that is not deleted and begins with `prefix`.
     pub async fn names(&self, prefix: &str) -> Result<Vec<String>, Failure> {
         let mut names = Vec::new();
         let mut next = None;
@@ -99,15 +100,15 @@ impl Installer {
 }
 
 impl<S: Stacks, T: Time> Installer<S, T> {
-    /// Returns an installer of the stacks behind a port, in whose time it waits.
+    /// Creates an installer of the stacks behind a port, with its own clock.
     pub fn of(stacks: S, time: T) -> Self {
         Self { stacks, time }
     }
 
-    /// Brings a stack to what is wanted and waits for the end, at most for `patience`.
+    /// Creates or updates a stack and waits for the end, at most for `patience`.
     ///
-    /// A creation that failed before is removed first: nothing of ours lives in it. A rollback that got stuck is
-    /// continued first.
+    /// It first deletes a stack whose creation failed, since such a stack holds no data. It first continues a rollback
+    /// that is stuck.
     ///
     /// # Errors
     /// `StackFailed` with the first resource that really failed; `StackNeedsHuman` if the stack is in a state that no
@@ -122,7 +123,7 @@ impl<S: Stacks, T: Time> Installer<S, T> {
         };
         let token = client_token(&wanted.name, "install", unique());
         if self.stacks.execute_change_set(&change_set.arn, &token).await? == Execution::Refused {
-            let why = format!("stack {}: somebody else changed it meanwhile", wanted.name);
+            let why = format!("stack {}: another writer changed it meanwhile", wanted.name);
             return Err(Failure::new(FailureKind::Transient, why));
         }
         self.begun(&change_set.stack_arn, &token, deadline).await?;
@@ -142,7 +143,7 @@ impl<S: Stacks, T: Time> Installer<S, T> {
         }
     }
 
-    /// Deletes a stack and waits for the end; there may be none.
+    /// Deletes a stack, which need not exist, and waits for the end.
     ///
     /// # Errors
     /// `StackFailed` with the first resource that could not be deleted.
@@ -157,17 +158,17 @@ impl<S: Stacks, T: Time> Installer<S, T> {
         }
     }
 
-    /// The stack, if there is one.
+    /// Returns the stack, if it exists.
     pub async fn find(&self, name: &str) -> Result<Option<Stack>, Failure> {
         self.stacks.describe(name).await
     }
 
-    /// The resources of a stack.
+    /// Returns the resources of a stack.
     pub async fn resources(&self, name: &str) -> Result<Vec<LiveResource>, Failure> {
         self.stacks.resources(name).await
     }
 
-    /// The names of the stack's change sets.
+    /// Returns the names of the stack's change sets.
     pub async fn change_sets(&self, name: &str) -> Result<Vec<String>, Failure> {
         self.stacks.change_sets(name).await
     }
@@ -177,12 +178,12 @@ impl<S: Stacks, T: Time> Installer<S, T> {
         found.ok_or_else(|| Failure::not_found(format!("stack {name} does not exist")))
     }
 
-    /// Returns the stack in a state that an update can leave, or nothing if it is to be created.
+    /// Returns the stack in a state that an update can leave, or `None` if it must be created.
     async fn usable(&self, name: &str, deadline: Duration) -> Result<Option<Stack>, Failure> {
         let Some(found) = self.settled(name, deadline).await? else { return Ok(None) };
         let left = deadline.saturating_sub(self.time.now());
         match found.status {
-            // A creation that failed or was only reviewed, a deletion that got stuck: nothing there could be updated.
+            // A failed or only reviewed creation, a deletion that is stuck: such a stack has no resource to update.
             StackStatus::RollbackComplete
             | StackStatus::CreateFailed
             | StackStatus::RollbackFailed
@@ -205,7 +206,7 @@ impl<S: Stacks, T: Time> Installer<S, T> {
         }
     }
 
-    /// Makes a change set and waits until it can be executed; returns nothing if there is nothing to change.
+    /// Creates a change set and waits until it is executable; returns `None` if it is empty.
     async fn change_set(
         &self,
         wanted: &Wanted,
@@ -223,14 +224,14 @@ impl<S: Stacks, T: Time> Installer<S, T> {
             }
             state => {
                 let failure = self.refused(&wanted.name, &made.arn, state).await;
-                // What it leaves is in nobody's way: the next run removes it too.
+                // A remaining change set blocks no operation: the next run deletes it too.
                 let _ = self.stacks.delete_change_set(&wanted.name, &made.arn).await;
                 Err(failure)
             }
         }
     }
 
-    /// Returns the change set once CloudFormation has made it.
+    /// Returns the change set once CloudFormation has created it.
     async fn made(&self, stack: &str, name: &str, deadline: Duration) -> Result<ChangeSetView, Failure> {
         let mut pause = PAUSE.0;
         loop {
@@ -247,7 +248,7 @@ impl<S: Stacks, T: Time> Installer<S, T> {
         }
     }
 
-    /// Says why CloudFormation did not make a change set.
+    /// Returns the reason why CloudFormation did not create a change set.
     async fn refused(&self, stack: &str, change_set: &str, state: &ChangeSetState) -> Failure {
         let reason = match state {
             ChangeSetState::Failed(reason) => reason.clone(),
@@ -258,7 +259,7 @@ impl<S: Stacks, T: Time> Installer<S, T> {
         Failure::new(FailureKind::StackFailed, format!("stack {stack} cannot be changed: {why}"))
     }
 
-    /// Returns once the stack shows the operation `token`: until then its status is that of the one before.
+    /// Waits until the stack shows the operation `token`. Before that, its status is that of the previous operation.
     async fn begun(&self, stack: &str, token: &str, deadline: Duration) -> Result<(), Failure> {
         let ours = |events: &[StackEvent]| events.iter().any(|event| event.token.as_deref() == Some(token));
         let mut pause = PAUSE.0;
@@ -268,7 +269,7 @@ impl<S: Stacks, T: Time> Installer<S, T> {
         Ok(())
     }
 
-    /// The stack once no operation runs on it.
+    /// Returns the stack once no operation runs on it.
     async fn settled(&self, stack: &str, deadline: Duration) -> Result<Option<Stack>, Failure> {
         let mut pause = PAUSE.0;
         loop {
@@ -281,7 +282,7 @@ impl<S: Stacks, T: Time> Installer<S, T> {
         }
     }
 
-    /// Waits before the next look at a stack; returns the pause after it.
+    /// Waits before the next read of a stack; returns the pause after it.
     async fn pause(&self, pause: Duration, deadline: Duration, stack: &str) -> Result<Duration, Failure> {
         if self.time.now() + pause > deadline {
             let why =
@@ -308,7 +309,8 @@ impl<S: Stacks, T: Time> Installer<S, T> {
         Failure::new(FailureKind::StackFailed, format!("stack {name} is {}: {why}", stack.status.as_str()))
     }
 
-    /// Says why an operation failed in which no resource failed: CloudFormation's validation stopped it before.
+    /// Returns the reason of a failed operation without a failed resource: CloudFormation's validation stopped it
+    /// earlier.
     async fn invalid(&self, stack: &str, token: &str) -> String {
         match self.stacks.failed_validations(stack, token).await {
             Ok(found) if !found.is_empty() => found.join("; "),
@@ -345,7 +347,7 @@ fn imported(change_set: &ChangeSetView) -> Vec<String> {
     changes.map(|change| format!("{} {}", change.resource_type, change.physical_id)).collect()
 }
 
-/// Every run of an installer is an operation of its own.
+/// Returns a number unique to this run: every run of an installer is an operation of its own.
 fn unique() -> u32 {
     uuid::Uuid::new_v4().as_fields().0
 }

@@ -8,29 +8,29 @@ use aws_sdk_cloudformation::types::{Capability, ChangeSetStatus, ChangeSetType, 
 use lockstep_domain::model::error::{Failure, FailureKind};
 use std::time::{Duration, Instant};
 
-/// The start of the names of these change sets. No other change set of Lockstep is called so.
+/// The prefix of the names of these change sets. No other change set of Lockstep has it.
 const PREFIX: &str = "lockstep-doctor-";
 
-/// How long CloudFormation may take for one change set, and the pause between two looks at it.
+/// Maximum time for one change set, and the pause between two reads of it.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What CloudFormation says of a change set.
+/// CloudFormation's judgement of a change set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It could be executed.
+    /// It is executable.
     Valid {
-        /// How many resources it would change.
+        /// Number of resources it would change.
         changes: usize,
     },
-    /// It cannot be executed.
+    /// It is not executable.
     Invalid {
         /// CloudFormation's reason.
         reason: String,
     },
 }
 
-/// Makes change sets of the stacks of one account and region.
+/// Creates change sets of the stacks of one account and region.
 pub struct Trial {
     client: Client,
     name: String,
@@ -43,11 +43,11 @@ impl Trial {
         Self { client: Client::new(aws.sdk_config()), name }
     }
 
-    /// Makes a change set of a stack with its own template and parameters, and deletes it again.
+    /// Creates a change set of a stack with its own template and parameters, and deletes it again.
     /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html>
     ///
     /// # Errors
-    /// `Transient` if CloudFormation takes longer than two minutes. The change set then stays until [`Trial::clear`].
+    /// `Transient` if CloudFormation takes longer than two minutes. The change set then remains until [`Trial::clear`].
     pub async fn run(&self, stack: &str) -> Result<Outcome, Failure> {
         let described = self.client.describe_stacks().stack_name(stack).send().await;
         let described = described.map_err(|error| failure("DescribeStacks", stack, &error))?;
@@ -73,7 +73,7 @@ impl Trial {
         outcome
     }
 
-    /// Deletes every change set of this kind that a stack has, also those of runs that were killed.
+    /// Deletes every change set of this kind that a stack has, including those of killed runs.
     pub async fn clear(&self, stack: &str) -> Result<(), Failure> {
         let mut next = None;
         loop {

@@ -9,12 +9,12 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-/// Long enough for a machine that is busy.
+/// Enough time for a busy machine.
 const PATIENT: Duration = Duration::from_secs(30);
-/// Long enough to be noticed.
+/// Enough time to be noticed.
 const SHORT: Duration = Duration::from_millis(100);
 
-/// What a stage of the local cloud may allow.
+/// Returns the admission that a stage of the local cloud may have.
 fn local(reach: &[Reach]) -> Admission {
     let reach: BTreeSet<Reach> = reach.iter().copied().collect();
     Admission::new("ci".parse().unwrap(), reach, Some("http://127.0.0.1:4566"))
@@ -24,7 +24,7 @@ fn loopback() -> Admission {
     local(&[Reach::Loopback])
 }
 
-/// Answers each name, one after the other, with what was prepared for it, and notes the names.
+/// Resolver that returns the prepared addresses for each name, in order, and records the names.
 #[derive(Default)]
 struct Script {
     answers: RefCell<VecDeque<Vec<IpAddr>>>,
@@ -45,7 +45,7 @@ impl Resolve for Script {
     }
 }
 
-/// A server that gives each connection the next answer and closes it. Ends with the requests as they came.
+/// Server that sends each connection the next answer and closes it. Ends with the recorded requests.
 struct Server {
     port: u16,
     requests: JoinHandle<Vec<String>>,
@@ -70,7 +70,8 @@ impl Server {
     }
 }
 
-/// A server that answers what comes first with `begun` and then leaves the connection open until the sender is dropped.
+/// Starts a server that answers the first request with `begun` and keeps the connection open until the sender is
+/// dropped.
 fn stalling(begun: Vec<u8>) -> (u16, mpsc::Sender<()>) {
     let listener = listener();
     let port = listener.local_addr().unwrap().port();
@@ -78,7 +79,7 @@ fn stalling(begun: Vec<u8>) -> (u16, mpsc::Sender<()>) {
     std::thread::spawn(move || {
         let mut peer = listener.accept().unwrap().0;
         assert!(peer.read(&mut [0; 4096]).unwrap() > 0);
-        // Whoever has read enough goes away, and then the rest cannot be written.
+        // A client that has read enough closes the connection, and the rest cannot be written.
         let _ = peer.write_all(&begun);
         let _ = dropped.recv();
     });
@@ -116,7 +117,7 @@ async fn get<R: Resolve>(prober: &Prober<R>, url: &Url, admission: &Admission) -
     prober.get(Get { url, wanted: &Statuses::default(), body: true }, admission, PATIENT).await
 }
 
-/// A port that nobody listens on.
+/// Returns a port without a listener.
 fn closed() -> u16 {
     listener().local_addr().unwrap().port()
 }
@@ -146,15 +147,15 @@ async fn a_peer_that_listens_accepts_and_one_that_does_not_refuses() {
     let listener = listener();
     let there = peer("127.0.0.1", listener.local_addr().unwrap().port());
     assert_eq!(prober.connect(&there, &loopback(), PATIENT).await, Ok(()));
-    let nobody = peer("127.0.0.1", closed());
-    let told = not_yet(prober.connect(&nobody, &loopback(), PATIENT).await);
-    assert_eq!(told, format!("{nobody} refuses connections"));
-    let url = Url::parse(&format!("http://{nobody}/x?token=secret")).unwrap();
-    assert_eq!(not_yet(get(&prober, &url, &loopback()).await), format!("{nobody} refuses connections"));
+    let refusing = peer("127.0.0.1", closed());
+    let reason = not_yet(prober.connect(&refusing, &loopback(), PATIENT).await);
+    assert_eq!(reason, format!("{refusing} refuses connections"));
+    let url = Url::parse(&format!("http://{refusing}/x?token=secret")).unwrap();
+    assert_eq!(not_yet(get(&prober, &url, &loopback()).await), format!("{refusing} refuses connections"));
 }
 
 #[tokio::test]
-async fn a_name_is_reached_at_whichever_of_its_addresses_accepts() {
+async fn a_name_is_reached_at_any_address_that_accepts() {
     let listener = listener();
     let there = peer("two.test", listener.local_addr().unwrap().port());
     let prober = Script::of([&["127.0.0.2", "127.0.0.1"]]);
@@ -163,12 +164,12 @@ async fn a_name_is_reached_at_whichever_of_its_addresses_accepts() {
 
 #[tokio::test]
 async fn a_name_without_an_address_may_have_one_later() {
-    let told = not_yet(Script::of([&[]]).connect(&peer("new.test", 1), &loopback(), PATIENT).await);
-    assert_eq!(told, "the name new.test has no address");
+    let reason = not_yet(Script::of([&[]]).connect(&peer("new.test", 1), &loopback(), PATIENT).await);
+    assert_eq!(reason, "the name new.test has no address");
 }
 
 #[tokio::test]
-async fn row_82_what_the_stage_does_not_allow_is_not_connected_to() {
+async fn row_82_no_connection_is_made_to_a_peer_the_stage_does_not_allow() {
     let listener = listener();
     let port = listener.local_addr().unwrap().port();
     let on_aws = Admission::new("ci".parse().unwrap(), [Reach::Private, Reach::Loopback].into(), None);
@@ -190,16 +191,16 @@ async fn row_82_one_bad_address_refuses_the_name_before_any_connection() {
     let port = listener.local_addr().unwrap().port();
     for bad in ["169.254.169.254", "10.0.0.1", "fd00:ec2::254"] {
         let prober = Script::of([&["127.0.0.1", bad]]);
-        let told = refused(prober.connect(&peer("mixed.test", port), &loopback(), PATIENT).await);
-        assert!(told.starts_with(&format!("mixed.test ({bad}) is ")), "{told}");
+        let reason = refused(prober.connect(&peer("mixed.test", port), &loopback(), PATIENT).await);
+        assert!(reason.starts_with(&format!("mixed.test ({bad}) is ")), "{reason}");
     }
     assert!(untouched(&listener));
 }
 
 #[tokio::test]
-async fn row_82_a_name_is_resolved_once_and_the_connection_goes_where_it_was_judged() {
+async fn row_82_a_name_is_resolved_once_and_its_judged_address_is_used() {
     let server = Server::start(vec![ok("fine")]);
-    // Were the name resolved again, it would be found at an address that nothing was prepared for.
+    // A second resolution of the name would find no prepared address.
     let prober = Script::of([&["127.0.0.1"]]);
     let url = server.url("rebinding.test");
     let answer = get(&prober, &url, &loopback()).await;
@@ -211,7 +212,7 @@ async fn row_82_a_name_is_resolved_once_and_the_connection_goes_where_it_was_jud
 }
 
 #[tokio::test]
-async fn row_82_a_name_that_was_public_and_is_loopback_now_is_refused_on_its_next_look() {
+async fn row_82_a_public_name_that_becomes_loopback_is_refused_next_time() {
     let prober = Script::of([&["127.0.0.1"], &["169.254.169.254"]]);
     let listener = listener();
     let rebinding = peer("rebinding.test", listener.local_addr().unwrap().port());
@@ -229,8 +230,8 @@ async fn row_82_every_redirect_is_resolved_and_judged_afresh() {
 
     let first = Server::start(vec![redirected("http://second.test/")]);
     let prober = Script::of([&["127.0.0.1"], &["10.0.0.1"]]);
-    let told = refused(get(&prober, &first.url("first.test"), &loopback()).await);
-    assert!(told.starts_with("second.test (10.0.0.1) is a private address"), "{told}");
+    let reason = refused(get(&prober, &first.url("first.test"), &loopback()).await);
+    assert!(reason.starts_with("second.test (10.0.0.1) is a private address"), "{reason}");
 }
 
 #[tokio::test]
@@ -238,17 +239,17 @@ async fn row_82_a_redirect_to_a_metadata_service_is_refused() {
     for metadata in ["169.254.169.254", "[fd00:ec2::254]", "[::ffff:a9fe:a9fe]", "2852039166"] {
         let server = Server::start(vec![redirected(&format!("http://{metadata}/latest/meta-data/"))]);
         let all = local(&[Reach::Private, Reach::Loopback]);
-        let told = refused(get(&Prober::new(SystemResolver), &server.url("127.0.0.1"), &all).await);
-        assert!(told.ends_with("which no setting allows a check to reach"), "{told}");
+        let reason = refused(get(&Prober::new(SystemResolver), &server.url("127.0.0.1"), &all).await);
+        assert!(reason.ends_with("which no setting allows a check to reach"), "{reason}");
     }
 }
 
 #[tokio::test]
-async fn a_redirect_to_a_url_that_no_check_asks_is_refused() {
+async fn a_redirect_to_a_url_that_no_check_may_name_is_refused() {
     for location in ["ftp://127.0.0.1/", "http://user:secret@127.0.0.1/", "file:///etc/passwd"] {
         let server = Server::start(vec![redirected(location)]);
-        let told = refused(get(&Prober::new(SystemResolver), &server.url("127.0.0.1"), &loopback()).await);
-        assert!(told.contains(" redirects to ") && !told.contains("secret"), "{told}");
+        let reason = refused(get(&Prober::new(SystemResolver), &server.url("127.0.0.1"), &loopback()).await);
+        assert!(reason.contains(" redirects to ") && !reason.contains("secret"), "{reason}");
     }
 }
 
@@ -256,13 +257,13 @@ async fn a_redirect_to_a_url_that_no_check_asks_is_refused() {
 async fn a_loop_of_redirects_is_left_after_a_few() {
     let times = usize::try_from(REDIRECTS_MAX).unwrap() + 1;
     let server = Server::start(vec![redirected("/again"); times]);
-    let told = not_yet(get(&Prober::new(SystemResolver), &server.url("127.0.0.1"), &loopback()).await);
-    assert!(told.ends_with("/again redirects more than 5 times"), "{told}");
+    let reason = not_yet(get(&Prober::new(SystemResolver), &server.url("127.0.0.1"), &loopback()).await);
+    assert!(reason.ends_with("/again redirects more than 5 times"), "{reason}");
     assert_eq!(server.requests().len(), times);
 }
 
 #[tokio::test]
-async fn a_redirect_that_is_wanted_is_the_answer() {
+async fn an_accepted_redirect_is_the_answer() {
     let server = Server::start(vec![redirected("http://169.254.169.254/")]);
     let (url, wanted) = (server.url("127.0.0.1"), BTreeSet::from([302]).try_into().unwrap());
     let question = Get { url: &url, wanted: &wanted, body: false };
@@ -271,7 +272,7 @@ async fn a_redirect_that_is_wanted_is_the_answer() {
 }
 
 #[tokio::test]
-async fn nothing_goes_along_that_speaks_for_whoever_asks() {
+async fn a_request_carries_no_credentials_of_the_function() {
     let server = Server::start(vec![redirected("/next"), ok("")]);
     get(&Prober::new(SystemResolver), &server.url("127.0.0.1"), &loopback()).await.unwrap();
     let port = server.port;
@@ -284,14 +285,14 @@ async fn nothing_goes_along_that_speaks_for_whoever_asks() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_slow_is_cut_off_wherever_it_stops() {
+async fn a_slow_peer_is_cut_off_wherever_it_stops() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n";
     for begun in ["", "HTTP/1.1 200 OK\r\nx: y\r\n", head, &format!("{head}half")] {
         let (port, _open) = stalling(begun.into());
         let url = Url::parse(&format!("http://127.0.0.1:{port}/x?token=secret")).unwrap();
         let question = Get { url: &url, wanted: &Statuses::default(), body: true };
-        let told = not_yet(Prober::new(SystemResolver).get(question, &loopback(), SHORT).await);
-        assert_eq!(told, format!("http://127.0.0.1:{port}/x did not answer within 1 s"));
+        let reason = not_yet(Prober::new(SystemResolver).get(question, &loopback(), SHORT).await);
+        assert_eq!(reason, format!("http://127.0.0.1:{port}/x did not answer within 1 s"));
     }
 }
 
@@ -306,7 +307,7 @@ async fn a_body_is_read_as_far_as_the_cap_and_no_further() {
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_wants_is_not_waited_for() {
+async fn an_unrequested_body_is_not_awaited() {
     let (port, _open) = stalling(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n".to_vec());
     let url = Url::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
     let question = Get { url: &url, wanted: &Statuses::default(), body: false };
@@ -315,7 +316,7 @@ async fn a_body_that_nobody_wants_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_or_has_no_end_of_headers_is_no_answer() {
+async fn a_response_without_http_or_without_end_of_headers_is_no_answer() {
     let many: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
     let large = format!("x: {}\r\n", "y".repeat(1 << 20));
     let answers = ["SSH-2.0-OpenSSH_9.6\r\n".to_owned(), many, large];
@@ -323,8 +324,8 @@ async fn what_is_no_http_or_has_no_end_of_headers_is_no_answer() {
         let begun = if n == 0 { answer } else { format!("HTTP/1.1 200 OK\r\n{answer}") };
         let (port, _open) = stalling(begun.into_bytes());
         let url = Url::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
-        let told = not_yet(get(&Prober::new(SystemResolver), &url, &loopback()).await);
-        assert_eq!(told, format!("127.0.0.1:{port} answers something that is no HTTP"), "{n}");
+        let reason = not_yet(get(&Prober::new(SystemResolver), &url, &loopback()).await);
+        assert_eq!(reason, format!("127.0.0.1:{port} answers something that is no HTTP"), "{n}");
     }
 }
 
@@ -332,6 +333,6 @@ async fn what_is_no_http_or_has_no_end_of_headers_is_no_answer() {
 async fn a_peer_without_tls_has_no_answer_over_https() {
     let (port, _open) = stalling(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
     let url = Url::parse(&format!("https://127.0.0.1:{port}/")).unwrap();
-    let told = not_yet(get(&Prober::new(SystemResolver), &url, &loopback()).await);
-    assert_eq!(told, format!("127.0.0.1:{port} does not speak TLS as it should"));
+    let reason = not_yet(get(&Prober::new(SystemResolver), &url, &loopback()).await);
+    assert_eq!(reason, format!("127.0.0.1:{port} does not speak TLS as it should"));
 }

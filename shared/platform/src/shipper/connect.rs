@@ -15,9 +15,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// A connection that bytes go through both ways.
+/// A connection that carries bytes in both directions.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
-    /// What went wrong with its socket since somebody asked.
+    /// Returns the error of its socket since the last call.
     fn take_error(&self) -> io::Result<Option<io::Error>>;
 }
 
@@ -33,14 +33,14 @@ impl Duplex for TlsStream<TcpStream> {
     }
 }
 
-/// What TLS needs to know of one broker.
+/// The TLS settings of one broker.
 pub(super) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
 }
 
 impl Tls {
-    /// Trusts `authority`, or else the public authorities, for the name of `target`.
+    /// Creates settings that trust `authority`, or else the public authorities, for the name of `target`.
     pub(super) fn new(target: &Target, authority: Option<&str>) -> Result<Self, Failure> {
         let rejected = |why: String| Failure::rejected(format!("TLS to the broker {target}: {why}"));
         let name = ServerName::try_from(target.host.clone())
@@ -77,7 +77,7 @@ fn public_roots() -> RootCertStore {
     roots
 }
 
-/// A connection to `target` that is there: TCP is connected, and TLS agreed upon, before anybody can write.
+/// Connects to `target`: the TCP connection and the TLS handshake complete before the caller can write.
 pub(super) async fn connect(
     target: &Target,
     tls: Option<&Tls>,
@@ -92,7 +92,7 @@ pub(super) async fn connect(
 async fn open(target: &Target, tls: Option<&Tls>) -> Result<Box<dyn Duplex>, Trouble> {
     let unreachable = |error: io::Error| Lost::Unreachable(error.to_string());
     let stream = TcpStream::connect((target.host.as_str(), target.port)).await.map_err(unreachable)?;
-    // Whole batches are written; nothing is gained by holding their ends back.
+    // The shipper writes whole batches; a delayed last segment gains nothing.
     stream.set_nodelay(true).map_err(unreachable)?;
     let Some(tls) = tls else { return Ok(Box::new(stream)) };
     match tls.connector.connect(tls.name.clone(), stream).await {
@@ -101,7 +101,7 @@ async fn open(target: &Target, tls: Option<&Tls>) -> Result<Box<dyn Duplex>, Tro
     }
 }
 
-/// A certificate that is not trusted will not be trusted the next time either.
+/// Returns the refusal of an untrusted certificate. A retry will not trust it either.
 fn refusal(error: &io::Error) -> Option<Trouble> {
     match error.get_ref()?.downcast_ref()? {
         rustls::Error::InvalidCertificate(why) => {

@@ -1,4 +1,4 @@
-//! The broker that a function is told to ship to.
+//! The broker in a function's settings.
 
 use super::{Pace, Shipper};
 use crate::config::{Config, Setting};
@@ -6,7 +6,7 @@ use lockstep_domain::logs::shipping::Target;
 use lockstep_domain::model::error::Failure;
 use tokio::time::Instant;
 
-/// A broker, and how it is spoken to: what a function's settings say of it.
+/// A broker and its protocol, from a function's settings.
 pub struct Output {
     target: Target,
     authority: Option<String>,
@@ -14,11 +14,11 @@ pub struct Output {
 }
 
 impl Output {
-    /// The output of `config`, from [`Setting::Output`] and [`Setting::OutputAuthority`]; nobody is connected to. What is wrong
-    /// with them goes to `problems`, and then there is none.
+    /// Reads the output of `config` from [`Setting::Output`] and [`Setting::OutputAuthority`], without connecting.
+    /// Invalid settings are added to `problems`, and the result is then `None`.
     ///
     /// # Errors
-    /// `Bug` if the function did not ask for the settings.
+    /// `Bug` if the function did not request the settings.
     pub fn read(config: &Config, pace: Pace, problems: &mut Vec<String>) -> Result<Option<Self>, Failure> {
         let target = match config.get(Setting::Output)?.parse::<Target>() {
             Ok(target) => target,
@@ -38,7 +38,7 @@ impl Output {
         }
     }
 
-    /// Whoever ships to it, during one invocation.
+    /// Creates the shipper for one invocation.
     ///
     /// # Errors
     /// As [`Shipper::new`].
@@ -49,7 +49,7 @@ impl Output {
     /// Connects, and sends nothing.
     ///
     /// # Errors
-    /// What keeps the broker from being reached.
+    /// The reason why the broker is not reachable.
     pub async fn check(&self, until: Instant) -> Result<(), Failure> {
         Ok(self.shipper()?.try_out(until).await?)
     }

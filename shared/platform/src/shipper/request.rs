@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// How much of an answer's body is read away so that the connection can be used again.
+/// Maximum number of bytes of an answer's body to read so that the connection can be used again.
 const ANSWER_BYTES: usize = 64 << 10;
 
 /// A connection to an HTTP server.
@@ -22,7 +22,7 @@ pub(super) struct HttpLink {
     driver: JoinHandle<()>,
     target: Target,
     shape: BodyShape,
-    /// Whether a request was made over it.
+    /// True if it carried a request.
     used: bool,
 }
 
@@ -34,16 +34,16 @@ impl HttpLink {
         shape: BodyShape,
     ) -> Result<Self, Trouble> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        // Its errors are told to whoever waits for an answer.
+        // The waiting request receives its errors.
         let driver = tokio::spawn(async move { drop(connection.await) });
         Ok(Self { sender, driver, target: target.clone(), shape, used: false })
     }
 
-    /// Sends what is unsent, one request after the other; each must be answered within `stall`.
+    /// Sends unsent batches, one request after the other; each must be answered within `stall`.
     pub(super) async fn run(&mut self, window: &mut Window, stall: Duration) -> Result<Came, Trouble> {
         while let Some((batch, skip)) = window.unsent() {
             if self.sender.ready().await.is_err() {
-                // After an answer a server may close; before the first one it takes nothing.
+                // After an answer a server may close; a close before the first answer accepts no request.
                 return if self.used { Ok(Came::ToItsEnd) } else { Err(Lost::Closed.into()) };
             }
             let request = self.request(body(batch, skip, self.shape))?;
@@ -74,7 +74,7 @@ impl HttpLink {
         match judge(answer.status().as_u16(), after) {
             Answered::Taken => {
                 window.acknowledge_all();
-                // A body that goes on and on ends the connection, not the delivery.
+                // An endless body ends the connection, not the delivery.
                 let body = Limited::new(answer.into_body(), ANSWER_BYTES).collect();
                 if !matches!(timeout(stall, body).await, Ok(Ok(_))) {
                     self.driver.abort();

@@ -1,4 +1,4 @@
-//! A connection that is a stream: carries out what a [`Conversation`] says is next.
+//! A connection that is a stream: performs the next step of a [`Conversation`].
 
 use super::Came;
 use super::connect::Duplex;
@@ -11,20 +11,20 @@ use std::time::Duration;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::timeout;
 
-/// How much is read at once: acknowledgements are six bytes long.
+/// Number of bytes of one read: acknowledgements are six bytes long.
 const READ_BYTES: usize = 4 << 10;
 
 /// A stream and the conversation on it.
 pub(super) struct StreamLink {
     conversation: Conversation,
     stream: Box<dyn Duplex>,
-    /// Whether something was written since the last flush: TLS keeps bytes back that the socket did not take.
+    /// True if bytes were written since the last flush: TLS buffers bytes that the socket did not take.
     unflushed: bool,
-    /// Whether the peer said that nothing more will come.
+    /// True if the peer closed its side.
     peer_closed: bool,
 }
 
-/// What happened while a connection did what was next.
+/// Event of a step of a connection.
 enum Event {
     Read(usize),
     Wrote(usize),
@@ -32,7 +32,7 @@ enum Event {
     HalfClosed,
 }
 
-/// What to do while the peer is listened to.
+/// Work of a connection while it listens to the peer.
 enum Work<'a> {
     Write(&'a [u8]),
     Flush,
@@ -41,13 +41,13 @@ enum Work<'a> {
 }
 
 impl StreamLink {
-    /// Begins a conversation; nothing if `protocol` is none that is held on a stream.
+    /// Begins a conversation; `None` if `protocol` is not a stream protocol.
     pub(super) fn open(stream: Box<dyn Duplex>, protocol: Protocol) -> Option<Self> {
         let conversation = Conversation::new(protocol)?;
         Some(Self { conversation, stream, unflushed: false, peer_closed: false })
     }
 
-    /// Goes on until `goal` is reached, or this connection is at its end; it is lost if nothing moves for `stall`.
+    /// Continues until `goal` is reached or this connection ends. The connection is lost without progress for `stall`.
     pub(super) async fn run(
         &mut self,
         window: &mut Window,
@@ -66,7 +66,7 @@ impl StreamLink {
             };
             let (stream, listens) = (&mut self.stream, !self.peer_closed);
             let happens = poll_fn(|context| {
-                // First what the peer says: an end that came before ours is known before ours is told.
+                // The peer first: its end is known before ours is announced if it came earlier.
                 if listens && let Poll::Ready(read) = poll_read(stream, context, &mut buffer) {
                     return Poll::Ready(read.map(Event::Read));
                 }
@@ -76,7 +76,7 @@ impl StreamLink {
             match event {
                 Event::Read(0) => self.peer_closed(window)?,
                 Event::Read(length) => self.conversation.received(&buffer[..length], window)?,
-                // A peer that takes nothing of what there is to write is gone.
+                // A peer that accepts no bytes is gone.
                 Event::Wrote(0) => return Err(Lost::Closed),
                 Event::Wrote(length) => {
                     self.conversation.written(length);
@@ -88,8 +88,8 @@ impl StreamLink {
         }
     }
 
-    /// The peer closed. If it had not read everything by then, its system answered what came later with a reset, which
-    /// hides behind the end of the stream.
+    /// Handles the peer's close. If the peer had unread bytes, its system answered later ones with a reset, which hides
+    /// behind the end of the stream.
     fn peer_closed(&mut self, window: &mut Window) -> Result<(), Lost> {
         self.peer_closed = true;
         match self.stream.take_error() {
@@ -108,7 +108,7 @@ fn poll_read(
     Pin::new(stream).poll_read(context, &mut buffer).map_ok(|()| buffer.filled().len())
 }
 
-/// Whatever this does may be left when the peer says something first: what was not written is still there to be written.
+/// Polls one piece of work. The caller may drop it when the peer sends first: unwritten bytes remain to be written.
 fn poll_work(
     stream: &mut Box<dyn Duplex>,
     context: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! What a stack holds, what a template wants, and the difference.
+//! Resources of a stack, the desired state of a template, and the difference.
 
 use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::stacks::change_set_review::ProposedChange;
@@ -11,14 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 const CREATE_ONLY: [&str; 7] =
     ["BucketName", "FifoQueue", "KeySchema", "LogGroupName", "QueueName", "TableName", "TopicName"];
 
-/// A resource as a template wants it, its parameters filled in.
+/// Desired state of a resource, with its parameters substituted.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Wanted {
     pub(super) kind: String,
     properties: Map<String, Value>,
     deletion_policy: String,
     replace_policy: String,
-    /// Whether its name is a literal in the template: CloudFormation imports by no other.
+    /// True if its name is a literal in the template: CloudFormation imports by no other name.
     has_literal_name: bool,
 }
 
@@ -30,23 +30,23 @@ pub(super) struct Design {
     pub(super) template: String,
     pub(super) parameters: BTreeMap<String, String>,
     pub(super) tags: Vec<(String, String)>,
-    /// Whether resources are compared as they are, not as they were made.
+    /// True if the comparison uses the resources' actual state, not CloudFormation's record.
     pub(super) reverts_drift: bool,
-    /// The physical ids of resources that exist and are taken into the stack, by their logical ids.
+    /// The physical ids of existing resources to import, by their logical ids.
     pub(super) imports: BTreeMap<String, String>,
 }
 
-/// A resource that exists, or did.
+/// A resource that exists or existed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Resource {
     pub(super) wanted: Wanted,
     pub(super) physical_id: String,
     pub(super) status: String,
-    /// The properties that somebody changed since, as they are now.
+    /// The properties that were changed outside of CloudFormation, with their values.
     pub(super) drift: BTreeMap<String, Value>,
 }
 
-/// The properties that give a resource a name of its own, which nothing else of its type may have.
+/// The properties that give a resource a name of its own, unique in its type.
 const NAMES: [(&str, &str); 14] = [
     ("AWS::DynamoDB::Table", "TableName"),
     ("AWS::Events::EventBus", "Name"),
@@ -69,18 +69,18 @@ fn name_property(kind: &str) -> Option<&'static str> {
 }
 
 impl Wanted {
-    /// The type and the name that the template gives the resource, if it does.
+    /// Returns the type and the name that the template gives the resource, if it does.
     pub(super) fn name(&self) -> Option<(String, String)> {
         let name = self.properties.get(name_property(&self.kind)?)?.as_str()?;
         Some((self.kind.clone(), name.to_owned()))
     }
 
-    /// Whether CloudFormation looks for an existing resource of its name.
+    /// Returns true if CloudFormation looks for an existing resource of its name.
     pub(super) fn has_literal_name(&self) -> bool {
         self.has_literal_name
     }
 
-    /// Whether its deletion policy keeps it.
+    /// Returns true if its deletion policy retains it.
     pub(super) fn is_retained(&self) -> bool {
         self.deletion_policy.starts_with("Retain")
     }
@@ -96,7 +96,7 @@ impl Resource {
     }
 }
 
-/// What a stack holds.
+/// Resources of a stack.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Holdings {
     pub(super) design: Design,
@@ -155,7 +155,7 @@ impl Design {
     }
 }
 
-/// Where every stack of the simulation is.
+/// Account and region of every stack of the simulation.
 const PSEUDO: [(&str, &str); 3] =
     [("AWS::AccountId", "111111111111"), ("AWS::Region", "eu-west-1"), ("AWS::Partition", "aws")];
 
@@ -184,7 +184,7 @@ fn fill_in(value: &mut Value, parameters: &BTreeMap<String, Value>) {
     }
 }
 
-/// The resources that `value` refers to.
+/// Adds the resources that `value` refers to.
 fn referred(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
@@ -200,10 +200,10 @@ fn referred(value: &Value, found: &mut BTreeSet<String>) {
 }
 
 impl Holdings {
-    /// What would have to be done to hold `design`; nothing if that is what it holds.
+    /// Returns the changes that lead to `design`; an empty list if it already matches.
     pub(super) fn changes_to(&self, design: &Design) -> Vec<ProposedChange> {
         let mut unsettled: BTreeSet<String> = BTreeSet::new();
-        // What depends on what is replaced may be replaced itself, and so on.
+        // A resource that depends on a replaced one may be replaced itself, and so on.
         let mut changes: Vec<ProposedChange> = loop {
             let wanted = design.resources.iter();
             let changes: Vec<_> =
@@ -273,7 +273,7 @@ impl Holdings {
         let status = if drift.is_empty() { DriftStatus::InSync } else { DriftStatus::Modified };
         let status = reverts_drift.then_some(status);
         if changed.is_empty() {
-            // It is already as it is wanted, which only CloudFormation does not know.
+            // The resource already matches the template; only CloudFormation's record differs.
             return (!drift.is_empty()).then(|| ProposedChange {
                 action: "SyncWithActual".into(),
                 drift: status,
@@ -301,7 +301,7 @@ impl Holdings {
         })
     }
 
-    /// The outputs, references to resources filled in.
+    /// Returns the outputs, references to resources filled in.
     pub(super) fn outputs(&self) -> BTreeMap<String, String> {
         let ids =
             self.resources.iter().map(|(id, resource)| (id.clone(), resource.physical_id.clone().into()));
@@ -318,7 +318,7 @@ impl Holdings {
         outputs.collect()
     }
 
-    /// Every resource as it is listed.
+    /// Returns every resource, as CloudFormation lists it.
     pub(super) fn listed(&self) -> Vec<LiveResource> {
         let listed = self.resources.iter().map(|(id, resource)| LiveResource {
             logical_id: id.clone(),

@@ -1,4 +1,4 @@
-//! Operations: what happens when, once one has begun.
+//! Operations: the sequence of steps after a start.
 
 use super::model::{Design, Holdings, Resource, Wanted};
 use super::{Inner, Loss, Trouble};
@@ -8,7 +8,7 @@ use lockstep_platform::cloudformation::ChangeSetState;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long the clean-up after an update takes.
+/// Duration of the clean-up after an update.
 const CLEANUP: Duration = Duration::from_secs(5);
 
 /// One step of an operation.
@@ -21,19 +21,20 @@ pub(super) struct Moment {
     then: Then,
 }
 
-/// What a step leaves behind.
+/// Result of a step.
 #[derive(Clone)]
 enum Then {
     Nothing,
-    /// The stack holds this.
+    /// The stack has these resources.
     Hold(Box<Holdings>),
-    /// The stack holds what it held before the operation.
+    /// The stack has its resources from before the operation.
     Restore,
-    /// What is left of a creation or after a deletion: everything else is gone.
+    /// Remains of a creation or a deletion: every other resource is deleted.
     Keep(BTreeMap<String, Resource>),
 }
 
-/// `design` as made from `held`: what is the same, or changed in place, keeps its physical id.
+/// Returns the resources of `design`, made from `held`. An equal resource, or one changed in place, keeps its physical
+/// id.
 pub(super) fn made(design: &Design, held: &Holdings, salt: &str) -> Holdings {
     let changes = held.changes_to(design);
     let moved = |id: &str| {
@@ -50,7 +51,7 @@ pub(super) fn made(design: &Design, held: &Holdings, salt: &str) -> Holdings {
             None => format!("{}-{salt}", id.to_lowercase()),
         };
         let status = if held.resources.contains_key(id) { "UPDATE_COMPLETE" } else { "CREATE_COMPLETE" };
-        // What somebody changed stays as it is, unless it is written over.
+        // A property that was changed outside remains, unless the operation overwrites it.
         let kept = held.resources.get(id).filter(|_| !moved(id) && !design.reverts_drift);
         let drift = kept.into_iter().flat_map(|kept| kept.drift.clone());
         let drift = drift.filter(|(name, _)| !written(id, name)).collect();
@@ -61,7 +62,7 @@ pub(super) fn made(design: &Design, held: &Holdings, salt: &str) -> Holdings {
 }
 
 impl Inner {
-    /// Lets everything happen that is due.
+    /// Applies every step that is due.
     pub(super) fn settle(&mut self) {
         let now = self.clock.now();
         while let Some(arn) = self.due(now) {
@@ -91,7 +92,7 @@ impl Inner {
         for (logical_id, status, reason) in &moment.resources {
             let known = self.stack_mut(arn).holdings.resources.get_mut(logical_id).map(|resource| {
                 resource.status = (*status).to_owned();
-                // What could not be created does not exist.
+                // A resource whose creation failed does not exist.
                 if *status == "CREATE_FAILED" {
                     resource.physical_id.clear();
                 }
@@ -111,9 +112,9 @@ impl Inner {
         let gone = moment.status == StackStatus::DeleteComplete;
         let after = if gone { Holdings::default() } else { stack.holdings.clone() };
         let start = stack.before.clone();
-        self.lose(arn, &before, &after, start.as_ref(), &token);
+        self.record_losses(arn, &before, &after, start.as_ref(), &token);
         if moment.status.proves_stability() && moment.status.phase() == Phase::Ended {
-            // What it was before matters only to an operation that may have to be undone.
+            // Only an operation that may roll back needs the previous resources.
             let failed =
                 matches!(moment.status, StackStatus::UpdateFailed | StackStatus::UpdateRollbackFailed);
             let stack = self.stack_mut(arn);
@@ -122,8 +123,8 @@ impl Inner {
         self.become_(arn, moment.status, &moment.reason);
     }
 
-    /// Writes down what was there and is not any more.
-    fn lose(
+    /// Records the resources that no longer exist.
+    fn record_losses(
         &mut self,
         arn: &str,
         before: &Holdings,
@@ -170,7 +171,7 @@ impl Inner {
         Moment { at, status, reason: String::new(), resources: Vec::new(), then: Then::Nothing }
     }
 
-    /// An operation that nobody saw begin ends.
+    /// Ends an operation that started outside the simulation.
     pub(super) fn let_end(&mut self, arn: &str, status: &StackStatus) {
         let end = match status {
             StackStatus::CreateInProgress => StackStatus::CreateComplete,
@@ -190,7 +191,7 @@ impl Inner {
         self.running.insert(arn.to_owned(), [end].into());
     }
 
-    /// Creates what the change set wants on a stack that was only reviewed.
+    /// Creates the resources of the change set on a stack that was only reviewed.
     pub(super) fn begin_create(&mut self, arn: &str, design: Design, token: &str) {
         let (half, pace) = (self.pace / 2, self.pace);
         let name = self.stack_mut(arn).name.clone();
@@ -226,7 +227,7 @@ impl Inner {
             left.remove(&failing);
         }
         let retains = self.retains_on_create;
-        // What was imported leaves the stack as it came.
+        // An imported resource leaves the stack unchanged.
         let released: Vec<String> = design.imports.keys().cloned().collect();
         let end = self.removal(
             left,
@@ -238,7 +239,7 @@ impl Inner {
         self.begin(arn, token, StackStatus::CreateInProgress, vec![failed, end]);
     }
 
-    /// Begins a creation that CloudFormation's validation ends before it touches a resource.
+    /// Starts a creation that CloudFormation's validation ends before it touches a resource.
     pub(super) fn begin_invalid_create(&mut self, arn: &str, token: &str) {
         let found = std::mem::take(&mut self.invalid);
         self.stack_mut(arn).invalid.insert(token.to_owned(), found);
@@ -258,15 +259,15 @@ impl Inner {
         design.resources.iter().find(fails).map(|(id, _)| id.clone())
     }
 
-    /// Takes what a design imports out of what belongs to no stack.
+    /// Removes the imports of a design from the retained resources without a stack.
     fn adopt(&mut self, design: &Design) {
         for name in design.imports.keys().filter_map(|id| design.resources[id].name()) {
             self.orphans.remove(&name);
         }
     }
 
-    /// The end of an operation that removes `resources`: well, or because of one that is in `trouble` not. Whether it
-    /// `retains` what their deletion policies say comes along.
+    /// Returns the end of an operation that removes `resources`: success, or failure because of a resource in
+    /// `trouble`. `retains` says if it follows their deletion policies.
     fn removal(
         &self,
         mut resources: BTreeMap<String, Resource>,
@@ -275,7 +276,7 @@ impl Inner {
         badly: StackStatus,
         retained: &[String],
     ) -> Moment {
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let mut status = well;
         for (id, resource) in resources.iter_mut().filter(|(_, resource)| resource.exists()) {
             let (end, reason) = if (retains && resource.is_retained()) || retained.contains(id) {
@@ -287,12 +288,12 @@ impl Inner {
                 ("DELETE_COMPLETE", String::new())
             };
             resource.status = end.to_owned();
-            told.push((id.clone(), end, reason));
+            reported.push((id.clone(), end, reason));
         }
-        Moment { resources: told, then: Then::Keep(resources), ..self.moment(self.pace, status) }
+        Moment { resources: reported, then: Then::Keep(resources), ..self.moment(self.pace, status) }
     }
 
-    /// Brings a stable stack to `design`.
+    /// Updates a stable stack to `design`.
     pub(super) fn begin_update(&mut self, arn: &str, design: Design, token: &str) {
         let (half, pace) = (self.pace / 2, self.pace);
         self.number += 1;
@@ -313,12 +314,13 @@ impl Inner {
         });
         let Some(failing) = failing else {
             self.adopt(&design);
-            let told = changes.iter().filter(|change| change.action != "Remove");
-            let told =
-                told.map(|change| (change.logical_id.clone(), "UPDATE_COMPLETE", String::new())).collect();
+            let reported = changes.iter().filter(|change| change.action != "Remove");
+            let reported = reported
+                .map(|change| (change.logical_id.clone(), "UPDATE_COMPLETE", String::new()))
+                .collect();
             let then = Then::Hold(Box::new(made(&design, &held, &salt)));
             let changed = Moment {
-                resources: told,
+                resources: reported,
                 then,
                 ..self.moment(pace, StackStatus::UpdateCompleteCleanupInProgress)
             };
@@ -344,21 +346,21 @@ impl Inner {
         self.begin(arn, token, StackStatus::UpdateInProgress, moments);
     }
 
-    /// How an update is undone, from `after` on.
+    /// Returns the steps of an update's rollback, from `after` on.
     fn undoing(&self, held: &Holdings, after: Duration, skip: &[String]) -> Vec<Moment> {
         let stuck = |id: &&String| !skip.contains(id) && self.in_trouble(id, Trouble::Rollback);
         let stuck = held.resources.keys().find(stuck);
         if let Some(id) = stuck {
-            let told = vec![(id.clone(), "UPDATE_FAILED", format!("{id} cannot be changed back"))];
+            let reported = vec![(id.clone(), "UPDATE_FAILED", format!("{id} cannot be changed back"))];
             let end = self.moment(after, StackStatus::UpdateRollbackFailed);
-            return vec![Moment { resources: told, ..end }];
+            return vec![Moment { resources: reported, ..end }];
         }
         let cleaning = self.moment(after, StackStatus::UpdateRollbackCompleteCleanupInProgress);
         let restored = Moment { then: Then::Restore, ..cleaning };
         vec![restored, self.moment(after + CLEANUP, StackStatus::UpdateRollbackComplete)]
     }
 
-    /// Deletes the stack, keeping `retained` outside it.
+    /// Deletes the stack and retains `retained` outside it.
     pub(super) fn begin_delete(&mut self, arn: &str, token: &str, retained: &[String]) {
         let held = self.stack_mut(arn).holdings.resources.clone();
         let end = self.removal(
@@ -374,7 +376,7 @@ impl Inner {
         self.begin(arn, token, StackStatus::DeleteInProgress, vec![end]);
     }
 
-    /// Brings a stack whose update failed, or its rollback, back to what it held before; `skip` stay as they are.
+    /// Rolls a stack whose update or rollback failed back to its previous resources, without those in `skip`.
     pub(super) fn begin_rollback(&mut self, arn: &str, token: &str, skip: &[String]) {
         let stack = self.stack_mut(arn);
         let held = stack.before.clone().unwrap_or_else(|| stack.holdings.clone());

@@ -20,7 +20,7 @@ impl SimStacks {
         Self(cloud)
     }
 
-    /// What `read` makes of a stack, as it is or, if the read is stale, as it was a moment ago.
+    /// Applies `read` to a stack: its current state or, for a stale read, its previous one.
     fn see<T>(&self, stack: &str, read: impl Fn(&SimStack) -> T) -> Option<T> {
         let mut inner = self.0.0.borrow_mut();
         inner.settle();
@@ -81,7 +81,7 @@ impl Inner {
         });
     }
 
-    /// The stack that a change set is to be made on; a placeholder if there is none and it is to be created.
+    /// Returns the stack for a change set; a placeholder if a new stack does not exist yet.
     fn reviewed(&mut self, wanted: &NewChangeSet) -> Result<String, Failure> {
         let call = "CreateChangeSet";
         let found = self.find(&wanted.stack).map(|stack| (stack.arn.clone(), stack.status.clone()));
@@ -149,7 +149,7 @@ impl Inner {
         Ok(Creation::Begun)
     }
 
-    /// Turns the additions of what exists already into imports, or says why it may not be imported
+    /// Turns the additions of existing resources into imports, or returns the reason why one cannot be imported
     /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html>).
     fn import(&self, design: &mut Design, changes: &mut [ProposedChange]) -> Result<(), String> {
         for change in changes.iter_mut().filter(|change| change.action == "Add") {
@@ -228,7 +228,7 @@ impl Inner {
         self.effect("DeleteStack", &arn, None, token, &[]);
         self.note_without(retained);
         if status == StackStatus::ReviewInProgress {
-            // Over at once, and told to nobody.
+            // Over at once, without an event.
             self.remember(&arn);
             let stack = self.stack_mut(&arn);
             stack.status = StackStatus::DeleteComplete;
@@ -239,7 +239,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Checks that a call may act on a stack in one of these statuses; whether it is still to be carried out.
+    /// Checks that a call may act on a stack in one of these statuses; returns false if the call was already executed.
     fn acts_on(
         &mut self,
         call: &'static str,
@@ -264,7 +264,7 @@ impl Inner {
         let on = [StackStatus::UpdateFailed, StackStatus::CreateFailed];
         if self.acts_on("RollbackStack", arn, token, &on)? {
             match self.stack_mut(arn).status {
-                // There is no stable state to go back to.
+                // There is no stable state to roll back to.
                 StackStatus::CreateFailed => self.begin_delete(arn, token, &[]),
                 _ => self.begin_rollback(arn, token, &[]),
             }
@@ -280,7 +280,7 @@ impl Inner {
         Ok(())
     }
 
-    /// The last effect left these resources out.
+    /// Adds these resources to the last action as omitted ones.
     fn note_without(&mut self, without: &[String]) {
         if let Some(effect) = self.effects.last_mut() {
             effect.without = without.to_vec();
@@ -289,7 +289,7 @@ impl Inner {
 
     fn cancel_update_stack(&mut self, arn: &str, token: &str) -> Result<(), Failure> {
         if self.acts_on("CancelUpdateStack", arn, token, &[StackStatus::UpdateInProgress])? {
-            // What was begun under the update's token is undone under it.
+            // The cancellation of an update continues under the update's token.
             let of_update = self.stack_mut(arn).token.clone().unwrap_or_default();
             self.begin_rollback(arn, &of_update, &[]);
         }

@@ -3,7 +3,7 @@ use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::stacks::plan::ChangeSetKind;
 use lockstep_platform::cloudformation::{Execution, NewChangeSet, Stacks, TemplateSource};
 
-/// A log group that outlives its stack under a name of its own, and a topic.
+/// Returns a template with a retained log group of a fixed name, and a topic.
 fn template(display_name: &str, more: &str) -> String {
     format!(
         "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Properties: {{DisplayName: {display_name}}}\n{more}"
@@ -28,7 +28,7 @@ impl Here {
         Self { clock, cloud, stacks, attempt: 0 }
     }
 
-    /// The change set from what there is to `template`.
+    /// Creates the change set from the current state to `template`.
     async fn change_set(
         &mut self,
         kind: ChangeSetKind,
@@ -57,7 +57,7 @@ impl Here {
         self.stacks.describe_change_set("logs", &name).await.unwrap().unwrap()
     }
 
-    /// How the stack is once the change set was executed.
+    /// Executes the change set and returns the stack's final status.
     async fn execute(&mut self, change_set: &str) -> StackStatus {
         let token = format!("execute-{}", self.attempt);
         let accepted = self.stacks.execute_change_set(change_set, &token).await.unwrap();
@@ -71,7 +71,7 @@ impl Here {
         self.execute(&change_set).await
     }
 
-    /// The remains of a creation that failed are deleted.
+    /// Deletes the remains of a failed creation.
     async fn clear(&mut self) {
         let arn = self.cloud.arn("logs").unwrap();
         self.stacks.delete_stack(&arn, &format!("clear-{}", self.attempt), "", &[]).await.unwrap();
@@ -90,7 +90,7 @@ async fn a_failed_creation_keeps_nothing_new_and_does_not_block_the_next_one() {
     let left = here.stacks.resources("logs").await.unwrap();
     assert!(left.iter().all(|resource| !resource.survives() || resource.logical_id == "Topic"), "{left:?}");
     here.clear().await;
-    here.cloud.mend();
+    here.cloud.end_trouble();
     assert_eq!(here.bring(ChangeSetKind::Create, &whole).await, StackStatus::CreateComplete);
 }
 
@@ -102,7 +102,7 @@ async fn without_retain_except_on_create_the_name_would_be_taken() {
     here.cloud.trouble("Topic", Trouble::Create);
     assert_eq!(here.bring(ChangeSetKind::Create, &whole).await, StackStatus::RollbackComplete);
     here.clear().await;
-    here.cloud.mend();
+    here.cloud.end_trouble();
     assert_eq!(here.bring(ChangeSetKind::Create, &whole).await, StackStatus::RollbackComplete);
 }
 
@@ -121,7 +121,7 @@ async fn a_failed_update_keeps_nothing_new_and_does_not_block_the_next_one() {
         here.cloud.trouble("Topic", Trouble::Update);
         let with_logs = template("two", LOGS);
         assert_eq!(here.bring(ChangeSetKind::Update, &with_logs).await, StackStatus::UpdateRollbackComplete);
-        here.cloud.mend();
+        here.cloud.end_trouble();
         let expected =
             if retains { StackStatus::UpdateRollbackComplete } else { StackStatus::UpdateComplete };
         assert_eq!(here.bring(ChangeSetKind::Update, &with_logs).await, expected);
@@ -129,7 +129,7 @@ async fn a_failed_update_keeps_nothing_new_and_does_not_block_the_next_one() {
 }
 
 #[tokio::test]
-async fn what_a_stack_left_behind_keeps_its_name() {
+async fn a_retained_resource_keeps_its_name() {
     let mut here = Here::new();
     here.bring(ChangeSetKind::Create, &template("one", LOGS)).await;
     here.clear().await;
@@ -140,7 +140,7 @@ async fn what_a_stack_left_behind_keeps_its_name() {
 }
 
 #[tokio::test]
-async fn what_was_changed_outside_is_seen_and_brought_back_only_by_a_change_set_that_reverts_drift() {
+async fn only_a_change_set_that_reverts_drift_finds_and_reverts_it() {
     // FAILURES 25.
     let mut here = Here::new();
     let same = template("one", "");
@@ -158,7 +158,7 @@ async fn what_was_changed_outside_is_seen_and_brought_back_only_by_a_change_set_
 }
 
 #[tokio::test]
-async fn what_the_template_wants_by_now_is_only_written_down() {
+async fn a_drift_that_matches_the_template_is_only_recorded() {
     let mut here = Here::new();
     here.bring(ChangeSetKind::Create, &template("one", "")).await;
     let arn = here.cloud.arn("logs").unwrap();

@@ -1,4 +1,4 @@
-//! The parameters that name the newest images, which lie beside them.
+//! The parameters that name the newest images, stored beside them.
 
 use super::SimImages;
 use lockstep_domain::model::error::Failure;

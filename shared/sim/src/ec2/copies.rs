@@ -1,4 +1,4 @@
-//! CopyImage: what AWS refuses at once, and what it lets fail later.
+//! CopyImage: the immediate refusals of AWS, and its later failures.
 
 use super::Inner;
 use super::model::{Image, Stored};
@@ -9,33 +9,35 @@ use lockstep_domain::model::location::Location;
 use lockstep_platform::ec2::{Copied, NewCopy};
 use std::collections::BTreeMap;
 
-/// Why a copy is not begun.
+/// Reason why a copy does not start.
 enum Refusal {
     NotVisible(String),
     Refused(String),
-    /// The request is wrong, whatever the image.
+    /// The request is wrong, regardless of the image.
     Rejected(&'static str, String),
     LimitExceeded(String),
 }
 
 impl Inner {
     pub(super) fn copy(&mut self, into: &Location, wanted: &NewCopy) -> Result<Copied, Failure> {
-        let told = |code: &str, why: &str| format!("CopyImage {}: {code}: {why}", wanted.source);
+        let message = |code: &str, why: &str| format!("CopyImage {}: {code}: {why}", wanted.source);
         let token = (into.clone(), wanted.token.clone());
         if let Some((before, ami)) = self.tokens.get(&token) {
             if before != wanted {
                 let why = "the same client token as a previous, but non-identical request";
-                return Err(Failure::rejected(told("IdempotentParameterMismatch", why)));
+                return Err(Failure::rejected(message("IdempotentParameterMismatch", why)));
             }
             return Ok(Copied::Begun(ami.clone()));
         }
         match self.refusal(into, wanted) {
             None => {}
-            Some(Refusal::NotVisible(why)) => return Ok(Copied::NotVisible(told("InvalidRequest", &why))),
-            Some(Refusal::Refused(why)) => return Ok(Copied::Refused(told("InvalidRequest", &why))),
-            Some(Refusal::Rejected(code, why)) => return Err(Failure::rejected(told(code, &why))),
+            Some(Refusal::NotVisible(why)) => {
+                return Ok(Copied::NotVisible(message("InvalidRequest", &why)));
+            }
+            Some(Refusal::Refused(why)) => return Ok(Copied::Refused(message("InvalidRequest", &why))),
+            Some(Refusal::Rejected(code, why)) => return Err(Failure::rejected(message(code, &why))),
             Some(Refusal::LimitExceeded(why)) => {
-                return Ok(Copied::Full(told("ResourceLimitExceeded", &why)));
+                return Ok(Copied::Full(message("ResourceLimitExceeded", &why)));
             }
         }
         let ami = self.begin_copy(into, wanted);
@@ -66,7 +68,7 @@ impl Inner {
             return Some(Refusal::Rejected("InvalidAMIName.Duplicate", why));
         }
         if source.location.account != into.account
-            && let Some(why) = self.why_it_stays(&source.ami, &into.account)
+            && let Some(why) = self.copy_refusal(&source.ami, &into.account)
         {
             return Some(why);
         }
@@ -76,8 +78,8 @@ impl Inner {
         (copies >= most).then(|| Refusal::LimitExceeded(format!("{copies} copies run, and {most} may")))
     }
 
-    /// Why AWS does not let `account` copy another's image.
-    fn why_it_stays(&self, source: &Ami, account: &AccountId) -> Option<Refusal> {
+    /// Returns the reason why AWS does not let `account` copy another account's image.
+    fn copy_refusal(&self, source: &Ami, account: &AccountId) -> Option<Refusal> {
         if !source.product_codes.is_empty() {
             let why = "Images from AWS Marketplace cannot be copied to another AWS account";
             return Some(Refusal::Refused(why.into()));
@@ -102,7 +104,7 @@ impl Inner {
         let tags: BTreeMap<String, String> = wanted.tags.iter().cloned().collect();
         let devices = source.devices.iter().map(|device| self.copy_device(into, wanted, device, &tags));
         let devices = devices.collect();
-        let why_not = self.why_it_fails(into, &source, wanted);
+        let why_not = self.copy_failure(into, &source, wanted);
         let ami = Ami {
             id: id.clone(),
             owner: into.account.clone(),
@@ -152,8 +154,9 @@ impl Inner {
         Device { snapshot: Some(id), encrypted, ..device.clone() }
     }
 
-    /// Why the copy will fail, if so: a key that the caller may not use, on either side, or what a test asked for.
-    fn why_it_fails(&mut self, into: &Location, source: &Ami, wanted: &NewCopy) -> Option<String> {
+    /// Returns the reason why the copy will fail, if it will: a key that the caller may not use, on either side, or a
+    /// failure that a test set.
+    fn copy_failure(&mut self, into: &Location, source: &Ami, wanted: &NewCopy) -> Option<String> {
         if let Some((times, why)) = self.failing.get_mut(&into.account).filter(|(times, _)| *times > 0) {
             *times -= 1;
             return Some(why.clone());

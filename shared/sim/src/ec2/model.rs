@@ -1,4 +1,4 @@
-//! What EC2 and KMS hold, and who sees it since when.
+//! Records of EC2 and KMS, with the times from which they are visible.
 
 use jiff::{SignedDuration, Timestamp};
 use lockstep_domain::images::promotion::{Ami, Snapshot};
@@ -7,25 +7,25 @@ use lockstep_domain::model::location::Location;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// How long after a change a stale read may still show what was before.
+/// Time after a change for which a stale read may still show the previous state.
 const STALENESS: SignedDuration = SignedDuration::from_secs(10);
 
 /// An AMI.
 #[derive(Clone, Debug)]
 pub(super) struct Image {
-    /// As its owner sees it.
+    /// The owner's view of it.
     pub(super) ami: Ami,
     pub(super) name: String,
     pub(super) location: Location,
-    /// The accounts that may launch it, and since when.
+    /// The accounts that may launch it, each with the time of the share.
     pub(super) shared_with: BTreeMap<AccountId, Timestamp>,
-    /// When it was registered.
+    /// Time of the registration.
     pub(super) since: Timestamp,
-    /// When it is not pending any more, and what it is then: nothing wrong, or this.
+    /// End of its pending state: the time, and the reason if it fails.
     pub(super) ends: Option<(Timestamp, Option<String>)>,
     pub(super) is_protected: bool,
     pub(super) is_deprecated: bool,
-    /// What uses it, such as the ARN of a launch template.
+    /// Its users, such as the ARN of a launch template.
     pub(super) references: BTreeSet<String>,
 }
 
@@ -34,10 +34,10 @@ pub(super) struct Image {
 pub(super) struct Stored {
     pub(super) snapshot: Snapshot,
     pub(super) location: Location,
-    /// The accounts that may read it, and since when.
+    /// The accounts that may read it, each with the time of the share.
     pub(super) shared_with: BTreeMap<AccountId, Timestamp>,
     pub(super) tags: BTreeMap<String, String>,
-    /// When it was begun.
+    /// Time of its start.
     pub(super) since: Timestamp,
 }
 
@@ -54,11 +54,11 @@ pub(super) struct Granted {
 pub(super) struct Key {
     pub(super) location: Location,
     pub(super) is_managed_by_aws: bool,
-    /// The other accounts that its policy lets use it.
+    /// The other accounts that its policy allows.
     pub(super) users: BTreeSet<AccountId>,
     /// Its grants, by their ids.
     pub(super) grants: BTreeMap<String, Granted>,
-    /// Whether its policy lets Auto Scaling launch from what is encrypted under it.
+    /// True if its policy lets Auto Scaling launch from images under it.
     pub(super) launches: bool,
 }
 
@@ -71,19 +71,19 @@ impl Key {
     }
 }
 
-/// Whether a permission given at `since` is seen everywhere at `now`.
+/// Returns true if a permission given at `since` is visible everywhere at `now`.
 fn is_seen(since: Option<&Timestamp>, lag: Duration, now: Timestamp) -> bool {
     since.is_some_and(|since| *since + lag <= now)
 }
 
 impl Image {
-    /// Whether `account` sees it at `now`: its own, or what is shared with it.
+    /// Returns true if `account` owns it, or sees it at `now` because it is shared.
     pub(super) fn is_seen_by(&self, account: &AccountId, lag: Duration, now: Timestamp) -> bool {
         let own = self.location.account == *account && self.since + lag <= now;
         own || is_seen(self.shared_with.get(account), lag, now)
     }
 
-    /// As `account` sees it: tags are those of the owner and stay with it.
+    /// Returns the view of `account`: only the owner sees the tags.
     pub(super) fn seen_by(&self, account: &AccountId) -> Ami {
         let mut ami = self.ami.clone();
         if self.location.account != *account {
@@ -99,7 +99,7 @@ impl Stored {
     }
 }
 
-/// Records, each with what it was before its last change.
+/// Records, each with its state before its last change.
 #[derive(Clone, Debug)]
 pub(super) struct Shelf<T> {
     now: BTreeMap<String, T>,
@@ -121,13 +121,13 @@ impl<T: Clone> Shelf<T> {
         self.now.values()
     }
 
-    /// Puts a record there, or changes it.
+    /// Adds a record or replaces it.
     pub(super) fn put(&mut self, id: &str, record: T, at: Timestamp) {
         self.remember(id, at);
         self.now.insert(id.to_owned(), record);
     }
 
-    /// Changes a record that is there.
+    /// Changes an existing record.
     pub(super) fn change(&mut self, id: &str, at: Timestamp, change: impl FnOnce(&mut T)) {
         self.remember(id, at);
         if let Some(record) = self.now.get_mut(id) {
@@ -135,7 +135,7 @@ impl<T: Clone> Shelf<T> {
         }
     }
 
-    /// Takes a record away.
+    /// Removes a record.
     pub(super) fn remove(&mut self, id: &str, at: Timestamp) {
         self.remember(id, at);
         self.now.remove(id);
@@ -148,7 +148,7 @@ impl<T: Clone> Shelf<T> {
         }
     }
 
-    /// The wanted records as they are, or, to a stale read at `now`, as they were a moment ago.
+    /// Returns the wanted records: their current state or, for a stale read at `now`, the previous one.
     pub(super) fn seen(&self, stale: bool, now: Timestamp, wanted: impl Fn(&T) -> bool) -> Vec<T> {
         if !stale {
             return self.iter().filter(|record| wanted(record)).cloned().collect();

@@ -22,7 +22,7 @@ impl SimImages {
         Self { cloud, here }
     }
 
-    /// What `read` makes of what is held, as it is or, if the read is stale, as it was a moment ago.
+    /// Applies `read` to the records: their current state or, for a stale read, the previous one.
     fn see<T: Clone>(
         &self,
         call: &'static str,
@@ -56,7 +56,7 @@ impl SimImages {
         stored.is_read_by(&self.here.account, inner.lag, inner.clock.now())
     }
 
-    /// Carries out a call that changes something; its answer may be lost.
+    /// Executes a call that makes a change; its response may be lost.
     pub(super) fn change<T>(
         &self,
         call: &'static str,
@@ -77,8 +77,8 @@ fn refused(call: &str, id: &str, why: &str) -> Failure {
     Failure::rejected(format!("{call} {id}: {why}"))
 }
 
-/// What is gone is not shared.
-fn undone(result: Result<(), Failure>) -> Result<(), Failure> {
+/// Returns success if the image or snapshot is gone: it is not shared any more.
+fn ok_if_gone(result: Result<(), Failure>) -> Result<(), Failure> {
     match result {
         Err(failure) if failure.kind == FailureKind::NotFound => Ok(()),
         other => other,
@@ -86,7 +86,7 @@ fn undone(result: Result<(), Failure>) -> Result<(), Failure> {
 }
 
 impl Inner {
-    /// Fails unless `here` owns the image: what it does not see does not exist, what is shared with it is not its own.
+    /// Fails unless `here` owns the image. An invisible image does not exist for it, and a shared one is not its own.
     fn own_image(&self, call: &str, here: &Location, ami: &AmiId) -> Result<(), Failure> {
         let found = self.images.get(ami.as_str()).filter(|image| image.location.region == here.region);
         let seen = |image: &&Image| {
@@ -254,7 +254,7 @@ impl Images for SimImages {
     }
 
     async fn unshare(&self, ami: &AmiId, account: &AccountId) -> Result<(), Failure> {
-        undone(self.change("ModifyImageAttribute", |inner, here| {
+        ok_if_gone(self.change("ModifyImageAttribute", |inner, here| {
             inner.set_launch_permission(here, ami, account, false)
         }))
     }
@@ -266,7 +266,7 @@ impl Images for SimImages {
     }
 
     async fn unshare_snapshot(&self, snapshot: &SnapshotId, account: &AccountId) -> Result<(), Failure> {
-        undone(self.change("ModifySnapshotAttribute", |inner, here| {
+        ok_if_gone(self.change("ModifySnapshotAttribute", |inner, here| {
             inner.set_volume_permission(here, snapshot, account, false)
         }))
     }
@@ -285,11 +285,11 @@ impl Images for SimImages {
     }
 
     async fn deregister(&self, ami: &AmiId) -> Result<(), Failure> {
-        undone(self.change("DeregisterImage", |inner, here| inner.deregister(here, ami)))
+        ok_if_gone(self.change("DeregisterImage", |inner, here| inner.deregister(here, ami)))
     }
 
     async fn delete_snapshot(&self, snapshot: &SnapshotId) -> Result<(), Failure> {
-        undone(self.change("DeleteSnapshot", |inner, here| inner.delete_snapshot(here, snapshot)))
+        ok_if_gone(self.change("DeleteSnapshot", |inner, here| inner.delete_snapshot(here, snapshot)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The clouds of target accounts, struck where the case says so.
+//! The clouds of target accounts, with the faults of the case.
 
 use super::Mistake;
 use crate::boundary::Boundary;
@@ -25,7 +25,7 @@ use lockstep_platform::public_images::PublicImages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// CloudFormation, struck where the case says so.
+/// CloudFormation with the faults of the case.
 pub struct FaultyStacks {
     pub(super) cloud: SimCloudFormation,
     pub(super) stacks: SimStacks,
@@ -34,7 +34,8 @@ pub struct FaultyStacks {
 }
 
 impl FaultyStacks {
-    /// Returns the change set that is meant by `asked`; the mistake may take it for the one that was made last.
+    /// Returns the change set that is used instead of `asked`; the mistake may replace it by the one that was made
+    /// last.
     fn change_set_id(&self, asked: &str) -> String {
         let made = self.cloud.effects().into_iter().rev().find(|effect| effect.call == "CreateChangeSet");
         self.mistake.change_set_id(asked, made.and_then(|made| made.change_set))
@@ -46,7 +47,7 @@ impl FaultyStacks {
         token
     }
 
-    /// Makes a call, or what the case makes of it.
+    /// Makes a call, with its fault if the case has one.
     pub async fn call<T>(
         &self,
         name: &str,
@@ -170,7 +171,7 @@ impl Stacks for FaultyStacks {
     }
 }
 
-/// EC2 in one account and region, struck where the case says so.
+/// EC2 in one account and region, with the faults of the case.
 pub struct FaultyImages {
     pub(super) ec2: SimEc2,
     pub(super) images: SimImages,
@@ -282,7 +283,7 @@ impl References for FaultyImages {
     }
 }
 
-/// KMS in one account and region, struck where the case says so.
+/// KMS in one account and region, with the faults of the case.
 pub struct FaultyKeys {
     pub(super) keys: SimKeys,
     pub(super) boundary: Boundary,
@@ -296,7 +297,7 @@ impl FaultyKeys {
         site: Site,
         call: impl AsyncFn() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        // KMS is read as it is: what it shows a moment late is not simulated.
+        // Reads of KMS are current: its propagation delay is not simulated.
         self.boundary.cross(name, site, || {}, call).await
     }
 }
@@ -326,7 +327,7 @@ impl Keys for FaultyKeys {
     }
 }
 
-/// CodeBuild in one account and region, struck where the case says so.
+/// CodeBuild in one account and region, with the faults of the case.
 pub struct FaultyBuilds {
     pub(super) codebuild: SimCodeBuild,
     pub(super) builds: SimBuilds,
@@ -365,7 +366,7 @@ impl Builds for FaultyBuilds {
     }
 }
 
-/// What is published, struck where the case says so.
+/// The published images, with the faults of the case.
 pub struct FaultyPublished {
     pub(super) published: SimPublished,
     pub(super) boundary: Boundary,

@@ -1,4 +1,4 @@
-"""Alarms: each watches a metric that somebody emits, by dimensions that it has."""
+"""Alarms: each watches a metric that a source emits, by the dimensions of the metric."""
 
 import re
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from referee.verdict import Verdict
 
 @dataclass
 class Emitted:
-    """Is a metric of our own: where it is emitted, its name, and its dimensions with what is known of their values."""
+    """A metric of our own: its source, its name, and its dimensions with the known values."""
 
     where: str
     namespace: str
@@ -21,16 +21,16 @@ class Emitted:
 
 
 def judge(context: Context, templates: list[Document], specified: dict[str, list[list[str]]], verdict: Verdict) -> None:
-    """Finds alarms that would never hear of anything."""
+    """Finds alarms whose metric never has data."""
     for entry in load(context.data / "metrics.yaml", "metrics.yaml").body:
         for name in entry["metrics"]:
             specified.setdefault(f"{entry['namespace']}|{name}", []).extend(
                 sorted(names) for names in entry["dimensions"]
             )
-    told = _told_by_functions(context.root)
+    of_functions = _of_functions(context.root)
     for template in templates:
         resolver = Resolver(template)
-        own = [*_of_filters(resolver), *_of_instances(resolver), *told]
+        own = [*_of_filters(resolver), *_of_instances(resolver), *of_functions]
         for name, resource in template.body["Resources"].items():
             if resource["Type"] == "AWS::CloudWatch::Alarm":
                 verdict.judged("alarms")
@@ -85,7 +85,7 @@ def _same(emitted: dict[str, str | None], watched: dict[str, str]) -> bool:
 
 
 def _of_filters(resolver: Resolver) -> list[Emitted]:
-    """Returns what metric filters make of logs."""
+    """Returns the metrics that filters derive from logs."""
     found = []
     for name, resource in resolver.template.body["Resources"].items():
         if resource["Type"] == "AWS::Logs::MetricFilter":
@@ -98,7 +98,7 @@ def _of_filters(resolver: Resolver) -> list[Emitted]:
 
 
 def _of_instances(resolver: Resolver) -> list[Emitted]:
-    """Returns what user data puts: by the CLI from a document of jq, and by Logstash's output."""
+    """Returns the metrics of user data: by the CLI from a document of jq, and by the output of Logstash."""
     found = []
     for name, resource in resolver.template.body["Resources"].items():
         data = resource.get("Properties", {}).get("LaunchTemplateData", {}).get("UserData")
@@ -117,8 +117,8 @@ def _of_instances(resolver: Resolver) -> list[Emitted]:
     return found
 
 
-def _told_by_functions(root: Path) -> list[Emitted]:
-    """Returns what functions tell in embedded metric format (shared/platform/src/metrics.rs)."""
+def _of_functions(root: Path) -> list[Emitted]:
+    """Returns the metrics of functions in embedded metric format (shared/platform/src/metrics.rs)."""
     found = []
     names = _names_with_units(root)
     for path in sorted((root / "functions").rglob("src/**/*.rs")):
@@ -132,7 +132,7 @@ def _told_by_functions(root: Path) -> list[Emitted]:
 
 
 def _names_with_units(root: Path) -> dict[str, str]:
-    """Returns each text that is a metric's name: beside its unit, or in a function called `metric`."""
+    """Returns each text that is the name of a metric: beside its unit, or in a function called `metric`."""
     found: dict[str, str] = {}
     for folder in ("functions", "shared"):
         for path in sorted((root / folder).rglob("src/**/*.rs")):

@@ -14,7 +14,7 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 @dataclass
 class Fixture:
-    """Is one event of a test; what an expression gives is UNKNOWN."""
+    """One event of a test; the value of an expression is UNKNOWN."""
 
     where: str
     event: dict
@@ -112,7 +112,7 @@ class _Reader:
         raise _Unreadable
 
     def _expression(self, at: int, end: str = ",") -> int:
-        """Returns where an expression ends: at a comma or a colon of its own level, or at the bracket around it."""
+        """Returns the end of an expression: a comma or a colon of its own level, or the bracket around it."""
         level = 0
         while at < len(self.text):
             if self.text[at] == '"':

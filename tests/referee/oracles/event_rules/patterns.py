@@ -20,7 +20,7 @@ _COMPARE = {
 
 
 def matches(pattern: dict, event: dict) -> bool:
-    """Says whether a rule with the pattern takes the event."""
+    """Returns true if a rule with the pattern matches the event."""
     for key, expected in pattern.items():
         if key == "$or":
             if not any(matches(each, event) for each in expected):
@@ -84,7 +84,7 @@ def _anything_but(operand: Any, value: Any) -> bool:
 
 
 def leaves(pattern: dict, pointer: str = "") -> Iterator[tuple[str, list]]:
-    """Yields each field that a pattern looks at, and what it expects there."""
+    """Yields each field that a pattern compares, and the expected values."""
     for key, expected in pattern.items():
         if key == "$or":
             for each in expected:
@@ -96,7 +96,7 @@ def leaves(pattern: dict, pointer: str = "") -> Iterator[tuple[str, list]]:
 
 
 def filled(pattern: dict, event: dict) -> dict:
-    """Returns an example with the names that a pattern asks for, such as a project's: AWS's example has another."""
+    """Returns an example with the names of a pattern, such as a project's, in the place of AWS's names."""
     made = {**event}
     for key, expected in pattern.items():
         if isinstance(expected, dict):

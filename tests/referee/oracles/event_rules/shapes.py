@@ -1,4 +1,4 @@
-"""Shapes of events: AWS's schemas, and its documented examples where there is no schema or where it says less."""
+"""Shapes of events: AWS's schemas, and its documented examples where a schema is missing or says less."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 from referee.context import Context
 
-# Every event of EventBridge has these: https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html
+# The fields of every event: https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html
 ENVELOPE = {
     "version": str,
     "id": str,
@@ -33,7 +33,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 @dataclass
 class Shape:
-    """Is what AWS says of one kind of event."""
+    """AWS's description of one kind of event."""
 
     source: str
     detail_type: str
@@ -44,7 +44,7 @@ class Shape:
     values: dict[str, list[str]] = field(default_factory=dict)
 
     def judge(self, detail: Any, whole: bool, resolved: bool = True) -> Iterator[tuple[str, str]]:
-        """Yields each field of a detail that AWS does not send so. A whole event lacks none of the documented ones."""
+        """Yields each field of a detail that AWS does not send. A whole event must have every documented field."""
         yield from self._fields("/detail", detail)
         if whole:
             yield from self._missing("/detail", detail, [example["detail"] for example in self.examples])
@@ -54,7 +54,7 @@ class Shape:
                 yield pointer, f"is {value!r}, which AWS does not send ({self.page})"
 
     def has(self, pointer: str) -> bool:
-        """Says whether AWS's events have the field of a JSON pointer."""
+        """Returns true if AWS's events have the field of a JSON pointer."""
         if any(at(example, pointer) is not MISSING for example in self.examples):
             return True
         type_ = self.schema and {"kind": "object", "fields": {"detail": {"type": self.schema}}}
@@ -92,7 +92,7 @@ class Shape:
         return type_ is not None and type_["kind"] in ("json", "any", "map")
 
     def _is_optional(self, pointer: str, name: str) -> bool:
-        """Says whether the schema knows a field and does not require it, whatever the example has."""
+        """Returns true if the schema knows a field and does not require it, whatever the example has."""
         type_ = self._type(pointer)
         return type_ is not None and name in type_.get("fields", {}) and not type_["fields"][name]["required"]
 
@@ -150,7 +150,7 @@ UNKNOWN = _Mark("unknown")
 
 
 def at(value: Any, pointer: str) -> Any:
-    """Returns what a JSON pointer names, or MISSING."""
+    """Returns the value at a JSON pointer, or MISSING."""
     for name in pointer.strip("/").split("/"):
         if isinstance(value, dict) and name in value:
             value = value[name]

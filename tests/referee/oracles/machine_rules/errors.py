@@ -1,4 +1,4 @@
-"""Error names: known, raised where they are named, and in an order in which each can be reached."""
+"""Error names: known, raised by the states that handle them, and in an order in which each can be reached."""
 
 from oracles.machine_rules.integrations import Integration, of
 from oracles.machine_rules.walk import Scope, State
@@ -7,7 +7,7 @@ from referee.verdict import Verdict
 
 
 def judge(scopes: list[Scope], rules: dict, models: Models, verdict: Verdict) -> None:
-    """Finds error names in retriers and catchers that AWS refuses, never raises there, or never comes to."""
+    """Finds error names in retriers and catchers that AWS rejects, never raises there, or never reaches."""
     for scope in scopes:
         for state in scope.states:
             for key in ("Retry", "Catch"):
@@ -21,7 +21,7 @@ def judge(scopes: list[Scope], rules: dict, models: Models, verdict: Verdict) ->
 
 
 def _order(state: State, key: str, verdict: Verdict) -> None:
-    """States.ALL stands alone and last, and no name stands behind one that takes it."""
+    """Checks that States.ALL is alone and last, and that no name follows one that covers it."""
     taken: set[str] = set()
     rules = state.rules(key)
     for index, rule in enumerate(rules):

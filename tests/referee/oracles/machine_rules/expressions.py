@@ -1,4 +1,4 @@
-"""Expressions: only where AWS evaluates them, in its version of JSONata, and only about what exists there."""
+"""Expressions: only in fields that AWS evaluates, in its version of JSONata, and only about existing values."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from referee.verdict import Verdict
 
 @dataclass(eq=False)
 class Expression:
-    """Is one expression: its place, its text, and what it refers to."""
+    """One expression: its place, its text, and its references."""
 
     state: State
     path: str
@@ -24,7 +24,7 @@ class Expression:
 
 
 def read(scopes: list[Scope], rules: dict, verdict: Verdict) -> list[Expression]:
-    """Returns each expression of the states, and finds those that stand where none may."""
+    """Returns each expression of the states, and finds those in fields that allow none."""
     found = []
     for scope in scopes:
         for state in scope.states:
@@ -37,14 +37,14 @@ def read(scopes: list[Scope], rules: dict, verdict: Verdict) -> list[Expression]
 
 
 def analyse(context: Context, expressions: list[Expression]) -> None:
-    """Reads what each expression refers to with JSONata's own parser."""
+    """Reads the references of each expression with JSONata's own parser."""
     analysed = json.loads(context.node("expressions", stdin=json.dumps([each.text for each in expressions])))
     for expression, refers in zip(expressions, analysed, strict=True):
         expression.refers = refers
 
 
 def judge(expressions: list[Expression], rules: dict, verdict: Verdict) -> None:
-    """Finds what AWS refuses in an expression, the variables aside."""
+    """Finds what AWS rejects in an expression, except for variables."""
     for each in expressions:
         if "error" in each.refers:
             verdict.find(each.where, f"is no JSONata: {each.refers['error']}")

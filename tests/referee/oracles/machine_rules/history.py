@@ -1,9 +1,8 @@
-"""History: how many events an execution writes, of which AWS allows 25,000.
+"""History: the number of events of an execution, of which AWS allows 25,000.
 
-https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html: an execution that writes
-more of them fails. The estimate takes every state once, with the items that data/states-language.yaml gives to each
-Map, and tells how long the execution may then wait in
-the loop that writes most.
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html: an execution that writes more of them fails.
+The estimate enters every state once, with the items that data/states-language.yaml gives to each Map. It reports how
+long the execution may then wait in the loop that writes most.
 """
 
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from referee.documents import Document
 from referee.verdict import Verdict
 
 _DAY = 86400
-# Entered, exited.
+# Entered and exited.
 _PLAIN = 2
 # Entered, scheduled, started, succeeded, exited; one more where it waits (submitted).
 _TASK = 5
@@ -25,7 +24,7 @@ _EXECUTION = 2
 
 
 def judge(document: Document, scopes: list[Scope], rules: dict, verdict: Verdict) -> None:
-    """Finds a definition whose executions may write more events than AWS allows, and a loop that does not wait."""
+    """Finds a definition whose executions may write more events than AWS allows, and a loop without a wait."""
     most, items, least_days = (
         rules["bounds"]["history_events"],
         rules["history"]["items"],
@@ -65,7 +64,7 @@ def _waits(state: State) -> bool:
 
 
 def _rate(cycle: list[State], verdict: Verdict) -> float:
-    """Returns how many events a loop writes in a second, where nothing ends its waits early."""
+    """Returns the events of a loop in a second, if its waits always last until their timeout."""
     waits = [state.body.get("TimeoutSeconds") if _waits(state) else state.body.get("Seconds") for state in cycle]
     seconds = sum(wait for wait in waits if isinstance(wait, int))
     if seconds:
@@ -83,7 +82,7 @@ def _starts_named(state: State) -> bool:
 
 
 def _cycles(scope: Scope) -> Iterator[list[State]]:
-    """Yields each way that leads from a state back to it without passing a state twice."""
+    """Yields each path from a state back to it that passes no state twice."""
     order = {state.name: index for index, state in enumerate(scope.states)}
 
     def follow(way: list[State]) -> Iterator[list[State]]:

@@ -1,4 +1,4 @@
-"""Installed state machines: which template installs which definition, with what in the place of its placeholders."""
+"""Installed state machines: the template that installs each definition, with the values of its placeholders."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
 
 @dataclass
 class Installed:
-    """Is one state machine of one deployment of a template."""
+    """One state machine of one deployment of a template."""
 
     where: str
     name: str
@@ -25,13 +25,13 @@ class Installed:
 
     @property
     def text(self) -> str:
-        """Returns the definition with what CloudFormation puts into it."""
+        """Returns the definition with the substitutions of CloudFormation."""
         assert self.definition, f"{self.where} has no definition"
         return _PLACEHOLDER.sub(lambda match: self.substitutions.get(match[1], match[0]), self.definition.text)
 
 
 def read(context: Context, definitions: list[Document], verdict: Verdict) -> list[Installed]:
-    """Returns every state machine of every template, and finds definitions and templates that do not fit each other."""
+    """Returns every state machine of every template, and finds definitions and templates that do not match."""
     found: list[Installed] = []
     for template in context.templates():
         for resolver in variants(template):
@@ -88,7 +88,7 @@ def _definition(template: Document, properties: dict, definitions: list[Document
 
 
 def judge_calls(context: Context, installed: list[Installed], scopes: dict[str, list[Scope]], verdict: Verdict) -> None:
-    """Finds states that call a function or machine that no template makes, or wait longer than their execution may."""
+    """Finds states that call a function or machine of no template, or wait longer than their execution may run."""
     made = {
         "lambda": _names(context, "AWS::Lambda::Function", "FunctionName"),
         "states": _names(context, _TYPE, "StateMachineName"),

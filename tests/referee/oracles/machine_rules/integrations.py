@@ -15,7 +15,7 @@ _RESOURCE = re.compile(
 
 @dataclass
 class Integration:
-    """Is what a Task calls: an operation of a service, and how the state waits for its end."""
+    """The target of a Task: an operation of a service, and the way in which the state waits for its end."""
 
     service: str
     operation: str
@@ -27,7 +27,7 @@ class Integration:
 
 
 def of(state: State, rules: dict) -> Integration | None:
-    """Returns what a Task calls, if Step Functions knows it."""
+    """Returns the target of a Task, if Step Functions knows it."""
     match = _RESOURCE.match(str(state.body.get("Resource", "")))
     if state.kind != "Task" or not match:
         return None
@@ -45,7 +45,7 @@ def of(state: State, rules: dict) -> Integration | None:
 
 
 def judge(scopes: list[Scope], rules: dict, models: Models, verdict: Verdict) -> None:
-    """Finds Task states that Step Functions refuses or that wait without an end."""
+    """Finds Task states that Step Functions rejects or that wait without an end."""
     for scope in scopes:
         for state in scope.states:
             if state.kind == "Task":
@@ -69,7 +69,7 @@ def _task(state: State, rules: dict, models: Models, verdict: Verdict) -> None:
     _arguments(state, integration, models, verdict)
     asks_for_token = any("$states.context.Task.Token" in text for _, text in strings(state.body.get("Arguments")))
     if integration.pattern == "waitForTaskToken" and not asks_for_token:
-        verdict.find(state.where, "waits for a task token and gives it to nobody")
+        verdict.find(state.where, "waits for a task token and passes it to no function")
 
 
 def _arguments(state: State, integration: Integration, models: Models, verdict: Verdict) -> None:

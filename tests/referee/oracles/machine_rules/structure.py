@@ -1,4 +1,4 @@
-"""Structure: fields, names, numbers, and that each state is reached and leads somewhere."""
+"""Structure: fields, names, numbers, and that each state can be reached and has a successor."""
 
 import re
 
@@ -8,7 +8,7 @@ from referee.verdict import Verdict
 
 
 def judge(document: Document, scopes: list[Scope], rules: dict, verdict: Verdict) -> None:
-    """Finds fields, names and numbers that AWS refuses, and states without a way in or out."""
+    """Finds fields, names and numbers that AWS rejects, and states without a predecessor or successor."""
     body, bounds = document.body, rules["bounds"]
     if body.get("QueryLanguage") != "JSONata":
         verdict.find(
@@ -112,7 +112,7 @@ def _reachable(where: str, scope: Scope, verdict: Verdict) -> None:
 
 
 def targets(state: State) -> list[str]:
-    """Returns the states that a state leads to."""
+    """Returns the possible successors of a state."""
     found = [state.body[key] for key in ("Next", "Default") if key in state.body]
     return found + [rule.get("Next") for key in ("Choices", "Catch") for rule in state.rules(key)]
 

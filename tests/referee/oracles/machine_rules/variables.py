@@ -15,7 +15,7 @@ _NAME = re.compile(r"[^\W\d]\w*\Z")
 
 
 def judge(scopes: list[Scope], expressions: list[Expression], rules: dict, verdict: Verdict) -> None:
-    """Finds variables that AWS refuses or that have no value where they are used."""
+    """Finds variables that AWS rejects or that have no value at their use."""
     assigned = {id(scope): _assignments(scope) for scope in scopes}
     for scope in scopes:
         for name, places in assigned[id(scope)].items():
@@ -76,7 +76,7 @@ def _judge_use(each: Expression, name: str, assigned: dict, verdict: Verdict) ->
 
 
 def _flow(scope: Scope, reach: dict[int, frozenset[str] | None]) -> None:
-    """Computes which variables certainly have a value when each state of a scope is entered."""
+    """Computes the variables that certainly have a value at the entry of each state of a scope."""
     first = scope.state(scope.body.get("StartAt", ""))
     if first is None:
         return
@@ -99,11 +99,11 @@ def _flow(scope: Scope, reach: dict[int, frozenset[str] | None]) -> None:
 
 
 def _ways(state: State) -> list[tuple[str, frozenset[str]]]:
-    """Returns each way out of a state with what it assigns."""
+    """Returns each exit of a state with the variables that it assigns."""
     own = frozenset(state.body.get("Assign") or {})
     ways = [(state.body[key], own) for key in ("Next", "Default") if isinstance(state.body.get(key), str)]
     for rule in state.rules("Choices"):
-        # A rule's own Assign stands in the place of the state's.
+        # A rule's own Assign replaces that of the state.
         ways.append((rule.get("Next", ""), frozenset(rule.get("Assign") or {})))
     for rule in state.rules("Catch"):
         ways.append((rule.get("Next", ""), frozenset(rule.get("Assign") or {})))

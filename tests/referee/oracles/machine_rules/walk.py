@@ -8,7 +8,7 @@ from referee.documents import Document, Mapping
 
 @dataclass(eq=False)
 class Scope:
-    """Is the states of a definition, of a branch of a Parallel, or of the items of a Map."""
+    """The states of a definition, of a branch of a Parallel, or of the items of a Map."""
 
     body: Mapping
     outer: "State | None" = None
@@ -25,13 +25,13 @@ class Scope:
 
     @property
     def distributed(self) -> bool:
-        """Says whether each item is an execution of its own."""
+        """Returns true if each item is an execution of its own."""
         return self.body.get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED"
 
 
 @dataclass(eq=False)
 class State:
-    """Is one state, and where it stands."""
+    """One state, and its place."""
 
     name: str
     body: Mapping
@@ -77,7 +77,7 @@ def _read(document: Document, body: Mapping, outer: State | None, found: list[Sc
 
 
 def strings(value: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yields each string in a value with its path, those of inner states left out."""
+    """Yields each string in a value with its path, except for those of inner states."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
@@ -90,5 +90,5 @@ def strings(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def is_expression(text: str) -> bool:
-    """Says whether AWS evaluates a string."""
+    """Returns true if AWS evaluates a string."""
     return text.startswith("{%") and text.endswith("%}")

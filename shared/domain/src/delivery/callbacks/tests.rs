@@ -68,7 +68,7 @@ fn an_end_completes_the_callback_or_leaves_a_tombstone() {
     assert_eq!(token, "a");
     assert_eq!(then.state, CallbackState::Answered { execution: "e".into() });
     assert_eq!(complete(Some(&then), "op", at(3)), Completion::Known);
-    let Completion::Bury(note) = complete(None, "op", at(2)) else { panic!("no note") };
+    let Completion::RecordEnd(note) = complete(None, "op", at(2)) else { panic!("no note") };
     assert_eq!(note.state, CallbackState::Tombstone);
     assert_eq!(complete(Some(&note), "op", at(3)), Completion::Known);
 }
@@ -96,7 +96,7 @@ proptest! {
                 answered.push(token);
                 *stored = Some(then);
             }
-            Completion::Bury(note) => *stored = Some(note),
+            Completion::RecordEnd(note) => *stored = Some(note),
             Completion::Known => {}
         };
         for (n, step) in steps.iter().enumerate() {

@@ -188,8 +188,8 @@ fn judge_rule(subject: &str, rule: &RuleState, install: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !rule.is_enabled {
         let name = subject.split_whitespace().last().unwrap_or(subject);
-        let mend = format!("aws events enable-rule --name {name}, in the account and region of the rule");
-        findings.push(Finding::broken(subject, "it is disabled", mend));
+        let remedy = format!("aws events enable-rule --name {name}, in the account and region of the rule");
+        findings.push(Finding::broken(subject, "it is disabled", remedy));
     }
     match &rule.wanted {
         Some(wanted) if !rule.targets.contains(wanted) => {

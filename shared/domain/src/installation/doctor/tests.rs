@@ -236,7 +236,7 @@ fn each_break_is_reported_with_its_severity_and_a_fix() {
         let found = worst(&facts);
         assert_eq!(found.severity, *severity, "break {number}: {found:?}");
         assert!(found.sentence.contains(part), "break {number}: {found:?}");
-        assert!(!found.mend.is_empty(), "break {number}: {found:?}");
+        assert!(!found.remedy.is_empty(), "break {number}: {found:?}");
     }
 }
 

@@ -181,7 +181,7 @@ pub(super) fn wait(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
             )
         }
         LatestOperation::Named(token) => Plan::AwaitOther { key: operation_key(&stack.arn, token) },
-        LatestOperation::Nameless => Plan::AwaitOther { key: operation_key(&stack.arn, "somebody-else") },
+        LatestOperation::Nameless => Plan::AwaitOther { key: operation_key(&stack.arn, "another-caller") },
     }
 }
 

@@ -1,18 +1,18 @@
-//! The time in which an installer waits.
+//! The clock by which an installer waits.
 
 use std::time::{Duration, Instant};
 
-/// A clock that can be waited on.
+/// A clock that can be awaited.
 #[expect(async_fn_in_trait, reason = "an installer serves one request at a time on one thread")]
 pub trait Time {
-    /// Returns the time since some fixed moment.
+    /// Returns the time since a fixed moment.
     fn now(&self) -> Duration;
 
-    /// Waits.
+    /// Waits for `duration`.
     async fn pass(&self, duration: Duration);
 }
 
-/// The time of this machine.
+/// The clock of this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct RealTime(Instant);
 
