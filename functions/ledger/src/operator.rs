@@ -32,18 +32,14 @@ pub async fn answer(
         Ok(request) => request,
         Err(failure) => return refuse(400, &failure),
     };
+    let action: &str = (&request).into();
     match retry_on_conflict(async || apply(context, &request, by, now).await).await {
         Ok(applied) => {
-            tracing::info!(caller = by, action = name(&request), changed = applied.changed, "done");
+            tracing::info!(caller = by, action, changed = applied.changed, "done");
             UrlResponse::json(200, &applied)
         }
         Err(failure) => {
-            tracing::warn!(
-                caller = by,
-                action = name(&request),
-                error = failure.kind.error_type(),
-                "{failure}"
-            );
+            tracing::warn!(caller = by, action, error = failure.kind.error_type(), "{failure}");
             refuse(status(failure.kind), &failure)
         }
     }
@@ -100,21 +96,6 @@ async fn apply(
         Request::RevokeImage { image, version, reason } => {
             images::revoke(context, image, version, &OperatorAction::new(by, reason, now)?).await
         }
-    }
-}
-
-/// Returns the name of the action for the log.
-fn name(request: &Request) -> &'static str {
-    match request {
-        Request::ApplyStages { .. } => "apply_stages",
-        Request::ApplyParameters { .. } => "apply_parameters",
-        Request::AddRepository { .. } => "add_repository",
-        Request::Decide { .. } => "decide",
-        Request::Cancel { .. } => "cancel",
-        Request::Unlock { .. } => "unlock",
-        Request::Reconcile { .. } => "reconcile",
-        Request::BreakGlass { .. } => "break_glass",
-        Request::RevokeImage { .. } => "revoke_image",
     }
 }
 

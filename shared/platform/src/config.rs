@@ -172,8 +172,7 @@ impl Config {
     /// Returns the deployment path of the function.
     pub fn path(&self) -> Result<DeploymentPath, Failure> {
         let name = self.get(Setting::Path)?;
-        DeploymentPath::named(name)
-            .ok_or_else(|| Failure::bug(format!("{} says {name}, which is no path", Setting::Path)))
+        name.parse().map_err(|_| Failure::bug(format!("{} says {name}, which is no path", Setting::Path)))
     }
 
     /// Returns the value of `setting`, if it is set.

@@ -3,6 +3,7 @@
 use super::{Invalid, Malformed, TooLarge};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use strum::{IntoStaticStr, VariantArray};
 
 /// Seconds until a retry of a request that the broker did not acknowledge.
 const AFTER_THE_BROKER: u64 = 10;
@@ -70,7 +71,8 @@ pub enum Refused {
 }
 
 /// Reason of a refusal, in the words of the function's metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(prefix = "RefusedBy")]
 pub enum Reason {
     /// The request is wrong.
     Request,
@@ -86,17 +88,11 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 5] = [Self::Request, Self::Key, Self::Rate, Self::Broker, Self::Failure];
+    pub const ALL: &[Reason] = Reason::VARIANTS;
 
-    /// Returns the name of the metric that counts requests refused for this reason.
+    /// Returns the name of the metric that counts requests refused for this reason, such as `RefusedByKey`.
     pub fn metric(self) -> &'static str {
-        match self {
-            Self::Request => "RefusedByRequest",
-            Self::Key => "RefusedByKey",
-            Self::Rate => "RefusedByRate",
-            Self::Broker => "RefusedByBroker",
-            Self::Failure => "RefusedByFailure",
-        }
+        self.into()
     }
 }
 
