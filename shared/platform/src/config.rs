@@ -4,9 +4,11 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use std::collections::BTreeMap;
 use std::fmt;
+use strum::{Display, IntoStaticStr};
 
 /// A setting that Lockstep's templates give to a function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display, IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE", prefix = "LOCKSTEP_")]
 pub enum Setting {
     /// The table's name: the ledger's, or that of a component's function.
     Table,
@@ -29,6 +31,7 @@ pub enum Setting {
     /// The broker that receives logs, as a URL ([`lockstep_domain::logs::shipping::Target`]).
     Output,
     /// The certificate (PEM) of the authority that the broker's certificate must chain to, if it is not a public one.
+    #[strum(serialize = "OUTPUT_CA")]
     OutputAuthority,
     /// The URL of the queue that a function of logs reads from, and sends continuations to.
     QueueUrl,
@@ -91,34 +94,7 @@ impl Setting {
 
     /// Returns the name of the environment variable that holds it.
     pub fn variable(self) -> &'static str {
-        match self {
-            Self::Table => "LOCKSTEP_TABLE",
-            Self::Bucket => "LOCKSTEP_BUCKET",
-            Self::ExternalId => "LOCKSTEP_EXTERNAL_ID",
-            Self::Path => "LOCKSTEP_PATH",
-            Self::ResumeFunction => "LOCKSTEP_RESUME_FUNCTION",
-            Self::ReleaseArn => "LOCKSTEP_RELEASE_ARN",
-            Self::TeardownArn => "LOCKSTEP_TEARDOWN_ARN",
-            Self::Functions => "LOCKSTEP_FUNCTIONS",
-            Self::Permissions => "LOCKSTEP_PERMISSIONS",
-            Self::Output => "LOCKSTEP_OUTPUT",
-            Self::OutputAuthority => "LOCKSTEP_OUTPUT_CA",
-            Self::QueueUrl => "LOCKSTEP_QUEUE_URL",
-            Self::QuarantineBucket => "LOCKSTEP_QUARANTINE_BUCKET",
-            Self::LogFormat => "LOCKSTEP_LOG_FORMAT",
-            Self::LogComponent => "LOCKSTEP_LOG_COMPONENT",
-            Self::LogApplication => "LOCKSTEP_LOG_APPLICATION",
-            Self::LogEnvironment => "LOCKSTEP_LOG_ENVIRONMENT",
-            Self::LogType => "LOCKSTEP_LOG_TYPE",
-            Self::EventsPerSecond => "LOCKSTEP_EVENTS_PER_SECOND",
-            Self::Burst => "LOCKSTEP_BURST",
-        }
-    }
-}
-
-impl fmt::Display for Setting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.variable())
+        self.into()
     }
 }
 
