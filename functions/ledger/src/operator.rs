@@ -46,11 +46,13 @@ pub async fn answer(
 }
 
 fn read(request: &UrlRequest) -> Result<Request, Failure> {
-    // Base64 makes four bytes of three. The size is checked before the body is decoded.
-    if request.body.as_ref().is_some_and(|body| body.len() > BODY_BYTES / 3 * 4) {
+    let body = body(request);
+    // The size is checked before the body is decoded.
+    if body.sent_bytes() > BODY_BYTES {
         return Err(Failure::rejected(format!("the request is larger than {BODY_BYTES} bytes")));
     }
-    serde_json::from_slice(&body(request)?)
+    let bytes = body.bytes().ok_or_else(|| Failure::rejected("the request's body is not valid base64"))?;
+    serde_json::from_slice(&bytes)
         .map_err(|error| Failure::rejected(format!("the request is malformed: {error}")))
 }
 
