@@ -157,8 +157,8 @@ mod tests {
     fn a_destructive_change_is_marked_and_needs_approval() {
         let deployment = planned(vec![change("Queue", Impact::DataLoss, false)]);
         let (asks, text) = shown(&deployment, false);
-        assert!(asks && text.contains("Modify (DESTROYS)"), "{text}");
-        assert!(text.contains("because Queue (AWS::SQS::Queue) may be removed or replaced"), "{text}");
+        assert!(asks, "{text}");
+        insta::assert_snapshot!(text);
     }
 
     #[test]
@@ -175,6 +175,7 @@ mod tests {
         };
         let deployment = Deployment { proposal: Some(proposal), ..planned(vec![]) };
         let (asks, text) = shown(&deployment, false);
-        assert!(asks && text.contains("an approver must allow this") && text.contains("Queue"), "{text}");
+        assert!(asks, "{text}");
+        insta::assert_snapshot!(text);
     }
 }
