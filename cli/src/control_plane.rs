@@ -179,7 +179,7 @@ impl ControlPlane {
 
     /// Returns the release of a deployment, or `None` if it has none.
     pub async fn release_of(&self, deployment: &Deployment) -> Result<Option<Release>, Failure> {
-        let Some(component) = &deployment.component else { return Ok(None) };
+        let Some(component) = deployment.component() else { return Ok(None) };
         let key = Release::key_of(component, &deployment.version);
         Ok(self.ledger.get(&key).await?.map(|found| found.record))
     }

@@ -18,9 +18,10 @@ use lockstep_domain::messages::ledger::Summary;
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
+use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    Approval, Deployment, DeploymentKind, DeploymentState, ImageOrigin, ImageVersion,
+    Approval, Deployment, DeploymentBody, DeploymentState, ImageOrigin, ImageVersion,
 };
 use lockstep_platform::operator::executions::{Execution, Status};
 use serde::Serialize;
@@ -272,30 +273,26 @@ fn is_baked_by(version: &ImageVersion, execution: &Execution) -> bool {
 }
 
 fn belongs(deployment: &Deployment, scope: &Scope, made: &Products) -> bool {
+    use DeploymentBody::{BuildImage, Deploy, PromoteImage};
     let baked = |image: &ImageName| made.baked.contains(&(image.clone(), deployment.version.clone()));
-    match (scope, &deployment.kind, &deployment.component) {
-        (Scope::One(id), ..) => deployment.id == *id,
-        (Scope::Deployment(_, stage), DeploymentKind::PromoteImage { .. }, _) => deployment.stage == *stage,
-        (Scope::Deployment(id, _), ..) => deployment.id == *id,
-        (
-            Scope::Bake | Scope::Release,
-            DeploymentKind::BuildImage { image } | DeploymentKind::PromoteImage { image, .. },
-            _,
-        ) if baked(image) => true,
-        (Scope::Build(image, version, stage), DeploymentKind::BuildImage { image: own }, _) => {
-            own == image && deployment.version == *version && deployment.stage == *stage
+    match (scope, &deployment.body) {
+        (Scope::One(id), _) => deployment.id == *id,
+        (Scope::Deployment(_, stage), PromoteImage(_)) => deployment.stage == *stage,
+        (Scope::Deployment(id, _), _) => deployment.id == *id,
+        (Scope::Bake | Scope::Release, BuildImage(build)) if baked(&build.image) => true,
+        (Scope::Bake | Scope::Release, PromoteImage(promotion)) if baked(&promotion.image) => true,
+        (Scope::Build(image, version, stage), BuildImage(build)) => {
+            build.image == *image && deployment.version == *version && deployment.stage == *stage
         }
-        (Scope::Release, DeploymentKind::PromoteImage { .. }, _) => {
-            deployment.path == DeploymentPath::Delivery
+        (Scope::Release, PromoteImage(_)) => deployment.path == DeploymentPath::Delivery,
+        (Scope::Release, Deploy(deploy)) => {
+            let release = (deploy.stack.component.clone(), deployment.version.clone());
+            deployment.path == DeploymentPath::Delivery && made.packaged.contains(&release)
         }
-        (Scope::Release, DeploymentKind::Deploy { .. }, Some(component)) => {
-            deployment.path == DeploymentPath::Delivery
-                && made.packaged.contains(&(component.clone(), deployment.version.clone()))
+        (Scope::Promotion(component, version, to), Deploy(deploy)) => {
+            deploy.stack.component == *component && deployment.version == *version && deployment.stage == *to
         }
-        (Scope::Promotion(component, version, to), DeploymentKind::Deploy { .. }, Some(own)) => {
-            own == component && deployment.version == *version && deployment.stage == *to
-        }
-        (Scope::Promotion(_, _, to), DeploymentKind::PromoteImage { .. }, _) => deployment.stage == *to,
+        (Scope::Promotion(_, _, to), PromoteImage(_)) => deployment.stage == *to,
         _ => false,
     }
 }
@@ -355,7 +352,7 @@ pub fn report(followed: &Followed, context: &CommandContext) -> Report {
                 output.line(format!("the deployment waits for approval: {command}"));
             }
             let document = json!({
-                "outcome": "needs_approval", "deployment": deployment, "approve_with": command,
+                "outcome": Outcome::NeedsApproval, "deployment": deployment, "approve_with": command,
             });
             Report { document, exit: Exit::NeedsHuman }
         }
@@ -367,22 +364,22 @@ fn report_of_end(execution: &Execution, deployments: &[Deployment], context: &Co
     let output = &context.output;
     let mut document = json!({ "execution": execution, "deployments": deployments });
     let (outcome, cause) = match &execution.status {
-        Status::Running => ("failed", "the execution is still running".to_owned()),
+        Status::Running => (Outcome::Failed, "the execution is still running".to_owned()),
         Status::Succeeded { output: answer } => ending_of(answer),
         Status::Failed { error, cause } => {
             let caught = CaughtError { error: error.clone(), cause: cause.clone() };
-            ("failed", format!("{error}: {}", caught.sentence()))
+            (Outcome::Failed, format!("{error}: {}", caught.sentence()))
         }
     };
     let exit = match (outcome, &execution.status) {
-        ("failed", Status::Failed { error, .. }) if error == "StackNeedsHuman" => Exit::NeedsHuman,
-        ("failed", _) => Exit::Failed,
+        (Outcome::Failed, Status::Failed { error, .. }) if error == "StackNeedsHuman" => Exit::NeedsHuman,
+        (Outcome::Failed, _) => Exit::Failed,
         _ => Exit::Done,
     };
     document["outcome"] = json!(outcome);
-    output.line(if cause.is_empty() { outcome.to_owned() } else { format!("{outcome}: {cause}") });
+    output.line(if cause.is_empty() { outcome.to_string() } else { format!("{outcome}: {cause}") });
     if exit != Exit::Done {
-        let unhappy = |d: &&Deployment| d.state.is_final() && !ended_well(d.state);
+        let unhappy = |d: &&Deployment| d.state.outcome().is_some_and(|outcome| !outcome.is_success());
         for deployment in deployments.iter().filter(unhappy) {
             output.line(format!("details: lockstep why {}", deployment.id.short()));
         }
@@ -390,17 +387,17 @@ fn report_of_end(execution: &Execution, deployments: &[Deployment], context: &Co
     Report { document, exit }
 }
 
-fn ended_well(state: DeploymentState) -> bool {
-    matches!(state, DeploymentState::Succeeded | DeploymentState::NoChanges | DeploymentState::Planned)
-}
-
 /// Returns the outcome and its cause from the output of an execution that succeeded. The output of `release` has an
 /// outcome of its own; every other execution is done.
-fn ending_of(answer: &Value) -> (&'static str, String) {
+fn ending_of(answer: &Value) -> (Outcome, String) {
     match serde_json::from_value::<Summary>(answer.clone()) {
-        Ok(summary) if summary.outcome == "superseded" => ("superseded", summary.cause),
-        Ok(summary) if summary.outcome != "done" => ("failed", summary.cause),
-        _ => ("done", String::new()),
+        Ok(Summary { outcome: Outcome::Done, .. }) => (Outcome::Done, String::new()),
+        Ok(Summary { outcome: Outcome::Superseded, cause, .. }) => (Outcome::Superseded, cause),
+        Ok(Summary { cause, .. }) => (Outcome::Failed, cause),
+        Err(error) if answer.get("results").is_some() => {
+            (Outcome::Failed, format!("the summary of the release cannot be read: {error}"))
+        }
+        Err(_) => (Outcome::Done, String::new()),
     }
 }
 
@@ -476,14 +473,20 @@ mod tests {
     fn a_release_with_a_rejected_component_failed() {
         let rejected =
             json!({ "outcome": "rejected", "error": "Rejected", "cause": "a.toml:1: no", "results": [] });
-        assert_eq!(ending_of(&rejected), ("failed", "a.toml:1: no".to_owned()));
-        assert_eq!(ending_of(&json!({"outcome": "succeeded"})).0, "done");
+        assert_eq!(ending_of(&rejected), (Outcome::Failed, "a.toml:1: no".to_owned()));
+        assert_eq!(ending_of(&json!({"outcome": "succeeded"})).0, Outcome::Done);
+    }
+
+    #[test]
+    fn a_release_with_an_unknown_outcome_is_no_success() {
+        let odd = json!({ "outcome": "odd", "error": "", "cause": "", "results": [] });
+        assert_eq!(ending_of(&odd).0, Outcome::Failed);
     }
 
     #[test]
     fn a_superseded_release_did_not_fail() {
         let overtaken =
             json!({ "outcome": "superseded", "error": "", "cause": "main is at 1", "results": [] });
-        assert_eq!(ending_of(&overtaken), ("superseded", "main is at 1".to_owned()));
+        assert_eq!(ending_of(&overtaken), (Outcome::Superseded, "main is at 1".to_owned()));
     }
 }

@@ -10,7 +10,7 @@ use lockstep_domain::messages::inputs;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Deployment, DeploymentKind, WebhookDelivery};
+use lockstep_domain::records::{Deployment, DeploymentBody, StackRun, WebhookDelivery};
 use lockstep_platform::executions::{Executions, Started};
 use lockstep_platform::operator::control_plane::StateMachines;
 use serde_json::Value;
@@ -53,41 +53,37 @@ impl Run {
         }
     }
 
-    /// Returns the run that repeats a deployment, or `None` for a record without the component that a deployment needs.
-    pub fn again(deployment: &Deployment) -> Option<Self> {
-        let version = deployment.version.clone();
-        let stage = deployment.stage.clone();
-        let other_name = |environment: &str, component: &ComponentName| {
-            (environment != component.as_str()).then(|| environment.to_owned())
+    /// Returns the run that repeats a deployment.
+    pub fn again(deployment: &Deployment) -> Self {
+        let path = deployment.path;
+        let (version, stage) = (deployment.version.clone(), deployment.stage.clone());
+        let other_name = |stack: &StackRun| {
+            (stack.environment != stack.component.as_str()).then(|| stack.environment.clone())
         };
-        match (&deployment.kind, &deployment.component) {
-            (DeploymentKind::Deploy { environment, .. }, Some(component)) => {
+        match &deployment.body {
+            DeploymentBody::Deploy(deploy) => {
                 let input = inputs::Deploy {
-                    environment: other_name(environment, component),
-                    parameters_of: deployment.parameters_of.clone(),
-                    overrides: deployment.overrides.clone(),
-                    plan_only: deployment.plan_only,
-                    revert_drift: deployment.revert_drift,
-                    ..inputs::Deploy::new(component.clone(), version, stage)
+                    environment: other_name(&deploy.stack),
+                    parameters_of: deploy.parameters_of.clone(),
+                    overrides: deploy.overrides.clone(),
+                    plan_only: deploy.plan_only,
+                    revert_drift: deploy.revert_drift,
+                    ..inputs::Deploy::new(deploy.stack.component.clone(), version, stage)
                 };
-                Some(Self::on_path(deployment.path, input))
+                Self::on_path(path, input)
             }
-            (DeploymentKind::Teardown { environment, .. }, Some(component)) => Some(Self::Teardown(
-                deployment.path,
-                inputs::Teardown {
-                    component: component.clone(),
-                    stage,
-                    environment: other_name(environment, component),
-                },
-            )),
-            (DeploymentKind::PromoteImage { image, .. }, _) => {
-                Some(Self::PromoteImage(inputs::PromoteImage { image: image.clone(), version, to: stage }))
+            DeploymentBody::Teardown(teardown) => {
+                let environment = other_name(&teardown.stack);
+                let component = teardown.stack.component.clone();
+                Self::Teardown(path, inputs::Teardown { component, stage, environment })
             }
-            (DeploymentKind::BuildImage { image }, _) => Some(Self::BuildImage(
-                deployment.path,
-                inputs::BuildImage { image: image.clone(), version, stage },
-            )),
-            (DeploymentKind::Deploy { .. } | DeploymentKind::Teardown { .. }, None) => None,
+            DeploymentBody::PromoteImage(promotion) => {
+                let image = promotion.image.clone();
+                Self::PromoteImage(inputs::PromoteImage { image, version, to: stage })
+            }
+            DeploymentBody::BuildImage(build) => {
+                Self::BuildImage(path, inputs::BuildImage { image: build.image.clone(), version, stage })
+            }
         }
     }
 
@@ -174,8 +170,9 @@ pub async fn start(plane: &ControlPlane, run: &Run) -> Result<String, Failure> {
 mod tests {
     use super::*;
     use lockstep_domain::delivery::stages::Stages;
-    use lockstep_domain::model::ids::DeploymentId;
+    use lockstep_domain::model::ids::{DeploymentId, Digest};
     use lockstep_domain::model::location::Location;
+    use lockstep_domain::records::{DeployBody, DeploymentStart, PromoteImageBody, TeardownBody};
     use serde_json::json;
     use std::collections::BTreeMap;
 
@@ -184,25 +181,31 @@ mod tests {
         stages.get(&name.parse().unwrap()).unwrap().clone()
     }
 
-    fn deployment(kind: DeploymentKind, stage: &Stage) -> Deployment {
-        Deployment {
-            component: Some("logs".parse().unwrap()),
-            ..Deployment::new(
-                DeploymentId::of_execution("arn:x"),
-                kind,
-                "arn:x",
-                "2.1.0".parse().unwrap(),
-                stage.name.clone(),
-                stage.location(),
-                stage.path(),
-                jiff::Timestamp::UNIX_EPOCH,
-            )
-        }
+    fn deployment(body: impl Into<DeploymentBody>, stage: &Stage) -> Deployment {
+        let start = DeploymentStart {
+            id: DeploymentId::of_execution("arn:x"),
+            execution: "arn:x".into(),
+            version: "2.1.0".parse().unwrap(),
+            stage: stage.name.clone(),
+            location: stage.location(),
+            path: stage.path(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        Deployment::new(start, body)
+    }
+
+    fn stack(environment: &str, stage: &Stage) -> StackRun {
+        let name = format!("{}-{environment}", stage.name).parse().unwrap();
+        StackRun::new("logs".parse().unwrap(), environment.into(), name)
+    }
+
+    fn body(environment: &str, stage: &Stage) -> DeployBody {
+        let repository = "github.acme.logs".parse().unwrap();
+        DeployBody::new(stack(environment, stage), Digest::of(b"d"), Digest::of(b"t"), repository)
     }
 
     fn deploy(environment: &str, stage: &Stage) -> Deployment {
-        let stack = format!("{}-{environment}", stage.name).parse().unwrap();
-        deployment(DeploymentKind::Deploy { environment: environment.into(), stack }, stage)
+        deployment(body(environment, stage), stage)
     }
 
     fn input(run: &Run) -> Value {
@@ -220,45 +223,46 @@ mod tests {
 
     #[test]
     fn a_repeated_deployment_has_the_same_input() {
-        let plain = Run::again(&deploy("logs", &stage("ci"))).unwrap();
+        let plain = Run::again(&deploy("logs", &stage("ci")));
         assert_eq!(input(&plain), json!({"component": "logs", "version": "2.1.0", "stage": "ci"}));
-        let clone = Deployment {
+        let clone = DeployBody {
             parameters_of: Some("production".parse().unwrap()),
             overrides: BTreeMap::from([("MaxSize".to_owned(), "9".to_owned())]),
             plan_only: true,
             revert_drift: true,
-            ..deploy("logs-2", &stage("ci"))
+            ..body("logs-2", &stage("ci"))
         };
         let expected = json!({
             "component": "logs", "version": "2.1.0", "stage": "ci", "environment": "logs-2",
             "parameters_of": "production", "overrides": {"MaxSize": "9"}, "plan_only": true,
             "revert_drift": true,
         });
-        assert_eq!(input(&Run::again(&clone).unwrap()), expected);
+        assert_eq!(input(&Run::again(&deployment(clone, &stage("ci")))), expected);
     }
 
     #[test]
     fn a_promotion_is_repeated_by_promote_and_a_clone_by_deploy() {
         let production = stage("production");
-        let promoted = Run::again(&deploy("logs", &production)).unwrap();
+        let promoted = Run::again(&deploy("logs", &production));
         assert!(matches!(promoted, Run::Promote(_)), "{promoted:?}");
-        let reverting = Deployment { revert_drift: true, ..deploy("logs", &production) };
+        let reverting = DeployBody { revert_drift: true, ..body("logs", &production) };
         let expected =
             json!({"component": "logs", "version": "2.1.0", "to": "production", "revert_drift": true});
-        assert_eq!(input(&Run::again(&reverting).unwrap()), expected);
-        let clone = Run::again(&deploy("logs-2", &production)).unwrap();
+        assert_eq!(input(&Run::again(&deployment(reverting, &production))), expected);
+        let clone = Run::again(&deploy("logs-2", &production));
         assert!(matches!(clone, Run::Deploy(DeploymentPath::Promotion, _)), "{clone:?}");
     }
 
     #[test]
     fn a_repeated_teardown_has_the_same_environment() {
-        let kind = |environment: &str| DeploymentKind::Teardown {
-            environment: environment.into(),
-            stack: "ci-logs".parse().unwrap(),
+        let ci = stage("ci");
+        let again = |environment: &str| {
+            let body = TeardownBody { stack: stack(environment, &ci), digest: None };
+            Run::again(&deployment(body, &ci))
         };
-        let own = Run::again(&deployment(kind("logs"), &stage("ci"))).unwrap();
+        let own = again("logs");
         assert_eq!(input(&own), json!({"component": "logs", "stage": "ci"}));
-        let clone = Run::again(&deployment(kind("logs-2"), &stage("ci"))).unwrap();
+        let clone = again("logs-2");
         assert_eq!(input(&clone)["environment"], "logs-2");
     }
 
@@ -266,8 +270,8 @@ mod tests {
     fn a_promotion_of_an_image_is_repeated() {
         let production = stage("production");
         let source = Location { account: production.account.clone(), region: production.region.clone() };
-        let kind = DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source };
-        let run = Run::again(&Deployment { component: None, ..deployment(kind, &production) }).unwrap();
+        let body = PromoteImageBody { image: "logstash".parse().unwrap(), source, plan: None };
+        let run = Run::again(&deployment(body, &production));
         assert_eq!(input(&run), json!({"image": "logstash", "version": "2.1.0", "to": "production"}));
     }
 

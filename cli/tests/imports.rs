@@ -2,41 +2,23 @@
 //!
 //! A module is a file or a folder directly below `src`. The items of `lib.rs` are the module `lib`.
 
+#[path = "../../tests/imports.rs"]
+mod graph;
+
+use graph::{Imports, in_circles, product, reached, sources};
 use regex::Regex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// The modules that each module imports.
-type Imports = BTreeMap<String, BTreeSet<String>>;
-
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
-}
-
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        match path.is_dir() {
-            true => found.extend(sources(&path)),
-            false if path.extension().is_some_and(|e| e == "rs") => found.push(path),
-            false => {}
-        }
-    }
-    found
 }
 
 /// Returns the module of a file, named by its path below `src`.
 fn module_of(file: &Path) -> String {
     let first = file.iter().next().and_then(|part| part.to_str()).expect("a name");
     first.trim_end_matches(".rs").to_owned()
-}
-
-/// Returns the text without comments and tests.
-fn product(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns the names that follow `crate::` in a text. A name of an item of `lib.rs` becomes `lib`.
@@ -56,31 +38,8 @@ fn imports() -> Imports {
         .filter(|file| !below(file).starts_with("bin") && below(file) != Path::new("main.rs"))
         .collect();
     let modules: BTreeSet<String> = files.iter().map(|file| module_of(&below(file))).collect();
-    let mut imports = Imports::new();
-    for file in &files {
-        let module = module_of(&below(file));
-        let found = imports_of(&std::fs::read_to_string(file).expect("a source"), &modules);
-        imports.entry(module.clone()).or_default().extend(found.into_iter().filter(|other| *other != module));
-    }
-    imports
-}
-
-/// Returns the modules that can be reached from `start`.
-fn reached(imports: &Imports, start: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let mut open = vec![start.to_owned()];
-    while let Some(module) = open.pop() {
-        for next in imports.get(&module).into_iter().flatten() {
-            if found.insert(next.clone()) {
-                open.push(next.clone());
-            }
-        }
-    }
-    found
-}
-
-fn in_circles(imports: &Imports) -> Vec<&str> {
-    imports.keys().filter(|module| reached(imports, module).contains(*module)).map(String::as_str).collect()
+    let files = files.into_iter().map(|file| (module_of(&below(&file)), file));
+    graph::imports(files, |text| imports_of(text, &modules))
 }
 
 #[test]

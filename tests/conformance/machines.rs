@@ -63,12 +63,8 @@ fn given_up_in_delivery() -> Said {
 
 /// The answer for a changed recipe of the push. An execution of this name bakes it first.
 fn changed_recipe(execution: &str) -> Said {
-    Answer(json!({"components": [], "recipes": [{"image": "logstash", "execution": execution}]}))
-}
-
-/// A recipe in the answer of `package`.
-fn recipe() -> Said {
-    Answer(json!({"folder": "images/logstash", "of": "2.1", "artifact": "recipes/logstash/1.zip"}))
+    let recipes = json!([{"image": "logstash", "execution": execution}]);
+    Answer(json!({"result": "bake_first", "components": [], "recipes": recipes}))
 }
 
 fn failed() -> Said {
@@ -148,16 +144,16 @@ fn scenarios() -> Vec<Scenario> {
         of("promote", "is-refused", &[("ledger gate", &[refused()])]),
         of("promote", "brings-a-release-that-fails", &[("stack plan", &[failed()])]),
         of("release", "reaches-ci", &[]),
-        of("release", "bakes-first", &[("package", &[changed_recipe("baked"), recipe()])]),
+        of("release", "bakes-first", &[("package commit", &[changed_recipe("baked")])]),
         of(
             "release",
             "cannot-bake",
-            &[("package", &[changed_recipe("unbaked"), recipe()]), ("bake claim", &[refused()])],
+            &[("package commit", &[changed_recipe("unbaked")]), ("bake claim", &[refused()])],
         ),
         of(
             "release",
             "cannot-package-what-it-baked",
-            &[("package", &[changed_recipe("baked-in-vain"), recipe(), refused()])],
+            &[("package commit", &[changed_recipe("baked-in-vain"), refused()])],
         ),
         of("build-image", "builds", &[]),
         of("build-image", "finds-it", &[("bake begin_build", &[begun("present")])]),
@@ -176,7 +172,7 @@ fn scenarios() -> Vec<Scenario> {
         of("bake-image", "bakes", &[]),
         of("bake-image", "cannot-name-the-newest", &[("sweep channels", &[refused(), refused()])]),
         of("bake-image", "finds-it", &[("bake claim", &[claimed("present")])]),
-        of("bake-image", "has-no-recipe", &[("package", &[refused()])]),
+        of("bake-image", "has-no-recipe", &[("package recipe", &[refused()])]),
         of("bake-image", "is-refused", &[("bake claim", &[refused()])]),
         of("bake-image", "waits-for-another", &[("bake claim", &[busy(), busy()])]),
         of("bake-image", "goes-nowhere", &[("bake spread", &[Answer(json!({"places": []}))])]),
@@ -232,7 +228,12 @@ fn scenarios() -> Vec<Scenario> {
             "is-surprised-there",
             &[("image inspect", &[stays()]), ("bake not_copied", &[next("dance")])],
         ),
-        of("release", "is-rejected", &[("package", &[refused()])]),
+        of(
+            "release",
+            "is-surprised",
+            &[("package commit", &[Answer(json!({"result": "dance", "components": []}))])],
+        ),
+        of("release", "is-rejected", &[("package commit", &[refused()])]),
         of("release", "fails-its-test", &[("verify", &[failed()])]),
         of("release", "fails-in-ci", &[("stack plan", &[next("change_set"), failed()])]),
         of("release", "cannot-be-cleaned-up", &[("stack destroy", &[failed()])]),

@@ -75,12 +75,14 @@ fn comparable(mut payload: Value) -> Value {
 fn usual(key: &str, payload: &Value, suffix: usize) -> Value {
     let failed = json!({"error": "StackFailed", "cause": "the queue exists"});
     match key {
-        "package" if payload.get("image").is_some() => {
-            json!({"folder": "images/logstash", "of": "2.1", "artifact": "recipes/logstash/1.zip"})
+        "package recipe" => {
+            let recipe =
+                json!({"folder": "images/logstash", "of": "2.1", "artifact": "recipes/logstash/1.zip"});
+            json!({"result": "recipe", "recipe": recipe})
         }
-        "package" => json!({"components": [{
+        "package commit" => json!({"result": "packaged", "components": [{
             "component": "logs", "outcome": "packaged", "version": "2.1.0", "environment": "logs-2-1-0",
-            "pre_release": false, "test_execution": format!("tested-{suffix}"), "problems": [],
+            "pre_release": false, "test_execution": format!("tested-{suffix}"),
             "deployments": [{"stage": "ci", "execution": format!("deployed-{suffix}")}],
         }]}),
         "verify" => json!({"passed": 1}),

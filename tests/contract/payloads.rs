@@ -20,7 +20,6 @@ fn component() -> Value {
         "pre_release": false,
         "test_execution": "t0",
         "deployments": [{"stage": "ci", "execution": "t1"}],
-        "problems": [],
     })
 }
 
@@ -51,7 +50,7 @@ fn input_of(state: &State) -> Value {
             json!({"results": [result], "error": null})
         }
         ("release", "Recipes") => {
-            json!({"components": [], "recipes": [{"image": "logstash", "execution": "t4"}]})
+            json!({"result": "bake_first", "components": [], "recipes": [{"image": "logstash", "execution": "t4"}]})
         }
         ("release", "ChangedRecipe") => json!({"image": "logstash", "execution": "t4"}),
         ("release", "Baked") => json!({"image": "logstash", "version": "2.1.37"}),
@@ -144,7 +143,7 @@ fn every_function_can_read_the_payload_it_receives() {
     for state in all_states().iter().filter(|s| s.invokes()) {
         let payload = sent(state, "Payload");
         match state.function().unwrap() {
-            "PackageFunction" => drop(read::<package::Asked>(state, &payload)),
+            "PackageFunction" => drop(read::<package::Request>(state, &payload)),
             "LedgerFunction" => drop(read::<ledger::Request>(state, &payload)),
             "StackFunction" => drop(read::<stack::Request>(state, &payload)),
             "ImageFunction" => drop(read::<image::Request>(state, &payload)),
@@ -161,7 +160,7 @@ fn every_field_that_is_sent_is_read() {
     for state in all_states().iter().filter(|s| s.invokes()) {
         let payload = sent(state, "Payload");
         let again = match state.function().unwrap() {
-            "PackageFunction" => serde_json::to_value(read::<package::Asked>(state, &payload)),
+            "PackageFunction" => serde_json::to_value(read::<package::Request>(state, &payload)),
             name if name.ends_with("BakeFunction") => {
                 serde_json::to_value(read::<bake::Request>(state, &payload))
             }
@@ -234,6 +233,7 @@ fn every_action_of_a_function_is_asked_for_by_some_state() {
         ("LedgerFunction".to_owned(), actions::<ledger::Request>()),
         ("StackFunction".to_owned(), actions::<stack::Request>()),
         ("ImageFunction".to_owned(), images),
+        ("PackageFunction".to_owned(), actions::<package::Request>()),
         ("BakeFunction".to_owned(), actions::<bake::Request>()),
         ("SweepFunction".to_owned(), actions::<sweep::Request>()),
     ]);
@@ -256,14 +256,18 @@ fn every_answer_of_a_function_is_a_branch_and_every_branch_an_answer() {
     );
     assert_eq!(compared(&["promote-image"], "next"), names::<image::NextStep>(json!("nonsense")));
     assert_eq!(compared(&["bake-image", "build-image"], "next"), names::<bake::NextStep>(json!("nonsense")));
+    let mut results = names::<package::Response>(json!({"result": "nonsense"}));
+    assert!(results.remove("recipe"), "`bake-image` asks for one recipe and reads it by its field");
+    assert_eq!(compared(&["release"], "result"), results);
 }
 
 #[test]
 fn every_choice_treats_an_unknown_value_as_a_failure() {
-    for state in all_states()
-        .iter()
-        .filter(|s| s.text("Type") == "Choice" && s.value.to_string().contains("input.next"))
-    {
+    let tagged = |state: &&State| {
+        let text = state.value.to_string();
+        state.text("Type") == "Choice" && (text.contains("input.next") || text.contains("input.result"))
+    };
+    for state in all_states().iter().filter(tagged) {
         // A Map has a state of its own for this.
         assert!(state.text("Default").starts_with("Unexpected"), "{}", state.at());
     }
@@ -275,7 +279,7 @@ fn the_outcomes_that_a_release_compares_are_those_of_package() {
     let pattern = regex::Regex::new(r"\[outcome = '([a-z_]+)'\]").unwrap();
     let compared: BTreeSet<String> = pattern.captures_iter(&text).map(|c| c[1].to_owned()).collect();
     assert_eq!(compared, BTreeSet::from(["packaged".to_owned()]));
-    assert!(names::<package::Outcome>(json!("nonsense")).is_superset(&compared));
+    assert!(names::<package::PackagedComponent>(json!({"outcome": "nonsense"})).is_superset(&compared));
 }
 
 #[test]

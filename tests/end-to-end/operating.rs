@@ -5,7 +5,8 @@ use crate::world::{World, text, until};
 use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{DeliveryOutcome, Deployment, WebhookDelivery, WebhookDeliveryState};
+use lockstep_domain::model::outcome::Outcome;
+use lockstep_domain::records::{DeliveryEnd, Deployment, WebhookDelivery, WebhookDeliveryState};
 use lockstep_local::{CallEffect, CallFault};
 use serde_json::Value;
 
@@ -106,7 +107,9 @@ pub async fn a_failed_delivery_is_retried(world: &mut World) -> Result<(), Failu
     repository.write("broker/README.md", &format!("{readme}\nOn call: Ada.\n"))?;
     world.push("Whom to call", Exit::Failed).await?;
     let event = delivery(world).await?;
-    let rejected = matches!(&event.end, Some(DeliveryOutcome::Rejected(why)) if why.contains("ClientCidr"));
+    let of_the_author =
+        |end: &DeliveryEnd| end.outcome == Outcome::Rejected && end.reason.contains("ClientCidr");
+    let rejected = event.end.as_ref().is_some_and(of_the_author);
     ensure(rejected, format!("the delivery was rejected for what is missing: {:?}", event.end))?;
 
     std::fs::write(&file, complete).map_err(at(file.display()))?;

@@ -9,8 +9,8 @@ use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::ids::TEST;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    DeliveryOutcome, Deployment, DeploymentKind, DeploymentState, Environment, Record, SweepReport,
-    WebhookDelivery, WebhookDeliveryState,
+    DeliveryEnd, DeployBody, Deployment, DeploymentStart, DeploymentState, Environment, Record, StackRun,
+    SweepReport, WebhookDelivery, WebhookDeliveryState,
 };
 use lockstep_platform::functions::{Called, Functions};
 use lockstep_platform::ledger::Ledger;
@@ -48,7 +48,7 @@ pub async fn put_in_order(world: &mut World) -> Result<(), Failure> {
     until("the delivery has come to its end", async || {
         let found = ledger.get::<WebhookDelivery>(&event.key()).await?.map(|found| found.record);
         // There is no such branch any more.
-        Ok(found.is_some_and(|event| event.end == Some(DeliveryOutcome::Superseded)))
+        Ok(found.is_some_and(|event| event.end == Some(DeliveryEnd::superseded())))
     })
     .await?;
     let quiet = sweep(world).await?;
@@ -79,24 +79,20 @@ async fn lost_environment(world: &World) -> Result<(Environment, Deployment), Fa
     let all = world.records::<Deployment>().await?;
     let tested = all.into_iter().find(|d| d.stage.as_str() == TEST && d.state == DeploymentState::Succeeded);
     let tested = tested.ok_or_else(|| Failure::new("nothing was tested"))?;
-    let kind = DeploymentKind::Deploy {
-        environment: LOST.to_owned(),
-        stack: format!("{TEST}-{LOST}").parse().map_err(at("a stack's name"))?,
+    let known = tested.deploy().ok_or_else(|| Failure::new("no release was tested"))?.clone();
+    let name = format!("{TEST}-{LOST}").parse().map_err(at("a stack's name"))?;
+    let stack = StackRun::new(known.stack.component, LOST.to_owned(), name);
+    let body = DeployBody::new(stack, known.digest, known.template_digest, known.repository);
+    let start = DeploymentStart {
+        id: DeploymentId::of_execution(LOST),
+        execution: tested.execution,
+        version: tested.version,
+        stage: tested.stage,
+        location: tested.location,
+        path: tested.path,
+        at: long_ago()?,
     };
-    let dead = Deployment {
-        component: tested.component,
-        ..Deployment::new(
-            DeploymentId::of_execution(LOST),
-            kind,
-            &tested.execution,
-            tested.version,
-            tested.stage,
-            tested.location,
-            tested.path,
-            long_ago()?,
-        )
-    };
-    let taken = acquire(None, &dead, long_ago()?)?;
+    let taken = acquire(None, &Deployment::new(start, body), long_ago()?)?;
     Ok((taken.environment, taken.deployment))
 }
 

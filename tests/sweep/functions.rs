@@ -1,6 +1,5 @@
 //! Lambda within the process: the real handlers, and the faults that can stop one midway.
 
-use crate::bakes::Packaging;
 use crate::harness::{Harness, Token};
 use crate::stacks::checks::Verifying;
 use crate::workflows::{Work, path};
@@ -60,8 +59,9 @@ impl Harness {
                 written(lockstep_sweep::handler::serve(&self.context, &payload, now).await?)
             }),
             "package" => Box::pin(async move {
-                let input = serde_json::from_value(payload).map_err(malformed)?;
-                written(lockstep_package::recipes::package(&Packaging(self), &input).await?)
+                let now = self.clock.now();
+                let request = serde_json::from_value(payload).map_err(malformed)?;
+                written(lockstep_package::handler::handle(&self.context, request, now).await?)
             }),
             "bake" => Box::pin(async move {
                 let request = serde_json::from_value(payload).map_err(malformed)?;
@@ -139,9 +139,11 @@ impl Harness {
             Work::Teardown => self.ledger_function(&self.fault_free, begin("begin_teardown")),
             Work::PromoteImage => self.serve("image", begin("inspect")),
             Work::BakeImage => Box::pin(async move {
-                let recipe = self.serve("package", input.clone()).await?;
+                let mut package = input.clone();
+                package["action"] = json!("recipe");
+                let mut packaged = self.serve("package", package).await?;
                 let mut claim = begin("claim");
-                claim["recipe"] = recipe;
+                claim["recipe"] = packaged["recipe"].take();
                 self.serve("bake", claim).await
             }),
             Work::BuildImage => unreachable!("only bake-image starts it"),

@@ -4,6 +4,7 @@
 //! [`crate::agenda`] lets time pass, [`crate::functions`] invokes functions, [`crate::people`] answers questions.
 
 use crate::agenda::Happening;
+use crate::bakes::recipes;
 use crate::bugs::Bug;
 use crate::organisation;
 use crate::scenarios::Meanwhile;
@@ -142,6 +143,10 @@ impl Harness {
         };
         let sim = SimContext::of(&clock, account, cloud.clone(), ec2.clone(), codebuild.clone());
         let sim = sim.on_path(DeploymentPath::Promotion);
+        for commit in recipes::COMMITS {
+            let commit = commit.parse().expect("a commit");
+            sim.hosts.hold(&commit, recipes::tarball(&commit));
+        }
         let mistake: Rc<dyn Mistake> = match bug {
             Some(bug) => Rc::new(bug),
             None => Rc::new(NoMistake),

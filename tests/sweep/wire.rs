@@ -3,7 +3,8 @@
 
 use crate::bugs::Bug;
 use lockstep_sim::clock::VirtualClock;
-use lockstep_sim::faults::{Faults, Kind, Pause, Site};
+use lockstep_sim::faults::Faults;
+use lockstep_sim::faulty::cross;
 use lockstep_sim::{FakeAws, Interceptor, Reply, Request, TABLE};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -88,36 +89,6 @@ impl Wire {
             body: item["body"]["M"].clone(),
         }));
     }
-
-    async fn strike(&self, request: &Request, account: &FakeAws, kind: Kind) -> Option<Reply> {
-        match kind {
-            Kind::Before => {
-                Some((500, json!({"__type": "InternalServerError", "message": "struck"}).to_string()))
-            }
-            Kind::Throttled => {
-                Some((400, json!({"__type": "ThrottlingException", "message": "struck"}).to_string()))
-            }
-            Kind::Lost => {
-                self.serve(request, account);
-                None
-            }
-            Kind::Twice => {
-                self.serve(request, account);
-                Some(self.serve(request, account))
-            }
-            Kind::Crash => {
-                self.serve(request, account);
-                self.faults.pause(Pause::Crash).await;
-                None
-            }
-            Kind::Superseded | Kind::Slow => {
-                let why = if kind == Kind::Slow { Pause::Slow } else { Pause::Superseded };
-                self.faults.pause(why).await;
-                Some(self.serve(request, account))
-            }
-            Kind::Stale => Some(self.serve(request, account)),
-        }
-    }
 }
 
 /// Returns the items that a request would write.
@@ -134,24 +105,6 @@ fn puts(request: &Request) -> Vec<Value> {
     puts.into_iter().filter(Value::is_object).collect()
 }
 
-/// Returns the subject of a request in a word.
-fn subject(request: &Request) -> String {
-    let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
-    let kind = |item: &Value| item["kind"]["S"].as_str().unwrap_or_default().to_owned();
-    match request.operation.as_str() {
-        "PutItem" => kind(&body["Item"]),
-        "TransactWriteItems" => {
-            let items = body["TransactItems"].as_array().into_iter().flatten();
-            items.map(|item| kind(&item["Put"]["Item"])).collect::<Vec<_>>().join("+")
-        }
-        "GetItem" | "DeleteItem" => {
-            let pk = body["Key"]["pk"]["S"].as_str().unwrap_or_default();
-            pk.split('#').next().unwrap_or_default().to_owned()
-        }
-        _ => String::new(),
-    }
-}
-
 impl Interceptor for Wire {
     fn intercept<'a>(
         &'a self,
@@ -162,15 +115,7 @@ impl Interceptor for Wire {
             if let Some(bug) = self.bug {
                 bug.twist_request(&mut request);
             }
-            let site = match request.operation.as_str() {
-                "GetItem" | "Query" | "DescribeExecution" => Site::Consistent,
-                _ => Site::Write,
-            };
-            let name = format!("{} {}", request.operation, subject(&request));
-            let mut reply = match self.faults.meet(name.trim(), site) {
-                None => Some(self.serve(&request, account)),
-                Some(kind) => self.strike(&request, account, kind).await,
-            };
+            let mut reply = cross(&self.faults, &request, || self.serve(&request, account)).await;
             if let (Some(bug), Some(reply)) = (self.bug, &mut reply) {
                 bug.twist_reply(&request, reply);
             }

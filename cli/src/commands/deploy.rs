@@ -17,7 +17,8 @@ use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{ComponentName, StageName};
-use lockstep_domain::records::{Deployed, Deployment, DeploymentState, Environment};
+use lockstep_domain::model::outcome::Outcome;
+use lockstep_domain::records::{DeployBody, Deployed, Deployment, DeploymentState, Environment};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -115,27 +116,30 @@ pub async fn plan(arguments: &Plan, global: &Global, context: &CommandContext) -
     let execution = runs::start(&plane, &run).await?;
     let options = FollowOptions { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
     let followed = follow(&plane, &execution, options, &context.output.without_events()).await?;
-    let Some(deployment) = planned(&followed) else { return Ok(report(&followed, context)) };
-    let finding = plan::finding(deployment, stage.approval);
+    let Some((deployment, deploy)) = planned(&followed) else { return Ok(report(&followed, context)) };
+    let finding = plan::finding(deploy, stage.approval);
     plan::show(deployment, &finding, &command, &context.output);
     if arguments.permissions {
-        permissions::show_resources(deployment, &context.output);
+        permissions::show_resources(deploy, &context.output);
     }
     let exit = if finding.asks() { Exit::NeedsHuman } else { Exit::Done };
     let document = json!({
-        "outcome": "planned", "plan": finding, "deployment": deployment, "do_with": command,
+        "outcome": Outcome::Planned, "plan": finding, "deployment": deployment, "do_with": command,
     });
     Ok(Report { document, exit })
 }
 
 /// Returns the deployment of an execution that planned, or that needs an approved proposal before it can plan.
-fn planned(followed: &Followed) -> Option<&Deployment> {
+fn planned(followed: &Followed) -> Option<(&Deployment, &DeployBody)> {
     let End::Over(_) = &followed.end else { return None };
-    followed.deployments.last().filter(|deployment| match deployment.state {
+    let deployment = followed.deployments.last()?;
+    let deploy = deployment.deploy()?;
+    let has_result = match deployment.state {
         DeploymentState::Planned | DeploymentState::NoChanges => true,
-        DeploymentState::Failed => deployment.proposal.is_some(),
+        DeploymentState::Failed => deploy.stack.proposal.is_some(),
         _ => false,
-    })
+    };
+    has_result.then_some((deployment, deploy))
 }
 
 /// Deploys any release to a stage of the delivery path.

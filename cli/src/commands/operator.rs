@@ -15,8 +15,9 @@ use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::operator::Request;
 use lockstep_domain::model::ids::TEST;
 use lockstep_domain::model::ids::{ComponentName, StageName};
+use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::records::{
-    DeliveryOutcome, Deployment, DeploymentState, LeaseHolder, WebhookDelivery, WebhookDeliveryState,
+    DeliveryEnd, Deployment, DeploymentState, LeaseHolder, WebhookDelivery, WebhookDeliveryState,
 };
 use lockstep_platform::operator::executions::Status;
 use serde_json::json;
@@ -95,7 +96,7 @@ pub async fn cancel(
     let output = &context.output;
     output.line(format!("requested the cancellation of {}", why::title(&deployment)));
     if arguments.no_wait {
-        return Ok(Report::done(json!({ "deployment": deployment.id, "outcome": "cancelling" })));
+        return Ok(Report::done(json!({ "deployment": deployment.id, "outcome": Outcome::Cancelling })));
     }
     let options = FollowOptions { after_question: Some(known), since: asked_at };
     let followed = follow(&plane, &deployment.execution, options, &output.without_events()).await?;
@@ -105,7 +106,7 @@ pub async fn cancel(
     let ended = plane.deployment(&deployment.id).await?;
     let (sentence, exit) = stopped(&ended);
     output.line(sentence);
-    let outcome = if exit == Exit::Done { "cancelled" } else { "too_late" };
+    let outcome = if exit == Exit::Done { Outcome::Cancelled } else { Outcome::TooLate };
     Ok(Report { document: json!({ "deployment": ended, "outcome": outcome }), exit })
 }
 
@@ -117,8 +118,8 @@ fn over(deployment: &Deployment) -> Failure {
 
 /// Returns the result of a cancellation: a sentence and the exit code.
 fn stopped(deployment: &Deployment) -> (String, Exit) {
-    match deployment.state {
-        DeploymentState::Succeeded | DeploymentState::NoChanges | DeploymentState::Planned => {
+    match deployment.state.outcome() {
+        Some(outcome) if outcome.is_success() => {
             (format!("too late to cancel: {}", why::state(deployment.state)), Exit::Failed)
         }
         _ => {
@@ -185,8 +186,7 @@ async fn of_deployment(plane: &ControlPlane, deployment: &Deployment) -> Result<
     if deployment.stage.as_str() == TEST {
         return of_test(plane, deployment).await;
     }
-    Run::again(deployment)
-        .ok_or_else(|| Failure::new(format!("deployment {} has no component", deployment.id.short())))
+    Ok(Run::again(deployment))
 }
 
 /// Refuses a deployment that succeeded or still runs. `runs` is true if its execution is running.
@@ -238,16 +238,14 @@ fn can_be_redelivered(event: &WebhookDelivery, running: Option<&str>) -> Result<
         return Err(Failure::new(format!("webhook delivery {delivery} ({title}) is not over"))
             .next(format!("lockstep watch {execution}")));
     }
-    match &event.end {
-        Some(DeliveryOutcome::Done) => {
-            Err(Failure::new(format!("webhook delivery {delivery} ({title}) is done"))
-                .next("lockstep releases; to deploy one of them again: lockstep deploy"))
-        }
-        Some(DeliveryOutcome::Superseded) => {
+    match event.end.as_ref().map(|end| end.outcome) {
+        Some(Outcome::Done) => Err(Failure::new(format!("webhook delivery {delivery} ({title}) is done"))
+            .next("lockstep releases; to deploy one of them again: lockstep deploy")),
+        Some(Outcome::Superseded) => {
             Err(Failure::new(format!("a later push superseded webhook delivery {delivery} ({title})"))
                 .next("to deploy that commit, deploy its release, or push it again"))
         }
-        Some(DeliveryOutcome::Rejected(_) | DeliveryOutcome::Quarantined(_)) | None => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -324,7 +322,7 @@ mod tests {
         Deployment { state, ..deployment() }
     }
 
-    fn event(state: WebhookDeliveryState, end: Option<DeliveryOutcome>) -> WebhookDelivery {
+    fn event(state: WebhookDeliveryState, end: Option<DeliveryEnd>) -> WebhookDelivery {
         WebhookDelivery {
             provider: PROVIDER.into(),
             delivery: "72d3162e-cc78-11e3-81ab-4c9367dc0958".into(),
@@ -360,10 +358,10 @@ mod tests {
     #[test]
     fn only_a_failed_or_dead_webhook_delivery_is_repeated() {
         let finished = |end| event(WebhookDeliveryState::Finished, Some(end));
-        for end in [DeliveryOutcome::Rejected("x".into()), DeliveryOutcome::Quarantined("x".into())] {
+        for end in [DeliveryEnd::rejected("x"), DeliveryEnd::quarantined("x")] {
             assert_eq!(can_be_redelivered(&finished(end), None), Ok(()));
         }
-        for end in [DeliveryOutcome::Done, DeliveryOutcome::Superseded] {
+        for end in [DeliveryEnd::done(), DeliveryEnd::superseded()] {
             assert!(can_be_redelivered(&finished(end), None).is_err());
         }
         let started = event(WebhookDeliveryState::Started, None);

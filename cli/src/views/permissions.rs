@@ -4,7 +4,7 @@ use crate::output::Output;
 use lockstep_domain::delivery::packaging::StageNeeds;
 use lockstep_domain::model::missing_permissions::{MissingPermission, MissingPermissions};
 use lockstep_domain::model::permission::{Level, Need};
-use lockstep_domain::records::Deployment;
+use lockstep_domain::records::{DeployBody, Deployment};
 use lockstep_domain::stacks::permissions::Needs;
 use lockstep_domain::stacks::permissions::policy::{Form, document, statements};
 use serde_json::{Value, json};
@@ -91,7 +91,8 @@ fn action_on(need: &Need) -> String {
 
 /// Prints the permissions that the execution role lacks for a deployment, the statements to add, and the unknown ones.
 pub fn show_lack(deployment: &Deployment, output: &Output) {
-    let Some(lack) = deployment.lack.as_ref().filter(|lack| !lack.is_empty()) else { return };
+    let lack = deployment.deploy().and_then(|deploy| deploy.lack.as_ref());
+    let Some(lack) = lack.filter(|lack| !lack.is_empty()) else { return };
     let role = format!("the execution role of account {}", deployment.location.account);
     if !lack.missing.is_empty() {
         let count = lack.missing.len() + lack.missing_more;
@@ -113,8 +114,8 @@ pub fn show_lack(deployment: &Deployment, output: &Output) {
 }
 
 /// Prints the needs of each resource of a planned deployment, by line.
-pub fn show_resources(deployment: &Deployment, output: &Output) {
-    for needs in deployment.lack.iter().flat_map(|lack| &lack.resources) {
+pub fn show_resources(deploy: &DeployBody, output: &Output) {
+    for needs in deploy.lack.iter().flat_map(|lack| &lack.resources) {
         let list = |actions: &BTreeSet<String>| actions.iter().cloned().collect::<Vec<_>>().join(", ");
         output.line(format!(
             "  {} ({}, line {}) needs {}",
@@ -154,7 +155,7 @@ fn statements_to_add(lack: &MissingPermissions) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::testing::deployment;
+    use crate::views::testing::{deploy, deployment_of};
     use lockstep_domain::model::permission::Certainty;
 
     fn lacking(action: &str, obstacle: Option<&str>) -> MissingPermission {
@@ -174,7 +175,7 @@ mod tests {
 
     fn shown(lack: MissingPermissions) -> String {
         let output = Output::memory(false);
-        show_lack(&Deployment { lack: Some(lack), ..deployment() }, &output);
+        show_lack(&deployment_of(DeployBody { lack: Some(lack), ..deploy() }), &output);
         output.captured()
     }
 

@@ -2,7 +2,7 @@
 
 use super::{change_set, permissions, question, why};
 use crate::output::Output;
-use lockstep_domain::records::{Deployment, Proposal};
+use lockstep_domain::records::{DeployBody, Deployment, Proposal};
 use lockstep_domain::stacks::change_set_review;
 use serde::Serialize;
 
@@ -29,8 +29,8 @@ pub enum Finding<'a> {
 }
 
 /// Returns the result of a planned deployment.
-pub fn finding(deployment: &Deployment, stage_wants_approval: bool) -> Finding<'_> {
-    match (&deployment.proposal, &deployment.change_set) {
+pub fn finding(deploy: &DeployBody, stage_wants_approval: bool) -> Finding<'_> {
+    match (&deploy.stack.proposal, &deploy.change_set) {
         (Some(proposal), _) => Finding::First { proposal },
         (None, Some(made)) if !made.changes.is_empty() => {
             Finding::Changes { asked_because: change_set_review::reasons(made, stage_wants_approval) }
@@ -67,7 +67,8 @@ pub fn show(deployment: &Deployment, finding: &Finding<'_>, command: &str, outpu
         Finding::Changes { asked_because } => {
             let region = &deployment.location.region;
             output.line(format!("{what} would change account {account} ({region}):"));
-            deployment.change_set.iter().for_each(|made| change_set::show(made, output));
+            let made = deployment.deploy().and_then(|deploy| deploy.change_set.as_ref());
+            made.into_iter().for_each(|made| change_set::show(made, output));
             permissions::show_lack(deployment, output);
             if asked_because.is_empty() {
                 output.line("no approval would be needed");
@@ -87,12 +88,12 @@ pub fn show(deployment: &Deployment, finding: &Finding<'_>, command: &str, outpu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::testing::{change, deployment};
+    use crate::views::testing::{change, deploy, deployment_of, stack_run};
     use lockstep_domain::model::ids::Digest;
     use lockstep_domain::model::resource_change::{Change, Impact};
-    use lockstep_domain::records::{ChangeSet, NamedResource, ProposedAction};
+    use lockstep_domain::records::{ChangeSet, NamedResource, ProposedAction, StackRun};
 
-    fn planned(changes: Vec<Change>) -> Deployment {
+    fn planned(changes: Vec<Change>) -> DeployBody {
         let digest = Digest::of(b"x");
         let change_set = ChangeSet {
             arn: "arn".into(),
@@ -102,19 +103,19 @@ mod tests {
             template_digest: digest.clone(),
             parameters_digest: digest,
         };
-        Deployment { plan_only: true, change_set: Some(change_set), ..deployment() }
+        DeployBody { plan_only: true, change_set: Some(change_set), ..deploy() }
     }
 
-    fn shown(deployment: &Deployment, stage_wants_approval: bool) -> (bool, String) {
+    fn shown(deploy: &DeployBody, stage_wants_approval: bool) -> (bool, String) {
         let output = Output::memory(false);
-        let finding = finding(deployment, stage_wants_approval);
-        show(deployment, &finding, "lockstep deploy logs@2.1.3 --to ci", &output);
+        let finding = finding(deploy, stage_wants_approval);
+        show(&deployment_of(deploy.clone()), &finding, "lockstep deploy logs@2.1.3 --to ci", &output);
         (finding.asks(), output.captured())
     }
 
     #[test]
     fn an_equal_stack_would_not_change() {
-        for nothing in [Deployment { plan_only: true, ..deployment() }, planned(vec![])] {
+        for nothing in [DeployBody { plan_only: true, ..deploy() }, planned(vec![])] {
             let (asks, text) = shown(&nothing, true);
             assert!(!asks);
             assert_eq!(
@@ -126,37 +127,37 @@ mod tests {
 
     #[test]
     fn an_unexamined_nested_stack_is_never_reported_as_unchanged() {
-        let mut deployment = planned(vec![]);
+        let mut deploy = planned(vec![]);
         let child = NamedResource {
             name: "Child".into(),
             resource_type: lockstep_domain::model::resource_change::NESTED_STACK.into(),
             physical_id: "arn:child".into(),
         };
-        deployment.change_set.as_mut().unwrap().unexamined = vec![child];
-        let (asks, text) = shown(&deployment, false);
+        deploy.change_set.as_mut().unwrap().unexamined = vec![child];
+        let (asks, text) = shown(&deploy, false);
         assert!(!asks && text.ends_with("NOT EXAMINED: the nested stacks Child\n"), "{text}");
-        deployment.change_set.as_mut().unwrap().changes = vec![change("Queue", Impact::None, false)];
-        let (asks, text) = shown(&deployment, false);
+        deploy.change_set.as_mut().unwrap().changes = vec![change("Queue", Impact::None, false)];
+        let (asks, text) = shown(&deploy, false);
         assert!(asks && text.contains("because Child (nested stack arn:child) was not examined"), "{text}");
     }
 
     #[test]
     fn safe_changes_need_approval_only_if_the_stage_asks_for_it() {
-        let deployment = planned(vec![change("Queue", Impact::None, false)]);
-        let (asks, text) = shown(&deployment, false);
+        let deploy = planned(vec![change("Queue", Impact::None, false)]);
+        let (asks, text) = shown(&deploy, false);
         assert!(!asks && text.contains("no approval would be needed"), "{text}");
         assert!(
             text.ends_with("nothing was changed; to carry it out: lockstep deploy logs@2.1.3 --to ci\n"),
             "{text}"
         );
-        let (asks, text) = shown(&deployment, true);
+        let (asks, text) = shown(&deploy, true);
         assert!(asks && text.contains("approval would be needed, because every deployment"), "{text}");
     }
 
     #[test]
     fn a_destructive_change_is_marked_and_needs_approval() {
-        let deployment = planned(vec![change("Queue", Impact::DataLoss, false)]);
-        let (asks, text) = shown(&deployment, false);
+        let deploy = planned(vec![change("Queue", Impact::DataLoss, false)]);
+        let (asks, text) = shown(&deploy, false);
         assert!(asks, "{text}");
         insta::assert_snapshot!(text);
     }
@@ -173,8 +174,8 @@ mod tests {
             }],
             policies: None,
         };
-        let deployment = Deployment { proposal: Some(proposal), ..planned(vec![]) };
-        let (asks, text) = shown(&deployment, false);
+        let stack = StackRun { proposal: Some(proposal), ..stack_run() };
+        let (asks, text) = shown(&DeployBody { stack, ..planned(vec![]) }, false);
         assert!(asks, "{text}");
         insta::assert_snapshot!(text);
     }

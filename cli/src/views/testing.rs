@@ -7,7 +7,8 @@ use lockstep_domain::model::image_lock::ImageLock;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::resource_change::{Change, Impact};
 use lockstep_domain::records::{
-    Approval, Deployment, DeploymentKind, Environment, Release, ReleaseState, Subject,
+    Approval, DeployBody, Deployment, DeploymentBody, DeploymentStart, Environment, Release, ReleaseState,
+    StackRun, Subject,
 };
 use std::collections::BTreeSet;
 
@@ -18,20 +19,32 @@ pub fn at(second: i64) -> Timestamp {
 
 /// Returns a deployment of logs 2.1.3 to ci.
 pub fn deployment() -> Deployment {
-    Deployment {
-        component: Some("logs".parse().unwrap()),
-        epoch: 1,
-        ..Deployment::new(
-            DeploymentId::of_execution("arn:x"),
-            DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
-            "arn:x",
-            "2.1.3".parse().unwrap(),
-            "ci".parse().unwrap(),
-            Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            DeploymentPath::Delivery,
-            at(0),
-        )
-    }
+    deployment_of(deploy())
+}
+
+/// Returns a deployment of 2.1.3 to ci with this body.
+pub fn deployment_of(body: impl Into<DeploymentBody>) -> Deployment {
+    let start = DeploymentStart {
+        id: DeploymentId::of_execution("arn:x"),
+        execution: "arn:x".into(),
+        version: "2.1.3".parse().unwrap(),
+        stage: "ci".parse().unwrap(),
+        location: Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+        path: DeploymentPath::Delivery,
+        at: at(0),
+    };
+    Deployment { epoch: 1, ..Deployment::new(start, body) }
+}
+
+/// Returns the work on the stack of logs in ci.
+pub fn stack_run() -> StackRun {
+    StackRun::new("logs".parse().unwrap(), "logs".into(), "ci-logs".parse().unwrap())
+}
+
+/// Returns the body of a deployment of logs to ci.
+pub fn deploy() -> DeployBody {
+    let repository = "github.acme.logs".parse().unwrap();
+    DeployBody::new(stack_run(), Digest::of(b"x"), Digest::of(b"t"), repository)
 }
 
 /// Returns the release of that deployment.

@@ -4,8 +4,8 @@ use super::{clock, seconds, time};
 use crate::output::duration;
 use lockstep_domain::model::ids::TEST;
 use lockstep_domain::records::{
-    Approval, Decision, Deployment, DeploymentKind, DeploymentState, FailedEvent, LogEntry, NamedResource,
-    Operation, OperationKind, Release,
+    Approval, Decision, DeployBody, Deployment, DeploymentBody, DeploymentState, FailedEvent, LogEntry,
+    NamedResource, Operation, OperationKind, Release,
 };
 
 /// Returns a state in plain words.
@@ -25,20 +25,20 @@ pub fn state(state: DeploymentState) -> &'static str {
 /// Returns the title of a deployment, such as `logs-broker 2.1.0 to production`.
 pub fn title(deployment: &Deployment) -> String {
     let subject = subject(deployment);
-    if deployment.plan_only { format!("the plan of {subject}") } else { subject }
+    if deployment.is_plan_only() { format!("the plan of {subject}") } else { subject }
 }
 
 /// Returns the same without the mark of a plan.
 pub fn subject(deployment: &Deployment) -> String {
     let (version, stage) = (&deployment.version, &deployment.stage);
-    match (&deployment.kind, &deployment.component) {
-        (DeploymentKind::PromoteImage { image, .. }, _) => format!("image {image} {version} to {stage}"),
-        (DeploymentKind::BuildImage { image }, _) => format!("the build of {image} {version} for {stage}"),
-        (DeploymentKind::Teardown { environment, .. }, _) => {
-            format!("the teardown of {environment} in {stage}")
+    match &deployment.body {
+        DeploymentBody::PromoteImage(promotion) => format!("image {} {version} to {stage}", promotion.image),
+        DeploymentBody::BuildImage(build) => format!("the build of {} {version} for {stage}", build.image),
+        DeploymentBody::Teardown(teardown) => {
+            format!("the teardown of {} in {stage}", teardown.stack.environment)
         }
-        (DeploymentKind::Deploy { environment, .. }, None) => format!("{environment} {version} to {stage}"),
-        (DeploymentKind::Deploy { environment, .. }, Some(component)) => {
+        DeploymentBody::Deploy(deploy) => {
+            let (component, environment) = (&deploy.stack.component, &deploy.stack.environment);
             // The name of a test stack repeats the release.
             let clone = environment != component.as_str() && stage.as_str() != TEST;
             let name = if clone { format!(" as {environment}") } else { String::new() };
@@ -57,15 +57,18 @@ pub fn history(deployment: &Deployment, release: Option<&Release>, log: &[LogEnt
         format!("  execution   {}", deployment.execution),
     ];
     lines.extend(release.into_iter().flat_map(origin));
-    lines.extend(peculiarities(deployment));
+    lines.extend(deployment.deploy().into_iter().flat_map(peculiarities));
+    lines.extend(cancellation(deployment));
     lines.extend(deployment.approvals.iter().flat_map(approval));
     lines.extend(unasked(deployment));
     lines.extend(failure(deployment));
     let place = |event| failed(event, release);
-    lines.extend(heading(&cause_of(release), deployment.diagnosis.iter().map(place)));
+    let diagnosis = deployment.deploy().into_iter().flat_map(|deploy| &deploy.diagnosis);
+    lines.extend(heading(&cause_of(release), diagnosis.map(place)));
     lines.extend(heading("started in AWS", deployment.operations.iter().map(operation)));
     let left = "left behind, unmanaged, when the stack was deleted";
-    lines.extend(heading(left, deployment.orphans.iter().map(named)));
+    let orphans = deployment.stack().into_iter().flat_map(|stack| &stack.orphans);
+    lines.extend(heading(left, orphans.map(named)));
     lines.extend(heading("deployment log", log.iter().map(|s| format!("{}  {}", clock(s.at), s.note))));
     lines
 }
@@ -86,15 +89,15 @@ fn origin(release: &Release) -> [String; 2] {
 }
 
 /// Returns lines on everything that differs from an ordinary deployment.
-fn peculiarities(deployment: &Deployment) -> Vec<String> {
+fn peculiarities(deploy: &DeployBody) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(stage) = &deployment.parameters_of {
+    if let Some(stage) = &deploy.parameters_of {
         lines.push(format!("  parameters  those of {stage}"));
     }
-    for (name, value) in &deployment.overrides {
+    for (name, value) in &deploy.overrides {
         lines.push(format!("  override    {name} = {value}"));
     }
-    if let Some(broken) = &deployment.break_glass {
+    if let Some(broken) = &deploy.break_glass {
         lines.push(format!(
             "  BREAK-GLASS without the evidence of the stage before, by {} at {}: {}",
             broken.by,
@@ -102,10 +105,12 @@ fn peculiarities(deployment: &Deployment) -> Vec<String> {
             broken.reason
         ));
     }
-    if let Some(request) = &deployment.cancellation {
-        lines.push(format!("  cancelled   by {} at {}: {}", request.by, time(request.at), request.reason));
-    }
     lines
+}
+
+fn cancellation(deployment: &Deployment) -> Option<String> {
+    let request = deployment.cancellation.as_ref()?;
+    Some(format!("  cancelled   by {} at {}: {}", request.by, time(request.at), request.reason))
 }
 
 fn approval(approval: &Approval) -> Vec<String> {
@@ -124,7 +129,7 @@ fn approval(approval: &Approval) -> Vec<String> {
 
 /// Returns a line on a proposal that never became a question, because its deployment only planned or ended before.
 fn unasked(deployment: &Deployment) -> Option<String> {
-    let proposal = deployment.proposal.as_ref()?;
+    let proposal = deployment.stack()?.proposal.as_ref()?;
     let key = proposal.key();
     let asked = deployment.approvals.iter().any(|approval| approval.subject.key() == key);
     (!asked).then(|| format!("  to allow    {key}"))
@@ -190,30 +195,30 @@ fn heading(title: &str, lines: impl Iterator<Item = String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::testing::{asking, at, deployment, release};
+    use crate::views::testing::{asking, at, deploy, deployment, deployment_of, release, stack_run};
     use lockstep_domain::model::ids::Digest;
     use lockstep_domain::records::{
-        BreakGlass, Cancellation, FailureRecord, Proposal, ProposedAction, Subject,
+        BreakGlass, Cancellation, FailureRecord, Proposal, ProposedAction, StackRun, Subject, TeardownBody,
     };
 
     fn failed_deployment() -> Deployment {
+        let cause = FailedEvent {
+            logical_id: "Queue".into(),
+            resource_type: "AWS::SQS::Queue".into(),
+            status: "CREATE_FAILED".into(),
+            reason: "no such policy".into(),
+            denied: None,
+            line: Some(12),
+            at: at(3),
+        };
         Deployment {
             state: DeploymentState::Failed,
-            diagnosis: vec![FailedEvent {
-                logical_id: "Queue".into(),
-                resource_type: "AWS::SQS::Queue".into(),
-                status: "CREATE_FAILED".into(),
-                reason: "no such policy".into(),
-                denied: None,
-                line: Some(12),
-                at: at(3),
-            }],
             failure: Some(FailureRecord {
                 error: "StackFailed".into(),
                 message: "the stack rolled back".into(),
             }),
             finished_at: Some(at(4)),
-            ..deployment()
+            ..deployment_of(DeployBody { diagnosis: vec![cause], ..deploy() })
         }
     }
 
@@ -292,9 +297,8 @@ mod tests {
             used_by: None,
         };
         let request = Cancellation { by: "arn:bob".into(), reason: "wrong one".into(), at: at(1) };
-        let deployment =
-            Deployment { break_glass: Some(broken), cancellation: Some(request), ..deployment() };
-        insta::assert_snapshot!(printed(&deployment));
+        let body = DeployBody { break_glass: Some(broken), ..deploy() };
+        insta::assert_snapshot!(printed(&Deployment { cancellation: Some(request), ..deployment_of(body) }));
     }
 
     #[test]
@@ -305,23 +309,25 @@ mod tests {
             decided_at: Some(at(2)),
             ..asking(Subject::Proposal(proposal()))
         };
-        let asked = Deployment { approvals: vec![question], proposal: Some(proposal()), ..deployment() };
+        let stack = StackRun { proposal: Some(proposal()), ..stack_run() };
+        let unasked = deployment_of(DeployBody { stack, ..deploy() });
+        let asked = Deployment { approvals: vec![question], ..unasked.clone() };
         insta::assert_snapshot!("answered_question", printed(&asked));
-        let planned = Deployment { proposal: Some(proposal()), ..deployment() };
-        insta::assert_snapshot!("proposal_without_a_question", printed(&planned));
+        insta::assert_snapshot!("proposal_without_a_question", printed(&unasked));
     }
 
     #[test]
     fn orphans_are_printed_with_their_physical_ids() {
-        insta::assert_snapshot!(printed(&Deployment { orphans: proposal().resources, ..deployment() }));
+        let stack = StackRun { orphans: proposal().resources, ..stack_run() };
+        insta::assert_snapshot!(printed(&deployment_of(TeardownBody { stack, digest: None })));
     }
 
     #[test]
     fn the_title_names_a_clone_and_a_plan() {
         let of = |environment: &str, stage: &str, plan_only: bool| {
-            let kind =
-                DeploymentKind::Deploy { environment: environment.into(), stack: "ci-logs".parse().unwrap() };
-            title(&Deployment { kind, stage: stage.parse().unwrap(), plan_only, ..deployment() })
+            let stack = StackRun { environment: environment.into(), ..stack_run() };
+            let deployment = deployment_of(DeployBody { stack, plan_only, ..deploy() });
+            title(&Deployment { stage: stage.parse().unwrap(), ..deployment })
         };
         assert_eq!(of("logs-2", "ci", false), "logs 2.1.3 to ci as logs-2");
         assert_eq!(of("logs", "ci", true), "the plan of logs 2.1.3 to ci");

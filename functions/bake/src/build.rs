@@ -4,10 +4,7 @@ use crate::context::BakeContext;
 use crate::load::{self, Building, baked, session, unusable};
 use crate::version::{build_id, versions};
 use lockstep_domain::images::bake::{self, BuildKey, BuildObservation, BuildStatus};
-use lockstep_domain::images::promotion::{
-    KEY_ALIAS, TAG_BUILD, TAG_BUILT_AT, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_REPOSITORY, TAG_SOURCE,
-    TAG_VERSION,
-};
+use lockstep_domain::images::promotion::KEY_ALIAS;
 use lockstep_domain::images::recipe::layered_file;
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::bake::{BuildStarted, NextStep};
@@ -20,13 +17,13 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::model::partitions;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Operation, OperationKind,
+    BuildImageBody, Deployment, DeploymentStart, DeploymentState, Image, ImageVersion, Operation,
+    OperationKind,
 };
 use lockstep_platform::codebuild::{Builds, NewBuild};
 use lockstep_platform::ledger::Inserted;
 use lockstep_platform::public_images::PublicImages;
 use lockstep_runtime::{deployment_log, lease, stages};
-use std::collections::BTreeMap;
 
 /// Handles `begin_build`: creates the record of the build, unless the image exists in the account.
 pub async fn begin<C: BakeContext>(
@@ -54,20 +51,25 @@ pub async fn begin<C: BakeContext>(
         return Err(unusable(why));
     }
     let base = base_at(context, &version, &location, &id).await?;
-    let deployment = Deployment {
-        parameters: given(&version, &id, &base, context)?,
-        ..Deployment::new(
-            id.clone(),
-            DeploymentKind::BuildImage { image: input.image.clone() },
-            execution,
-            input.version.clone(),
-            stage.name.clone(),
-            location,
-            stage.path(),
-            context.now(),
-        )
+    let recipe = baked(&version)?;
+    let now = context.now();
+    let body = BuildImageBody {
+        image: input.image.clone(),
+        base: base.clone(),
+        commit: recipe.commit.clone(),
+        repository: recipe.repository,
+        built_at: now,
     };
-    match context.ledger().insert(&deployment).await? {
+    let start = DeploymentStart {
+        id: id.clone(),
+        execution: execution.to_owned(),
+        version: input.version.clone(),
+        stage: stage.name.clone(),
+        location,
+        path: stage.path(),
+        at: now,
+    };
+    match context.ledger().insert(&Deployment::new(start, body)).await? {
         Inserted::New(_) => {
             let text = format!("building {}@{} from {base}", input.image, input.version);
             deployment_log::append(context.ledger(), &id, &text, context.now()).await?;
@@ -136,28 +138,6 @@ async fn base_at<C: BakeContext>(
     }
 }
 
-/// Returns the parameters of the build, which are the same for each attempt.
-fn given<C: BakeContext>(
-    version: &ImageVersion,
-    id: &DeploymentId,
-    base: &AmiId,
-    context: &C,
-) -> Result<BTreeMap<String, String>, Failure> {
-    let recipe = baked(version)?;
-    let pairs = [
-        ("Name", format!("{}-{}", version.name, version.version)),
-        (TAG_IMAGE, version.name.to_string()),
-        (TAG_VERSION, version.version.to_string()),
-        (TAG_COMMIT, recipe.commit.to_string()),
-        (TAG_REPOSITORY, recipe.repository),
-        (TAG_SOURCE, base.to_string()),
-        (TAG_BUILT_AT, context.now().to_string()),
-        (TAG_DEPLOYMENT, id.to_string()),
-        (TAG_BUILD, id.to_string()),
-    ];
-    Ok(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
-}
-
 /// Handles `build`: starts the build, or finds the one that an earlier call started. [`crate::discard::fail_build`] undoes it.
 pub async fn start<C: BakeContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
     let mut building = Building::load_running(context, id).await?;
@@ -222,7 +202,7 @@ async fn started<C: BakeContext>(
     if let Some(found) = builds.find(&operation.token).await? {
         return Ok(found);
     }
-    let version = load::version(context, &building.image, building.version()).await?.record;
+    let version = load::version(context, &building.body.image, building.version()).await?.record;
     let artifact = baked(&version)?.artifact.to_owned();
     let key = key_of(context, building).await?;
     builds.store(&artifact, context.artifact(&artifact).await?).await?;
@@ -250,15 +230,15 @@ fn wanted(
     key: &str,
 ) -> Result<NewBuild, Failure> {
     let location = building.location();
-    let tags = serde_json::to_string(&building.deployment.record.parameters);
+    let tags = serde_json::to_string(&building.tags());
     let tags = tags.map_err(|error| Failure::bug(error.to_string()))?;
-    let name = format!("{}-{}-{}", building.image, building.version(), building.id().short());
+    let name = format!("{}-{}-{}", building.body.image, building.version(), building.id().short());
     // An interrupted attempt may have left an image with its name.
     let name = if operation.attempt == 1 { name } else { format!("{name}-{}", operation.attempt) };
     let variables = [
         ("LOCKSTEP_REGION", location.region.to_string()),
         ("LOCKSTEP_AMI_NAME", name),
-        ("LOCKSTEP_SOURCE_AMI", building.base()?.to_string()),
+        ("LOCKSTEP_SOURCE_AMI", building.body.base.to_string()),
         ("LOCKSTEP_TAGS", tags),
         ("LOCKSTEP_VARIABLES", layered_file(&location.account)),
         ("LOCKSTEP_IMAGE_KEY", key.to_owned()),

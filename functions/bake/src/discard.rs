@@ -18,7 +18,7 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ec2::references::References;
-use lockstep_runtime::{deployment_log, stages};
+use lockstep_runtime::{deployment_end, deployment_log, stages};
 use std::collections::BTreeSet;
 
 /// Handles `fail_build`: removes the images of the build and closes it as failed. An interrupted attempt may have made an image
@@ -33,14 +33,14 @@ pub async fn fail_build<C: BakeContext>(
         error: error.error.clone(),
         message: format!(
             "{}@{} was not built for {}: {}",
-            building.image,
+            building.body.image,
             building.version(),
             building.deployment.record.stage,
             error.sentence()
         ),
     };
     if building.deployment.record.state == DeploymentState::Running {
-        let key = Image::key_of(&building.image, building.version(), building.location());
+        let key = Image::key_of(&building.body.image, building.version(), building.location());
         let recorded = context.ledger().get::<Image>(&key).await?.and_then(|image| image.record.ami);
         let images = context.images(TargetRole::ImageBuilder, building.location(), &session(id)).await?;
         let mut debris = made(context, &building, &images).await?;
@@ -61,6 +61,7 @@ pub async fn fail_build<C: BakeContext>(
                 deployment.finished_at = Some(now);
             })
             .await?;
+        deployment_end::report(&building.deployment.record, now);
     }
     Ok(Failed { error: failure.error, cause: failure.message })
 }
@@ -72,7 +73,7 @@ async fn made<C: BakeContext>(
     images: &C::Images,
 ) -> Result<Vec<Ami>, Failure> {
     let id = building.id().to_string();
-    let mut made = images.owned(&building.image, building.version()).await?;
+    let mut made = images.owned(&building.body.image, building.version()).await?;
     made.retain(|ami| ami.tags.get(TAG_DEPLOYMENT) == Some(&id));
     if let Some((arn, attempt)) = under_way(building)
         && let BuildObservation::Made(ami) = looked_at(context, building, &arn, attempt).await?

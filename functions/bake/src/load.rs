@@ -1,15 +1,17 @@
 //! Loads the records that each step starts from.
 
 use crate::context::BakeContext;
-use lockstep_domain::images::promotion::TAG_SOURCE;
+use lockstep_domain::images::promotion::{Origin, TAG_BUILD, tags};
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::model::ids::{AmiId, DeploymentId, ImageName};
+use lockstep_domain::model::ids::{DeploymentId, ImageName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion,
+    BuildImageBody, Deployment, DeploymentState, Image, ImageOrigin, ImageVersion,
 };
 use lockstep_platform::ledger::{Order, Versioned};
+use lockstep_platform::scope;
+use std::collections::BTreeMap;
 
 /// Maximum number of records of one version of an image: accounts times regions.
 const PLACES_MAX: usize = 1000;
@@ -18,8 +20,8 @@ const PLACES_MAX: usize = 1000;
 pub struct Building {
     /// Record of the build.
     pub deployment: Versioned<Deployment>,
-    /// Image that is built.
-    pub image: ImageName,
+    /// Image that is built, with the input of the build.
+    pub body: BuildImageBody,
 }
 
 impl Building {
@@ -27,16 +29,10 @@ impl Building {
     pub async fn load<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let what = format!("the build {id}");
         let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
-        match &deployment.record.kind {
-            DeploymentKind::BuildImage { image } => {
-                let image = image.clone();
-                Ok(Self { deployment, image })
-            }
-            DeploymentKind::Deploy { .. }
-            | DeploymentKind::Teardown { .. }
-            | DeploymentKind::PromoteImage { .. } => {
-                Err(Failure::rejected(format!("{id} is not the build of an image")))
-            }
+        scope::about(&deployment.record);
+        match deployment.record.build().cloned() {
+            Some(body) => Ok(Self { deployment, body }),
+            None => Err(Failure::rejected(format!("{id} is not the build of an image"))),
         }
     }
 
@@ -64,10 +60,20 @@ impl Building {
         &self.deployment.record.location
     }
 
-    /// Returns the AMI that the build starts from, as resolved when the build was created.
-    pub fn base(&self) -> Result<AmiId, Failure> {
-        let ami = self.deployment.record.parameters.get(TAG_SOURCE).map(String::as_str).unwrap_or_default();
-        ami.parse().map_err(|error| Failure::bug(format!("the record of the build is damaged: {error}")))
+    /// Returns the tags that the build gives to its image, which are the same for each attempt.
+    pub fn tags(&self) -> BTreeMap<String, String> {
+        let built_at = self.body.built_at.to_string();
+        let origin = Origin {
+            name: &self.body.image,
+            version: self.version(),
+            commit: Some(&self.body.commit),
+            repository: Some(&self.body.repository),
+            source_ami: &self.body.base,
+            built_at: Some(&built_at),
+            deployment: Some(self.id()),
+        };
+        let build = (TAG_BUILD.to_owned(), self.id().to_string());
+        tags(&origin).into_iter().chain([build]).collect()
     }
 
     /// Applies `change` to the record and writes it.

@@ -14,7 +14,7 @@ use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState, ImageVersion};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ledger::Inserted;
-use lockstep_runtime::deployment_log;
+use lockstep_runtime::{deployment_end, deployment_log};
 use std::collections::BTreeMap;
 
 /// Handles `register`: validates the image, tags it, records it, and closes the build as succeeded.
@@ -43,10 +43,7 @@ pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<
     // All images of one recipe and commit carry the same source tag, in each account. The builder's role cannot change an image
     // that carries the tag of acceptance.
     let tags: Vec<(String, String)> = building
-        .deployment
-        .record
-        .parameters
-        .clone()
+        .tags()
         .into_iter()
         .map(|(key, value)| {
             let value = match key.as_str() {
@@ -78,15 +75,16 @@ pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<
                 record.finished_at = Some(now);
             })
             .await?;
+        deployment_end::report(&building.deployment.record, now);
     }
-    Ok(Built { image: building.image.clone(), version: building.version().clone(), ami })
+    Ok(Built { image: building.body.image.clone(), version: building.version().clone(), ami })
 }
 
 async fn version_of<C: BakeContext>(
     context: &C,
     building: &Building,
 ) -> Result<lockstep_platform::ledger::Versioned<ImageVersion>, Failure> {
-    let found = load::version(context, &building.image, building.version()).await?;
+    let found = load::version(context, &building.body.image, building.version()).await?;
     match found.record.state {
         ImageVersionState::Building | ImageVersionState::Withheld | ImageVersionState::Usable => Ok(found),
         ImageVersionState::Discarding
@@ -96,7 +94,7 @@ async fn version_of<C: BakeContext>(
             FailureKind::Superseded,
             format!(
                 "{}@{} is {}, so the image that was built is not registered",
-                building.image,
+                building.body.image,
                 building.version(),
                 found.record.state
             ),
@@ -126,9 +124,9 @@ fn judged(building: &Building, seen: Option<Ami>, ami: &AmiId) -> Result<Ami, Fa
     if seen.owner != *account {
         return Err(unusable(format!("{ami} belongs to account {}, not to {account}", seen.owner)));
     }
-    let given = building.deployment.record.parameters.iter();
+    let given = building.tags();
     // Registration replaces these two, and a retry may register again.
-    let lost = given.filter(|(key, value)| {
+    let lost = given.iter().filter(|(key, value)| {
         ![TAG_SOURCE, TAG_BUILD].contains(&key.as_str()) && seen.tags.get(*key) != Some(value)
     });
     let lost: Vec<&str> = lost.map(|(key, _)| key.as_str()).collect();
@@ -146,7 +144,7 @@ async fn record<C: BakeContext>(
     version: &ImageVersion,
 ) -> Result<(), Failure> {
     let image = Image {
-        name: building.image.clone(),
+        name: building.body.image.clone(),
         version: building.version().clone(),
         location: building.location().clone(),
         state: ImageState::Available,

@@ -7,8 +7,9 @@ use lockstep_domain::logs::delivery::{
     Continuation, LineCounts, Message, Next, Object, go_on, is_check, read,
 };
 use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_platform::clock;
-use lockstep_platform::metrics::{self, Unit};
+use lockstep_platform::metrics;
 use lockstep_platform::shipper::Stopped;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -161,7 +162,7 @@ impl Delivery<'_> {
             Ok(shipped) => self.shipped(shipped),
             Err(failure) => {
                 tracing::error!(bucket, key, error = failure.kind.error_type(), "{failure}");
-                self.tell(&LineCounts::default(), [("ObjectsFailed", Unit::Count, 1)]);
+                self.tell(&LineCounts::default(), [(Metric::ObjectsFailed, 1)]);
                 self.left.push(object.clone());
                 self.troubles.push(failure);
             }
@@ -184,25 +185,22 @@ impl Delivery<'_> {
         match stopped {
             None => {
                 let lag = u64::try_from(clock::now().as_second() - written).unwrap_or_default();
-                self.tell(
-                    &account,
-                    [("ObjectsFinished", Unit::Count, 1), ("DeliveryLagSeconds", Unit::Seconds, lag)],
-                );
+                self.tell(&account, [(Metric::ObjectsFinished, 1), (Metric::ObjectLag, lag)]);
             }
             Some(_) => {
-                self.tell(&account, [("ObjectsContinued", Unit::Count, 1)]);
+                self.tell(&account, [(Metric::ObjectsContinued, 1)]);
                 self.left.push(reached);
                 self.stopped = stopped;
             }
         }
     }
 
-    fn tell<const N: usize>(&self, account: &LineCounts, of_the_object: [(&str, Unit, u64); N]) {
+    fn tell<const N: usize>(&self, account: &LineCounts, of_the_object: [(Metric, u64); N]) {
         let lines = [
-            ("LinesAcknowledged", Unit::Count, account.acknowledged),
-            ("LinesQuarantined", Unit::Count, account.quarantined),
+            (Metric::LinesAcknowledged, account.acknowledged),
+            (Metric::LinesQuarantined, account.quarantined),
         ];
         let all: Vec<_> = lines.into_iter().chain(of_the_object).collect();
-        metrics::tell("Lockstep/ElbLogs", ("function", &self.context.name), &all, clock::now());
+        metrics::emit(&[(Dimension::Function, &self.context.name)], &all, clock::now());
     }
 }

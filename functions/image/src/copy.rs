@@ -1,7 +1,7 @@
 //! Copies an image as the target account, reads the copy, compares it with its source, and discards a failed copy.
 
 use crate::context::ImageContext;
-use crate::load::{Promotion, Wanted, unusable};
+use crate::load::{Promotion, unusable};
 use crate::room;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use lockstep_domain::messages::image::NextStep;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, DeploymentId, SnapshotId};
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{Image, ImageState, Operation, OperationKind};
+use lockstep_domain::records::{CopyPlan, Image, ImageState, Operation, OperationKind};
 use lockstep_platform::ec2::{Copied, Images, NewCopy};
 use lockstep_platform::kms::Keys;
 use lockstep_platform::ledger::Versioned;
@@ -93,17 +93,17 @@ async fn begin<C: ImageContext>(
     images: &C::Images,
     promotion: &mut Promotion,
 ) -> Result<Begun, Failure> {
-    let wanted = promotion.wanted()?;
-    let operation = intend(context, promotion, &wanted).await?;
+    let plan = promotion.plan()?.clone();
+    let operation = intend(context, promotion, &plan).await?;
     let request = NewCopy {
-        source: wanted.copied_from.clone(),
+        source: plan.copied_from.clone(),
         source_region: promotion.source.region.clone(),
-        name: copy_name(promotion, &wanted, operation.attempt),
+        name: copy_name(promotion, &plan, operation.attempt),
         token: operation.token,
         tags: promotion.tags()?,
-        key: wanted.key.clone(),
+        key: plan.key.clone(),
     };
-    wait_for_keys(context, promotion, &wanted).await?;
+    wait_for_keys(context, promotion, &plan).await?;
     room::pace_copy(context, promotion.id(), promotion.target()).await?;
     let mut patience = pauses();
     loop {
@@ -137,9 +137,9 @@ async fn not_seen<I: Images>(images: &I, promotion: &Promotion, why: &str) -> Re
 }
 
 /// Returns the name of the copy, unique in its account and region. The name of a failed copy can remain taken for a while.
-fn copy_name(promotion: &Promotion, wanted: &Wanted, attempt: u32) -> String {
+fn copy_name(promotion: &Promotion, plan: &CopyPlan, attempt: u32) -> String {
     let (image, version) = (&promotion.image, &promotion.deployment.record.version);
-    let name = format!("{image}-{version}-{}", wanted.made_by.short());
+    let name = format!("{image}-{version}-{}", plan.made_by.short());
     if attempt == 1 { name } else { format!("{name}-{attempt}") }
 }
 
@@ -147,14 +147,14 @@ fn copy_name(promotion: &Promotion, wanted: &Wanted, attempt: u32) -> String {
 async fn wait_for_keys<C: ImageContext>(
     context: &C,
     promotion: &Promotion,
-    wanted: &Wanted,
+    plan: &CopyPlan,
 ) -> Result<(), Failure> {
-    if wanted.keys.is_empty() {
+    if plan.keys.is_empty() {
         return Ok(());
     }
     let keys = context.keys(TargetRole::ImageTarget, promotion.target(), &promotion.session()).await?;
     let mut patience = pauses();
-    for key in &wanted.keys {
+    for key in &plan.keys {
         loop {
             match keys.describe(key).await {
                 Ok(Some(_)) => break,
@@ -180,27 +180,26 @@ fn forbidden(promotion: &Promotion, key: &str) -> String {
 async fn intend<C: ImageContext>(
     context: &C,
     promotion: &mut Promotion,
-    wanted: &Wanted,
+    plan: &CopyPlan,
 ) -> Result<Operation, Failure> {
     if let Some(begun) = promotion.deployment.record.operation() {
         return Ok(begun.clone());
     }
-    let operation = attempt(wanted, 1, context.now());
+    let operation = attempt(plan, 1, context.now());
     let mut record = promotion.deployment.record.clone();
     record.operations.push(operation.clone());
     promotion.deployment = context.ledger().replace(&promotion.deployment, record).await?;
     let (account, version) = (&promotion.target().account, &promotion.deployment.record.version);
-    let text =
-        format!("copying {}@{version} ({}) into account {account}", promotion.image, wanted.copied_from);
+    let text = format!("copying {}@{version} ({}) into account {account}", promotion.image, plan.copied_from);
     deployment_log::append(context.ledger(), promotion.id(), &text, context.now()).await?;
     Ok(operation)
 }
 
-fn attempt(wanted: &Wanted, attempt: u32, now: Timestamp) -> Operation {
+fn attempt(plan: &CopyPlan, attempt: u32, now: Timestamp) -> Operation {
     Operation {
         operation: OperationKind::Copy,
-        token: client_token(wanted.made_by.as_str(), "copy", attempt),
-        target: wanted.copied_from.to_string(),
+        token: client_token(plan.made_by.as_str(), "copy", attempt),
+        target: plan.copied_from.to_string(),
         attempt,
         without: Vec::new(),
         at: now,
@@ -236,7 +235,7 @@ async fn failed<C: ImageContext>(
 ) -> Result<NextStep, Failure> {
     let attempt = promotion.deployment.record.operation().map_or(1, |operation| operation.attempt);
     let account = &promotion.target().account;
-    let key = promotion.wanted()?.key.map(|key| {
+    let key = promotion.plan()?.key.as_ref().map(|key| {
         format!(
             "; its key is {key}: check that {} may use it",
             context.role_arn(TargetRole::ImageTarget, account)
@@ -264,12 +263,12 @@ pub async fn retry<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<()
     if record.record.ami.is_none() {
         return Ok(());
     }
-    let wanted = promotion.wanted()?;
+    let plan = promotion.plan()?;
     let images = context.images(TargetRole::ImageTarget, promotion.target(), &promotion.session()).await?;
     remove(context, &images, &promotion, &record.record).await?;
     let mut deployment = promotion.deployment.record.clone();
     let last = deployment.operation().map_or(1, |operation| operation.attempt);
-    deployment.operations.push(attempt(&wanted, last + 1, context.now()));
+    deployment.operations.push(attempt(plan, last + 1, context.now()));
     let forgotten = Image { ami: None, snapshots: BTreeSet::new(), ..record.record.clone() };
     context.ledger().replace_both((&promotion.deployment, &deployment), (&record, &forgotten)).await?;
     deployment_log::append(
@@ -317,11 +316,11 @@ pub async fn compare<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<
     let record = promotion.copy(context).await?;
     let ami = record.record.ami.clone().ok_or_else(|| Failure::bug("there is no copy to compare"))?;
     let session = promotion.session();
-    let copied_from = promotion.wanted()?.copied_from;
+    let copied_from = &promotion.plan()?.copied_from;
     let source = context
         .images(TargetRole::ImageSource, &promotion.source, &session)
         .await?
-        .describe(&copied_from)
+        .describe(copied_from)
         .await?;
     let copy =
         look_again(&context.images(TargetRole::ImageTarget, promotion.target(), &session).await?, &ami)
@@ -360,14 +359,11 @@ async fn remove<C: ImageContext>(
     promotion: &Promotion,
     record: &Image,
 ) -> Result<(), Failure> {
-    if !promotion.has_a_plan() {
-        return Ok(());
-    }
-    let made_by = promotion.wanted()?.made_by;
-    let copies = copies(images, record, &made_by).await?;
+    let Some(plan) = &promotion.plan else { return Ok(()) };
+    let copies = copies(images, record, &plan.made_by).await?;
     let mut snapshots = record.snapshots.clone();
     snapshots.extend(copies.iter().flat_map(Ami::snapshots));
-    snapshots.extend(images.snapshots_of(&made_by).await?);
+    snapshots.extend(images.snapshots_of(&plan.made_by).await?);
     for copy in &copies {
         deployment_log::append(
             context.ledger(),

@@ -13,7 +13,8 @@ use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image, ImageState};
-use lockstep_runtime::{deployment_log, lease};
+use lockstep_platform::ledger::Versioned;
+use lockstep_runtime::{deployment_end, deployment_log, lease};
 
 /// Handles `record`: records the copy as usable and closes the promotion as succeeded.
 pub async fn record<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<Promoted, Failure> {
@@ -79,7 +80,7 @@ pub async fn abandon<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<
     else {
         return Ok(());
     };
-    context.ledger().replace(old, closed).await.map(drop)
+    write_closed(context, old, closed).await
 }
 
 /// Handles `close`: closes a failed inspection. It may have created the promotion, or taken over one that had shared the image.
@@ -108,5 +109,16 @@ async fn close<C: ImageContext>(
         return Ok(());
     }
     let closed = Deployment { state, failure, finished_at: Some(context.now()), ..old.record.clone() };
-    context.ledger().replace(old, closed).await.map(drop)
+    write_closed(context, old, closed).await
+}
+
+/// Writes the record that closes a promotion, and reports the end.
+pub async fn write_closed<C: ImageContext>(
+    context: &C,
+    old: &Versioned<Deployment>,
+    closed: Deployment,
+) -> Result<(), Failure> {
+    let written = context.ledger().replace(old, closed).await?;
+    deployment_end::report(&written.record, context.now());
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Inspects a promotion: acquires a copy slot, reads the image and the target, and records the plan of the copy.
 
 use crate::context::ImageContext;
-use crate::load::{self, Promotion, Wanted, unusable};
+use crate::load::{self, Promotion, unusable};
 use crate::room;
 use crate::takeover;
 use lockstep_domain::delivery::stages::Stage;
@@ -17,7 +17,7 @@ use lockstep_domain::messages::inputs::PromoteImage;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, DeploymentId};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{Deployment, DeploymentKind, Image, ImageState};
+use lockstep_domain::records::{CopyPlan, Deployment, DeploymentStart, Image, ImageState, PromoteImageBody};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::kms::Keys;
 use lockstep_platform::ledger::{Inserted, Versioned};
@@ -70,17 +70,17 @@ async fn begin<C: ImageContext>(
     stage: &Stage,
     source: &Image,
 ) -> Result<Promotion, Failure> {
-    let deployment = Deployment::new(
-        id.clone(),
-        DeploymentKind::PromoteImage { image: input.image.clone(), source: source.location.clone() },
-        execution,
-        input.version.clone(),
-        stage.name.clone(),
-        stage.location(),
-        stage.path(),
-        context.now(),
-    );
-    context.ledger().insert(&deployment).await?;
+    let start = DeploymentStart {
+        id: id.clone(),
+        execution: execution.to_owned(),
+        version: input.version.clone(),
+        stage: stage.name.clone(),
+        location: stage.location(),
+        path: stage.path(),
+        at: context.now(),
+    };
+    let body = PromoteImageBody { image: input.image.clone(), source: source.location.clone(), plan: None };
+    context.ledger().insert(&Deployment::new(start, body)).await?;
     Promotion::load_running(context, id).await
 }
 
@@ -96,8 +96,7 @@ async fn adopt<C: ImageContext>(
     }
     let old = &dead.deployment.record;
     let adopted = Deployment {
-        kind: old.kind.clone(),
-        parameters: old.parameters.clone(),
+        body: old.body.clone(),
         operations: old.operations.clone(),
         ..promotion.deployment.record.clone()
     };
@@ -153,8 +152,8 @@ async fn plan<C: ImageContext>(
         Inspect::Copy { key } => (NextStep::Copy, None, key),
     };
     if go == NextStep::Copy {
-        let wanted = wanted(promotion, &seen, ami.as_ref(), key);
-        write_down(context, promotion, seen.record, wanted.write()).await?;
+        let plan = copy_plan(promotion, &seen, ami.as_ref(), key);
+        write_down(context, promotion, seen.record, Some(plan)).await?;
         claim(context, promotion, seen.record, target_record, ami).await?;
         let from = &seen.record.location;
         let text = format!(
@@ -163,7 +162,7 @@ async fn plan<C: ImageContext>(
         );
         deployment_log::append(context.ledger(), id, &text, context.now()).await?;
     } else {
-        write_down(context, promotion, seen.record, BTreeMap::new()).await?;
+        write_down(context, promotion, seen.record, None).await?;
         room::leave(context, id, target).await?;
     }
     Ok(go)
@@ -258,12 +257,12 @@ async fn image_key<C: ImageContext>(
     Ok(Some(ImageKey { key, policy, grants }))
 }
 
-fn wanted(promotion: &Promotion, seen: &Seen<'_>, ami: Option<&AmiId>, key: Option<String>) -> Wanted {
+fn copy_plan(promotion: &Promotion, seen: &Seen<'_>, ami: Option<&AmiId>, key: Option<String>) -> CopyPlan {
     let tag = |key: &str| seen.source.as_ref().and_then(|ami| ami.tags.get(key).cloned());
     let begun = ami.and_then(|id| seen.owned.iter().find(|owned| owned.id == *id));
     let made_by = begun.and_then(|copy| copy.tags.get(TAG_DEPLOYMENT)?.parse().ok());
     let record = seen.record;
-    Wanted {
+    CopyPlan {
         copied_from: record.ami.clone().unwrap_or_else(|| record.source_ami.clone()),
         source_ami: record.source_ami.clone(),
         snapshots: seen.source.as_ref().map(Ami::snapshots).unwrap_or_default(),
@@ -279,19 +278,18 @@ fn wanted(promotion: &Promotion, seen: &Seen<'_>, ami: Option<&AmiId>, key: Opti
     }
 }
 
-/// Records the source and the parameters of the copy. A plan that is recorded already remains.
+/// Records the source and the plan of the copy. A plan that is recorded already remains.
 async fn write_down<C: ImageContext>(
     context: &C,
     promotion: &Promotion,
     source: &Image,
-    parameters: BTreeMap<String, String>,
+    plan: Option<CopyPlan>,
 ) -> Result<(), Failure> {
-    if promotion.has_a_plan() {
+    if promotion.plan.is_some() {
         return Ok(());
     }
-    let kind =
-        DeploymentKind::PromoteImage { image: promotion.image.clone(), source: source.location.clone() };
-    let planned = Deployment { kind, parameters, ..promotion.deployment.record.clone() };
+    let body = PromoteImageBody { image: promotion.image.clone(), source: source.location.clone(), plan };
+    let planned = Deployment { body: body.into(), ..promotion.deployment.record.clone() };
     if planned == promotion.deployment.record {
         return Ok(());
     }

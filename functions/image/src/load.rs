@@ -1,24 +1,18 @@
 //! Loads the records that each step starts from.
 
 use crate::context::ImageContext;
-use lockstep_domain::images::promotion::{
-    Origin, TAG_BUILT_AT, TAG_COMMIT, TAG_DEPLOYMENT, TAG_REPOSITORY, TAG_SOURCE, tags,
-};
+use lockstep_domain::images::promotion::{Origin, tags};
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::model::ids::{AmiId, CommitSha, DeploymentId, ImageName, SnapshotId};
+use lockstep_domain::model::ids::{DeploymentId, ImageName};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Image, ImageVersion};
+use lockstep_domain::records::{
+    CopyPlan, Deployment, DeploymentBody, DeploymentState, Image, ImageVersion, PromoteImageBody,
+};
 use lockstep_platform::ledger::{Order, Versioned};
-use std::collections::{BTreeMap, BTreeSet};
+use lockstep_platform::scope;
 
 /// Maximum number of records of one version of an image: accounts times regions.
 const PLACES_MAX: usize = 1000;
-
-/// Keys of the promotion's parameters, beside those of the tags.
-const COPIED_FROM: &str = "copied-from";
-const SNAPSHOTS: &str = "snapshots";
-const KEYS: &str = "keys";
-const KEY: &str = "key";
 
 /// A promotion with its record.
 pub struct Promotion {
@@ -28,24 +22,31 @@ pub struct Promotion {
     pub image: ImageName,
     /// Location that the image is copied from.
     pub source: Location,
+    /// Plan of the copy. Nothing is shared or copied before it is recorded.
+    pub plan: Option<CopyPlan>,
 }
 
 impl Promotion {
-    /// Loads a promotion in any state.
+    /// Loads the promotion of the request in any state. The log lines that follow name it.
     pub async fn load<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
+        let promotion = Self::read(context, id).await?;
+        scope::about(&promotion.deployment.record);
+        Ok(promotion)
+    }
+
+    /// Reads a promotion in any state, which may be another one than that of the request.
+    pub async fn read<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let what = format!("the promotion {id}");
         let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
-        match &deployment.record.kind {
-            DeploymentKind::PromoteImage { image, source } => {
-                let (image, source) = (image.clone(), source.clone());
-                Ok(Self { deployment, image, source })
+        match &deployment.record.body {
+            DeploymentBody::PromoteImage(PromoteImageBody { image, source, plan }) => {
+                let (image, source, plan) = (image.clone(), source.clone(), plan.clone());
+                Ok(Self { deployment, image, source, plan })
             }
-            DeploymentKind::Deploy { .. } | DeploymentKind::Teardown { .. } => {
+            DeploymentBody::Deploy(_) | DeploymentBody::Teardown(_) => {
                 Err(Failure::rejected(format!("{id} is a deployment of a release")))
             }
-            DeploymentKind::BuildImage { .. } => {
-                Err(Failure::rejected(format!("{id} is the build of an image")))
-            }
+            DeploymentBody::BuildImage(_) => Err(Failure::rejected(format!("{id} is the build of an image"))),
         }
     }
 
@@ -68,11 +69,6 @@ impl Promotion {
         &self.deployment.record.execution
     }
 
-    /// Returns true if the plan of the copy is recorded. Nothing is shared or copied before that.
-    pub fn has_a_plan(&self) -> bool {
-        !self.deployment.record.parameters.is_empty()
-    }
-
     /// Returns the location that the image is copied to.
     pub fn target(&self) -> &Location {
         &self.deployment.record.location
@@ -89,21 +85,21 @@ impl Promotion {
     }
 
     /// Returns the recorded plan of the copy.
-    pub fn wanted(&self) -> Result<Wanted, Failure> {
-        Wanted::read(&self.deployment.record.parameters)
+    pub fn plan(&self) -> Result<&CopyPlan, Failure> {
+        self.plan.as_ref().ok_or_else(|| Failure::bug(format!("the promotion {} has no plan", self.id())))
     }
 
     /// Returns the tags of the copy and of its snapshots.
     pub fn tags(&self) -> Result<Vec<(String, String)>, Failure> {
-        let wanted = self.wanted()?;
+        let plan = self.plan()?;
         let origin = Origin {
             name: &self.image,
             version: &self.deployment.record.version,
-            commit: wanted.commit.as_ref(),
-            repository: wanted.repository.as_deref(),
-            source_ami: &wanted.source_ami,
-            built_at: wanted.built_at.as_deref(),
-            deployment: Some(&wanted.made_by),
+            commit: plan.commit.as_ref(),
+            repository: plan.repository.as_deref(),
+            source_ami: &plan.source_ami,
+            built_at: plan.built_at.as_deref(),
+            deployment: Some(&plan.made_by),
         };
         Ok(tags(&origin))
     }
@@ -133,70 +129,6 @@ impl Promotion {
     pub fn superseded(&self) -> Failure {
         let id = self.id();
         Failure::new(FailureKind::Superseded, format!("the promotion {id} does not copy this image any more"))
-    }
-}
-
-/// Plan of a copy, as decided when the promotion began. AWS refuses a token with different parameters, so the parameters of
-/// each call come from here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// AMI to copy.
-    pub copied_from: AmiId,
-    /// AMI that all copies descend from.
-    pub source_ami: AmiId,
-    /// Snapshots of the AMI to copy.
-    pub snapshots: BTreeSet<SnapshotId>,
-    /// Commit of the recipe.
-    pub commit: Option<CommitSha>,
-    /// Repository of the recipe.
-    pub repository: Option<String>,
-    /// Time of the build.
-    pub built_at: Option<String>,
-    /// ARNs of the snapshots' keys that the target must be allowed to use.
-    pub keys: BTreeSet<String>,
-    /// ARN of the key that encrypts the copy.
-    pub key: Option<String>,
-    /// Promotion that first requested the copy. The copy's tags, name, token and grants name it, also after another promotion
-    /// takes over.
-    pub made_by: DeploymentId,
-}
-
-impl Wanted {
-    /// Returns the plan as parameters of the deployment record.
-    pub fn write(&self) -> BTreeMap<String, String> {
-        let snapshots: Vec<&str> = self.snapshots.iter().map(SnapshotId::as_str).collect();
-        let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
-        let all = [
-            (COPIED_FROM, Some(self.copied_from.to_string())),
-            (TAG_SOURCE, Some(self.source_ami.to_string())),
-            (SNAPSHOTS, Some(snapshots.join(","))),
-            (TAG_COMMIT, self.commit.as_ref().map(ToString::to_string)),
-            (TAG_REPOSITORY, self.repository.clone()),
-            (TAG_BUILT_AT, self.built_at.clone()),
-            (KEYS, (!keys.is_empty()).then(|| keys.join(","))),
-            (KEY, self.key.clone()),
-            (TAG_DEPLOYMENT, Some(self.made_by.to_string())),
-        ];
-        all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
-    }
-
-    fn read(parameters: &BTreeMap<String, String>) -> Result<Self, Failure> {
-        let text = |key: &str| parameters.get(key).map(String::as_str);
-        let list = |key: &str| text(key).unwrap_or_default().split(',').filter(|item| !item.is_empty());
-        let bug = |error: lockstep_domain::model::ids::InvalidId| {
-            Failure::bug(format!("the record of the promotion is damaged: {error}"))
-        };
-        Ok(Self {
-            copied_from: text(COPIED_FROM).unwrap_or_default().parse().map_err(bug)?,
-            source_ami: text(TAG_SOURCE).unwrap_or_default().parse().map_err(bug)?,
-            snapshots: list(SNAPSHOTS).map(str::parse).collect::<Result<_, _>>().map_err(bug)?,
-            commit: text(TAG_COMMIT).map(str::parse).transpose().map_err(bug)?,
-            repository: text(TAG_REPOSITORY).map(str::to_owned),
-            built_at: text(TAG_BUILT_AT).map(str::to_owned),
-            keys: list(KEYS).map(str::to_owned).collect(),
-            key: text(KEY).map(str::to_owned),
-            made_by: text(TAG_DEPLOYMENT).unwrap_or_default().parse().map_err(bug)?,
-        })
     }
 }
 

@@ -4,14 +4,14 @@
 //! one withdraws the shares. Each promotion has its own grants on the keys.
 
 use crate::context::ImageContext;
-use crate::load::{Promotion, Wanted, unusable};
+use crate::load::{Promotion, unusable};
 use crate::room;
 use lockstep_domain::images::promotion::keys::{GRANT_OPERATIONS, encrypted_for_its_account_only};
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AccountId, DeploymentId, SnapshotId};
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::Image;
+use lockstep_domain::records::{CopyPlan, Image};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::kms::{Keys, NewGrant};
 use lockstep_platform::ledger::Versioned;
@@ -24,7 +24,7 @@ pub async fn share<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<()
     if !promotion.leaves_its_account() {
         return Ok(());
     }
-    let wanted = promotion.wanted()?;
+    let plan = promotion.plan()?;
     let account = &promotion.target().account;
     let source = source_record(context, &promotion).await?;
     let mut record = source.record.clone();
@@ -34,24 +34,24 @@ pub async fn share<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<()
     deployment_log::append(
         context.ledger(),
         id,
-        &format!("sharing {} with account {account}", wanted.copied_from),
+        &format!("sharing {} with account {account}", plan.copied_from),
         context.now(),
     )
     .await?;
-    room::pace_shares(context, id, &promotion.source, wanted.snapshots.len()).await?;
-    grant(context, &promotion, &wanted).await?;
+    room::pace_shares(context, id, &promotion.source, plan.snapshots.len()).await?;
+    grant(context, &promotion, plan).await?;
     let images = context.images(TargetRole::ImageSource, &promotion.source, &promotion.session()).await?;
-    open(&images, &wanted, account).await
+    open(&images, plan, account).await
 }
 
 /// Shares the image with its snapshots.
-async fn open(images: &impl Images, wanted: &Wanted, account: &AccountId) -> Result<(), Failure> {
+async fn open(images: &impl Images, plan: &CopyPlan, account: &AccountId) -> Result<(), Failure> {
     // Snapshots come first: a copy of an image without visible snapshots fails.
-    for snapshot in &wanted.snapshots {
+    for snapshot in &plan.snapshots {
         let shared = images.share_snapshot(snapshot, account).await;
         shared.map_err(|failure| explain(failure, snapshot))?;
     }
-    images.share(&wanted.copied_from, account).await
+    images.share(&plan.copied_from, account).await
 }
 
 /// Adds the reason to EC2's refusal to share a snapshot. No earlier check can see this reason.
@@ -67,17 +67,17 @@ fn explain(failure: Failure, snapshot: &SnapshotId) -> Failure {
 }
 
 /// Grants the use of the snapshots' keys to the role that copies.
-async fn grant<C: ImageContext>(context: &C, promotion: &Promotion, wanted: &Wanted) -> Result<(), Failure> {
-    if wanted.keys.is_empty() {
+async fn grant<C: ImageContext>(context: &C, promotion: &Promotion, plan: &CopyPlan) -> Result<(), Failure> {
+    if plan.keys.is_empty() {
         return Ok(());
     }
     let keys = context.keys(TargetRole::ImageSource, &promotion.source, &promotion.session()).await?;
-    for key in &wanted.keys {
+    for key in &plan.keys {
         let grant = NewGrant {
             key: key.clone(),
             grantee: context.role_arn(TargetRole::ImageTarget, &promotion.target().account),
             operations: GRANT_OPERATIONS.map(str::to_owned).into(),
-            name: grant_name(wanted, key),
+            name: grant_name(plan, key),
         };
         keys.grant(&grant).await?;
     }
@@ -85,14 +85,14 @@ async fn grant<C: ImageContext>(context: &C, promotion: &Promotion, wanted: &Wan
 }
 
 /// Returns the name of a grant. A promotion that takes over finds the grants by this name.
-fn grant_name(wanted: &Wanted, key: &str) -> String {
-    client_token(wanted.made_by.as_str(), &format!("grant {key}"), 1)
+fn grant_name(plan: &CopyPlan, key: &str) -> String {
+    client_token(plan.made_by.as_str(), &format!("grant {key}"), 1)
 }
 
 /// Handles `unshare`. Does nothing if nothing was shared, and also runs after the end of a promotion.
 pub async fn unshare<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
     let promotion = Promotion::load(context, id).await?;
-    if !promotion.leaves_its_account() || !promotion.has_a_plan() {
+    if !promotion.leaves_its_account() || promotion.plan.is_none() {
         return Ok(());
     }
     retry_on_conflict(async || withdraw(context, &promotion).await).await
@@ -104,16 +104,16 @@ async fn withdraw<C: ImageContext>(context: &C, promotion: &Promotion) -> Result
     let users = source.record.shared_with.get(account).filter(|users| users.contains(id));
     // The record comes before the share, so without a record nothing is shared.
     let Some(users) = users else { return Ok(()) };
-    let wanted = promotion.wanted()?;
-    revoke(context, promotion, &wanted).await?;
+    let plan = promotion.plan()?;
+    revoke(context, promotion, plan).await?;
     let images = context.images(TargetRole::ImageSource, &promotion.source, &promotion.session()).await?;
-    room::pace_shares(context, id, &promotion.source, wanted.snapshots.len()).await?;
+    room::pace_shares(context, id, &promotion.source, plan.snapshots.len()).await?;
     let is_last = users.len() == 1;
     if is_last {
-        close(&images, &wanted, account).await?;
+        close(&images, plan, account).await?;
     } else {
         // Another promotion may have started during the withdrawal of the last one, so its shares are restored.
-        open(&images, &wanted, account).await?;
+        open(&images, plan, account).await?;
     }
     let mut record = source.record.clone();
     if is_last {
@@ -123,31 +123,31 @@ async fn withdraw<C: ImageContext>(context: &C, promotion: &Promotion) -> Result
     }
     context.ledger().replace(&source, record).await?;
     let text = match is_last {
-        true => format!("{} is no longer shared with account {account}", wanted.copied_from),
+        true => format!("{} is no longer shared with account {account}", plan.copied_from),
         false => {
-            format!("{} remains shared with account {account}: another copy needs it", wanted.copied_from)
+            format!("{} remains shared with account {account}: another copy needs it", plan.copied_from)
         }
     };
     deployment_log::append(context.ledger(), id, &text, context.now()).await
 }
 
 /// Undoes [`open`].
-async fn close(images: &impl Images, wanted: &Wanted, account: &AccountId) -> Result<(), Failure> {
-    images.unshare(&wanted.copied_from, account).await?;
-    for snapshot in &wanted.snapshots {
+async fn close(images: &impl Images, plan: &CopyPlan, account: &AccountId) -> Result<(), Failure> {
+    images.unshare(&plan.copied_from, account).await?;
+    for snapshot in &plan.snapshots {
         images.unshare_snapshot(snapshot, account).await?;
     }
     Ok(())
 }
 
 /// Undoes [`grant`].
-async fn revoke<C: ImageContext>(context: &C, promotion: &Promotion, wanted: &Wanted) -> Result<(), Failure> {
-    if wanted.keys.is_empty() {
+async fn revoke<C: ImageContext>(context: &C, promotion: &Promotion, plan: &CopyPlan) -> Result<(), Failure> {
+    if plan.keys.is_empty() {
         return Ok(());
     }
     let keys = context.keys(TargetRole::ImageSource, &promotion.source, &promotion.session()).await?;
-    for key in &wanted.keys {
-        let name = grant_name(wanted, key);
+    for key in &plan.keys {
+        let name = grant_name(plan, key);
         for grant in keys.grants(key).await?.iter().filter(|grant| grant.name.as_ref() == Some(&name)) {
             keys.revoke(key, &grant.id).await?;
         }

@@ -3,6 +3,7 @@
 //! Two promotions of one version to one location would make two copies, so the second one waits or takes over.
 
 use crate::context::ImageContext;
+use crate::finish::write_closed;
 use crate::load::Promotion;
 use crate::room;
 use lockstep_domain::model::error::Failure;
@@ -28,12 +29,12 @@ pub async fn predecessor<C: ImageContext>(
     if context.ledger().get::<Deployment>(&Deployment::key_of(&id)).await?.is_none() {
         return Ok(None);
     }
-    let dead = Promotion::load(context, &id).await?;
+    let dead = Promotion::read(context, &id).await?;
     if !dead.deployment.record.state.is_final() {
         close_abandoned(context, &dead, other).await?;
     }
     room::leave(context, &id, dead.target()).await?;
-    Ok(dead.has_a_plan().then_some(dead))
+    Ok(dead.plan.is_some().then_some(dead))
 }
 
 async fn close_abandoned<C: ImageContext>(
@@ -52,5 +53,5 @@ async fn close_abandoned<C: ImageContext>(
         finished_at: Some(context.now()),
         ..old.record.clone()
     };
-    context.ledger().replace(old, closed).await.map(drop)
+    write_closed(context, old, closed).await
 }

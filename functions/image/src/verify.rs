@@ -11,15 +11,17 @@ use lockstep_domain::model::image_lock::LockedImage;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Deployment, Image, ImageVersion, Release};
 use lockstep_platform::ec2::Images;
+use lockstep_platform::scope;
 
 /// Handles `verify`. The failure names each image that may not be used.
 pub async fn verify<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
     let what = format!("the deployment {id}");
     let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?.record;
+    scope::about(&deployment);
     let component =
-        deployment.component.ok_or_else(|| Failure::rejected(format!("{what} has no release")))?;
+        deployment.component().ok_or_else(|| Failure::rejected(format!("{what} has no release")))?;
     let what = format!("the release {component}@{}", deployment.version);
-    let key = Release::key_of(&component, &deployment.version);
+    let key = Release::key_of(component, &deployment.version);
     let release = context.ledger().expect::<Release>(&key, &what).await?.record;
     if release.image_lock.0.is_empty() {
         return Ok(());

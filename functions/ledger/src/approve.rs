@@ -8,7 +8,7 @@ use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::{Task, ledger::Started, operator::Applied};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState};
+use lockstep_domain::records::{Deployment, DeploymentState};
 use lockstep_platform::ledger::{Versioned, Write};
 use lockstep_runtime::stages::stages;
 
@@ -75,13 +75,9 @@ pub async fn retake(
 }
 
 async fn needs_images(context: &impl LedgerContext, deployment: &Deployment) -> Result<bool, Failure> {
-    match (&deployment.kind, &deployment.component) {
-        (DeploymentKind::Deploy { .. }, Some(component)) => {
-            let release = load::release(context, component, &deployment.version).await?.record;
-            Ok(!release.image_lock.0.is_empty())
-        }
-        _ => Ok(false),
-    }
+    let Some(deploy) = deployment.deploy() else { return Ok(false) };
+    let release = load::release(context, &deploy.stack.component, &deployment.version).await?.record;
+    Ok(!release.image_lock.0.is_empty())
 }
 
 /// Records the answer of an approver and wakes the execution that waits for it.

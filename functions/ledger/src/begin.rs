@@ -10,10 +10,11 @@ use lockstep_domain::messages::{inputs, ledger::Started};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Release};
+use lockstep_domain::records::{DeployBody, Deployment, DeploymentStart, Environment, Release, StackRun};
 use lockstep_platform::ledger::{Versioned, Write};
-use lockstep_runtime::lease;
+use lockstep_platform::scope;
 use lockstep_runtime::stages::stages;
+use lockstep_runtime::{deployment_end, lease};
 
 /// The reason that a deployment gets when a later one takes over its environment.
 const TAKEN_OVER: &str = "a later deployment took the environment over";
@@ -42,22 +43,31 @@ pub async fn begin(
     let proof = load::proof(context, &release, &stages, stage).await?;
     let evidence = proof.evidence.as_ref();
     let broken = gate::check_evidence(&release, &stages, stage, evidence, proof.broken(), now)?.cloned();
-    let mut wanted = wanted(id, execution, path, input, &release, &stages, stage, now)?;
+    let mut body = body(input, &release, &stages, stage)?;
     // A plan copies no images. The check of the images reports a missing one.
     if !input.plan_only {
-        let missing = images::missing(context, execution, &release, &wanted.location).await?;
+        let missing = images::missing(context, execution, &release, &stage.location()).await?;
         if !missing.is_empty() {
             return Ok(Started { missing, ..begun });
         }
     }
-    wanted.break_glass = broken;
+    body.break_glass = broken;
     let mut with = Vec::new();
     // A plan does not enter the stage, so it does not use up the break-glass.
-    if let (Some(glass), Some(used), false) = (&proof.glass, &mut wanted.break_glass, input.plan_only) {
-        used.used_by = Some(wanted.id.clone());
+    if let (Some(glass), Some(used), false) = (&proof.glass, &mut body.break_glass, input.plan_only) {
+        used.used_by = Some(id.clone());
         with.push(Write::replace(glass, used)?);
     }
-    take(context, &wanted, None, with, now).await?;
+    let start = DeploymentStart {
+        id,
+        execution: execution.to_owned(),
+        version: input.version.clone(),
+        stage: stage.name.clone(),
+        location: stage.location(),
+        path,
+        at: now,
+    };
+    take(context, &Deployment::new(start, body), None, with, now).await?;
     Ok(begun)
 }
 
@@ -71,41 +81,25 @@ pub async fn is_begun(context: &impl LedgerContext, id: &DeploymentId) -> Result
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "a deployment is made of all of them, here and nowhere else")]
-fn wanted(
-    id: DeploymentId,
-    execution: &str,
-    path: DeploymentPath,
+/// Returns the deployment of `release` that `input` asks for.
+fn body(
     input: &inputs::Deploy,
     release: &Release,
     stages: &Stages,
     stage: &Stage,
-    now: Timestamp,
-) -> Result<Deployment, Failure> {
+) -> Result<DeployBody, Failure> {
     Layer::overrides(&input.overrides).map_err(load::refused)?;
     let environment = environment::name(&input.component, input.environment.as_deref())?;
     let stack = environment::stack_name(&stage.name, &environment)?;
+    let run = StackRun::new(input.component.clone(), environment, stack);
     let template =
         if *stage == *stages.test() { &release.test_template_digest } else { &release.template_digest };
-    Ok(Deployment {
-        component: Some(input.component.clone()),
-        digest: Some(release.digest.clone()),
+    Ok(DeployBody {
         overrides: input.overrides.clone(),
         plan_only: input.plan_only,
         revert_drift: input.revert_drift,
         parameters_of: gate::parameters_of(stages, input)?,
-        template_digest: Some(template.clone()),
-        repository: Some(release.repository.clone()),
-        ..Deployment::new(
-            id,
-            DeploymentKind::Deploy { environment, stack },
-            execution,
-            input.version.clone(),
-            stage.name.clone(),
-            stage.location(),
-            path,
-            now,
-        )
+        ..DeployBody::new(run, release.digest.clone(), template.clone(), release.repository.clone())
     })
 }
 
@@ -123,14 +117,16 @@ pub async fn take(
 ) -> Result<(), Failure> {
     let found = load::environment(context, wanted).await?;
     // A taint does not prevent a teardown.
-    if wanted.path == DeploymentPath::Promotion && matches!(wanted.kind, DeploymentKind::Deploy { .. }) {
+    if wanted.path == DeploymentPath::Promotion && wanted.deploy().is_some() {
         gate::check_taint(found.as_ref().map(|found| &found.record))?;
     }
     let mut before = found.as_ref().map(|found| found.record.clone());
+    let mut abandoned = None;
     if let Some(dead) = dead_rival(context, before.as_ref(), wanted).await? {
         before = before.map(|before| environment::after(&before, &dead.record, now));
-        if let Some(abandoned) = environment::abandon(&dead.record, TAKEN_OVER, now) {
-            writes.push(Write::replace(&dead, &abandoned)?);
+        abandoned = environment::abandon(&dead.record, TAKEN_OVER, now);
+        if let Some(abandoned) = &abandoned {
+            writes.push(Write::replace(&dead, abandoned)?);
         }
     }
     let taken = environment::acquire(before.as_ref(), wanted, now)?;
@@ -142,7 +138,12 @@ pub async fn take(
         Some(stored) => Write::replace(stored, &taken.deployment)?,
         None => Write::insert(&taken.deployment)?,
     });
-    context.ledger().transact(writes).await
+    context.ledger().transact(writes).await?;
+    scope::about(&taken.deployment);
+    if let Some(abandoned) = &abandoned {
+        deployment_end::report(abandoned, now);
+    }
+    Ok(())
 }
 
 /// Returns the deployment that holds the environment though its execution has ended, or `None` if no other

@@ -8,8 +8,9 @@ use lockstep_domain::messages::ledger::{Failed, Finished};
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, TEST};
-use lockstep_domain::records::{Deployment, DeploymentState, Evidence};
+use lockstep_domain::records::{DeployBody, Deployment, Evidence};
 use lockstep_platform::ledger::Write;
+use lockstep_runtime::deployment_end;
 
 /// Closes a deployment that succeeded. Returns the same reply if it is closed with success already.
 pub async fn complete(
@@ -34,30 +35,25 @@ pub async fn complete(
         writes.push(Write::insert(&evidence)?);
     }
     context.ledger().transact(writes).await?;
+    deployment_end::report(&ended.deployment, now);
     finished(&ended.deployment)?.ok_or_else(|| Failure::bug("a completed deployment is not finished"))
 }
 
 /// Returns the reply for a deployment that ended well, or `None` for one that has not ended.
 fn finished(deployment: &Deployment) -> Result<Option<Finished>, Failure> {
-    let outcome = match deployment.state {
-        DeploymentState::Running | DeploymentState::AwaitingApproval => return Ok(None),
-        DeploymentState::Succeeded => "succeeded",
-        DeploymentState::NoChanges => "no_changes",
-        DeploymentState::Planned => "planned",
-        DeploymentState::Failed | DeploymentState::Refused | DeploymentState::Abandoned => {
-            return Err(Failure::new(
-                FailureKind::Superseded,
-                format!("deployment {} is closed already, and did not succeed", deployment.id),
-            ));
-        }
-    };
-    let (_, component) = environment::parts(deployment)?;
+    let Some(outcome) = deployment.state.outcome() else { return Ok(None) };
+    if !outcome.is_success() {
+        return Err(Failure::new(
+            FailureKind::Superseded,
+            format!("deployment {} is closed already, and did not succeed", deployment.id),
+        ));
+    }
     Ok(Some(Finished {
         deployment: deployment.id.clone(),
-        component: component.clone(),
+        component: environment::stack(deployment)?.component.clone(),
         version: deployment.version.clone(),
         stage: deployment.stage.clone(),
-        outcome: outcome.to_owned(),
+        outcome,
     }))
 }
 
@@ -69,18 +65,16 @@ async fn new_evidence(
     now: Timestamp,
 ) -> Result<Option<Evidence>, Failure> {
     let is_test = deployment.stage.as_str() == TEST;
-    if !gate::earns_evidence(deployment, is_test) {
-        return Ok(None);
-    }
-    let (_, component) = environment::parts(deployment)?;
-    let digest = deployment.digest.clone().ok_or_else(|| Failure::bug("a deployment without a digest"))?;
-    let key = Evidence::key_of(component, &digest, &deployment.stage);
+    let earns = |deploy: &&DeployBody| gate::earns_evidence(deploy, is_test);
+    let Some(deploy) = deployment.deploy().filter(earns) else { return Ok(None) };
+    let (component, digest) = (&deploy.stack.component, &deploy.digest);
+    let key = Evidence::key_of(component, digest, &deployment.stage);
     if context.ledger().get::<Evidence>(&key).await?.is_some() {
         return Ok(None);
     }
     Ok(Some(Evidence {
         component: component.clone(),
-        digest,
+        digest: digest.clone(),
         stage: deployment.stage.clone(),
         version: deployment.version.clone(),
         deployment: deployment.id.clone(),
@@ -108,6 +102,9 @@ pub async fn fail(
     }
     if !writes.is_empty() {
         context.ledger().transact(writes).await?;
+    }
+    if let Some(closed) = &failed.deployment {
+        deployment_end::report(closed, now);
     }
     Ok(Failed { error: failed.failure.error, cause: failed.failure.message })
 }

@@ -25,9 +25,9 @@ pub async fn cancel(
     action: &OperatorAction,
 ) -> Result<Applied, Failure> {
     let stored = load::deployment(context, id).await?;
-    let found = match environment::parts(&stored.record) {
-        Ok(_) => load::environment(context, &stored.record).await?,
-        Err(_) => None,
+    let found = match stored.record.stack() {
+        Some(_) => load::environment(context, &stored.record).await?,
+        None => None,
     };
     let cancelled =
         operator_actions::cancel(&stored.record, found.as_ref().map(|found| &found.record), action)?;

@@ -1,12 +1,14 @@
 //! The records that decisions are made from.
 
 use crate::context::LedgerContext;
+use lockstep_domain::delivery::environment;
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{BreakGlass, Deployment, Environment, Evidence, Release};
 use lockstep_platform::ledger::Versioned;
+use lockstep_platform::scope;
 
 /// Returns the release, or fails with `NotFound`.
 pub async fn release(
@@ -23,7 +25,10 @@ pub async fn deployment(
     context: &impl LedgerContext,
     id: &DeploymentId,
 ) -> Result<Versioned<Deployment>, Failure> {
-    context.ledger().expect(&Deployment::key_of(id), &format!("deployment {id}")).await
+    let found =
+        context.ledger().expect::<Deployment>(&Deployment::key_of(id), &format!("deployment {id}")).await?;
+    scope::about(&found.record);
+    Ok(found)
 }
 
 /// Returns the environment of the deployment, or `None` if it does not exist.
@@ -31,8 +36,8 @@ pub async fn environment(
     context: &impl LedgerContext,
     deployment: &Deployment,
 ) -> Result<Option<Versioned<Environment>>, Failure> {
-    let (name, _) = lockstep_domain::delivery::environment::parts(deployment)?;
-    context.ledger().get(&Environment::key_of(&deployment.stage, name)).await
+    let run = environment::stack(deployment)?;
+    context.ledger().get(&Environment::key_of(&deployment.stage, &run.environment)).await
 }
 
 /// The records that may open the gate of a stage for a release.

@@ -7,9 +7,11 @@ use jiff::Timestamp;
 use lockstep_domain::delivery::approval::ApprovalAnswer;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
 use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::records::ConfigKind;
 use lockstep_platform::function_url::{UrlRequest, UrlResponse, body, caller};
+use lockstep_platform::{clock, metrics, scope};
 use lockstep_runtime::retry::retry_on_conflict;
 
 /// The largest body, in bytes: a configuration file and its JSON.
@@ -32,6 +34,7 @@ pub async fn answer(
         Ok(request) => request,
         Err(failure) => return refuse(400, &failure),
     };
+    scope::about_request(&request);
     let action: &str = (&request).into();
     match retry_on_conflict(async || apply(context, &request, by, now).await).await {
         Ok(applied) => {
@@ -124,6 +127,8 @@ fn status(kind: FailureKind) -> u16 {
 }
 
 fn refuse(status: u16, failure: &Failure) -> Result<UrlResponse, Failure> {
+    let reason = failure.kind.error_type();
+    metrics::emit(&[(Dimension::Reason, reason)], &[(Metric::Refusals, 1)], clock::now());
     let refused = Refused { error: failure.kind.error_type().to_owned(), message: failure.message.clone() };
     UrlResponse::json(status, &refused)
 }

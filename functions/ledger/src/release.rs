@@ -10,7 +10,7 @@ use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{DeliveryOutcome, Evidence, Release, ReleaseState, WebhookDelivery};
+use lockstep_domain::records::{DeliveryEnd, Evidence, Release, ReleaseState, WebhookDelivery};
 use lockstep_runtime::stages::stages;
 
 /// Publishes a release that passed its test stack. Requires the evidence of the test.
@@ -63,14 +63,14 @@ pub async fn fail(
 pub async fn finish(
     context: &impl LedgerContext,
     input: &inputs::Release,
-    components: &[package::Component],
+    components: &[package::PackagedComponent],
     results: &[ComponentResult],
     error: Option<&CaughtError>,
     now: Timestamp,
 ) -> Result<Summary, Failure> {
-    let (summary, outcome) = webhook_delivery::conclude(components, results, error);
+    let (summary, end) = webhook_delivery::conclude(components, results, error);
     if let Some(delivery) = &input.delivery {
-        finish_delivery(context, input, delivery, outcome, now).await?;
+        finish_delivery(context, input, delivery, end, now).await?;
     }
     Ok(summary)
 }
@@ -79,7 +79,7 @@ async fn finish_delivery(
     context: &impl LedgerContext,
     input: &inputs::Release,
     delivery: &str,
-    outcome: DeliveryOutcome,
+    end: DeliveryEnd,
     now: Timestamp,
 ) -> Result<(), Failure> {
     let key = WebhookDelivery::key_of(input.repository.provider(), delivery);
@@ -88,7 +88,7 @@ async fn finish_delivery(
         tracing::warn!(delivery, "there is no such webhook delivery to finish");
         return Ok(());
     };
-    match webhook_delivery::finish(&stored.record, outcome, now) {
+    match webhook_delivery::finish(&stored.record, end, now) {
         Some(finished) => context.ledger().replace(&stored, finished).await.map(drop),
         None => Ok(()),
     }

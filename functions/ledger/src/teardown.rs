@@ -9,7 +9,7 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Deployment, DeploymentKind, Environment};
+use lockstep_domain::records::{Deployment, DeploymentStart, Environment, StackRun, TeardownBody};
 use lockstep_runtime::stages::stages;
 
 /// Acquires the environment for `execution`, or finds that it already did.
@@ -32,15 +32,18 @@ pub async fn begin(
     let found = context.ledger().get::<Environment>(&Environment::key_of(&stage.name, &name)).await?;
     let found = found.ok_or_else(|| environment::environment_not_found(&stage.name, &name))?.record;
     let (version, digest) = runs(context, &found).await?;
-    let kind =
-        DeploymentKind::Teardown { stack: environment::stack_name(&stage.name, &name)?, environment: name };
-    let location = stage.location();
-    let wanted = Deployment {
-        component: Some(input.component.clone()),
-        digest,
-        ..Deployment::new(id, kind, execution, version, stage.name.clone(), location, path, now)
+    let stack = environment::stack_name(&stage.name, &name)?;
+    let body = TeardownBody { stack: StackRun::new(input.component.clone(), name, stack), digest };
+    let start = DeploymentStart {
+        id,
+        execution: execution.to_owned(),
+        version,
+        stage: stage.name.clone(),
+        location: stage.location(),
+        path,
+        at: now,
     };
-    begin::take(context, &wanted, None, Vec::new(), now).await?;
+    begin::take(context, &Deployment::new(start, body), None, Vec::new(), now).await?;
     Ok(begun)
 }
 

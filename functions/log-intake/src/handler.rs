@@ -7,9 +7,10 @@ use lockstep_domain::logs::ingest::{self, Event, IngestResponse, KeyId, Origin, 
 use lockstep_domain::logs::shipping::Batch;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::ApplicationName;
+use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_platform::clock;
 use lockstep_platform::function_url::{Invocation, UrlRequest, UrlResponse, body};
-use lockstep_platform::metrics::{self, Unit};
+use lockstep_platform::metrics;
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -170,21 +171,17 @@ impl Visit<'_> {
                 let lag = clock::now().duration_since(oldest.unwrap_or(self.received_at)).as_secs();
                 let took = self.began.elapsed().as_millis();
                 vec![
-                    ("EventsAccepted", Unit::Count, u64::try_from(*events).unwrap_or(u64::MAX)),
-                    ("DeliveryLagSeconds", Unit::Seconds, u64::try_from(lag).unwrap_or_default()),
-                    (
-                        "AcknowledgedAfterMilliseconds",
-                        Unit::Milliseconds,
-                        u64::try_from(took).unwrap_or(u64::MAX),
-                    ),
+                    (Metric::EventsAccepted, u64::try_from(*events).unwrap_or(u64::MAX)),
+                    (Metric::EventLag, u64::try_from(lag).unwrap_or_default()),
+                    (Metric::AcknowledgedAfter, u64::try_from(took).unwrap_or(u64::MAX)),
                 ]
             }
             IngestResponse::Refused(refused) => {
-                let reason = refused.reason().metric();
-                tracing::info!(status, key, reason, "refused");
-                vec![(reason, Unit::Count, 1)]
+                let metric = refused.reason().metric();
+                tracing::info!(status, key, reason = metric.name(), "refused");
+                vec![(metric, 1)]
             }
         };
-        metrics::tell("Lockstep/LogIntake", ("function", &self.context.name), &figures, clock::now());
+        metrics::emit(&[(Dimension::Function, &self.context.name)], &figures, clock::now());
     }
 }

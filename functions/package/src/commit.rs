@@ -1,4 +1,4 @@
-//! What a commit holds: the components and the recipes in its tarball.
+//! The components and recipes in the tarball of a commit.
 
 use lockstep_domain::delivery::archive::{Files, Limits, Tarball, unpack_tarball};
 use lockstep_domain::delivery::manifest;
@@ -16,12 +16,12 @@ pub struct Source {
     pub folder: String,
     /// The component's name, if its manifest has a readable one.
     pub name: Option<ComponentName>,
-    /// Its files, or why they cannot be taken.
+    /// Its files, or the problem that makes them unusable.
     pub files: Result<Files, Problem>,
 }
 
 impl Source {
-    /// What people call it: its name, or else its folder, or else its repository.
+    /// Returns the name for people: its own, or its folder, or its repository.
     pub fn label(&self, repository: &RepositoryId) -> String {
         match &self.name {
             Some(name) => name.to_string(),
@@ -38,14 +38,14 @@ pub struct RecipeSource {
     pub folder: String,
     /// The image's name, if its `image.toml` has a readable one.
     pub name: Option<ImageName>,
-    /// Its files, or why they cannot be taken.
+    /// Its files, or the problem that makes them unusable.
     pub files: Result<Files, Problem>,
-    /// What it has in common with the recipes beside it.
+    /// The files that it shares with the recipes beside it.
     pub common: Option<Files>,
 }
 
 impl RecipeSource {
-    /// What people call it: its name, or else its folder, or else its repository.
+    /// Returns the name for people: its own, or its folder, or its repository.
     pub fn label(&self, repository: &RepositoryId) -> String {
         match &self.name {
             Some(name) => format!("image {name}"),
@@ -54,7 +54,7 @@ impl RecipeSource {
         }
     }
 
-    /// Its `image.toml`, relative to the repository.
+    /// Returns the path of its `image.toml` in the repository.
     pub fn file(&self) -> String {
         if self.folder.is_empty() {
             recipe::FILE.to_owned()
@@ -64,7 +64,7 @@ impl RecipeSource {
     }
 }
 
-/// What a commit holds, in the order of the folders.
+/// Contents of a commit, in the order of the folders.
 #[derive(Clone, Debug)]
 pub struct Commit {
     /// Its components.
@@ -73,7 +73,7 @@ pub struct Commit {
     pub recipes: Vec<RecipeSource>,
 }
 
-/// What the tarball of `commit` holds.
+/// Reads the tarball of `commit`.
 ///
 /// # Errors
 /// `Rejected` if the archive is unsafe, holds another commit, or holds neither a component nor a recipe.
@@ -107,13 +107,13 @@ fn recipe_source(tarball: &Tarball, folder: String) -> RecipeSource {
     RecipeSource { folder, name, files, common }
 }
 
-/// The image's name, also from an `image.toml` with mistakes elsewhere.
+/// Reads the image's name, also from an `image.toml` with mistakes elsewhere.
 fn image_name(manifest: &[u8]) -> Option<ImageName> {
     let read: toml::Table = toml::from_str(std::str::from_utf8(manifest).ok()?).ok()?;
     read.get("image")?.get("name")?.as_str()?.parse().ok()
 }
 
-/// Two recipes of one image would each undo the other's: neither is taken.
+/// Rejects recipes with the same image name: each would undo the other's versions.
 fn refuse_recipes_of_one_name(recipes: &mut [RecipeSource]) {
     let mut folders: BTreeMap<ImageName, Vec<String>> = BTreeMap::new();
     for recipe in recipes.iter() {
@@ -136,7 +136,7 @@ fn source(tarball: &Tarball, folder: String) -> Source {
     Source { folder, name, files }
 }
 
-/// The component's name, also from a manifest with mistakes elsewhere: the rejection should be found under it.
+/// Reads the component's name, also from a manifest with mistakes elsewhere, so that the rejection has this name.
 fn name(manifest: &[u8]) -> Option<ComponentName> {
     #[derive(Deserialize)]
     struct Named {
@@ -150,7 +150,7 @@ fn name(manifest: &[u8]) -> Option<ComponentName> {
     Some(named.component.name)
 }
 
-/// Two folders of one name would overwrite each other's releases: neither is taken.
+/// Rejects components with the same name: each would overwrite the other's releases.
 fn refuse_namesakes(sources: &mut [Source]) {
     let mut folders: BTreeMap<ComponentName, Vec<String>> = BTreeMap::new();
     for source in sources.iter() {

@@ -1,69 +1,38 @@
-//! What this function may reach.
+//! Capabilities of the function.
 
-use crate::source::{Fetched, fetch};
+use crate::source::fetch;
 use lockstep_domain::delivery::function_code::FunctionLock;
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::CommitSha;
-use lockstep_domain::records::{Key, Record, Repository};
+use lockstep_domain::records::Repository;
 use lockstep_domain::stacks::permissions::{TABLE_BYTES_MAX, Table, table_digest};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::git_host::GitHosts;
-use lockstep_platform::ledger::{Inserted, Ledger, Order};
+use lockstep_platform::ledger::Ledger;
+use lockstep_runtime::{
+    BranchHeads, CommitArchive, CommitArchives, HasLedger, PermissionTable, ShippedFunctions, StoresArtifacts,
+};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
-/// The capabilities of this function.
-pub trait PackageContext {
-    /// The commit's tarball and author, from the repository's git host.
-    fn fetch(
-        &self,
-        repository: &Repository,
-        commit: &CommitSha,
-    ) -> impl Future<Output = Result<Fetched, Failure>>;
+/// The capabilities of this function. None of them reaches a target account.
+pub trait PackageContext:
+    HasLedger + BranchHeads + CommitArchives + StoresArtifacts + ShippedFunctions + PermissionTable
+{
+}
 
-    /// The commit that `branch` points to now; nothing if there certainly is no such branch.
-    fn head(
-        &self,
-        repository: &Repository,
-        branch: &str,
-    ) -> impl Future<Output = Result<Option<CommitSha>, Failure>>;
-
-    /// Stores an artifact. Keys name their content: storing the same again changes nothing, and needs no undo.
-    fn store(&self, key: &str, artifact: Vec<u8>) -> impl Future<Output = Result<(), Failure>>;
-
-    /// The functions that this installation ships for components.
-    fn shipped(&self) -> &FunctionLock;
-
-    /// The table of the permissions that resource types need, as `install` uploaded it.
-    fn permissions(&self) -> impl Future<Output = Result<Arc<Table>, Failure>>;
-
-    /// The record at `key`.
-    fn get<T: Record>(&self, key: &Key) -> impl Future<Output = Result<Option<T>, Failure>>;
-
-    /// At most `limit` records below a partition and prefix, highest sort key first.
-    fn newest<T: Record>(
-        &self,
-        pk: &str,
-        sk_prefix: &str,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<T>, Failure>>;
-
-    /// Reads the record at `key`, lets `plan` say what to write instead (`None`: nothing), and writes that only if
-    /// nobody else wrote meanwhile: `Conflict` if somebody did. Answers what is there then.
-    fn change<T: Record>(
-        &self,
-        key: &Key,
-        plan: impl FnOnce(Option<&T>) -> Option<T>,
-    ) -> impl Future<Output = Result<Option<T>, Failure>>;
+impl<T: HasLedger + BranchHeads + CommitArchives + StoresArtifacts + ShippedFunctions + PermissionTable>
+    PackageContext for T
+{
 }
 
 /// The settings that [`AwsContext::new`] reads.
 pub const SETTINGS: [Setting; 4] =
     [Setting::Table, Setting::Bucket, Setting::Functions, Setting::Permissions];
 
-/// The capabilities on AWS, and the git hosts of the subscribed repositories.
+/// The capabilities on AWS and on the git hosts of the registered repositories.
 pub struct AwsContext {
     hosts: GitHosts,
     ledger: Ledger,
@@ -74,7 +43,7 @@ pub struct AwsContext {
 }
 
 impl AwsContext {
-    /// The account that the function runs in.
+    /// Wires the adapters to the account of the function.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         Ok(Self {
             hosts: GitHosts::new(aws),
@@ -96,55 +65,38 @@ impl AwsContext {
     }
 }
 
-impl PackageContext for AwsContext {
-    async fn fetch(&self, repository: &Repository, commit: &CommitSha) -> Result<Fetched, Failure> {
-        fetch(&self.hosts.of(repository).await?, repository, commit).await
+impl HasLedger for AwsContext {
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
+}
 
+impl BranchHeads for AwsContext {
     async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
         self.hosts.head(repository, branch).await
     }
+}
 
-    async fn store(&self, key: &str, artifact: Vec<u8>) -> Result<(), Failure> {
-        self.artifacts.put(key, "application/zip", artifact).await
+impl CommitArchives for AwsContext {
+    async fn archive(&self, repository: &Repository, commit: &CommitSha) -> Result<CommitArchive, Failure> {
+        fetch(&self.hosts.of(repository).await?, repository, commit).await
     }
+}
 
-    fn shipped(&self) -> &FunctionLock {
+impl StoresArtifacts for AwsContext {
+    async fn store_artifact(&self, key: &str, zip: Vec<u8>) -> Result<(), Failure> {
+        self.artifacts.put(key, "application/zip", zip).await
+    }
+}
+
+impl ShippedFunctions for AwsContext {
+    fn shipped_functions(&self) -> &FunctionLock {
         &self.shipped
     }
+}
 
-    async fn permissions(&self) -> Result<Arc<Table>, Failure> {
+impl PermissionTable for AwsContext {
+    async fn permission_table(&self) -> Result<Arc<Table>, Failure> {
         self.permissions.get_or_try_init(|| self.read_permissions()).await.cloned()
-    }
-
-    async fn get<T: Record>(&self, key: &Key) -> Result<Option<T>, Failure> {
-        Ok(self.ledger.get(key).await?.map(|found| found.record))
-    }
-
-    async fn newest<T: Record>(&self, pk: &str, sk_prefix: &str, limit: usize) -> Result<Vec<T>, Failure> {
-        let found = self.ledger.list(pk, sk_prefix, Order::Newest, limit).await?;
-        Ok(found.into_iter().map(|found| found.record).collect())
-    }
-
-    async fn change<T: Record>(
-        &self,
-        key: &Key,
-        plan: impl FnOnce(Option<&T>) -> Option<T>,
-    ) -> Result<Option<T>, Failure> {
-        let found = self.ledger.get::<T>(key).await?;
-        let Some(wanted) = plan(found.as_ref().map(|found| &found.record)) else {
-            return Ok(found.map(|found| found.record));
-        };
-        let written = match &found {
-            Some(old) => self.ledger.replace(old, wanted).await?,
-            None => match self.ledger.insert(&wanted).await? {
-                Inserted::New(written) => written,
-                Inserted::Exists(_) => {
-                    let message = format!("{} {} was written by another at the same time", key.pk, key.sk);
-                    return Err(Failure::new(FailureKind::Conflict, message));
-                }
-            },
-        };
-        Ok(Some(written.record))
     }
 }

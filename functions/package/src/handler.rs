@@ -1,14 +1,15 @@
-//! Load, plan, apply, component by component.
+//! Loads, plans and applies, one component after the other.
 
 use crate::commit::{self, Source};
 use crate::context::PackageContext;
+use crate::input::{self, CommitInput};
 use crate::recipes;
+use crate::records::{change, find};
 use crate::release::{self, Fate, Making};
-use crate::surroundings::{self, Surroundings};
 use jiff::Timestamp;
 use lockstep_domain::delivery::function_code::lock_digest;
 use lockstep_domain::delivery::packaging::{BranchKind, Package, next_version, plan};
-use lockstep_domain::messages::package::{Component, Request, Response};
+use lockstep_domain::messages::package::{CommitRequest, PackagedComponent, Request, Response};
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::version::Version;
@@ -17,114 +18,131 @@ use lockstep_domain::records::{
 };
 use lockstep_domain::stacks::permissions::excerpt_key;
 
+/// Handles one request.
+///
+/// # Errors
+/// Failures of the commit or of the recipe as a whole.
+pub async fn handle(
+    context: &impl PackageContext,
+    request: Request,
+    now: Timestamp,
+) -> Result<Response, Failure> {
+    match request {
+        Request::Commit(request) => package_commit(context, &request, now).await,
+        Request::Recipe(input) => {
+            let recipe = recipes::package(context, &input).await?;
+            Ok(Response::Recipe { recipe })
+        }
+    }
+}
+
 /// Packages every component of a commit.
 ///
 /// # Errors
-/// What concerns the commit as a whole. A component that is wrong is part of the answer, and its siblings go on.
-pub async fn handle(
+/// Failures of the commit as a whole. An invalid component is part of the response, and its siblings are packaged.
+async fn package_commit(
     context: &impl PackageContext,
-    request: &Request,
+    request: &CommitRequest,
     now: Timestamp,
 ) -> Result<Response, Failure> {
     let key = Repository::key_of(&request.repository);
-    let repository = context.get::<Repository>(&key).await?.ok_or_else(|| {
+    let repository = find::<Repository>(context.ledger(), &key).await?.ok_or_else(|| {
         Failure::not_found(format!(
-            "{} is not subscribed; run `lockstep repositories add`",
+            "{} is not registered; run `lockstep repositories add`",
             request.repository
         ))
     })?;
     let branch = release::branch(&request.reference)?;
-    // A delivery tells that something was pushed; a person who names a commit means it.
+    // A webhook delivery may be overtaken by a later push. An operator who names a commit wants that commit.
     if request.delivery.is_some() {
         let head = context.head(&repository, branch.as_str()).await?;
         release::still_the_head(&request.commit, &branch, head.as_ref())?;
     }
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
-    let fetched = context.fetch(&repository, &request.commit).await?;
+    let fetched = context.archive(&repository, &request.commit).await?;
     let commit = commit::open(&fetched.tarball, &request.commit)?;
     let judged = recipes::judge(context, request, branch, &fetched.author, &commit.recipes, now).await?;
     if !request.baked && !judged.changed.is_empty() {
-        // The images first: what is packaged then may ask for them.
-        return Ok(Response { components: judged.rejected, recipes: judged.changed });
+        // Images come first: the components of the commit may require them.
+        return Ok(Response::BakeFirst { components: judged.rejected, recipes: judged.changed });
     }
     let sources = commit.components;
-    let surroundings = surroundings::load(context, &sources).await?;
-    let run = Run { context, request, branch, author: &fetched.author, surroundings: &surroundings, now };
+    let input = input::load(context, &sources).await?;
+    let run = Run { context, request, branch, author: &fetched.author, input: &input, now };
     let mut components = judged.rejected;
     for source in &sources {
         components.push(run.component(source).await?);
     }
-    context
-        .change(&key, |old| {
-            release::remembered(old.unwrap_or(&repository), &sources, &request.commit, branch)
-        })
-        .await?;
-    Ok(Response { components, recipes: Vec::new() })
+    change(context.ledger(), &key, |old| {
+        release::remembered(old.unwrap_or(&repository), &sources, &request.commit, branch)
+    })
+    .await?;
+    Ok(Response::Packaged { components })
 }
 
 /// One invocation.
 struct Run<'a, C> {
     context: &'a C,
-    request: &'a Request,
+    request: &'a CommitRequest,
     branch: BranchKind<'a>,
     author: &'a str,
-    surroundings: &'a Surroundings,
+    input: &'a CommitInput,
     now: Timestamp,
 }
 
 impl<C: PackageContext> Run<'_, C> {
-    async fn component(&self, source: &Source) -> Result<Component, Failure> {
+    async fn component(&self, source: &Source) -> Result<PackagedComponent, Failure> {
         match self.planned(source) {
-            Ok(package) => self.settle(source, package).await,
+            Ok(package) => self.package(source, package).await,
             Err(problems) => self.reject(source, problems).await,
         }
     }
 
     fn planned(&self, source: &Source) -> Result<Package, Vec<Problem>> {
         let files = source.files.as_ref().map_err(|problem| vec![problem.clone()])?;
-        let package = plan(&source.folder, files, &self.surroundings.world())?;
+        let package = plan(&source.folder, files, &self.input.planner_input())?;
         let name = &package.manifest.component.name;
-        match release::foreign(&self.surroundings.history(name), name, &self.request.repository) {
+        match release::foreign(&self.input.history(name), name, &self.request.repository) {
             Some(problem) => Err(vec![problem]),
             None => Ok(package),
         }
     }
 
-    async fn reject(&self, source: &Source, problems: Vec<Problem>) -> Result<Component, Failure> {
+    async fn reject(&self, source: &Source, problems: Vec<Problem>) -> Result<PackagedComponent, Failure> {
         let label = source.label(&self.request.repository);
         let answer = release::rejected(&label, &problems);
         let record = release::rejection(&label, self.request, self.author, problems, self.now);
-        self.context.change(&record.key(), |_| Some(record.clone())).await?;
+        change(self.context.ledger(), &record.key(), |_| Some(record.clone())).await?;
         Ok(answer)
     }
 
-    async fn settle(&self, source: &Source, package: Package) -> Result<Component, Failure> {
+    async fn package(&self, source: &Source, package: Package) -> Result<PackagedComponent, Failure> {
         let name = package.manifest.component.name.clone();
-        let history = self.surroundings.history(&name);
+        let history = self.input.history(&name);
         let arrived = match &history.published {
             Some(published) => self.has_arrived(published).await?,
             None => false,
         };
         match release::fate(&package, &history, &self.request.commit, self.branch, arrived) {
             Fate::Unchanged(version) => Ok(release::unchanged(&name, &version)),
-            Fate::DriveOn(version) => Ok(self.going(&name, &version)),
+            Fate::Continue(version) => Ok(self.to_test(&name, &version)),
             Fate::Build => self.build(source, package).await,
         }
     }
 
-    /// Whether a release has proved itself in every stage that it reaches by itself.
+    /// Returns true if a release has evidence in every stage that it propagates to.
     async fn has_arrived(&self, release: &Release) -> Result<bool, Failure> {
-        for stage in self.surroundings.stages.propagating() {
+        for stage in self.input.stages.propagating() {
             let key = Evidence::key_of(&release.component, &release.digest, &stage.name);
-            if self.context.get::<Evidence>(&key).await?.is_none() {
+            if find::<Evidence>(self.context.ledger(), &key).await?.is_none() {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Version, artifact, record, in this order: whoever comes after a crash finds the version and repeats the rest.
-    async fn build(&self, source: &Source, package: Package) -> Result<Component, Failure> {
+    /// Stores version, artifact and record, in this order: a retry after a crash finds the version and repeats the rest.
+    async fn build(&self, source: &Source, package: Package) -> Result<PackagedComponent, Failure> {
         let version = self.version(&package).await?;
         let made = release::packaged(&Making {
             request: self.request,
@@ -135,34 +153,35 @@ impl<C: PackageContext> Run<'_, C> {
             now: self.now,
         });
         if let (Some(digest), Some(permissions)) = (&made.permissions, package.permissions) {
-            self.context.store(&excerpt_key(&made.component, digest), permissions).await?;
+            self.context.store_artifact(&excerpt_key(&made.component, digest), permissions).await?;
         }
-        self.context.store(&made.artifact, package.artifact).await?;
-        let stored =
-            self.context.change(&made.key(), |old| release::rewritten(old, &made)).await?.unwrap_or(made);
+        self.context.store_artifact(&made.artifact, package.artifact).await?;
+        let stored = change(self.context.ledger(), &made.key(), |old| release::rewritten(old, &made)).await?;
+        let stored = stored.unwrap_or(made);
         Ok(match stored.state {
-            // It came by here before and went on; what it holds is out of date, or was tested already.
+            // An earlier run published it. Its content is out of date, or was tested already.
             ReleaseState::Published => release::unchanged(&stored.component, &stored.version),
             ReleaseState::Packaged | ReleaseState::TestFailed => {
-                self.going(&stored.component, &stored.version)
+                self.to_test(&stored.component, &stored.version)
             }
         })
     }
 
-    /// The version of this commit with these images and functions: the one it has, or the next.
+    /// Returns the version of this commit with these images and functions: the recorded one, or the next.
     async fn version(&self, package: &Package) -> Result<Version, Failure> {
         let (component, of) = (&package.manifest.component.name, package.manifest.component.version);
         let commit = &self.request.commit;
         let image_lock_digest = lock_digest(&package.image_lock, &package.function_lock);
         let key = CommitVersion::key_of(component, commit, &image_lock_digest);
-        if let Some(known) = self.context.get::<CommitVersion>(&key).await?
+        if let Some(known) = find::<CommitVersion>(self.context.ledger(), &key).await?
             && release::serves(&known.version, self.branch)
         {
             return Ok(known.version);
         }
         let counter_key = BuildCounter::key_of(component, of);
         let counter =
-            self.context.change(&counter_key, |old| Some(release::counted(old, component, of))).await?;
+            change(self.context.ledger(), &counter_key, |old| Some(release::counted(old, component, of)))
+                .await?;
         let count = counter.ok_or_else(|| Failure::bug("a build counter was written and is not there"))?.last;
         let made = CommitVersion {
             component: component.clone(),
@@ -170,11 +189,12 @@ impl<C: PackageContext> Run<'_, C> {
             image_lock_digest,
             version: next_version(of, self.branch, count),
         };
-        let kept = self.context.change(&key, |old| release::settled(old, &made, self.branch)).await?;
+        let kept =
+            change(self.context.ledger(), &key, |old| release::settled(old, &made, self.branch)).await?;
         Ok(kept.unwrap_or(made).version)
     }
 
-    fn going(&self, component: &ComponentName, version: &Version) -> Component {
-        release::going(component, version, &self.surroundings.stages, &self.request.execution)
+    fn to_test(&self, component: &ComponentName, version: &Version) -> PackagedComponent {
+        release::to_test(component, version, &self.input.stages, &self.request.execution)
     }
 }

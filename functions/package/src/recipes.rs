@@ -1,37 +1,39 @@
-//! The recipes of a commit: which are to be baked, which are wrong, and the artifact of one.
+//! The recipes of a commit: the changed ones, the invalid ones, and the artifact of one.
 
 use crate::commit::{self, RecipeSource};
 use crate::context::PackageContext;
-use crate::{release, surroundings};
+use crate::records::{change, find, newest};
+use crate::release;
 use jiff::Timestamp;
 use lockstep_domain::delivery::packaging::BranchKind;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::bake::{BakeRequest, needs_bake, places};
 use lockstep_domain::images::recipe::{Package, RecipeInput, plan};
 use lockstep_domain::messages::inputs::BakeImage;
-use lockstep_domain::messages::package::{ChangedRecipe, Component, Recipe, Request};
+use lockstep_domain::messages::package::{ChangedRecipe, CommitRequest, PackagedComponent, Recipe};
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::{AccountId, ImageName, RepositoryId};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{ImageOrigin, ImageVersion, Record, Repository};
+use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many versions of an image are looked through.
+/// Number of versions of an image that are read.
 const VERSIONS_MAX: usize = 2000;
 
-/// What is to be done about the recipes of a commit.
+/// Verdict on the recipes of a commit.
 #[derive(Debug, Default)]
 pub struct Judged {
-    /// Those that are to be baked.
+    /// The recipes that must be baked.
     pub changed: Vec<ChangedRecipe>,
-    /// Those that are wrong.
-    pub rejected: Vec<Component>,
+    /// The invalid recipes.
+    pub rejected: Vec<PackagedComponent>,
 }
 
-/// Judges every recipe of a commit; those that are wrong are recorded as rejected.
+/// Judges every recipe of a commit and records the invalid ones as rejected.
 pub async fn judge(
     context: &impl PackageContext,
-    request: &Request,
+    request: &CommitRequest,
     branch: BranchKind<'_>,
     author: &str,
     recipes: &[RecipeSource],
@@ -41,7 +43,7 @@ pub async fn judge(
     if recipes.is_empty() {
         return Ok(judged);
     }
-    let stages = surroundings::stages(context).await?;
+    let stages = stages(context.ledger()).await?;
     for source in recipes {
         let planned = match planned(source, &stages, branch, None) {
             Ok(package) => owned(context, source, &request.repository, package).await?,
@@ -60,14 +62,18 @@ pub async fn judge(
                 let label = source.label(&request.repository);
                 judged.rejected.push(release::rejected(&label, &problems));
                 let record = release::rejection(&label, request, author, problems, now);
-                context.change(&record.key(), |_| Some(record.clone())).await?;
+                change(context.ledger(), &record.key(), |_| Some(record.clone())).await?;
             }
         }
     }
     Ok(judged)
 }
 
-fn bake_request<'a>(package: &'a Package, branch: BranchKind<'a>, request: &'a Request) -> BakeRequest<'a> {
+fn bake_request<'a>(
+    package: &'a Package,
+    branch: BranchKind<'a>,
+    request: &'a CommitRequest,
+) -> BakeRequest<'a> {
     BakeRequest {
         image: &package.recipe.name,
         of: package.recipe.version,
@@ -91,12 +97,12 @@ fn name_of(branch: BranchKind<'_>) -> Option<&str> {
 /// `Rejected` with every problem, one a line; `NotFound` if the commit has no such recipe.
 pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result<Recipe, Failure> {
     let key = Repository::key_of(&input.repository);
-    let repository = context.get::<Repository>(&key).await?.ok_or_else(|| {
-        Failure::not_found(format!("{} is not subscribed; run `lockstep repositories add`", input.repository))
+    let repository = find::<Repository>(context.ledger(), &key).await?.ok_or_else(|| {
+        Failure::not_found(format!("{} is not registered; run `lockstep repositories add`", input.repository))
     })?;
     let branch = release::branch(&input.reference)?;
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
-    let fetched = context.fetch(&repository, &input.commit).await?;
+    let fetched = context.archive(&repository, &input.commit).await?;
     let commit = commit::open(&fetched.tarball, &input.commit)?;
     let source = commit.recipes.iter().find(|source| source.name.as_ref() == Some(&input.image));
     let source = source.ok_or_else(|| {
@@ -107,7 +113,7 @@ pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result
             input.image
         ))
     })?;
-    let stages = surroundings::stages(context).await?;
+    let stages = stages(context.ledger()).await?;
     let overrides = (!input.overrides.is_empty()).then_some(&input.overrides);
     let planned = match planned(source, &stages, branch, overrides) {
         Ok(package) => owned(context, source, &input.repository, package).await?,
@@ -117,7 +123,7 @@ pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result
         Failure::rejected(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })?;
     let artifact = format!("recipes/{}/{}.zip", package.recipe.name, package.digest);
-    context.store(&artifact, package.artifact).await?;
+    context.store_artifact(&artifact, package.artifact).await?;
     Ok(Recipe {
         folder: source.folder.clone(),
         of: package.recipe.version,
@@ -129,7 +135,7 @@ pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result
     })
 }
 
-/// A version must come to every account of the stages; a pre-release stays where it is built.
+/// Plans a recipe for the accounts of its image: every account of the stages, or for a pre-release only the first.
 fn planned(
     source: &RecipeSource,
     stages: &Stages,
@@ -137,14 +143,15 @@ fn planned(
     overrides: Option<&BTreeMap<String, String>>,
 ) -> Result<Package, Vec<Problem>> {
     let files = source.files.as_ref().map_err(|problem| vec![problem.clone()])?;
-    let stays = branch != BranchKind::Default || overrides.is_some();
-    let places = places(stages).into_iter().take(if stays { 1 } else { usize::MAX });
+    let is_pre_release = branch != BranchKind::Default || overrides.is_some();
+    let places = places(stages).into_iter().take(if is_pre_release { 1 } else { usize::MAX });
     let accounts: BTreeSet<AccountId> = places.map(|(location, _)| location.account).collect();
-    let world = RecipeInput { common: source.common.as_ref(), accounts: Some(&accounts), overrides };
-    plan(&source.folder, files, &world)
+    let input = RecipeInput { common: source.common.as_ref(), accounts: Some(&accounts), overrides };
+    plan(&source.folder, files, &input)
 }
 
-/// An image's name belongs to the repository that baked it first.
+/// Returns the versions of the recipe's image, unless another repository owns the image's name: the one that baked it
+/// first does.
 async fn owned(
     context: &impl PackageContext,
     source: &RecipeSource,
@@ -152,7 +159,7 @@ async fn owned(
     package: Package,
 ) -> Result<Result<(Package, Vec<ImageVersion>), Vec<Problem>>, Failure> {
     let (pk, prefix) = ImageVersion::all_of(&package.recipe.name);
-    let versions = context.newest::<ImageVersion>(&pk, prefix, VERSIONS_MAX).await?;
+    let versions = newest::<ImageVersion>(context.ledger(), (&pk, prefix), VERSIONS_MAX).await?;
     let owner = versions.iter().find_map(|version| match &version.origin {
         ImageOrigin::Baked { repository, .. } => Some(repository),
         ImageOrigin::Imported { .. } => None,

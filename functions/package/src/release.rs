@@ -1,12 +1,12 @@
-//! What becomes of a component: pure decisions.
+//! Pure decisions about the release of a component.
 
 use crate::commit::Source;
-use crate::surroundings::History;
+use crate::input::History;
 use jiff::Timestamp;
 use lockstep_domain::delivery::packaging::{BranchKind, Package};
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::delivery::webhook::BranchName;
-use lockstep_domain::messages::package::{Component, NextDeployment, Outcome, Request};
+use lockstep_domain::messages::package::{CommitRequest, NextDeployment, PackagedComponent, PackagedRelease};
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::{CommitSha, ComponentName, Digest, RepositoryId};
 use lockstep_domain::model::token::client_token;
@@ -14,11 +14,11 @@ use lockstep_domain::model::version::{MajorMinor, Version};
 use lockstep_domain::records::{BuildCounter, CommitVersion, Rejection, Release, ReleaseState, Repository};
 use std::collections::BTreeMap;
 
-/// The most characters of a throw-away environment's name: with `test-` before it, names that CloudFormation derives
-/// from its stack still differ in what AWS cuts off.
+/// Maximal length of the name of a test environment. CloudFormation derives names from `test-` and this name, and cuts
+/// them: what remains still differs.
 const ENVIRONMENT_CHARS: usize = 90;
 
-/// The branch that a git ref names: `refs/heads/main`, or `main` as a person writes it.
+/// Returns the branch of a git ref: `refs/heads/main`, or `main` as a person writes it.
 pub fn branch(reference: &str) -> Result<BranchName, Failure> {
     let name = reference.strip_prefix("refs/heads/").unwrap_or(reference);
     if name.starts_with("refs/") {
@@ -28,12 +28,12 @@ pub fn branch(reference: &str) -> Result<BranchName, Failure> {
         .map_err(|error| Failure::rejected(format!("the ref is {error}; write it as refs/heads/<branch>")))
 }
 
-/// Whether a pushed commit is still what its branch points to; `head` is that, or nothing if the branch is gone.
+/// Confirms that a branch still points to a pushed commit. `head` is its present commit, or `None` if the branch is gone.
 ///
-/// Pushes may arrive in any order, late, or after a force-push: only the live head says which is the newest.
+/// Pushes may arrive in any order, late, or after a force-push: only the live head identifies the newest.
 ///
 /// # Errors
-/// `Superseded` if it is not: the head has, or will have, a release of its own.
+/// `Superseded` if the branch moved: the head has, or will have, a release of its own.
 pub fn still_the_head(
     commit: &CommitSha,
     branch: &BranchName,
@@ -54,9 +54,9 @@ pub fn still_the_head(
     ))
 }
 
-/// The repository's record as this push leaves it; nothing if it stays as it is.
+/// Returns the repository's record after this push, or `None` if the push does not change it.
 ///
-/// Only the default branch says where the components are, and only those whose names can be read.
+/// Only the default branch defines the folders of components, and only of components with a readable name.
 pub fn remembered(
     repository: &Repository,
     sources: &[Source],
@@ -69,7 +69,7 @@ pub fn remembered(
     (branch == BranchKind::Default && wanted != *repository).then_some(wanted)
 }
 
-/// A component's name belongs to the repository that released it first: another one cannot take it over.
+/// Returns the problem if another repository owns the component's name: the one that released it first does.
 pub fn foreign(history: &History, name: &ComponentName, repository: &RepositoryId) -> Option<Problem> {
     let owner = &history.newest.as_ref()?.repository;
     (owner != repository).then(|| {
@@ -81,21 +81,21 @@ pub fn foreign(history: &History, name: &ComponentName, repository: &RepositoryI
     })
 }
 
-/// What is to be done with a component that can be packaged.
+/// Next step for a valid component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// Nothing: this release holds the same.
+    /// None: this release has the same content.
     Unchanged(Version),
-    /// This release of the same commit is published, but an execution died before it had gone as far as it goes.
-    DriveOn(Version),
+    /// Continue with this published release of the same commit: an execution died before it reached every stage.
+    Continue(Version),
     /// Build a release.
     Build,
 }
 
 /// Compares a package with the newest published release of the default branch.
 ///
-/// `arrived` says whether that release has proved itself in every stage that it reaches by itself. Only a run for the
-/// very same commit drives it on: a later push must not repeat what failed for a reason of its own.
+/// `arrived` is true if that release has evidence in every stage that it propagates to. Only a run for the same commit
+/// continues it: a later push must not repeat a deployment that failed for its own reason.
 pub fn fate(
     package: &Package,
     history: &History,
@@ -108,25 +108,25 @@ pub fn fate(
     match (published.digest == package.digest, branch) {
         (false, _) => Fate::Build,
         (true, BranchKind::Default) if published.commit == *commit && !arrived => {
-            Fate::DriveOn(published.version.clone())
+            Fate::Continue(published.version.clone())
         }
         (true, _) => Fate::Unchanged(published.version.clone()),
     }
 }
 
-/// Whether a version that a commit has may be used on this branch. A pre-release stays one; when its commit comes to
-/// the default branch, by a fast-forward, it gets a version of its own.
+/// Returns true if the recorded version of a commit is valid on this branch. A commit with a pre-release gets another
+/// version when a fast-forward brings it to the default branch.
 pub fn serves(version: &Version, branch: BranchKind<'_>) -> bool {
     branch != BranchKind::Default || !version.is_pre_release()
 }
 
-/// The build counter after one more number was taken.
+/// Returns the build counter after one more number was taken.
 pub fn counted(old: Option<&BuildCounter>, component: &ComponentName, of: MajorMinor) -> BuildCounter {
     let last = old.map_or(0, |counter| counter.last + 1);
     BuildCounter { component: component.clone(), of, last }
 }
 
-/// What to write for the version of a commit when `made` was made for it: nothing if another run was first.
+/// Returns the version to record for a commit, or `None` if another run recorded a valid one before `made`.
 pub fn settled(
     old: Option<&CommitVersion>,
     made: &CommitVersion,
@@ -136,28 +136,28 @@ pub fn settled(
     (!kept).then(|| made.clone())
 }
 
-/// What a release's record is made of.
+/// Parts of the record of a release.
 pub struct Making<'a> {
-    /// What asked for it.
-    pub request: &'a Request,
-    /// Who wrote the commit.
+    /// The request.
+    pub request: &'a CommitRequest,
+    /// The author of the commit.
     pub author: &'a str,
     /// The component's folder.
     pub folder: &'a str,
-    /// What was planned.
+    /// The planned package.
     pub package: &'a Package,
     /// Its version.
     pub version: &'a Version,
-    /// When.
+    /// The time of packaging.
     pub now: Timestamp,
 }
 
-/// The S3 key of an artifact: its content is its name.
+/// Returns the S3 key of an artifact, which names its content.
 pub fn artifact_key(package: &Package) -> String {
     format!("releases/{}/{}.zip", package.manifest.component.name, package.digest)
 }
 
-/// The record of a release that was just built.
+/// Returns the record of a new release.
 pub fn packaged(making: &Making<'_>) -> Release {
     let Making { request, author, folder, package, version, now } = *making;
     let component = &package.manifest.component;
@@ -186,7 +186,7 @@ pub fn packaged(making: &Making<'_>) -> Release {
     }
 }
 
-/// What to write over `old`: a release that nothing may have yet is packaged again, a published one never changes.
+/// Returns the record to write over `old`. A published release never changes; any other is packaged again.
 pub fn rewritten(old: Option<&Release>, made: &Release) -> Option<Release> {
     match old.map(|old| old.state) {
         Some(ReleaseState::Published) => None,
@@ -194,10 +194,10 @@ pub fn rewritten(old: Option<&Release>, made: &Release) -> Option<Release> {
     }
 }
 
-/// The record of a component that cannot be packaged.
+/// Returns the record of an invalid component.
 pub fn rejection(
     component: &str,
-    request: &Request,
+    request: &CommitRequest,
     author: &str,
     problems: Vec<Problem>,
     now: Timestamp,
@@ -212,62 +212,46 @@ pub fn rejection(
     }
 }
 
-/// The throw-away environment of a release: `<component>-<version>`, in the letters of a stack's name.
+/// Returns the test environment of a release: `<component>-<version>`, in the letters of a stack's name.
 ///
-/// Build numbers are given out once, so that component and numbers already tell two releases apart; a long branch
-/// name behind them is cut.
+/// Each build number is used once, so component and numbers identify the release even if a long branch name behind them
+/// is cut.
 pub fn environment(component: &ComponentName, version: &Version) -> String {
     let name = format!("{component}-{version}").replace('.', "-").to_ascii_lowercase();
     name.chars().take(ENVIRONMENT_CHARS).collect::<String>().trim_end_matches('-').to_owned()
 }
 
-/// The answer for a release that is to be tested and deployed.
-pub fn going(component: &ComponentName, version: &Version, stages: &Stages, execution: &str) -> Component {
+/// Returns the result for a release to test and deploy.
+pub fn to_test(
+    component: &ComponentName,
+    version: &Version,
+    stages: &Stages,
+    execution: &str,
+) -> PackagedComponent {
     let pre_release = version.is_pre_release();
     let deployments = stages.propagating().filter(|_| !pre_release).map(|stage| NextDeployment {
         stage: stage.name.clone(),
         execution: client_token(execution, &format!("deploy/{}/{component}", stage.name), 1),
     });
-    Component {
-        component: component.to_string(),
-        outcome: Outcome::Packaged,
-        version: version.to_string(),
+    PackagedComponent::Packaged(PackagedRelease {
+        component: component.clone(),
+        version: version.clone(),
         environment: environment(component, version),
         pre_release,
         test_execution: client_token(execution, &format!("test/{component}"), 1),
         deployments: deployments.collect(),
-        problems: Vec::new(),
-    }
+    })
 }
 
-/// The answer for a component whose newest release holds the same.
-pub fn unchanged(component: &ComponentName, version: &Version) -> Component {
-    Component {
-        version: version.to_string(),
-        pre_release: version.is_pre_release(),
-        ..idle(component.as_str(), Outcome::Unchanged)
-    }
+/// Returns the result for a component whose newest release holds the same.
+pub fn unchanged(component: &ComponentName, version: &Version) -> PackagedComponent {
+    PackagedComponent::Unchanged { component: component.clone(), version: version.clone() }
 }
 
-/// The answer for a component that is wrong.
-pub fn rejected(component: &str, problems: &[Problem]) -> Component {
-    Component {
-        problems: problems.iter().map(ToString::to_string).collect(),
-        ..idle(component, Outcome::Rejected)
-    }
-}
-
-fn idle(component: &str, outcome: Outcome) -> Component {
-    Component {
-        component: component.to_owned(),
-        outcome,
-        version: String::new(),
-        environment: String::new(),
-        pre_release: false,
-        test_execution: String::new(),
-        deployments: Vec::new(),
-        problems: Vec::new(),
-    }
+/// Returns the result for an invalid component.
+pub fn rejected(component: &str, problems: &[Problem]) -> PackagedComponent {
+    let problems = problems.iter().map(ToString::to_string).collect();
+    PackagedComponent::Rejected { component: component.to_owned(), problems }
 }
 
 #[cfg(test)]

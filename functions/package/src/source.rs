@@ -1,4 +1,4 @@
-//! Where a commit comes from: the API of its git host.
+//! Commits from the API of their git host.
 
 use lockstep_domain::delivery::archive::Limits;
 use lockstep_domain::model::error::Failure;
@@ -6,25 +6,17 @@ use lockstep_domain::model::ids::{CommitSha, RepositoryId};
 use lockstep_domain::records::Repository;
 use lockstep_platform::fetch::Host;
 use lockstep_platform::git_host::judge;
+use lockstep_runtime::CommitArchive;
 use serde::Deserialize;
 
-/// What stands for an author who cannot be read.
+/// Author of a commit whose author cannot be read.
 pub const UNKNOWN_AUTHOR: &str = "unknown";
 
-/// The most characters of an author's name that are kept.
+/// Length to which the name of an author is cut.
 const AUTHOR_CHARS: usize = 100;
 
-/// The most bytes of a commit's description that are read; GitHub lists the changed files in it.
+/// Maximal size of the description of a commit in bytes; GitHub lists the changed files in it.
 const COMMIT_BYTES_MAX: u64 = 4 << 20;
-
-/// A commit as its host gave it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fetched {
-    /// The gzipped tarball.
-    pub tarball: Vec<u8>,
-    /// Who wrote the commit, for display.
-    pub author: String,
-}
 
 /// Fetches `commit` of `repository` from its host.
 ///
@@ -32,16 +24,20 @@ pub struct Fetched {
 ///
 /// # Errors
 /// See [`judge`]; every failure to reach the host.
-pub async fn fetch(host: &Host, repository: &Repository, commit: &CommitSha) -> Result<Fetched, Failure> {
+pub async fn fetch(
+    host: &Host,
+    repository: &Repository,
+    commit: &CommitSha,
+) -> Result<CommitArchive, Failure> {
     let (owner, name) = (repository.id.owner(), repository.id.name());
     let path = ["repos", owner, name, "tarball", commit.as_str()];
     let answer = host.get(&path, Limits::DEFAULT.compressed_bytes).await?;
     let tarball = judge(answer, host, repository, &format!("commit {commit}"))?;
     let author = author(host, &repository.id, commit).await;
-    Ok(Fetched { tarball, author })
+    Ok(CommitArchive { tarball, author })
 }
 
-/// Who wrote the commit. It is only shown, so not knowing it stops nothing.
+/// Returns the author of the commit. The name is only shown, so a failed read stops nothing.
 ///
 /// <https://docs.github.com/en/rest/commits/commits#get-a-commit>
 async fn author(host: &Host, repository: &RepositoryId, commit: &CommitSha) -> String {
@@ -49,11 +45,11 @@ async fn author(host: &Host, repository: &RepositoryId, commit: &CommitSha) -> S
     match host.get(&path, COMMIT_BYTES_MAX).await {
         Ok(answer) if answer.status == 200 => author_of(&answer.body),
         Ok(answer) => {
-            tracing::warn!(status = answer.status, "the author of {commit} is not known");
+            tracing::warn!(status = answer.status, "the author of {commit} is unknown");
             UNKNOWN_AUTHOR.to_owned()
         }
         Err(error) => {
-            tracing::warn!("the author of {commit} is not known: {error}");
+            tracing::warn!("the author of {commit} is unknown: {error}");
             UNKNOWN_AUTHOR.to_owned()
         }
     }
@@ -61,7 +57,7 @@ async fn author(host: &Host, repository: &RepositoryId, commit: &CommitSha) -> S
 
 fn author_of(body: &[u8]) -> String {
     #[derive(Deserialize)]
-    struct Answer {
+    struct Description {
         commit: Commit,
     }
     #[derive(Deserialize)]
@@ -73,7 +69,7 @@ fn author_of(body: &[u8]) -> String {
         name: String,
     }
     let name = serde_json::from_slice(body)
-        .map_or_else(|_| String::new(), |answer: Answer| answer.commit.author.name);
+        .map_or_else(|_| String::new(), |read: Description| read.commit.author.name);
     let shown: String = name.chars().filter(|c| !c.is_control()).take(AUTHOR_CHARS).collect();
     if shown.trim().is_empty() { UNKNOWN_AUTHOR.to_owned() } else { shown }
 }
@@ -90,8 +86,8 @@ mod tests {
         assert_eq!(named("Ada Lovelace"), "Ada Lovelace");
         assert_eq!(named("Ada\n\u{1b}[31mEve"), "Ada[31mEve");
         assert_eq!(named(&"x".repeat(1000)).len(), AUTHOR_CHARS);
-        for nobody in [named(" "), author_of(b"{}"), author_of(b"<html>")] {
-            assert_eq!(nobody, UNKNOWN_AUTHOR);
+        for unknown in [named(" "), author_of(b"{}"), author_of(b"<html>")] {
+            assert_eq!(unknown, UNKNOWN_AUTHOR);
         }
     }
 }

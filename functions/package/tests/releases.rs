@@ -1,4 +1,4 @@
-//! What becomes of a commit: versions, bytes, records, and what a retry finds.
+//! Releases of a commit: versions, bytes, records, and retries.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -6,22 +6,24 @@ use jiff::Timestamp;
 use lockstep_domain::delivery::archive::{Limits, unpack};
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::messages::inputs::BakeImage;
-use lockstep_domain::messages::package::{Component, Outcome, Request, Response};
+use lockstep_domain::messages::package::{
+    ChangedRecipe, CommitRequest, PackagedComponent, PackagedRelease, Recipe, Request, Response,
+};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{CommitSha, Digest};
 use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    Config, ConfigKind, Evidence, ImageOrigin, ImageVersion, Key, Record, Rejection, Release, ReleaseState,
-    Repository, Revocation,
+    Evidence, ImageOrigin, ImageVersion, Record, Rejection, Release, ReleaseState, Repository, Revocation,
 };
 use lockstep_domain::stacks::permissions::{Table, excerpt_key};
-use lockstep_package::context::PackageContext;
 use lockstep_package::handler::handle;
-use lockstep_package::recipes;
-use lockstep_package::source::Fetched;
-use serde_json::{Value, json};
-use std::cell::{Cell, RefCell};
+use lockstep_sim::context::{BUCKET, SimContext};
+use lockstep_sim::faults::{Fault, Faults, Kind, Site};
+use lockstep_sim::faulty::{FaultyAccount, FaultyContext, NoMistake};
+use serde_json::json;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 const COMMIT: &str = "1111111111111111111111111111111111111111";
@@ -45,84 +47,75 @@ account = "333333333333"
 region = "eu-central-1"
 "#;
 
-/// A ledger, a bucket and a git host in memory.
+/// The code of the function that the installation ships.
+const SHIPPED: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// A registered repository whose commits the git host holds.
 struct Fixture {
-    records: RefCell<BTreeMap<Key, Value>>,
-    objects: RefCell<BTreeMap<String, Vec<u8>>>,
-    tarballs: RefCell<BTreeMap<CommitSha, Vec<u8>>>,
-    shipped: FunctionLock,
-    /// What every branch points to, or why the host does not say.
-    head: RefCell<Result<Option<CommitSha>, Failure>>,
-    /// How many writes are still allowed before one breaks off, once, after it had its effect.
-    writes_left: Cell<Option<u32>>,
+    sim: SimContext,
+    faults: Arc<Faults>,
+    context: FaultyContext,
 }
 
 impl Fixture {
     fn new() -> Self {
-        let fixture = Self {
-            records: RefCell::default(),
-            objects: RefCell::default(),
-            tarballs: RefCell::default(),
-            shipped: shipped("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
-            head: RefCell::new(Err(Failure::new(FailureKind::Transient, "nobody should ask"))),
-            writes_left: Cell::new(None),
-        };
-        fixture.put(&Repository {
-            id: "github.acme.logs".parse().unwrap(),
-            base_url: "https://api.github.com".to_owned(),
-            branch: "main".to_owned(),
-            components: BTreeMap::new(),
-            commit: None,
-            added_by: "arn".to_owned(),
-            added_at: Timestamp::UNIX_EPOCH,
-        });
-        fixture.put(&Config {
-            config: ConfigKind::Stages,
-            version: 1,
-            text: STAGES.to_owned(),
-            applied_by: "arn".to_owned(),
-            applied_at: Timestamp::UNIX_EPOCH,
-        });
+        Self::with(&[])
+    }
+
+    /// A fixture whose calls are struck by these faults.
+    fn with(faults: &[Fault]) -> Self {
+        let fixture = Self::bare(faults);
+        fixture.put(&repository());
+        fixture.sim.apply_stages(1, STAGES);
+        fixture
+    }
+
+    /// A fixture without stages, in which no repository is registered.
+    fn bare(faults: &[Fault]) -> Self {
+        let mut sim = SimContext::new();
+        sim.shipped = shipped(SHIPPED);
+        sim.permissions = Arc::new(permissions());
+        let fixture = Self::over(sim, faults);
         fixture.put(&image("2.1.36"));
         fixture.holds(COMMIT, &component("broker", "logs-broker", ""));
         fixture
     }
 
-    fn put<T: Record>(&self, record: &T) {
-        self.records.borrow_mut().insert(record.key(), serde_json::to_value(record).unwrap());
+    fn over(sim: SimContext, faults: &[Fault]) -> Self {
+        let faults = Faults::of(faults);
+        let account = Arc::new(FaultyAccount::new(&faults));
+        let context = FaultyContext::new(&sim, &faults, account, Rc::new(NoMistake));
+        Self { sim, faults, context }
     }
 
-    fn all<T: Record>(&self, kind: &str) -> Vec<T> {
-        let records = self.records.borrow();
-        let found = records.iter().filter(|(key, _)| key.sk.starts_with(kind));
-        found.map(|(_, value)| serde_json::from_value(value.clone()).unwrap()).collect()
+    fn put<T: Record>(&self, record: &T) {
+        self.sim.account.put(record);
     }
 
     fn releases(&self) -> Vec<Release> {
-        self.all("RELEASE#")
+        self.sim.account.records()
+    }
+
+    fn repository(&self) -> Repository {
+        self.sim.account.find(&repository().key()).unwrap()
+    }
+
+    fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        self.sim.account.objects()
+    }
+
+    fn object(&self, key: &str) -> Vec<u8> {
+        self.sim.account.object(BUCKET, key).unwrap()
     }
 
     /// Lets `commit` have these files.
     fn holds(&self, commit: &str, files: &[(String, String)]) {
         let commit: CommitSha = commit.parse().unwrap();
-        self.tarballs.borrow_mut().insert(commit.clone(), tarball(&commit, files));
+        self.sim.hosts.hold(&commit, tarball(&commit, files));
     }
 
-    fn written(&self) -> Result<(), Failure> {
-        match self.writes_left.get() {
-            Some(0) => {
-                self.writes_left.set(None);
-                Err(Failure::new(FailureKind::Transient, "the reply is lost"))
-            }
-            left => {
-                self.writes_left.set(left.map(|left| left - 1));
-                Ok(())
-            }
-        }
-    }
-
-    fn request(&self, commit: &str, reference: &str, execution: &str) -> Request {
-        Request {
+    fn request(&self, commit: &str, reference: &str, execution: &str) -> CommitRequest {
+        CommitRequest {
             repository: "github.acme.logs".parse().unwrap(),
             reference: reference.to_owned(),
             commit: commit.parse().unwrap(),
@@ -132,13 +125,18 @@ impl Fixture {
         }
     }
 
-    async fn package(&self, commit: &str, reference: &str, execution: &str) -> Result<Response, Failure> {
+    async fn package(
+        &self,
+        commit: &str,
+        reference: &str,
+        execution: &str,
+    ) -> Result<Vec<PackagedComponent>, Failure> {
         self.package_of(None, commit, reference, execution).await
     }
 
-    /// What a delivery told of, while the branch points to `head`.
-    async fn delivered(&self, commit: &str, head: Option<&str>) -> Result<Response, Failure> {
-        *self.head.borrow_mut() = Ok(head.map(|head| head.parse().unwrap()));
+    /// Packages a commit that a delivery reported, while the branch points to `head`.
+    async fn delivered(&self, commit: &str, head: Option<&str>) -> Result<Vec<PackagedComponent>, Failure> {
+        self.sim.hosts.answer("logs", Ok(head.map(|head| head.parse().unwrap())));
         self.package_of(Some("d-1"), commit, "refs/heads/main", "arn:execution").await
     }
 
@@ -148,14 +146,38 @@ impl Fixture {
         commit: &str,
         reference: &str,
         execution: &str,
-    ) -> Result<Response, Failure> {
+    ) -> Result<Vec<PackagedComponent>, Failure> {
         let delivery = delivery.map(str::to_owned);
-        let request = Request { delivery, ..self.request(commit, reference, execution) };
-        handle(self, &request, "2026-03-01T12:00:00Z".parse().unwrap()).await
+        let request = CommitRequest { delivery, ..self.request(commit, reference, execution) };
+        match self.handle(Request::Commit(request)).await? {
+            Response::Packaged { components } => Ok(components),
+            other => panic!("{other:?}"),
+        }
     }
 
-    /// The only component that packaging `commit` on the default branch answers with.
-    async fn main(&self, commit: &str) -> Component {
+    /// Packages a commit whose recipes are not baked yet. Returns the rejected and the changed recipes.
+    async fn bake_first(&self, commit: &str) -> (Vec<PackagedComponent>, Vec<ChangedRecipe>) {
+        let request = self.request(commit, "refs/heads/main", "arn:execution");
+        match self.handle(Request::Commit(request)).await.unwrap() {
+            Response::BakeFirst { components, recipes } => (components, recipes),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Packages the recipe of `image` at [`COMMIT`].
+    async fn recipe(&self, image: &str) -> Result<Recipe, Failure> {
+        match self.handle(Request::Recipe(baking(image))).await? {
+            Response::Recipe { recipe } => Ok(recipe),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn handle(&self, request: Request) -> Result<Response, Failure> {
+        handle(&self.context, request, "2026-03-01T12:00:00Z".parse().unwrap()).await
+    }
+
+    /// Returns the result for the only component of `commit` on the default branch.
+    async fn main(&self, commit: &str) -> PackagedComponent {
         only(self.package(commit, "refs/heads/main", "arn:execution").await.unwrap())
     }
 
@@ -178,59 +200,48 @@ impl Fixture {
     }
 }
 
-impl PackageContext for Fixture {
-    async fn fetch(&self, _: &Repository, commit: &CommitSha) -> Result<Fetched, Failure> {
-        let tarball = self.tarballs.borrow().get(commit).cloned();
-        let tarball = tarball.ok_or_else(|| Failure::rejected("no such commit"))?;
-        Ok(Fetched { tarball, author: "Ada".to_owned() })
-    }
-
-    async fn head(&self, _: &Repository, _: &str) -> Result<Option<CommitSha>, Failure> {
-        self.head.borrow().clone()
-    }
-
-    async fn store(&self, key: &str, artifact: Vec<u8>) -> Result<(), Failure> {
-        self.objects.borrow_mut().insert(key.to_owned(), artifact);
-        self.written()
-    }
-
-    fn shipped(&self) -> &FunctionLock {
-        &self.shipped
-    }
-
-    async fn permissions(&self) -> Result<Arc<Table>, Failure> {
-        Ok(Arc::new(permissions()))
-    }
-
-    async fn get<T: Record>(&self, key: &Key) -> Result<Option<T>, Failure> {
-        Ok(self.records.borrow().get(key).map(|value| serde_json::from_value(value.clone()).unwrap()))
-    }
-
-    async fn newest<T: Record>(&self, pk: &str, sk_prefix: &str, limit: usize) -> Result<Vec<T>, Failure> {
-        let records = self.records.borrow();
-        let below = records.iter().rev().filter(|(key, _)| key.pk == pk && key.sk.starts_with(sk_prefix));
-        Ok(below.take(limit).map(|(_, value)| serde_json::from_value(value.clone()).unwrap()).collect())
-    }
-
-    async fn change<T: Record>(
-        &self,
-        key: &Key,
-        plan: impl FnOnce(Option<&T>) -> Option<T>,
-    ) -> Result<Option<T>, Failure> {
-        let old: Option<T> = self.get(key).await?;
-        let Some(wanted) = plan(old.as_ref()) else { return Ok(old) };
-        assert_eq!(wanted.key(), *key);
-        self.put(&wanted);
-        self.written().map(|()| Some(wanted))
+fn repository() -> Repository {
+    Repository {
+        id: "github.acme.logs".parse().unwrap(),
+        base_url: "https://api.github.com".to_owned(),
+        branch: "main".to_owned(),
+        components: BTreeMap::new(),
+        commit: None,
+        added_by: "arn".to_owned(),
+        added_at: Timestamp::UNIX_EPOCH,
     }
 }
 
-fn only(response: Response) -> Component {
-    let [component] = response.components.try_into().unwrap();
+fn only(components: Vec<PackagedComponent>) -> PackagedComponent {
+    let [component] = components.try_into().unwrap();
     component
 }
 
-/// What the components' resource types need.
+/// Returns the release of a packaged component.
+fn packaged(component: PackagedComponent) -> PackagedRelease {
+    match component {
+        PackagedComponent::Packaged(release) => release,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Returns the problems of a rejected component.
+fn problems(component: PackagedComponent) -> Vec<String> {
+    match component {
+        PackagedComponent::Rejected { problems, .. } => problems,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Returns the version of the published release that a component equals.
+fn unchanged(component: PackagedComponent) -> String {
+    match component {
+        PackagedComponent::Unchanged { version, .. } => version.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Permissions that the resource types of the components need.
 fn permissions() -> Table {
     let row = json!({"create": ["sns:CreateTopic"]});
     serde_json::from_value(json!({
@@ -240,7 +251,11 @@ fn permissions() -> Table {
     .unwrap()
 }
 
-/// An installation that ships one function with this code.
+fn version(text: &str) -> Version {
+    text.parse().unwrap()
+}
+
+/// Functions of an installation that ships one with this code.
 fn shipped(digest: &str) -> FunctionLock {
     FunctionLock::of_keys(&format!("functions/elb-logs/{digest}.zip")).unwrap()
 }
@@ -307,9 +322,8 @@ fn append(archive: &mut tar::Builder<GzEncoder<Vec<u8>>>, kind: tar::EntryType, 
 #[tokio::test]
 async fn a_commit_becomes_a_release_with_all_it_needs() {
     let fixture = Fixture::new();
-    let component = fixture.main(COMMIT).await;
-    assert_eq!(component.outcome, Outcome::Packaged, "{:?}", component.problems);
-    assert_eq!((component.component.as_str(), component.version.as_str()), ("logs-broker", "2.1.0"));
+    let component = packaged(fixture.main(COMMIT).await);
+    assert_eq!((component.component.as_str(), component.version), ("logs-broker", version("2.1.0")));
     assert_eq!(component.environment, "logs-broker-2-1-0");
     assert!(!component.pre_release);
     let stages: Vec<_> = component.deployments.iter().map(|next| next.stage.as_str()).collect();
@@ -320,7 +334,7 @@ async fn a_commit_becomes_a_release_with_all_it_needs() {
         (release.state, release.author.as_str(), release.folder.as_str(), release.template.as_str()),
         (ReleaseState::Packaged, "Ada", "broker", "template.yaml")
     );
-    let artifact = fixture.objects.borrow()[&release.artifact].clone();
+    let artifact = fixture.object(&release.artifact);
     assert_eq!(release.artifact, format!("releases/logs-broker/{}.zip", release.digest));
     assert_eq!(Digest::of(&artifact), release.digest);
     let files = unpack(&artifact, &Limits::DEFAULT).unwrap();
@@ -330,10 +344,9 @@ async fn a_commit_becomes_a_release_with_all_it_needs() {
         files.keys()
     );
     let excerpt = excerpt_key(&release.component, release.permissions.as_ref().unwrap());
-    let table =
-        Table::read(&fixture.objects.borrow()[&excerpt], release.permissions.as_ref().unwrap()).unwrap();
+    let table = Table::read(&fixture.object(&excerpt), release.permissions.as_ref().unwrap()).unwrap();
     assert_eq!(table.types.keys().collect::<Vec<_>>(), ["AWS::SNS::Topic"]);
-    let [repository] = fixture.all::<Repository>("-").try_into().unwrap();
+    let repository = fixture.repository();
     assert_eq!(
         repository.components
             ["logs-broker".parse::<lockstep_domain::model::ids::ComponentName>().as_ref().unwrap()],
@@ -346,41 +359,51 @@ async fn the_same_commit_gives_the_same_bytes_in_another_installation() {
     let (one, other) = (Fixture::new(), Fixture::new());
     one.main(COMMIT).await;
     other.main(COMMIT).await;
-    assert_eq!(*one.objects.borrow(), *other.objects.borrow());
+    assert_eq!(one.objects(), other.objects());
 }
 
 #[tokio::test]
-async fn a_run_that_broke_off_at_any_write_is_repeated_with_the_same_version() {
-    let mut breaks = 0;
-    loop {
-        let fixture = Fixture::new();
-        fixture.writes_left.set(Some(breaks));
-        let broken = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await;
-        if broken.is_ok() {
-            break;
-        }
+async fn a_run_that_fails_at_any_write_is_repeated_with_the_same_version() {
+    let fault_free = Fixture::new();
+    fault_free.main(COMMIT).await;
+    let crossed = fault_free.faults.crossed();
+    let writes: Vec<(usize, &str)> = crossed
+        .iter()
+        .enumerate()
+        .filter(|(_, call)| call.site == Site::Write)
+        .map(|(at, call)| (at, call.name.trim_start_matches(": ")))
+        .collect();
+    let names: Vec<&str> = writes.iter().map(|(_, name)| *name).collect();
+    // Permissions, then artifact.
+    let objects = ["PutObject", "PutObject"];
+    let records = ["PutItem RELEASE", "PutItem REPOSITORY"];
+    assert_eq!(names, [&["PutItem COUNTER", "PutItem COMMIT"], &objects[..], &records[..]].concat());
+    for ((at, name), kind) in
+        writes.into_iter().flat_map(|write| [(write, Kind::Before), (write, Kind::Lost)])
+    {
+        let case = format!("{name} {kind}");
+        let fixture = Fixture::with(&[Fault { at, kind }]);
+        let broken = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap_err();
+        assert_eq!(broken.kind, FailureKind::Transient, "{case}");
         let before: Vec<_> = fixture.releases().into_iter().map(|r| r.version).collect();
         let first = fixture.main(COMMIT).await;
         let releases = fixture.releases();
-        assert_eq!(releases.len(), 1, "after write {breaks}");
-        assert!(before.iter().all(|version| *version == releases[0].version), "after write {breaks}");
-        assert_eq!(fixture.main(COMMIT).await, first, "after write {breaks}");
-        assert_eq!(fixture.objects.borrow().len(), 2, "after write {breaks}");
-        breaks += 1;
+        assert_eq!(releases.len(), 1, "{case}");
+        assert!(before.iter().all(|version| *version == releases[0].version), "{case}");
+        assert_eq!(fixture.main(COMMIT).await, first, "{case}");
+        assert_eq!(fixture.objects().len(), 2, "{case}");
     }
-    // Counter, version, permissions, artifact, release, repository.
-    assert_eq!(breaks, 6);
 }
 
 #[tokio::test]
 async fn a_release_that_failed_its_test_is_packaged_again_under_its_version() {
     let fixture = Fixture::new();
-    let first = fixture.main(COMMIT).await;
+    let first = packaged(fixture.main(COMMIT).await);
     let mut failed = fixture.releases().remove(0);
     (failed.state, failed.failure) = (ReleaseState::TestFailed, Some("no host".to_owned()));
     fixture.put(&failed);
-    let again = only(fixture.package(COMMIT, "main", "arn:again").await.unwrap());
-    assert_eq!((again.outcome, &again.version), (Outcome::Packaged, &first.version));
+    let again = packaged(only(fixture.package(COMMIT, "main", "arn:again").await.unwrap()));
+    assert_eq!(again.version, first.version);
     assert_ne!(again.test_execution, first.test_execution);
     let [release] = fixture.releases().try_into().unwrap();
     assert_eq!(
@@ -390,14 +413,12 @@ async fn a_release_that_failed_its_test_is_packaged_again_under_its_version() {
 }
 
 #[tokio::test]
-async fn what_the_newest_published_release_holds_is_unchanged() {
+async fn a_component_equal_to_its_newest_published_release_is_unchanged() {
     let fixture = Fixture::new();
     fixture.main(COMMIT).await;
     fixture.publish("2.1.0");
     fixture.holds(NEXT, &component("broker", "logs-broker", ""));
-    let next = fixture.main(NEXT).await;
-    assert_eq!((next.outcome, next.version.as_str()), (Outcome::Unchanged, "2.1.0"));
-    assert!(next.deployments.is_empty());
+    assert_eq!(unchanged(fixture.main(NEXT).await), "2.1.0");
     assert_eq!(fixture.releases().len(), 1);
 }
 
@@ -407,115 +428,113 @@ async fn a_changed_file_or_a_new_image_is_a_new_release() {
     fixture.main(COMMIT).await;
     fixture.publish("2.1.0");
     fixture.holds(NEXT, &component("broker", "logs-broker", "Size = \"large\"\n"));
-    assert_eq!(fixture.main(NEXT).await.version, "2.1.1");
+    assert_eq!(packaged(fixture.main(NEXT).await).version, version("2.1.1"));
     fixture.publish("2.1.1");
     fixture.put(&image("2.1.37"));
-    let patched = fixture.main(NEXT).await;
-    assert_eq!((patched.outcome, patched.version.as_str()), (Outcome::Packaged, "2.1.2"));
+    assert_eq!(packaged(fixture.main(NEXT).await).version, version("2.1.2"));
 }
 
 #[tokio::test]
 async fn other_code_of_a_function_is_a_new_release_without_a_commit() {
-    let mut fixture = Fixture::new();
+    let fixture = Fixture::new();
     fixture.holds(COMMIT, &component("logs", "elb-logs", "Size = \"${functions.elb-logs}\"\n"));
-    assert_eq!(fixture.main(COMMIT).await.version, "2.1.0");
+    assert_eq!(packaged(fixture.main(COMMIT).await).version, version("2.1.0"));
     fixture.publish("2.1.0");
     fixture.prove("2.1.0");
-    assert_eq!(fixture.main(COMMIT).await.outcome, Outcome::Unchanged);
-    fixture.shipped = shipped("ffffc44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    let again = fixture.main(COMMIT).await;
-    assert_eq!((again.outcome, again.version.as_str()), (Outcome::Packaged, "2.1.1"));
+    assert_eq!(unchanged(fixture.main(COMMIT).await), "2.1.0");
+    let mut sim = fixture.sim;
+    sim.shipped = shipped("ffffc44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    let again = packaged(Fixture::over(sim, &[]).main(COMMIT).await);
+    assert_eq!(again.version, version("2.1.1"));
 }
 
 #[tokio::test]
-async fn a_published_release_of_the_same_commit_is_driven_on_until_it_has_arrived() {
+async fn a_published_release_of_the_same_commit_continues_to_its_last_stage() {
     let fixture = Fixture::new();
-    let first = fixture.main(COMMIT).await;
+    let first = packaged(fixture.main(COMMIT).await);
     fixture.publish("2.1.0");
-    let driven = only(fixture.package(COMMIT, "main", "arn:again").await.unwrap());
-    assert_eq!((driven.outcome, &driven.version), (Outcome::Packaged, &first.version));
+    let driven = packaged(only(fixture.package(COMMIT, "main", "arn:again").await.unwrap()));
+    assert_eq!(driven.version, first.version);
     assert_eq!(driven.deployments.len(), 1);
     assert_eq!(fixture.releases()[0].state, ReleaseState::Published);
     fixture.prove("2.1.0");
-    assert_eq!(fixture.main(COMMIT).await.outcome, Outcome::Unchanged);
+    assert_eq!(unchanged(fixture.main(COMMIT).await), "2.1.0");
 }
 
 #[tokio::test]
-async fn an_older_commit_that_was_published_is_not_deployed_over_a_newer_one() {
+async fn an_older_published_commit_is_not_deployed_over_a_newer_one() {
     let fixture = Fixture::new();
     fixture.main(COMMIT).await;
     fixture.publish("2.1.0");
     fixture.holds(NEXT, &component("broker", "logs-broker", "Size = \"large\"\n"));
     fixture.main(NEXT).await;
     fixture.publish("2.1.1");
-    let late = fixture.main(COMMIT).await;
-    assert_eq!((late.outcome, late.version.as_str()), (Outcome::Unchanged, "2.1.0"));
+    assert_eq!(unchanged(fixture.main(COMMIT).await), "2.1.0");
 }
 
 #[tokio::test]
-async fn a_delivery_that_its_branch_has_left_behind_is_superseded_and_leaves_no_trace() {
+async fn a_delivery_behind_its_branch_is_superseded_and_writes_nothing() {
     // FAILURES 53: pushes out of order, a force-push, a branch that is gone.
-    for (head, told) in [(Some(NEXT), "is at 2222222 now"), (None, "is gone")] {
+    for (head, reason) in [(Some(NEXT), "is at 2222222 now"), (None, "is gone")] {
         let fixture = Fixture::new();
         let failure = fixture.delivered(COMMIT, head).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Superseded);
-        assert!(failure.message.contains(told), "{}", failure.message);
-        assert!(fixture.releases().is_empty() && fixture.objects.borrow().is_empty());
+        assert!(failure.message.contains(reason), "{}", failure.message);
+        assert!(fixture.releases().is_empty() && fixture.objects().is_empty());
     }
     let fixture = Fixture::new();
-    let component = only(fixture.delivered(COMMIT, Some(COMMIT)).await.unwrap());
-    assert_eq!(component.outcome, Outcome::Packaged);
-    assert_eq!(fixture.all::<Repository>("-")[0].commit, Some(COMMIT.parse().unwrap()));
+    packaged(only(fixture.delivered(COMMIT, Some(COMMIT)).await.unwrap()));
+    assert_eq!(fixture.repository().commit, Some(COMMIT.parse().unwrap()));
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_say_where_its_branch_is_overtakes_nothing() {
+async fn a_host_that_fails_supersedes_no_delivery() {
     let fixture = Fixture::new();
+    fixture.sim.hosts.answer("logs", Err(Failure::new(FailureKind::Transient, "the host is down")));
     let failure = fixture.package_of(Some("d-1"), COMMIT, "refs/heads/main", "arn").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Transient, "the state machine asks again");
-    // Nobody is asked about a commit that a person named.
-    assert_eq!(fixture.main(COMMIT).await.outcome, Outcome::Packaged);
+    // The host is not asked about a commit that an operator named.
+    packaged(fixture.main(COMMIT).await);
+    assert_eq!(fixture.sim.hosts.asked(), 1);
 }
 
 #[tokio::test]
-async fn another_branch_gives_a_pre_release_that_goes_nowhere() {
+async fn another_branch_gives_a_pre_release_without_deployments() {
     let fixture = Fixture::new();
-    let component = only(fixture.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap());
-    assert_eq!((component.version.as_str(), component.pre_release), ("2.1.0-fix-x.1", true));
+    let component = packaged(only(fixture.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap()));
+    assert_eq!((&component.version, component.pre_release), (&version("2.1.0-fix-x.1"), true));
     assert_eq!(component.environment, "logs-broker-2-1-0-fix-x-1");
     assert!(component.deployments.is_empty());
-    assert!(fixture.all::<Repository>("-")[0].components.is_empty());
-    let again = only(fixture.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap());
+    assert!(fixture.repository().components.is_empty());
+    let again = packaged(only(fixture.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap()));
     assert_eq!(again, component);
 }
 
 #[tokio::test]
-async fn a_commit_that_comes_to_the_default_branch_gets_a_release_of_its_own() {
+async fn a_commit_that_reaches_the_default_branch_gets_its_own_release() {
     let fixture = Fixture::new();
     fixture.package(COMMIT, "refs/heads/fix", "arn").await.unwrap();
-    let merged = fixture.main(COMMIT).await;
-    assert_eq!((merged.version.as_str(), merged.pre_release), ("2.1.1", false));
-    assert_eq!(fixture.main(COMMIT).await, merged);
+    let merged = packaged(fixture.main(COMMIT).await);
+    assert_eq!((&merged.version, merged.pre_release), (&version("2.1.1"), false));
+    assert_eq!(packaged(fixture.main(COMMIT).await), merged);
 }
 
 #[tokio::test]
-async fn a_component_that_is_wrong_is_told_and_recorded_and_its_siblings_go_on() {
+async fn an_invalid_component_is_recorded_and_its_siblings_are_packaged() {
     let fixture = Fixture::new();
     let mut files = component("a", "logs-a", "Size = \"small\"\nSise = \"x\"\n");
     files.extend(component("b", "logs-b", ""));
     files.push(("c/lockstep.toml".to_owned(), "[component]\nname = \"Not A Name\"\n".to_owned()));
     fixture.holds(COMMIT, &files);
-    let response = fixture.package(COMMIT, "main", "arn").await.unwrap();
-    let outcomes: Vec<_> = response.components.iter().map(|c| (c.component.as_str(), c.outcome)).collect();
-    assert_eq!(
-        outcomes,
-        [("logs-a", Outcome::Rejected), ("logs-b", Outcome::Packaged), ("c", Outcome::Rejected)]
-    );
-    let problem = &response.components[0].problems[0];
+    let [first, second, third] = fixture.package(COMMIT, "main", "arn").await.unwrap().try_into().unwrap();
+    assert_eq!(packaged(second).component.as_str(), "logs-b");
+    assert!(matches!(third, PackagedComponent::Rejected { component, .. } if component == "c"));
+    let problem = &problems(first)[0];
     assert!(problem.starts_with("a/parameters/default.toml:2: ") && problem.contains("Sise"), "{problem}");
-    let rejections: Vec<Rejection> = fixture.all("REJECTION#");
-    let told: Vec<_> = rejections.iter().map(|r| (r.component.as_str(), r.problems[0].to_string())).collect();
-    assert_eq!(told[1], ("logs-a", problem.clone()), "{told:?}");
+    let rejections: Vec<Rejection> = fixture.sim.account.records();
+    let recorded: Vec<_> =
+        rejections.iter().map(|r| (r.component.as_str(), r.problems[0].to_string())).collect();
+    assert_eq!(recorded[1], ("logs-a", problem.clone()), "{recorded:?}");
     assert_eq!(fixture.releases().len(), 1);
 }
 
@@ -525,9 +544,11 @@ async fn two_folders_with_one_name_are_both_refused() {
     let mut files = component("a", "logs", "");
     files.extend(component("b", "logs", "Size = \"large\"\n"));
     fixture.holds(COMMIT, &files);
-    let response = fixture.package(COMMIT, "main", "arn").await.unwrap();
-    assert!(response.components.iter().all(|c| c.outcome == Outcome::Rejected));
-    assert!(response.components[1].problems[0].contains("a and b"), "{:?}", response.components[1].problems);
+    let both = fixture.package(COMMIT, "main", "arn").await.unwrap();
+    assert_eq!(both.len(), 2);
+    for problems in both.into_iter().map(problems) {
+        assert!(problems[0].contains("a and b"), "{problems:?}");
+    }
     assert!(fixture.releases().is_empty());
 }
 
@@ -538,9 +559,8 @@ async fn a_name_of_another_repository_cannot_be_taken_over() {
     let mut theirs = fixture.releases().remove(0);
     theirs.repository = "github.acme.elsewhere".parse().unwrap();
     fixture.put(&theirs);
-    let component = fixture.main(COMMIT).await;
-    assert_eq!(component.outcome, Outcome::Rejected);
-    assert!(component.problems[0].contains("belongs to acme/elsewhere"), "{:?}", component.problems);
+    let problems = problems(fixture.main(COMMIT).await);
+    assert!(problems[0].contains("belongs to acme/elsewhere"), "{problems:?}");
     assert_eq!(fixture.releases()[0].repository, theirs.repository);
 }
 
@@ -550,14 +570,14 @@ async fn an_output_of_a_sibling_in_the_same_commit_is_known() {
     let mut files = component("a", "logs-a", "Size = \"${outputs.logs-b.Host}\"\n");
     files.extend(component("b", "logs-b", ""));
     fixture.holds(COMMIT, &files);
-    let response = fixture.package(COMMIT, "main", "arn").await.unwrap();
-    assert!(response.components.iter().all(|c| c.outcome == Outcome::Packaged), "{response:?}");
+    let both = fixture.package(COMMIT, "main", "arn").await.unwrap();
+    assert_eq!(both.into_iter().map(packaged).count(), 2);
     fixture.holds(NEXT, &component("a", "logs-a", "Size = \"${outputs.logs-b.Host}\"\n"));
-    let alone = fixture.main(NEXT).await;
-    assert_eq!(alone.outcome, Outcome::Rejected, "b was never published");
+    let unknown = problems(fixture.main(NEXT).await);
+    assert!(unknown[0].contains("logs-b"), "b was never published: {unknown:?}");
     fixture.publish_all();
     fixture.holds(NEXT, &component("a", "logs-a", "Size = \"x-${outputs.logs-b.Host}\"\n"));
-    assert_eq!(fixture.main(NEXT).await.outcome, Outcome::Packaged);
+    packaged(fixture.main(NEXT).await);
 }
 
 impl Fixture {
@@ -581,7 +601,7 @@ async fn a_version_that_is_withheld_or_revoked_is_not_pinned() {
 }
 
 #[tokio::test]
-async fn a_commit_that_holds_no_component_is_refused_with_what_to_do() {
+async fn a_commit_without_components_is_refused_with_the_next_command() {
     let fixture = Fixture::new();
     fixture.holds(COMMIT, &[("README.md".to_owned(), "hello".to_owned())]);
     let failure = fixture.package(COMMIT, "main", "arn").await.unwrap_err();
@@ -593,22 +613,22 @@ async fn a_commit_that_holds_no_component_is_refused_with_what_to_do() {
 async fn an_archive_of_another_commit_or_of_none_is_refused() {
     let fixture = Fixture::new();
     let wrong = tarball(&NEXT.parse().unwrap(), &component("", "logs", ""));
-    fixture.tarballs.borrow_mut().insert(COMMIT.parse().unwrap(), wrong);
+    fixture.sim.hosts.hold(&COMMIT.parse().unwrap(), wrong);
     let failure = fixture.package(COMMIT, "main", "arn").await.unwrap_err();
     assert!(failure.message.contains(NEXT), "{}", failure.message);
-    fixture.tarballs.borrow_mut().insert(COMMIT.parse().unwrap(), b"no archive".to_vec());
+    fixture.sim.hosts.hold(&COMMIT.parse().unwrap(), b"no archive".to_vec());
     assert_eq!(fixture.package(COMMIT, "main", "arn").await.unwrap_err().kind, FailureKind::Rejected);
 }
 
 #[tokio::test]
-async fn without_a_subscription_or_without_stages_nothing_is_packaged() {
-    let fixture = Fixture::new();
-    fixture.records.borrow_mut().retain(|key, _| key.pk != "CONFIG");
-    let failure = fixture.package(COMMIT, "main", "arn").await.unwrap_err();
-    assert!(failure.message.contains("lockstep stages apply"), "{}", failure.message);
-    fixture.records.borrow_mut().clear();
+async fn nothing_is_packaged_without_a_registration_or_stages() {
+    let fixture = Fixture::bare(&[]);
     let failure = fixture.package(COMMIT, "main", "arn").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::NotFound);
+    fixture.put(&repository());
+    let failure = fixture.package(COMMIT, "main", "arn").await.unwrap_err();
+    assert!(failure.message.contains("lockstep stages apply"), "{}", failure.message);
+    assert!(fixture.releases().is_empty() && fixture.objects().is_empty());
 }
 
 const RECIPE: &str = r#"
@@ -666,56 +686,59 @@ fn baking(image: &str) -> BakeImage {
 }
 
 #[tokio::test]
-async fn a_changed_recipe_is_baked_before_the_components_of_its_commit_are_packaged() {
+async fn changed_recipes_are_baked_before_components_are_packaged() {
     let fixture = Fixture::new();
     fixture.holds(COMMIT, &[component("broker", "logs-broker", ""), recipe("kibana")].concat());
-    let answer = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
-    assert!(answer.components.is_empty());
-    assert_eq!(answer.recipes.iter().map(|recipe| recipe.image.as_str()).collect::<Vec<_>>(), ["kibana"]);
-    assert!(fixture.releases().is_empty());
-    let request = Request { baked: true, ..fixture.request(COMMIT, "refs/heads/main", "arn:execution") };
-    let answer = handle(&fixture, &request, Timestamp::UNIX_EPOCH).await.unwrap();
-    assert_eq!((answer.components.len(), answer.recipes.len()), (1, 0));
+    let (rejected, recipes) = fixture.bake_first(COMMIT).await;
+    assert!(rejected.is_empty() && fixture.releases().is_empty());
+    assert_eq!(recipes.iter().map(|recipe| recipe.image.as_str()).collect::<Vec<_>>(), ["kibana"]);
+    let request = fixture.request(COMMIT, "refs/heads/main", "arn:execution");
+    let response = fixture.handle(Request::Commit(CommitRequest { baked: true, ..request })).await.unwrap();
+    assert!(matches!(response, Response::Packaged { components } if components.len() == 1));
 }
 
 #[tokio::test]
-async fn a_recipe_that_was_baked_before_is_left_alone() {
+async fn a_recipe_that_was_baked_before_is_not_baked_again() {
     let fixture = Fixture::new();
     fixture.holds(COMMIT, &[component("broker", "logs-broker", ""), recipe("kibana")].concat());
-    let packaged = recipes::package(&fixture, &baking("kibana")).await.unwrap();
+    let recipe = fixture.recipe("kibana").await.unwrap();
     let origin = ImageOrigin::Baked {
         repository: "github.acme.logs".parse().unwrap(),
         reference: "refs/heads/main".into(),
         commit: NEXT.parse().unwrap(),
-        folder: packaged.folder.clone(),
-        recipe: packaged.digest.clone(),
-        artifact: packaged.artifact.clone(),
-        base: packaged.base.clone(),
+        folder: recipe.folder.clone(),
+        recipe: recipe.digest.clone(),
+        artifact: recipe.artifact.clone(),
+        base: recipe.base.clone(),
     };
     fixture.put(&ImageVersion { name: "kibana".parse().unwrap(), origin, ..image("2.1.0") });
-    let answer = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
-    assert_eq!((answer.components.len(), answer.recipes.len()), (1, 0));
+    packaged(fixture.main(COMMIT).await);
 }
 
 #[tokio::test]
-async fn a_recipe_is_stored_with_the_values_of_every_account_and_one_that_is_wrong_is_told() {
+async fn a_recipe_is_stored_with_the_values_of_every_account() {
     let fixture = Fixture::new();
     fixture.holds(COMMIT, &recipe("kibana"));
-    let packaged = recipes::package(&fixture, &baking("kibana")).await.unwrap();
-    let files = unpack(&fixture.objects.borrow()[&packaged.artifact], &Limits::DEFAULT).unwrap();
+    let stored = fixture.recipe("kibana").await.unwrap();
+    let files = unpack(&fixture.object(&stored.artifact), &Limits::DEFAULT).unwrap();
     for account in ["111111111111", "333333333333"] {
         assert!(files.contains_key(&format!("lockstep/{account}.pkrvars.json")), "{:?}", files.keys());
     }
-    let unknown = recipes::package(&fixture, &baking("logstash")).await.unwrap_err();
+    let unknown = fixture.recipe("logstash").await.unwrap_err();
     assert_eq!(unknown.kind, FailureKind::NotFound);
+}
 
+#[tokio::test]
+async fn an_invalid_recipe_is_recorded_and_its_siblings_are_packaged() {
+    let fixture = Fixture::new();
     let mut wrong = recipe("kibana");
     wrong[1].1 = wrong[1].1.replace("\"required\"", "\"optional\"");
     fixture.holds(COMMIT, &[component("broker", "logs-broker", ""), wrong].concat());
-    let refused = recipes::package(&fixture, &baking("kibana")).await.unwrap_err();
+    let refused = fixture.recipe("kibana").await.unwrap_err();
     assert!(refused.message.starts_with("images/kibana/image.pkr.hcl:"), "{refused:?}");
-    let answer = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
-    let outcomes: Vec<Outcome> = answer.components.iter().map(|component| component.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Rejected, Outcome::Packaged], "its siblings go on");
-    assert_eq!(fixture.all::<Rejection>("REJECTION").len(), 1);
+    let [image, sibling] =
+        fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap().try_into().unwrap();
+    assert_eq!(problems(image), refused.message.lines().collect::<Vec<_>>());
+    packaged(sibling);
+    assert_eq!(fixture.sim.account.records::<Rejection>().len(), 1);
 }

@@ -6,16 +6,12 @@ use lockstep_domain::delivery::aws_events::{account_of, ended_operation};
 use lockstep_domain::delivery::callbacks::{Completion, complete};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::AccountId;
-use lockstep_domain::records::Callback;
+use lockstep_domain::model::metric::Metric;
+use lockstep_domain::records::{Callback, CallbackState};
 use lockstep_platform::ledger::{Inserted, Ledger, Versioned};
-use lockstep_platform::metrics::{self, Unit};
+use lockstep_platform::{metrics, scope};
 use lockstep_runtime::RegisteredAccounts;
 use lockstep_runtime::retry::retry_on_conflict;
-
-/// Namespace of the metric of dropped events.
-const NAMESPACE: &str = "Lockstep";
-const DIMENSION: (&str, &str) = ("function", "lockstep-resume");
-const DROPPED: &str = "EventsOfUnknownAccounts";
 
 /// Completes the callback of the operation that `event` names. Without a callback, records that the operation has ended.
 pub async fn handle(
@@ -27,7 +23,7 @@ pub async fn handle(
         && !is_registered(context, account).await?
     {
         tracing::warn!(account, "an event of an account that is not registered is dropped");
-        metrics::tell(NAMESPACE, DIMENSION, &[(DROPPED, Unit::Count, 1)], now);
+        metrics::emit(&[], &[(Metric::EventsOfUnknownAccounts, 1)], now);
         return Ok(());
     }
     let Some(operation) = ended_operation(event) else {
@@ -47,6 +43,9 @@ async fn is_registered(accounts: &impl RegisteredAccounts, account: &str) -> Res
 
 async fn settle(context: &impl ResumeContext, operation: &str, now: Timestamp) -> Result<(), Failure> {
     let existing = context.ledger().get::<Callback>(&Callback::key_of(operation)).await?;
+    if let Some(CallbackState::Open { execution, .. }) = existing.as_ref().map(|found| &found.record.state) {
+        scope::about_execution(execution);
+    }
     match complete(existing.as_ref().map(|callback| &callback.record), operation, now) {
         Completion::Answer { token, then } => {
             // The answer precedes the write. A crash between them causes a second answer, which Step Functions rejects.
@@ -80,7 +79,6 @@ mod tests {
     use super::*;
     use lockstep_domain::delivery::callbacks::{Registration, register};
     use lockstep_domain::messages::Task;
-    use lockstep_domain::records::CallbackState;
     use lockstep_platform::executions::Answered;
     use lockstep_runtime::{HasLedger, TaskTokens};
     use lockstep_sim::{FakeAws, TABLE};

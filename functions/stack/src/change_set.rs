@@ -14,10 +14,10 @@ use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::model::ids::{DeploymentId, Digest, LogicalId};
+use lockstep_domain::model::ids::{DeploymentId, LogicalId};
 use lockstep_domain::model::resource_change::{Change, NESTED_STACK};
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{ChangeSet, Deployment, NamedResource, Release};
+use lockstep_domain::records::{Approval, ChangeSet, DeployBody, NamedResource, Release};
 use lockstep_domain::stacks::change_set_review::{self, NestedChanges, ProposedChange};
 use lockstep_domain::stacks::drift::{Drift, Examined};
 use lockstep_domain::stacks::exports;
@@ -44,7 +44,9 @@ fn pauses() -> impl Iterator<Item = Duration> {
 pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
     let mut loaded = Loaded::load(context, id).await?;
     loaded.goes_on()?;
-    if loaded.deployment.record.plan_only && loaded.deployment.record.change_set.is_some() {
+    let deploy = loaded.deploy()?;
+    let (plan_only, revert_drift) = (deploy.plan_only, deploy.revert_drift);
+    if plan_only && deploy.change_set.is_some() {
         // An earlier try has shown the change set. The next deployment removes its remains.
         return Ok(NextStep::Planned);
     }
@@ -66,25 +68,27 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
     let wish = Wish { release: &release, contents: &contents, stage, kind };
     let (attempt, view) = make(context, &stacks, &loaded, &wish).await?;
     let unexamined = match kind {
-        ChangeSetKind::Update if loaded.deployment.record.revert_drift => unexamined(&stacks, &view).await?,
+        ChangeSetKind::Update if revert_drift => unexamined(&stacks, &view).await?,
         ChangeSetKind::Create | ChangeSetKind::Update => Vec::new(),
     };
     if view.state == ChangeSetState::Empty {
         return empty(context, &stacks, loaded, sight, (attempt, view), unexamined).await;
     }
     let changes = judge(&stacks, &view, protect).await?;
-    let lack = permissions::lack(context, &loaded, &release, &contents).await;
-    let change_set = record(&loaded.deployment.record, &view, attempt, changes, unexamined)?;
-    let go = match loaded.deployment.record.plan_only {
+    let lack = permissions::lack(context, &loaded, loaded.deploy()?, &release, &contents).await;
+    let change_set = record(loaded.deploy()?, &view, attempt, changes, unexamined)?;
+    let go = match plan_only {
         true => NextStep::Planned,
-        false => next(&loaded.deployment.record, &change_set, stage, &release, context.now()),
+        false => next(&loaded.deployment.record.approvals, &change_set, stage, &release, context.now()),
     };
     let lines = change_set_review::summary(&change_set);
-    let mut record = loaded.deployment.record.clone();
-    record.stack_arn = Some(view.stack_arn.clone());
-    record.change_set = Some(change_set);
-    record.lack = Some(lack);
-    loaded.save(context, record).await?;
+    loaded
+        .change_deploy(context, |deploy| {
+            deploy.stack.arn = Some(view.stack_arn.clone());
+            deploy.change_set = Some(change_set);
+            deploy.lack = Some(lack);
+        })
+        .await?;
     deployment_log::append(
         context.ledger(),
         id,
@@ -110,14 +114,13 @@ async fn empty<C: StackContext>(
     (attempt, view): (u32, ChangeSetView),
     unexamined: Vec<NamedResource>,
 ) -> Result<NextStep, Failure> {
-    let change_set = record(&loaded.deployment.record, &view, attempt, Vec::new(), unexamined)?;
+    let change_set = record(loaded.deploy()?, &view, attempt, Vec::new(), unexamined)?;
     let lines = ["the change set is empty: nothing to change".to_owned()];
     let lines: Vec<String> = lines.into_iter().chain(change_set_review::summary(&change_set)).collect();
     deployment_log::append(context.ledger(), loaded.id(), &lines.join("; "), context.now()).await?;
     stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;
-    if loaded.deployment.record.plan_only && !change_set.unexamined.is_empty() {
-        let shown = Deployment { change_set: Some(change_set), ..loaded.deployment.record.clone() };
-        loaded.save(context, shown).await?;
+    if loaded.deploy()?.plan_only && !change_set.unexamined.is_empty() {
+        loaded.change_deploy(context, |deploy| deploy.change_set = Some(change_set)).await?;
     }
     unchanged(context, loaded, sight).await
 }
@@ -141,16 +144,14 @@ async fn forget<C: StackContext>(
 
 /// Returns the next step: the execution, or an approval if `change_set` needs one and has none.
 fn next(
-    deployment: &Deployment,
+    approvals: &[Approval],
     change_set: &ChangeSet,
     stage: &Stage,
     release: &Release,
     now: Timestamp,
 ) -> NextStep {
     let needs_no_approval = change_set_review::reasons(change_set, stage.approval).is_empty();
-    if needs_no_approval
-        || change_set_review::is_approved(&deployment.approvals, change_set, &release.digest, now)
-    {
+    if needs_no_approval || change_set_review::is_approved(approvals, change_set, &release.digest, now) {
         NextStep::Execute
     } else {
         NextStep::Approve
@@ -173,11 +174,12 @@ async fn make<C: StackContext>(
     loaded: &Loaded,
     wish: &Wish<'_>,
 ) -> Result<(u32, ChangeSetView), Failure> {
-    let last = loaded.deployment.record.change_set.as_ref().map_or(1, |change_set| change_set.attempt);
+    let deploy = loaded.deploy()?;
+    let last = deploy.change_set.as_ref().map_or(1, |change_set| change_set.attempt);
     for attempt in last..=CHANGE_SETS_MAX {
         let name = client_token(loaded.id().as_str(), "change-set", attempt);
         let mut view = stacks.describe_change_set(loaded.stack.as_str(), &name).await?;
-        let vanished = view.is_none() && recorded(loaded, attempt);
+        let vanished = view.is_none() && recorded(deploy, attempt);
         if view.is_none() && !vanished {
             create(context, stacks, loaded, wish, attempt, &name).await?;
             view = stacks.describe_change_set(loaded.stack.as_str(), &name).await?;
@@ -185,7 +187,7 @@ async fn make<C: StackContext>(
         let Some(view) = finished(context, stacks, loaded, &name, view).await? else { continue };
         match view.state {
             // The template or the parameters changed after the change set was created.
-            _ if view.description != description(&loaded.deployment.record) => {}
+            _ if view.description != description(loaded.id(), deploy) => {}
             ChangeSetState::Ready | ChangeSetState::Empty => return Ok((attempt, view)),
             ChangeSetState::Obsolete => {}
             ChangeSetState::Failed(ref why) => {
@@ -247,8 +249,8 @@ async fn invalid(stacks: &impl Stacks, change_set: &str, why: &str) -> String {
 }
 
 /// Returns true if the change set of this attempt was read before. If it is missing now, it was removed.
-fn recorded(loaded: &Loaded, attempt: u32) -> bool {
-    loaded.deployment.record.change_set.as_ref().is_some_and(|change_set| change_set.attempt == attempt)
+fn recorded(deploy: &DeployBody, attempt: u32) -> bool {
+    deploy.change_set.as_ref().is_some_and(|change_set| change_set.attempt == attempt)
 }
 
 /// Waits for the end of the creation of the change set and returns it as read last.
@@ -278,15 +280,13 @@ async fn create<C: StackContext>(
     attempt: u32,
     name: &str,
 ) -> Result<(), Failure> {
-    let deployment = &loaded.deployment.record;
-    let digest = deployment.template_digest.as_ref();
-    let digest = digest.ok_or_else(|| Failure::bug("a change set is wanted before the plan"))?;
+    let (deploy, location) = (loaded.deploy()?, &loaded.deployment.record.location);
     let text = template::text(wish.contents, wish.stage);
-    for code in functions_in_use(deployment, wish.contents) {
-        context.put_function(&deployment.location, &loaded.session(), code).await?;
+    for code in functions_in_use(deploy, wish.contents) {
+        context.put_function(location, &loaded.session(), code).await?;
     }
-    let url =
-        context.put_template(&deployment.location, &loaded.session(), &template::key(digest), text).await?;
+    let key = template::key(&deploy.template_digest);
+    let url = context.put_template(location, &loaded.session(), &key, text).await?;
     deployment_log::append(
         context.ledger(),
         loaded.id(),
@@ -300,14 +300,14 @@ async fn create<C: StackContext>(
         token: name.to_owned(),
         kind: wish.kind,
         template: TemplateSource::Url(url),
-        parameters: deployment.parameters.clone(),
+        parameters: deploy.parameters.clone(),
         tags: tags(wish.release, wish.stage),
         capabilities: template::capabilities(&wish.contents.template),
-        role: load::execution_role(context, &deployment.location),
+        role: load::execution_role(context, location),
         imports_existing: false,
         // A stack that does not exist yet has no drift.
-        revert_drift: deployment.revert_drift && wish.kind == ChangeSetKind::Update,
-        description: description(deployment),
+        revert_drift: deploy.revert_drift && wish.kind == ChangeSetKind::Update,
+        description: description(loaded.id(), deploy),
     };
     // An existing change set of that name is ours: the name is a hash of this deployment and attempt.
     stacks.create_change_set(&wanted).await.map(drop)
@@ -315,19 +315,18 @@ async fn create<C: StackContext>(
 
 /// Returns the functions of Lockstep whose code a parameter of this deployment names.
 fn functions_in_use<'a>(
-    deployment: &'a Deployment,
+    deploy: &'a DeployBody,
     contents: &'a Contents,
 ) -> impl Iterator<Item = &'a FunctionCode> {
-    let named = |code: &&FunctionCode| deployment.parameters.values().any(|value| *value == code.to_string());
+    let named = |code: &&FunctionCode| deploy.parameters.values().any(|value| *value == code.to_string());
     contents.function_lock.0.values().filter(named)
 }
 
 /// Returns a description of the change set's input. It identifies a change set that was made from other
 /// input.
-fn description(deployment: &Deployment) -> String {
-    let digest = |digest: &Option<Digest>| digest.as_ref().map(ToString::to_string).unwrap_or_default();
-    let (template, parameters) = (digest(&deployment.template_digest), digest(&deployment.parameters_digest));
-    format!("Lockstep deployment {}, template {template}, parameters {parameters}", deployment.id)
+fn description(id: &DeploymentId, deploy: &DeployBody) -> String {
+    let parameters = deploy.parameters_digest.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("Lockstep deployment {id}, template {}, parameters {parameters}", deploy.template_digest)
 }
 
 /// Returns the tags of the stack, which CloudFormation copies to its resources. No tag differs between equal
@@ -345,14 +344,13 @@ fn tags(release: &Release, stage: &Stage) -> Vec<(String, String)> {
 }
 
 fn record(
-    deployment: &Deployment,
+    deploy: &DeployBody,
     view: &ChangeSetView,
     attempt: u32,
     changes: Vec<Change>,
     unexamined: Vec<NamedResource>,
 ) -> Result<ChangeSet, Failure> {
-    let (Some(template), Some(parameters)) = (&deployment.template_digest, &deployment.parameters_digest)
-    else {
+    let Some(parameters) = &deploy.parameters_digest else {
         return Err(Failure::bug("a change set was made before the plan"));
     };
     Ok(ChangeSet {
@@ -360,7 +358,7 @@ fn record(
         attempt,
         changes,
         unexamined,
-        template_digest: template.clone(),
+        template_digest: deploy.template_digest.clone(),
         parameters_digest: parameters.clone(),
     })
 }

@@ -7,7 +7,7 @@ use crate::plan::decide;
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::ids::{DeploymentId, StackName};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{ChangeSet, Operation, OperationKind, Release};
 use lockstep_domain::stacks::change_set_review;
@@ -64,8 +64,8 @@ fn cancel_token(id: &DeploymentId) -> String {
 }
 
 fn planned(loaded: &Loaded) -> Result<(String, ChangeSet), Failure> {
-    let deployment = &loaded.deployment.record;
-    match (&deployment.stack_arn, &deployment.change_set) {
+    let deploy = loaded.deploy()?;
+    match (&deploy.stack.arn, &deploy.change_set) {
         (Some(arn), Some(change_set)) => Ok((arn.clone(), change_set.clone())),
         _ => Err(Failure::bug("the deployment has no change set to execute")),
     }
@@ -108,16 +108,13 @@ async fn allowed<C: StackContext>(
     loaded: &Loaded,
     change_set: &ChangeSet,
 ) -> Result<(), Failure> {
-    let deployment = &loaded.deployment.record;
+    let (deployment, deploy) = (&loaded.deployment.record, loaded.deploy()?);
     let stages = stages(context.ledger()).await?;
     let stage = load::stage(&stages, &deployment.stage)?;
     let same = (Some(&change_set.template_digest), Some(&change_set.parameters_digest))
-        == (deployment.template_digest.as_ref(), deployment.parameters_digest.as_ref());
-    let digest = deployment.digest.as_ref();
+        == (Some(&deploy.template_digest), deploy.parameters_digest.as_ref());
     let approved = change_set_review::reasons(change_set, stage.approval).is_empty()
-        || digest.is_some_and(|digest| {
-            change_set_review::is_approved(&deployment.approvals, change_set, digest, context.now())
-        });
+        || change_set_review::is_approved(&deployment.approvals, change_set, &deploy.digest, context.now());
     if same && approved {
         return Ok(());
     }
@@ -200,8 +197,10 @@ async fn cancel<C: StackContext>(
 
 async fn succeeded<C: StackContext>(context: &C, loaded: Loaded, stack: Stack) -> Result<NextStep, Failure> {
     let mut deployment = loaded.deployment.record.clone();
-    deployment.outputs = stack.outputs;
-    deployment.stack_changed = true;
+    if let Some(deploy) = deployment.deploy_mut() {
+        deploy.outputs = stack.outputs;
+        deploy.stack_changed = true;
+    }
     let mut environment = loaded.environment.record.clone();
     environment.stack_arn = Some(stack.arn);
     environment.ever_stable = true;
@@ -227,9 +226,7 @@ async fn failed<C: StackContext>(
     let (stack_arn, _) = planned(&loaded)?;
     let story = observe::story(stacks, &stack_arn, &operation.token, operation.at).await?;
     let causes = diagnosis::diagnose(&story, Some(&contents.template));
-    let mut record = loaded.deployment.record.clone();
-    record.diagnosis = causes;
-    loaded.save(context, record).await?;
+    loaded.change_deploy(context, |deploy| deploy.diagnosis = causes).await?;
     let (plan, _) = decide(context, stacks, &loaded, protect).await?;
     if is_unfinished_rollback(&plan) {
         deployment_log::append(
@@ -243,11 +240,12 @@ async fn failed<C: StackContext>(
     }
     let status = stack.map_or(StackStatus::DeleteComplete, |stack| stack.status);
     let file = contents.manifest.component.template.as_str();
-    let reason = match loaded.deployment.record.diagnosis.first() {
+    let diagnosis = &loaded.deploy()?.diagnosis;
+    let reason = match diagnosis.first() {
         Some(cause) => diagnosis::sentence(cause, file),
         None => without_cause(stacks, &stack_arn, &operation.token).await,
     };
-    let message = explain(&reason, &loaded, &release, &status);
+    let message = explain(&reason, diagnosis.len(), &loaded.stack, &release, &status);
     deployment_log::append(context.ledger(), loaded.id(), &format!("failed: {message}"), context.now())
         .await?;
     Err(match loaded.goes_on() {
@@ -276,14 +274,19 @@ async fn without_cause<S: Stacks>(stacks: &S, stack: &str, token: &str) -> Strin
     }
 }
 
-fn explain(reason: &str, loaded: &Loaded, release: &Release, status: &StackStatus) -> String {
-    let more = match loaded.deployment.record.diagnosis.len() {
+fn explain(
+    reason: &str,
+    failed: usize,
+    stack: &StackName,
+    release: &Release,
+    status: &StackStatus,
+) -> String {
+    let more = match failed {
         0 | 1 => String::new(),
         n => format!(" ({} more failed after it)", n - 1),
     };
     format!(
-        "{reason}{more}. The stack {} is {status}; commit {} by {}",
-        loaded.stack,
+        "{reason}{more}. The stack {stack} is {status}; commit {} by {}",
         release.commit.short(),
         release.author
     )

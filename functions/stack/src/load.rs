@@ -10,8 +10,11 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, LogicalId, StackName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Environment, Proposal, Release};
+use lockstep_domain::records::{
+    DeployBody, Deployment, DeploymentState, Environment, Proposal, Release, StackRun,
+};
 use lockstep_platform::ledger::Versioned;
+use lockstep_platform::scope;
 use lockstep_runtime::TargetRoles;
 use std::collections::BTreeSet;
 
@@ -31,17 +34,13 @@ impl Loaded {
     pub async fn load<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let what = format!("the deployment {id}");
         let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
+        scope::about(&deployment.record);
         if deployment.record.state != DeploymentState::Running {
             return Err(superseded(id, "it is not running any more"));
         }
-        let (name, stack) = match &deployment.record.kind {
-            DeploymentKind::Deploy { environment, stack }
-            | DeploymentKind::Teardown { environment, stack } => (environment.clone(), stack.clone()),
-            DeploymentKind::PromoteImage { .. } | DeploymentKind::BuildImage { .. } => {
-                return Err(Failure::rejected(format!("{what} is about an image and has no stack")));
-            }
-        };
-        let key = Environment::key_of(&deployment.record.stage, &name);
+        let run = run(&deployment.record)?;
+        let stack = run.name.clone();
+        let key = Environment::key_of(&deployment.record.stage, &run.environment);
         let environment = context.ledger().get::<Environment>(&key).await?;
         let held = environment.filter(|found| {
             let holder = found.record.holder.as_ref();
@@ -65,11 +64,9 @@ impl Loaded {
 
     /// Returns the release of the deployment.
     pub async fn release<C: StackContext>(&self, context: &C) -> Result<Release, Failure> {
-        let deployment = &self.deployment.record;
-        let component = deployment.component.as_ref();
-        let component = component.ok_or_else(|| Failure::bug("a deployment without a component"))?;
-        let what = format!("the release {component}@{}", deployment.version);
-        let key = Release::key_of(component, &deployment.version);
+        let (component, version) = (&self.run()?.component, &self.deployment.record.version);
+        let what = format!("the release {component}@{version}");
+        let key = Release::key_of(component, version);
         Ok(context.ledger().expect::<Release>(&key, &what).await?.record)
     }
 
@@ -78,6 +75,38 @@ impl Loaded {
     pub async fn protected<C: StackContext>(&self, context: &C) -> Result<BTreeSet<LogicalId>, Failure> {
         let release = self.release(context).await?;
         Ok(contents(context, &release).await?.manifest.protect.logical_ids)
+    }
+
+    /// Returns the deployment's work on its stack.
+    pub fn run(&self) -> Result<&StackRun, Failure> {
+        run(&self.deployment.record)
+    }
+
+    /// Returns the body of the deployment of a release, or fails with `Rejected` for a teardown.
+    pub fn deploy(&self) -> Result<&DeployBody, Failure> {
+        self.deployment.record.deploy().ok_or_else(|| no_release(self.id()))
+    }
+
+    /// Writes the deployment of a release with the body as `change` leaves it.
+    pub async fn change_deploy<C: StackContext>(
+        &mut self,
+        context: &C,
+        change: impl FnOnce(&mut DeployBody),
+    ) -> Result<(), Failure> {
+        let mut record = self.deployment.record.clone();
+        change(record.deploy_mut().ok_or_else(|| no_release(self.id()))?);
+        self.save(context, record).await
+    }
+
+    /// Writes the deployment with its work on the stack as `change` leaves it.
+    pub async fn change_run<C: StackContext>(
+        &mut self,
+        context: &C,
+        change: impl FnOnce(&mut StackRun),
+    ) -> Result<(), Failure> {
+        let mut record = self.deployment.record.clone();
+        change(record.stack_mut().ok_or_else(|| no_stack(self.id()))?);
+        self.save(context, record).await
     }
 
     /// Writes the deployment.
@@ -108,7 +137,7 @@ impl Loaded {
 
     /// Returns true if the deployment deletes its stack permanently.
     pub fn is_teardown(&self) -> bool {
-        matches!(self.deployment.record.kind, DeploymentKind::Teardown { .. })
+        self.deployment.record.teardown().is_some()
     }
 
     /// Fails if an operator cancelled the deployment.
@@ -130,6 +159,18 @@ impl Loaded {
     pub fn change_set_names(&self) -> Vec<String> {
         (1..=CHANGE_SETS_MAX).map(|attempt| client_token(self.id().as_str(), "change-set", attempt)).collect()
     }
+}
+
+fn run(deployment: &Deployment) -> Result<&StackRun, Failure> {
+    deployment.stack().ok_or_else(|| no_stack(&deployment.id))
+}
+
+fn no_stack(id: &DeploymentId) -> Failure {
+    Failure::rejected(format!("the deployment {id} is about an image and has no stack"))
+}
+
+fn no_release(id: &DeploymentId) -> Failure {
+    Failure::rejected(format!("the deployment {id} deploys no release"))
 }
 
 /// Returns the session name of a deployment.

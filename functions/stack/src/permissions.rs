@@ -6,8 +6,9 @@ use crate::context::StackContext;
 use crate::load::{self, Loaded};
 use lockstep_domain::delivery::packaging::Contents;
 use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::location::Location;
 use lockstep_domain::model::missing_permissions::MissingPermissions;
-use lockstep_domain::records::{Deployment, Release};
+use lockstep_domain::records::{DeployBody, Release};
 use lockstep_domain::stacks::permissions::missing::{by_resource, judge, questions};
 use lockstep_domain::stacks::permissions::{Table, TemplateContext, excerpt_key, needs};
 use std::time::Duration;
@@ -19,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub async fn lack<C: StackContext>(
     context: &C,
     loaded: &Loaded,
+    deploy: &DeployBody,
     release: &Release,
     contents: &Contents,
 ) -> MissingPermissions {
@@ -26,17 +28,17 @@ pub async fn lack<C: StackContext>(
         Ok(table) => table,
         Err(why) => return MissingPermissions::without_table(&why),
     };
-    let deployment = &loaded.deployment.record;
-    let needs = needs(&contents.template, &table, &known(context, loaded, deployment));
+    let location = &loaded.deployment.record.location;
+    let needs = needs(&contents.template, &table, &known(context, deploy, location));
     let questions = questions(&needs, loaded.stack.as_str());
     let session = loaded.session();
-    let asked = context.simulate(&deployment.location, &session, &questions);
+    let asked = context.simulate(location, &session, &questions);
     let lack = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(answers)) => judge(&needs, loaded.stack.as_str(), &answers),
         Ok(Err(failure)) => MissingPermissions::without_answer(&needs, &sentence(&failure)),
         Err(_) => MissingPermissions::without_answer(&needs, "AWS did not answer in time"),
     };
-    match deployment.plan_only {
+    match deploy.plan_only {
         true => MissingPermissions { resources: by_resource(&needs), ..lack },
         false => lack,
     }
@@ -50,13 +52,13 @@ async fn table<C: StackContext>(context: &C, release: &Release) -> Result<Table,
     Table::read(&packed.map_err(|failure| sentence(&failure))?, digest).map_err(|error| error.to_string())
 }
 
-fn known<C: StackContext>(context: &C, loaded: &Loaded, deployment: &Deployment) -> TemplateContext {
-    let role = load::execution_role(context, &deployment.location);
+fn known<C: StackContext>(context: &C, deploy: &DeployBody, location: &Location) -> TemplateContext {
+    let role = load::execution_role(context, location);
     TemplateContext {
-        parameters: deployment.parameters.clone(),
-        stack: Some(loaded.stack.to_string()),
-        account: Some(deployment.location.account.to_string()),
-        region: Some(deployment.location.region.to_string()),
+        parameters: deploy.parameters.clone(),
+        stack: Some(deploy.stack.name.to_string()),
+        account: Some(location.account.to_string()),
+        region: Some(location.region.to_string()),
         partition: role.split(':').nth(1).map(str::to_owned),
     }
 }

@@ -33,11 +33,13 @@ pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Nex
     let contents = load::contents(context, &release).await?;
     let resolved = resolve(context, &loaded, &release, &contents, &stages, &stage).await?;
     let wanted = wanted_template(&release, &contents, &stage)?;
-    let mut record = loaded.deployment.record.clone();
-    record.parameters_digest = Some(resolved.digest());
-    record.parameters = resolved.values;
-    record.template_digest = Some(wanted);
-    loaded.save(context, record).await?;
+    loaded
+        .change_deploy(context, |deploy| {
+            deploy.parameters_digest = Some(resolved.digest());
+            deploy.parameters = resolved.values;
+            deploy.template_digest = wanted;
+        })
+        .await?;
 
     let stacks = context.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let protect = &contents.manifest.protect.logical_ids;
@@ -55,7 +57,7 @@ async fn next<C: StackContext>(
     sight: Option<Sight>,
 ) -> Result<NextStep, Failure> {
     let id = loaded.id().clone();
-    let plan_only = loaded.deployment.record.plan_only;
+    let plan_only = loaded.deploy()?.plan_only;
     match plan {
         Plan::CreateChangeSet(_) => {
             still_promotable(&loaded)?;
@@ -139,23 +141,24 @@ pub async fn decide<C: StackContext>(
     let depth = if loaded.is_teardown() { Depth::Contents } else { Depth::Status };
     let sight = observe::look(stacks, loaded.stack.as_str(), depth).await?;
     let (deployment, environment) = (&loaded.deployment.record, &loaded.environment.record);
+    let run = loaded.run()?;
     let names = loaded.change_set_names();
     let allowed = loaded.allowed(context.now());
     // The deployed digests do not show drift. Only a change set that compares every resource does.
-    let deployed = environment.deployed.as_ref().filter(|_| !deployment.revert_drift);
+    let deploy = deployment.deploy();
+    let reverts_drift = deploy.is_some_and(|deploy| deploy.revert_drift);
+    let deployed = environment.deployed.as_ref().filter(|_| !reverts_drift);
     let known = PlanInput {
         environment_stack: environment.stack_arn.as_deref(),
         ever_stable: environment.ever_stable,
-        deployment_stack: deployment.stack_arn.as_deref(),
+        deployment_stack: run.arn.as_deref(),
         change_sets: &names,
         operations: &deployment.operations,
         allowed: &allowed,
-        waited_seconds: deployment
-            .waits_since
-            .map_or(0, |since| context.now().duration_since(since).as_secs()),
+        waited_seconds: run.waits_since.map_or(0, |since| context.now().duration_since(since).as_secs()),
         protect,
         deployed: deployed.map(|deployed| (&deployed.template_digest, &deployed.parameters_digest)),
-        wanted: deployment.template_digest.as_ref().zip(deployment.parameters_digest.as_ref()),
+        wanted: deploy.and_then(|deploy| Some((&deploy.template_digest, deploy.parameters_digest.as_ref()?))),
     };
     let found = sight.as_ref().map(|sight| &sight.observed);
     let plan = if loaded.is_teardown() {
@@ -199,13 +202,16 @@ async fn remember_plan<C: StackContext>(
     loaded: &mut Loaded,
     plan: &Plan,
 ) -> Result<(), Failure> {
-    let mut record = loaded.deployment.record.clone();
-    record.proposal = match plan {
-        Plan::Ask(proposal) => Some(proposal.clone()),
-        _ => None,
-    };
-    record.waits_since = wait_for_other(plan, record.waits_since, context.now());
-    loaded.save(context, record).await
+    let now = context.now();
+    loaded
+        .change_run(context, |run| {
+            run.proposal = match plan {
+                Plan::Ask(proposal) => Some(proposal.clone()),
+                _ => None,
+            };
+            run.waits_since = wait_for_other(plan, run.waits_since, now);
+        })
+        .await
 }
 
 /// Records that the stack is stable. An earlier deployment may have ended before it recorded that.
@@ -230,14 +236,15 @@ pub async fn unchanged<C: StackContext>(
     mut loaded: Loaded,
     sight: Option<Sight>,
 ) -> Result<NextStep, Failure> {
-    let mut record = loaded.deployment.record.clone();
     if let Some(Sight { stack, .. }) = sight {
-        record.stack_arn = Some(stack.arn);
-        record.outputs = stack.outputs;
+        loaded
+            .change_deploy(context, |deploy| {
+                deploy.stack.arn = Some(stack.arn);
+                deploy.outputs = stack.outputs;
+            })
+            .await?;
     }
-    let plan_only = record.plan_only;
-    loaded.save(context, record).await?;
-    Ok(if plan_only { NextStep::Planned } else { NextStep::Check })
+    Ok(if loaded.deploy()?.plan_only { NextStep::Planned } else { NextStep::Check })
 }
 
 /// Returns the digest of the template that the stack runs. Fails if it is not the template that was packaged.
@@ -261,15 +268,16 @@ async fn resolve<C: StackContext>(
     stages: &Stages,
     stage: &Stage,
 ) -> Result<ResolvedParameters, Failure> {
+    let deploy = loaded.deploy()?;
     let organisation = organisation(context).await?;
-    let overrides = Layer::overrides(&loaded.deployment.record.overrides).map_err(|p| rejected(&p))?;
+    let overrides = Layer::overrides(&deploy.overrides).map_err(|p| rejected(&p))?;
     let layers = Layers {
         organisation: organisation.as_ref(),
         component: &contents.layers,
         overrides: Some(&overrides),
     };
     let images = images(context, &loaded.deployment.record.location, release).await?;
-    let layers_of = loaded.deployment.record.parameters_of.as_ref().unwrap_or(&stage.name);
+    let layers_of = deploy.parameters_of.as_ref().unwrap_or(&stage.name);
     let wanted = parameters::references(contents.template.parameters(), &layers, layers_of);
     let outputs = outputs(context, loaded, contents, stages, stage, &wanted).await?;
     let output = |name: &OutputName| {

@@ -72,7 +72,10 @@ async fn record_operation<C: StackContext>(
     let mut environment = loaded.environment.record.clone();
     if let Some(cost) = &recovery.allowed {
         match cost.action {
-            ProposedAction::Retain => deployment.orphans.extend(cost.resources.iter().cloned()),
+            ProposedAction::Retain => {
+                let run = deployment.stack_mut().ok_or_else(|| Failure::bug("a recovery without a stack"))?;
+                run.orphans.extend(cost.resources.iter().cloned());
+            }
             ProposedAction::Skip => environment.taint = Some(taint(operation)),
             ProposedAction::Delete => {}
         }

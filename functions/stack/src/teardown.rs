@@ -19,16 +19,16 @@ pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Nex
     let stacks = context.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let protect = loaded.protected(context).await?;
     let (plan, sight) = decide(context, &stacks, &loaded, &protect).await?;
-    let mut record = loaded.deployment.record.clone();
+    let mut run = loaded.run()?.clone();
     if let Some(sight) = &sight {
-        record.stack_arn = Some(sight.observed.arn.clone());
+        run.arn = Some(sight.observed.arn.clone());
     }
-    record.proposal = None;
-    record.waits_since = wait_for_other(&plan, record.waits_since, context.now());
+    run.proposal = None;
+    run.waits_since = wait_for_other(&plan, run.waits_since, context.now());
     let (go, line) = match plan {
         Plan::Ask(proposal) => {
             let line = format!("a person must allow this: {}", proposal.key());
-            record.proposal = Some(proposal);
+            run.proposal = Some(proposal);
             (NextStep::Approve, line)
         }
         Plan::Recover(_) => (NextStep::Delete, "the stack needs deletion".to_owned()),
@@ -36,20 +36,20 @@ pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Nex
             (NextStep::Delete, format!("an operation runs: {key}"))
         }
         Plan::Gone => {
-            let orphans = left_behind(&stacks, record.stack_arn.as_deref()).await?;
+            let orphans = left_behind(&stacks, run.arn.as_deref()).await?;
             for orphan in orphans {
-                if !record.orphans.contains(&orphan) {
-                    record.orphans.push(orphan);
+                if !run.orphans.contains(&orphan) {
+                    run.orphans.push(orphan);
                 }
             }
-            let names: Vec<&str> = record.orphans.iter().map(|orphan| orphan.name.as_str()).collect();
+            let names: Vec<&str> = run.orphans.iter().map(|orphan| orphan.name.as_str()).collect();
             let left =
                 if names.is_empty() { String::new() } else { format!("; left behind: {}", names.join(", ")) };
             (NextStep::Done, format!("the stack is gone{left}"))
         }
         other => return Err(no_go(other)),
     };
-    loaded.save(context, record).await?;
+    loaded.change_run(context, |stored| *stored = run).await?;
     deployment_log::append(context.ledger(), id, &line, context.now()).await?;
     Ok(go)
 }

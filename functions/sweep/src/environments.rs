@@ -8,8 +8,10 @@ use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::delivery::sweep::{self, TestStackStep};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::token::execution_arn;
-use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Release, SweepReport};
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{Deployment, Environment, Release, SweepReport};
 use lockstep_platform::executions::Started;
 use lockstep_platform::ledger::{Order, Versioned};
 use lockstep_runtime::{lease, stages};
@@ -128,10 +130,8 @@ async fn remove(
 /// Returns the time to live of the test environment of `deployment` in minutes, from the manifest of its
 /// release. Returns `None` if the manifest cannot be read.
 async fn ttl_minutes(context: &impl SweepContext, deployment: &Deployment) -> Option<u32> {
-    if !matches!(deployment.kind, DeploymentKind::Deploy { .. }) {
-        return None;
-    }
-    match manifest_ttl(context, deployment).await {
+    let component = &deployment.deploy()?.stack.component;
+    match manifest_ttl(context, component, &deployment.version).await {
         Ok(minutes) => Some(minutes),
         Err(failure) => {
             tracing::warn!(deployment = %deployment.id, "the manifest cannot be read: {failure}");
@@ -140,11 +140,13 @@ async fn ttl_minutes(context: &impl SweepContext, deployment: &Deployment) -> Op
     }
 }
 
-async fn manifest_ttl(context: &impl SweepContext, deployment: &Deployment) -> Result<u32, Failure> {
-    let component = deployment.component.as_ref();
-    let component = component.ok_or_else(|| Failure::bug("a deployment without a component"))?;
-    let what = format!("release {component} {}", deployment.version);
-    let key = Release::key_of(component, &deployment.version);
+async fn manifest_ttl(
+    context: &impl SweepContext,
+    component: &ComponentName,
+    version: &Version,
+) -> Result<u32, Failure> {
+    let what = format!("release {component} {version}");
+    let key = Release::key_of(component, version);
     let release = context.ledger().expect::<Release>(&key, &what).await?.record;
     let contents = packaging::open_release(&release, &context.artifact(&release.artifact).await?)?;
     Ok(contents.manifest.test.ttl_minutes)

@@ -5,8 +5,10 @@ use crate::{channels, environments, events, heads, images, promotions, report, w
 use jiff::Timestamp;
 use lockstep_domain::messages::sweep::{Followed, Request};
 use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::SweepReport;
 use lockstep_platform::ledger::Inserted;
+use lockstep_platform::metrics;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -45,6 +47,7 @@ pub async fn handle(context: &impl SweepContext, now: Timestamp) -> Result<Sweep
     report::go_on(&mut report, "promotions of images", outcome);
     let outcome = images::sweep(context, &mut report, now).await;
     report::go_on(&mut report, "images", outcome);
+    let findings = report.findings();
     let report = report.bounded();
     tracing::info!(
         freed = report.freed.len(),
@@ -61,6 +64,11 @@ pub async fn handle(context: &impl SweepContext, now: Timestamp) -> Result<Sweep
         "swept"
     );
     keep(context, &report).await?;
+    for (finding, number) in findings {
+        let number = u64::try_from(number).unwrap_or(u64::MAX);
+        metrics::emit(&[(Dimension::Finding, finding)], &[(Metric::SweepFindings, number)], now);
+    }
+    metrics::emit(&[], &[(Metric::SweepsFinished, 1)], now);
     Ok(report)
 }
 

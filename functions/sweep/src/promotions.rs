@@ -8,7 +8,7 @@ use lockstep_domain::messages::image::Request;
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{Deployment, DeploymentKind, Image, Record as _, SweepReport};
+use lockstep_domain::records::{Deployment, Image, PromoteImageBody, Record as _, SweepReport};
 use lockstep_platform::functions::Called;
 use serde_json::json;
 use std::time::Duration;
@@ -45,7 +45,7 @@ async fn one(
         return Ok(());
     };
     let promotion = found.record;
-    let DeploymentKind::PromoteImage { image, .. } = &promotion.kind else { return Ok(()) };
+    let Some(PromoteImageBody { image, .. }) = promotion.promotion() else { return Ok(()) };
     if !sweep::is_dead_promotion(&promotion, context.executions().is_running(&promotion.execution).await) {
         return Ok(());
     }

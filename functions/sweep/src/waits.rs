@@ -6,8 +6,11 @@ use jiff::Timestamp;
 use lockstep_domain::delivery::approval;
 use lockstep_domain::delivery::sweep::{self, CallbackStep};
 use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::{Callback, CallbackState, Deployment, Record as _, SweepReport};
 use lockstep_platform::ledger::{Versioned, Write};
+use lockstep_platform::metrics;
+use lockstep_runtime::deployment_end;
 
 /// The most open callbacks that are read. Each belongs to a waiting execution.
 const WAITS: usize = 1000;
@@ -18,7 +21,15 @@ pub async fn sweep(
     report: &mut SweepReport,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    for listed in context.ledger().list_kind::<Callback>(WAITS).await? {
+    let open = context.ledger().list_kind::<Callback>(WAITS).await?;
+    for kind in sweep::open_callbacks(open.iter().map(|listed| &listed.record), now) {
+        metrics::emit(
+            &[(Dimension::Kind, kind.kind)],
+            &[(Metric::CallbacksOpen, kind.open), (Metric::OldestCallbackSeconds, kind.oldest_seconds)],
+            now,
+        );
+    }
+    for listed in open {
         let what = format!("the wait for {}", listed.record.operation);
         match one(context, report, &listed.record, now).await {
             // The callback was completed or registered again meanwhile.
@@ -48,6 +59,9 @@ async fn one(
                 writes.push(Write::replace(asking, closed)?);
             }
             context.ledger().transact(writes).await?;
+            if let Some(closed) = &closed {
+                deployment_end::report(closed, now);
+            }
             report.waits_removed += 1;
         }
         CallbackStep::Wake => {

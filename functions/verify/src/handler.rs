@@ -11,9 +11,11 @@ use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, Release};
 use lockstep_platform::probe::Get;
+use lockstep_platform::scope;
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// First pause between two looks at a peer.
@@ -29,23 +31,32 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 /// until the deadline of a check, so that the checks run again.
 pub async fn handle(context: &impl VerifyContext, deployment: &DeploymentId) -> Result<Response, Failure> {
     let deployment = load_deployment(context, deployment).await?;
-    let subject = judge::subject(&deployment)?;
-    let release = load_release(context, &subject.component, &deployment.version).await?;
+    let deploy = judge::running(&deployment)?;
+    let release = load_release(context, &deploy.stack.component, &deployment.version).await?;
     let artifact = context.artifact(&release.artifact).await?;
     let admission = admission(context, &deployment.stage).await?;
-    let checks = judge::checks(&release, &subject.digest, &artifact)?;
-    let question = judge::question(&deployment, &subject);
-    let run = Run { context, deployment: &deployment, question, admission, started: context.elapsed() };
+    let checks = judge::checks(&release, &deploy.digest, &artifact)?;
+    let question = judge::question(&deployment, deploy);
+    let run = Run {
+        context,
+        deployment: &deployment,
+        outputs: &deploy.outputs,
+        question,
+        admission,
+        started: context.elapsed(),
+    };
     let results = join_all(checks.iter().map(|check| run.check(check))).await;
     let results = results.into_iter().collect::<Result<Vec<_>, Failure>>()?;
     let judged: Vec<Judged> = checks.into_iter().zip(results).collect();
     deployment_log::append(context.ledger(), &deployment.id, &judge::note(&judged), context.now()).await?;
-    judge::verdict(&deployment.id, &subject.stack, &judged)
+    judge::verdict(&deployment.id, &deploy.stack.name, &judged)
 }
 
 async fn load_deployment(context: &impl VerifyContext, id: &DeploymentId) -> Result<Deployment, Failure> {
     let key = Deployment::key_of(id);
-    Ok(context.ledger().expect::<Deployment>(&key, &format!("deployment {id}")).await?.record)
+    let deployment = context.ledger().expect::<Deployment>(&key, &format!("deployment {id}")).await?.record;
+    scope::about(&deployment);
+    Ok(deployment)
 }
 
 async fn load_release(
@@ -70,6 +81,7 @@ async fn admission(context: &impl VerifyContext, stage: &StageName) -> Result<Ad
 struct Run<'a, C> {
     context: &'a C,
     deployment: &'a Deployment,
+    outputs: &'a BTreeMap<String, String>,
     /// Payload for the functions that checks call.
     question: Value,
     admission: Admission,
@@ -80,7 +92,7 @@ struct Run<'a, C> {
 impl<C: VerifyContext> Run<'_, C> {
     /// Runs one check. A retryable failure of AWS fails the run and not the check: it gives no information about the stack.
     async fn check(&self, check: &Check) -> Result<Result<(), String>, Failure> {
-        let ask = match judge::begin(check, &self.deployment.outputs, &self.deployment.location) {
+        let ask = match judge::begin(check, self.outputs, &self.deployment.location) {
             Step::Judged(result) => return Ok(result),
             Step::Ask(ask) => ask,
         };

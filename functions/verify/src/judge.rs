@@ -6,9 +6,9 @@ use lockstep_domain::delivery::checks::{
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::messages::verify::Response;
 use lockstep_domain::model::error::{Failure, FailureKind, Policy};
-use lockstep_domain::model::ids::{ComponentName, DeploymentId, Digest, StackName};
+use lockstep_domain::model::ids::{DeploymentId, Digest, StackName};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Release};
+use lockstep_domain::records::{DeployBody, Deployment, DeploymentState, Release};
 use lockstep_platform::functions::{ANSWER_BYTES_MAX, Called};
 use lockstep_platform::probe::{Answer, Unanswered};
 use serde_json::{Value, json};
@@ -32,35 +32,17 @@ const SHOWN_CHARS: usize = 200;
 /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html>).
 const WHY_CHARS: usize = 400;
 
-/// Subject of a deployment's checks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subject {
-    /// Component of the deployment.
-    pub component: ComponentName,
-    /// Stack of the deployment.
-    pub stack: StackName,
-    /// Digest of the deployed artifact.
-    pub digest: Digest,
-}
-
-/// Returns the subject of a running deployment.
+/// Returns the body of a running deployment of a release.
 ///
 /// # Errors
 /// `Superseded` if the deployment was closed or released its environment.
-pub fn subject(deployment: &Deployment) -> Result<Subject, Failure> {
+pub fn running(deployment: &Deployment) -> Result<&DeployBody, Failure> {
     if deployment.state != DeploymentState::Running {
         let message = format!("deployment {} no longer runs; nothing is checked for it", deployment.id);
         return Err(Failure::new(FailureKind::Superseded, message));
     }
-    let DeploymentKind::Deploy { stack, .. } = &deployment.kind else {
-        return Err(Failure::bug(format!("{} promotes an image, which has no checks", deployment.id)));
-    };
-    match (&deployment.component, &deployment.digest) {
-        (Some(component), Some(digest)) => {
-            Ok(Subject { component: component.clone(), stack: stack.clone(), digest: digest.clone() })
-        }
-        _ => Err(Failure::bug(format!("deployment {} names no component and digest", deployment.id))),
-    }
+    let no_checks = || Failure::bug(format!("{} deploys no release, so it has no checks", deployment.id));
+    deployment.deploy().ok_or_else(no_checks)
 }
 
 /// Returns the checks in the deployed artifact.
@@ -236,12 +218,12 @@ fn ours(function: &str, location: &Location) -> Result<(), String> {
 }
 
 /// Returns the payload for the function of a check.
-pub fn question(deployment: &Deployment, subject: &Subject) -> Value {
+pub fn question(deployment: &Deployment, deploy: &DeployBody) -> Value {
     json!({
-        "component": subject.component,
+        "component": deploy.stack.component,
         "version": deployment.version,
         "stage": deployment.stage,
-        "stack": subject.stack,
+        "stack": deploy.stack.name,
     })
 }
 

@@ -8,7 +8,8 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, LogEntry, Release, ReleaseState,
+    Config, ConfigKind, DeployBody, Deployment, DeploymentStart, DeploymentState, LogEntry, Release,
+    ReleaseState, StackRun,
 };
 use lockstep_platform::functions::Called;
 use lockstep_platform::ledger::{Ledger, Order};
@@ -77,7 +78,8 @@ impl Fixture {
         let digest = Digest::of(&artifact);
         let outputs = [("Host", "broker.example"), ("Probe", "ci-logs-probe"), ("Other", "ci-logs-other")];
         let mut deployment = deployment(&digest);
-        deployment.outputs = outputs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        deployment.deploy_mut().unwrap().outputs =
+            outputs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let ok = || Ok(Called::Answered { error: None, payload: b"{}".to_vec(), cut: false });
         let account = FakeAws::new();
         Self {
@@ -222,21 +224,19 @@ fn artifact(checks: &str) -> Vec<u8> {
 }
 
 fn deployment(digest: &Digest) -> Deployment {
-    Deployment {
-        component: Some("logs".parse().unwrap()),
-        epoch: 1,
-        digest: Some(digest.clone()),
-        ..Deployment::new(
-            DeploymentId::of_execution("arn"),
-            DeploymentKind::Deploy { environment: "logs".to_owned(), stack: "ci-logs".parse().unwrap() },
-            "arn",
-            "2.1.0".parse().unwrap(),
-            "ci".parse().unwrap(),
-            Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            DeploymentPath::Delivery,
-            Timestamp::UNIX_EPOCH,
-        )
-    }
+    let start = DeploymentStart {
+        id: DeploymentId::of_execution("arn"),
+        execution: "arn".to_owned(),
+        version: "2.1.0".parse().unwrap(),
+        stage: "ci".parse().unwrap(),
+        location: Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+        path: DeploymentPath::Delivery,
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let stack = StackRun::new("logs".parse().unwrap(), "logs".to_owned(), "ci-logs".parse().unwrap());
+    let template = Digest::of(b"template");
+    let body = DeployBody::new(stack, digest.clone(), template, "github.acme.logs".parse().unwrap());
+    Deployment { epoch: 1, ..Deployment::new(start, body) }
 }
 
 fn release(digest: &Digest) -> Release {
@@ -335,7 +335,12 @@ async fn row_82_check_of_a_forbidden_peer_fails_at_once() {
 #[tokio::test]
 async fn output_that_is_no_target_fails_its_check_without_a_request() {
     let mut fixture = Fixture::new(PEERS);
-    fixture.deployment.outputs.insert("Host".to_owned(), "user:secret@broker.example".to_owned());
+    fixture
+        .deployment
+        .deploy_mut()
+        .unwrap()
+        .outputs
+        .insert("Host".to_owned(), "user:secret@broker.example".to_owned());
     let message = fixture.verify().await.unwrap_err().message;
     assert!(message.contains("2 of 2 checks failed") && !message.contains("secret"), "{message}");
     assert!(fixture.asked.borrow().is_empty());
@@ -351,7 +356,7 @@ async fn a_component_without_checks_passes() {
 #[tokio::test]
 async fn every_check_runs_and_every_failure_is_named() {
     let mut fixture = Fixture::new(CHECKS);
-    fixture.deployment.outputs.insert("Host".to_owned(), "UNKNOWN".to_owned());
+    fixture.deployment.deploy_mut().unwrap().outputs.insert("Host".to_owned(), "UNKNOWN".to_owned());
     let payload = br#"{"errorMessage": "no broker"}"#.to_vec();
     let failed = Called::Answered { error: Some("Unhandled".to_owned()), payload, cut: false };
     fixture.answers.insert("ci-logs-probe", Ok(failed));
@@ -368,7 +373,7 @@ async fn every_check_runs_and_every_failure_is_named() {
 async fn a_function_elsewhere_is_never_called() {
     let mut fixture = Fixture::new(CHECKS);
     let elsewhere = "arn:aws:lambda:eu-west-1:999999999999:function:x";
-    fixture.deployment.outputs.insert("Probe".to_owned(), elsewhere.to_owned());
+    fixture.deployment.deploy_mut().unwrap().outputs.insert("Probe".to_owned(), elsewhere.to_owned());
     assert_eq!(fixture.verify().await.unwrap_err().kind, FailureKind::CheckFailed);
     let called = fixture.called.borrow();
     assert!(

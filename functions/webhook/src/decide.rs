@@ -1,7 +1,7 @@
-//! Which answer a request gets, step by step; nothing here reads, writes or waits.
+//! Decisions about a request, step by step. Nothing here reads, writes or waits.
 //!
-//! The order of the steps is a promise to whoever probes the URL: method, address, secret, size, signature, and only
-//! then what the body says.
+//! The order of the steps is fixed: method, address, secret, size, signature, and only then the content of the body. A
+//! caller without the secret learns nothing from a later step.
 
 use jiff::Timestamp;
 use lockstep_domain::delivery::webhook::{
@@ -13,37 +13,37 @@ use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Repository, WebhookDelivery, WebhookDeliveryState};
 use serde_json::{Value, json};
 
-/// The provider whose hooks are understood.
+/// The provider whose webhooks the function understands.
 pub const PROVIDER: &str = "github";
 
 /// The reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// The push was written down and its release started.
+    /// The push is recorded and its release is started.
     Accepted {
-        /// The delivery, which finds it again.
+        /// Id of the webhook delivery.
         delivery: String,
-        /// The name of its execution.
+        /// Name of its execution.
         execution: String,
     },
-    /// GitHub tried the hook out.
+    /// GitHub tested the webhook.
     Pong,
-    /// The delivery is theirs, and nothing for us.
+    /// The webhook delivery is authentic, and releases nothing.
     Ignored {
-        /// Why, as a sentence.
+        /// Reason as a sentence.
         reason: String,
     },
     /// The request is refused.
     Refused {
         /// The HTTP status.
         status: u16,
-        /// Why, as a sentence that repeats nothing of the request.
+        /// Reason as a sentence that repeats nothing of the request.
         error: String,
     },
 }
 
 impl Reply {
-    /// The HTTP status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         match self {
             Self::Accepted { .. } => 202,
@@ -52,7 +52,18 @@ impl Reply {
         }
     }
 
-    /// The body.
+    /// Returns the reason of a refusal as the dimension `reason` has it; `None` if the request is not refused.
+    pub fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::Accepted { .. } | Self::Pong | Self::Ignored { .. } => None,
+            Self::Refused { status: 401, .. } => Some("signature"),
+            Self::Refused { status: 404, .. } => Some("hook"),
+            Self::Refused { status: 400..=499, .. } => Some("request"),
+            Self::Refused { .. } => Some("unavailable"),
+        }
+    }
+
+    /// Returns the body.
     pub fn body(&self) -> Value {
         match self {
             Self::Accepted { delivery, execution } => json!({ "delivery": delivery, "execution": execution }),
@@ -67,12 +78,12 @@ fn refused(status: u16, error: impl Into<String>) -> Reply {
     Reply::Refused { status, error: error.into() }
 }
 
-/// There is no such hook. Whoever guesses learns nothing of which part was wrong.
+/// Returns the refusal for an unknown webhook. It hides which part of a guess was wrong.
 fn unknown_hook() -> Reply {
     refused(404, "there is no such hook")
 }
 
-/// The repository that the URL selects.
+/// Returns the repository that the URL selects.
 pub fn address(method: &str, path: &str) -> Result<RepositoryId, Reply> {
     if method != "POST" {
         return Err(refused(405, "webhooks are sent with POST"));
@@ -80,7 +91,7 @@ pub fn address(method: &str, path: &str) -> Result<RepositoryId, Reply> {
     path.strip_prefix("/hooks/").and_then(|id| id.parse().ok()).ok_or_else(unknown_hook)
 }
 
-/// The raw bytes of a body that `signature` proves to come from who knows `secret`.
+/// Returns the raw bytes of a body if `signature` proves that the sender knows `secret`.
 pub fn authenticate(secret: Option<&str>, signature: Option<&str>, body: Body<'_>) -> Result<Vec<u8>, Reply> {
     let secret = secret.filter(|text| !text.is_empty()).ok_or_else(unknown_hook)?;
     if body.sent_bytes() > MAX_BODY_BYTES {
@@ -95,16 +106,19 @@ pub fn authenticate(secret: Option<&str>, signature: Option<&str>, body: Body<'_
     }
 }
 
-/// A push, and the delivery that told of it.
+/// A push, and the webhook delivery that reported it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
-    /// The delivery.
+    /// Id of the webhook delivery.
     pub delivery: DeliveryId,
     /// The push.
     pub push: Push,
 }
 
-/// What a verified delivery tells of, if there is something to do; `delivery` and `event` are GitHub's headers.
+/// Reads the push of an authentic webhook delivery. `delivery` and `event` are GitHub's headers.
+///
+/// # Errors
+/// The final reply if the webhook delivery releases nothing or cannot be read.
 pub fn read(delivery: Option<&str>, event: Option<&str>, body: &[u8]) -> Result<Delivered, Reply> {
     let delivery = delivery.ok_or_else(|| refused(400, "the header X-GitHub-Delivery is missing"))?;
     let delivery: DeliveryId =
@@ -118,7 +132,7 @@ pub fn read(delivery: Option<&str>, event: Option<&str>, body: &[u8]) -> Result<
     }
 }
 
-/// Writes the push down as an event of `repository`, the record behind the hook `id`.
+/// Returns the record of the webhook delivery. `repository` is the record behind the webhook `id`.
 pub fn accept(
     id: &RepositoryId,
     repository: Option<&Repository>,
@@ -126,7 +140,7 @@ pub fn accept(
     now: Timestamp,
 ) -> Result<WebhookDelivery, Reply> {
     let Some(repository) = repository else {
-        return Err(refused(404, format!("{id} is not subscribed; run `lockstep repositories add`")));
+        return Err(refused(404, format!("{id} is not registered; run `lockstep repositories add`")));
     };
     if !delivered.push.repository.as_str().eq_ignore_ascii_case(repository.id.as_str()) {
         return Err(refused(422, format!("the push is to another repository than the hook's, {id}")));
@@ -146,16 +160,16 @@ pub fn accept(
     })
 }
 
-/// Whether the execution of an event must (again) be started.
+/// Work that remains for a recorded webhook delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Whoever accepted it may have died before starting it.
+    /// Start its execution: the invocation that accepted it may have died before.
     Start,
-    /// It was started.
+    /// None: its execution was started.
     Nothing,
 }
 
-/// What is left to do for `stored`, the event that the ledger holds, when `asked` arrives under the same delivery.
+/// Returns the work that remains for `stored`, the record in the ledger, when `asked` arrives under the same id.
 pub fn resume(stored: &WebhookDelivery, asked: &WebhookDelivery) -> Result<Next, Reply> {
     let same = stored.repository == asked.repository
         && stored.reference == asked.reference
@@ -169,7 +183,7 @@ pub fn resume(stored: &WebhookDelivery, asked: &WebhookDelivery) -> Result<Next,
     })
 }
 
-/// What a push is answered, however often it arrives.
+/// Returns the reply to a push. It is the same for each copy of the webhook delivery.
 pub fn accepted(event: &WebhookDelivery) -> Reply {
     Reply::Accepted { delivery: event.delivery.clone(), execution: event.execution.clone() }
 }

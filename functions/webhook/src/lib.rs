@@ -1,8 +1,7 @@
-//! `lockstep-webhook`: a push to a subscribed repository becomes one execution of `release`.
+//! `lockstep-webhook`: starts one execution of `release` for each push to a registered repository.
 //!
-//! It answers anybody on the internet, so it does as little as it can for those it does not know: until the
-//! signature is verified it reads one secret, remembered with its absence, and nothing else; nothing is parsed and
-//! nothing is written.
+//! The function is open to the internet, so an unauthenticated caller costs as little as possible. Before the signature is
+//! verified, the function reads one secret, which it remembers with its absence. It parses nothing and writes nothing.
 
 pub mod context;
 pub mod decide;

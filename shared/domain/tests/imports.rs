@@ -3,37 +3,19 @@
 
 #![expect(clippy::disallowed_methods, reason = "the test reads the sources of the crate")]
 
+#[path = "../../../tests/imports.rs"]
+mod graph;
+
+use graph::{Imports, in_circles, product, reached, sources};
 use regex::Regex;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::LazyLock;
 
-/// The modules that each module imports. A module is a file or folder of an area, such as `delivery::gate`.
-type Imports = BTreeMap<String, BTreeSet<String>>;
-
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        match path.is_dir() {
-            true => found.extend(sources(&path)),
-            false if path.extension().is_some_and(|e| e == "rs") => found.push(path),
-            false => {}
-        }
-    }
-    found
-}
-
-/// Returns the module of a file: its area and the name below it.
+/// Returns the module of a file: its area and the name below it, such as `delivery::gate`.
 fn module_of(file: &Path) -> String {
     let parts: Vec<&str> = file.iter().map(|part| part.to_str().expect("a name")).take(2).collect();
     parts.join("::").trim_end_matches(".rs").to_owned()
-}
-
-/// Returns the text without comments and tests.
-fn product(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
 fn imports_of(text: &str) -> BTreeSet<String> {
@@ -49,38 +31,16 @@ fn imports_of(text: &str) -> BTreeSet<String> {
 
 fn imports() -> Imports {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut imports = Imports::new();
-    for file in sources(&root) {
+    let files = sources(&root).into_iter().filter_map(|file| {
         let below = file.strip_prefix(&root).expect("a file of the crate");
-        if below.iter().any(|part| part == "tests" || part == "tests.rs") {
-            continue;
-        }
+        let is_test = below.iter().any(|part| part == "tests" || part == "tests.rs");
         let module = match module_of(below) {
             name if name.starts_with("records") => "records".to_owned(),
             name => name,
         };
-        let found = imports_of(&std::fs::read_to_string(&file).expect("a source"));
-        imports.entry(module.clone()).or_default().extend(found.into_iter().filter(|other| *other != module));
-    }
-    imports
-}
-
-/// Returns the modules that can be reached from `start`.
-fn reached(imports: &Imports, start: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let mut open = vec![start.to_owned()];
-    while let Some(module) = open.pop() {
-        for next in imports.get(&module).into_iter().flatten() {
-            if found.insert(next.clone()) {
-                open.push(next.clone());
-            }
-        }
-    }
-    found
-}
-
-fn in_circles(imports: &Imports) -> Vec<&str> {
-    imports.keys().filter(|module| reached(imports, module).contains(*module)).map(String::as_str).collect()
+        (!is_test).then(|| (module, file.clone()))
+    });
+    graph::imports(files, imports_of)
 }
 
 fn strangers<'a>(imports: &'a Imports, area: &str, allowed: &[&str]) -> Vec<(&'a str, &'a str)> {

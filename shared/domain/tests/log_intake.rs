@@ -77,7 +77,7 @@ fn every_status_and_every_reason_is_documented() {
     given.extend([502, 504]);
     assert_eq!(documented, given);
     for reason in Reason::ALL {
-        let name = format!("`{}`", reason.metric());
+        let name = format!("`{}`", reason.metric().name());
         assert!(*reason == Reason::Request || DOCUMENT.contains(&name), "{name}");
     }
 }

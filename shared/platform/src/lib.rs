@@ -37,6 +37,7 @@ pub mod http;
 pub mod kms;
 #[cfg(feature = "dynamodb")]
 pub mod ledger;
+mod logging;
 pub mod metrics;
 #[cfg(feature = "s3")]
 pub mod objects;
@@ -49,6 +50,7 @@ pub mod public_images;
 #[cfg(feature = "sqs")]
 pub mod queue;
 pub mod remembered;
+pub mod scope;
 #[cfg(feature = "secretsmanager")]
 pub mod secrets;
 pub mod shell;

@@ -1,10 +1,11 @@
 //! The common shell of every Lambda function: `main` wires, the shell handles invocations.
 
-use crate::config;
+use crate::{clock, logging, metrics, scope};
 use futures_util::FutureExt as _;
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use lockstep_domain::messages::ping;
 use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::metric::{Dimension, Metric};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -12,9 +13,8 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tracing::Instrument as _;
-use tracing_subscriber::EnvFilter;
 
 /// Handles invocations until Lambda stops the process.
 ///
@@ -39,21 +39,17 @@ where
     R: Serialize,
     H: AsyncFn(&S, E, Duration) -> Result<R, Failure>,
 {
-    start_logging();
+    logging::start();
     let shared = Rc::new((init(), handler));
     let service = lambda_runtime::service_fn(move |event: LambdaEvent<Value>| {
         let shared = Rc::clone(&shared);
         async move {
             let (state, handler) = &*shared;
-            let span = tracing::info_span!("invocation", request_id = event.context.request_id);
+            let span = scope::span(&event.context.request_id, &event.payload);
             let left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
-            let outcome = async {
-                let handler = async |state: &S, event: E| handler(state, event, left).await;
-                invoke(state, &handler, event.payload)
-                    .await
-                    .inspect_err(|failure| tracing::error!(error = failure.kind.error_type(), "{failure}"))
-            };
-            outcome.instrument(span).await.map_err(|failure| Diagnostic {
+            let handler = async |state: &S, event: E| handler(state, event, left).await;
+            let outcome = observe(invoke(state, &handler, event.payload)).instrument(span).await;
+            outcome.map_err(|failure| Diagnostic {
                 error_type: failure.kind.error_type().to_owned(),
                 error_message: failure.message,
             })
@@ -71,6 +67,22 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+/// Logs the end of an invocation with its time, and counts a failure.
+async fn observe(work: impl Future<Output = Result<Value, Failure>>) -> Result<Value, Failure> {
+    let began = Instant::now();
+    let outcome = work.await;
+    let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match &outcome {
+        Ok(_) => tracing::info!(elapsed_ms, "the invocation succeeded"),
+        Err(failure) => {
+            let error = failure.kind.error_type();
+            tracing::error!(elapsed_ms, error, "{failure}");
+            metrics::emit(&[(Dimension::Error, error)], &[(Metric::Failures, 1)], clock::now());
+        }
+    }
+    outcome
 }
 
 async fn invoke<S, E, R, H>(state: &Result<S, Failure>, handler: &H, payload: Value) -> Result<Value, Failure>
@@ -109,24 +121,6 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("Lockstep panicked: {}; see the function's log", text.unwrap_or("without a message"))
-}
-
-/// Starts log lines as JSON, which CloudWatch's filters read; panics too.
-fn start_logging() {
-    // The runtime would repeat every failure that the shell has logged.
-    let filter = |level: &str| EnvFilter::try_new(format!("{level},lambda_runtime::layers::panic=off"));
-    let wanted = config::log_level().and_then(|level| filter(&level).ok());
-    let filter = wanted.or_else(|| filter("info").ok()).unwrap_or_default();
-    // Lambda stamps every line itself.
-    let started = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_span_list(false)
-        .without_time()
-        .with_env_filter(filter)
-        .try_init();
-    drop(started);
-    std::panic::set_hook(Box::new(|panic| tracing::error!(error = "Bug", "{panic}")));
 }
 
 #[cfg(test)]

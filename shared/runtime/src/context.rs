@@ -9,13 +9,14 @@
 
 #[cfg(feature = "lambda")]
 use crate::Callbacks;
-use lockstep_domain::delivery::function_code::FunctionCode;
+use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, CommitSha};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Repository;
+use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
 #[cfg(feature = "ssm")]
 use lockstep_platform::channels::Channels;
@@ -36,8 +37,11 @@ use lockstep_platform::kms::Keys;
 use lockstep_platform::ledger::Ledger;
 #[cfg(all(feature = "ec2", feature = "ssm"))]
 use lockstep_platform::public_images::PublicImages;
+#[cfg(feature = "secretsmanager")]
+use lockstep_platform::secrets::Secrets;
 #[cfg(feature = "lambda")]
 use serde_json::Value;
+use std::sync::Arc;
 #[cfg(feature = "lambda")]
 use std::time::Duration;
 
@@ -61,11 +65,38 @@ pub trait HasExecutions {
     fn executions(&self) -> &Executions;
 }
 
+/// Reads secrets.
+#[cfg(feature = "secretsmanager")]
+pub trait HasSecrets {
+    /// Returns the secrets.
+    fn secrets(&self) -> &Secrets;
+}
+
 /// Reads the control plane's bucket.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait Artifacts {
     /// Returns the artifact at `key`.
     async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure>;
+}
+
+/// Writes artifacts into the control plane's bucket.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait StoresArtifacts {
+    /// Stores a zip archive at `key`. A key names its content: repeating the call changes nothing and needs no undo.
+    async fn store_artifact(&self, key: &str, zip: Vec<u8>) -> Result<(), Failure>;
+}
+
+/// Names the functions that this installation ships for components.
+pub trait ShippedFunctions {
+    /// Returns their code.
+    fn shipped_functions(&self) -> &FunctionLock;
+}
+
+/// Reads the permissions that resource types need.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait PermissionTable {
+    /// Returns the table that `install` uploaded.
+    async fn permission_table(&self) -> Result<Arc<Table>, Failure>;
 }
 
 /// Names the roles of target accounts.
@@ -211,6 +242,22 @@ pub trait ChannelsOf {
 pub trait BranchHeads {
     /// Returns the commit that `branch` of `repository` points to; `None` if the branch certainly does not exist.
     async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure>;
+}
+
+/// A commit as its git host returns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitArchive {
+    /// The tarball, compressed with gzip.
+    pub tarball: Vec<u8>,
+    /// The author of the commit, for display.
+    pub author: String,
+}
+
+/// Reads commits from git hosts.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait CommitArchives {
+    /// Returns the files and the author of `commit` of `repository`.
+    async fn archive(&self, repository: &Repository, commit: &CommitSha) -> Result<CommitArchive, Failure>;
 }
 
 /// Calls Lambda functions.

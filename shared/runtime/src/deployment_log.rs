@@ -4,7 +4,7 @@
 //! - A line whose number another process took gets the next number, a few times.
 //! - A line that still finds no number **does not fail the operation**: the event that it reports has happened, and a
 //!   repeated operation would not help. The function logs it at `error` with its text, and counts it by the metric
-//!   `DeploymentLogLinesLost` of the namespace `Lockstep`.
+//!   `DeploymentLogLinesLost`.
 //! - A ledger that cannot be read or written fails the operation, as it does for every other record: the state machine
 //!   retries the step, which finds its effect done and appends the line then.
 
@@ -12,14 +12,10 @@ use crate::retry::retry_on_conflict;
 use jiff::Timestamp;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::metric::Metric;
 use lockstep_domain::records::LogEntry;
-use lockstep_platform::config;
 use lockstep_platform::ledger::{Inserted, Ledger, Order};
-use lockstep_platform::metrics::{self, Unit};
-
-/// The metric of lines that could not be appended.
-const NAMESPACE: &str = "Lockstep";
-const LOST: &str = "DeploymentLogLinesLost";
+use lockstep_platform::metrics;
 
 /// Appends `line` to the log of `deployment`.
 ///
@@ -34,8 +30,7 @@ pub async fn append(
     match retry_on_conflict(async || try_append(ledger, deployment, line, now).await).await {
         Err(lost) if lost.kind == FailureKind::Conflict => {
             tracing::error!(%deployment, line, "a line of the deployment log is lost: {lost}");
-            let function = config::function_name().unwrap_or_default();
-            metrics::tell(NAMESPACE, ("function", &function), &[(LOST, Unit::Count, 1)], now);
+            metrics::emit(&[], &[(Metric::DeploymentLogLinesLost, 1)], now);
             Ok(())
         }
         appended => appended,

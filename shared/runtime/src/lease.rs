@@ -4,6 +4,7 @@
 //! slot from an execution if Step Functions reports its end. An execution that runs, that is not found, or whose status
 //! cannot be read keeps its holdings: the caller gets `EnvironmentBusy`, and its state machine tries again.
 
+use crate::deployment_end;
 use jiff::Timestamp;
 use lockstep_domain::delivery::environment;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -63,10 +64,14 @@ pub async fn release(
     let ended = ended_holder(ledger, executions, holder).await?;
     let mut writes =
         vec![Write::replace(held, &environment::release_dead_holder(&held.record, &ended.record, now))?];
-    if let Some(abandoned) = environment::abandon(&ended.record, after, now) {
-        writes.push(Write::replace(&ended, &abandoned)?);
+    let abandoned = environment::abandon(&ended.record, after, now);
+    if let Some(abandoned) = &abandoned {
+        writes.push(Write::replace(&ended, abandoned)?);
     }
     ledger.transact(writes).await?;
+    if let Some(abandoned) = &abandoned {
+        deployment_end::report(abandoned, now);
+    }
     tracing::warn!(
         stage = %held.record.stage, environment = held.record.name, deployment = %ended.record.id,
         "freed from an ended execution"

@@ -4,14 +4,15 @@
 //! same traits over simulated clouds.
 //!
 //! Each service is written once, over the ledger and the adapters of `lockstep_platform`: [`retry`] for lost writes,
-//! [`deployment_log`] for the lines that operators read, [`stages`] for the applied configuration, and `lease` for
-//! taking over from an execution that has ended. This crate makes no decisions: they are functions of
-//! `lockstep_domain`.
+//! [`deployment_log`] for the lines that operators read, [`deployment_end`] for the metrics of an end, [`stages`] for the
+//! applied configuration, and `lease` for taking over from an execution that has ended. This crate makes no decisions:
+//! they are functions of `lockstep_domain`.
 
 #[cfg(feature = "lambda")]
 pub mod callbacks;
 pub mod clock;
 pub mod context;
+pub mod deployment_end;
 pub mod deployment_log;
 #[cfg(feature = "sfn")]
 pub mod lease;

@@ -20,7 +20,7 @@ const FILE: &str = "stages.toml";
 /// # Errors
 /// `Rejected` if none were applied, or if those that were applied cannot be read.
 pub async fn stages(ledger: &Ledger) -> Result<Stages, Failure> {
-    of_newest(newest(ledger).await?.as_ref())
+    parse(&newest(ledger).await?.ok_or_else(missing)?.text)
 }
 
 /// Returns the organisation's stages, and `None` if none were applied.
@@ -29,14 +29,6 @@ pub async fn stages(ledger: &Ledger) -> Result<Stages, Failure> {
 /// `Rejected` if those that were applied cannot be read.
 pub async fn applied(ledger: &Ledger) -> Result<Option<Stages>, Failure> {
     newest(ledger).await?.map(|newest| parse(&newest.text)).transpose()
-}
-
-/// Returns the stages of the newest version of the configuration, which the caller has read.
-///
-/// # Errors
-/// As [`stages`].
-pub fn of_newest(newest: Option<&Config>) -> Result<Stages, Failure> {
-    parse(&newest.ok_or_else(missing)?.text)
 }
 
 /// Returns the stage called `name`.

@@ -8,8 +8,8 @@ use crate::cloudformation::{SimCloudFormation, SimStacks};
 use crate::codebuild::{SimBuilds, SimCodeBuild};
 use crate::ec2::{SimEc2, SimImages, SimKeys};
 use crate::{FakeAws, TABLE};
-use jiff::Timestamp;
-use lockstep_domain::delivery::function_code::FunctionCode;
+use jiff::{SignedDuration, Timestamp};
+use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::base_image::{ImageSearch, NamePattern, ParameterName};
@@ -19,21 +19,25 @@ use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::model::ids::{AccountId, AmiId};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Config, ConfigKind, Repository};
+use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{Decision, SimulationRequest, SimulationResult};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::executions::Executions;
 use lockstep_platform::functions::{Called, Functions};
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::public_images::PublicImages;
+use lockstep_platform::secrets::Secrets;
 use lockstep_runtime::{
-    Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, EncryptionOf,
-    HasCallbacks, HasExecutions, HasLedger, ImagesOf, KeptImagesOf, KeysOf, PolicySimulation, PublicImagesOf,
-    ReleaseMachine, StacksOf, TargetBuckets, TargetRoles, TeardownMachine,
+    Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, CommitArchive,
+    CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasLedger, HasSecrets, ImagesOf, KeptImagesOf,
+    KeysOf, PermissionTable, PolicySimulation, PublicImagesOf, ReleaseMachine, ShippedFunctions, StacksOf,
+    StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The bucket of the control plane.
@@ -47,6 +51,9 @@ pub const RELEASE: &str = "arn:aws:states:eu-west-1:333333333333:stateMachine:lo
 
 /// The state machine that deletes a stack of the delivery path.
 pub const TEARDOWN: &str = "arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-delivery-teardown";
+
+/// Age until which a context uses a secret without another read.
+pub const SECRET_AGE: SignedDuration = SignedDuration::from_secs(60);
 
 /// Returns the moment at which a simulation begins. It lies after this machine's time, which the ledger reads: a record
 /// that expires in the simulation has not expired for the ledger.
@@ -97,11 +104,16 @@ pub struct SimContext<C = SimCloudFormation> {
     pub accounts: Rc<SimAccounts>,
     /// The git hosts with their branches.
     pub hosts: Rc<SimHosts>,
+    /// The code of the functions that the installation ships.
+    pub shipped: FunctionLock,
+    /// The permissions that resource types need.
+    pub permissions: Arc<Table>,
     /// The deployment path of the roles.
     pub path: DeploymentPath,
     ledger: Ledger,
     callbacks: Callbacks,
     executions: Executions,
+    secrets: Rc<Secrets>,
 }
 
 /// Contents of target accounts other than stacks, images and builds.
@@ -121,9 +133,10 @@ pub struct SimAccounts {
     pub closed: RefCell<BTreeSet<String>>,
 }
 
-/// Git hosts: the head of each repository's branch, by the repository's name.
+/// Git hosts: the head of each repository's branch, by the repository's name, and the tarballs of commits.
 #[derive(Default)]
 pub struct SimHosts {
+    tarballs: RefCell<BTreeMap<CommitSha, Vec<u8>>>,
     heads: RefCell<BTreeMap<String, Result<Option<CommitSha>, Failure>>>,
     asked: Cell<u32>,
 }
@@ -132,6 +145,11 @@ impl SimHosts {
     /// Sets the host's answer for a repository; a repository without one has no branch.
     pub fn answer(&self, repository: &str, head: Result<Option<CommitSha>, Failure>) {
         self.heads.borrow_mut().insert(repository.to_owned(), head);
+    }
+
+    /// Lets every repository hold `commit` with this tarball.
+    pub fn hold(&self, commit: &CommitSha, tarball: Vec<u8>) {
+        self.tarballs.borrow_mut().insert(commit.clone(), tarball);
     }
 
     /// Returns the number of requests to them.
@@ -226,9 +244,12 @@ impl<C> SimContext<C> {
             published: SimPublished::new(newest()),
             accounts: Rc::default(),
             hosts: Rc::default(),
+            shipped: FunctionLock::default(),
+            permissions: Arc::default(),
             path: DeploymentPath::Delivery,
             callbacks: Callbacks::new(&account.aws(), &ledger, RESUME),
             executions: Executions::new(&account.aws()),
+            secrets: Rc::new(Secrets::new(&account.aws(), SECRET_AGE)),
             ledger,
         }
     }
@@ -301,10 +322,35 @@ impl<C> HasExecutions for SimContext<C> {
     }
 }
 
+impl<C> HasSecrets for SimContext<C> {
+    fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+}
+
 impl<C> Artifacts for SimContext<C> {
     async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
         let found = self.account.object(BUCKET, key);
         found.ok_or_else(|| Failure::not_found(format!("{key} does not exist")))
+    }
+}
+
+impl<C> StoresArtifacts for SimContext<C> {
+    async fn store_artifact(&self, key: &str, zip: Vec<u8>) -> Result<(), Failure> {
+        self.account.put_object(BUCKET, key, zip);
+        Ok(())
+    }
+}
+
+impl<C> ShippedFunctions for SimContext<C> {
+    fn shipped_functions(&self) -> &FunctionLock {
+        &self.shipped
+    }
+}
+
+impl<C> PermissionTable for SimContext<C> {
+    async fn permission_table(&self) -> Result<Arc<Table>, Failure> {
+        Ok(Arc::clone(&self.permissions))
     }
 }
 
@@ -435,6 +481,15 @@ impl<C> BranchHeads for SimContext<C> {
     async fn head(&self, repository: &Repository, _: &str) -> Result<Option<CommitSha>, Failure> {
         self.hosts.asked.set(self.hosts.asked.get() + 1);
         self.hosts.heads.borrow().get(repository.id.name()).cloned().unwrap_or(Ok(None))
+    }
+}
+
+impl<C> CommitArchives for SimContext<C> {
+    async fn archive(&self, _: &Repository, commit: &CommitSha) -> Result<CommitArchive, Failure> {
+        match self.hosts.tarballs.borrow().get(commit).cloned() {
+            Some(tarball) => Ok(CommitArchive { tarball, author: "Ada".to_owned() }),
+            None => Err(Failure::rejected(format!("there is no commit {commit}"))),
+        }
     }
 }
 

@@ -1,15 +1,19 @@
 //! A context whose calls can be intercepted: by a fault, or by a planted mistake.
 
+mod account;
 mod clouds;
 
 use crate::boundary::Boundary;
-use crate::context::{RESUME, SimContext};
+use crate::context::{RESUME, SECRET_AGE, SimContext};
 use crate::ec2::SimImages;
 use crate::faults::{Faults, Site};
 use crate::{Interceptor, TABLE};
-pub use clouds::{FaultyBuilds, FaultyImages, FaultyKeys, FaultyPublished, FaultyStacks};
+pub use account::{FaultyAccount, cross};
+pub use clouds::{
+    FaultyBuilds, FaultyImages, FaultyKeys, FaultyPort, FaultyPublished, FaultyStacks, NeverStale, ReadsStale,
+};
 use jiff::Timestamp;
-use lockstep_domain::delivery::function_code::FunctionCode;
+use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::images::promotion::Ami;
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -18,16 +22,19 @@ use lockstep_domain::model::ids::{AccountId, CommitSha};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Repository;
 use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
 use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_platform::cloudformation::{ChangeSetView, Stack};
 use lockstep_platform::executions::Executions;
 use lockstep_platform::functions::Called;
 use lockstep_platform::ledger::Ledger;
+use lockstep_platform::secrets::Secrets;
 use lockstep_runtime::{
-    Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, EncryptionOf,
-    HasCallbacks, HasExecutions, HasLedger, ImagesOf, KeptImagesOf, KeysOf, PolicySimulation, PublicImagesOf,
-    ReleaseMachine, StacksOf, TargetBuckets, TargetRoles, TeardownMachine,
+    Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, CommitArchive,
+    CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasLedger, HasSecrets, ImagesOf, KeptImagesOf,
+    KeysOf, PermissionTable, PolicySimulation, PublicImagesOf, ReleaseMachine, ShippedFunctions, StacksOf,
+    StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
 use std::rc::Rc;
@@ -115,6 +122,7 @@ pub struct FaultyContext {
     ledger: Ledger,
     callbacks: Callbacks,
     executions: Executions,
+    secrets: Secrets,
 }
 
 impl FaultyContext {
@@ -134,6 +142,7 @@ impl FaultyContext {
             callbacks: Callbacks::new(&aws, &ledger, RESUME),
             ledger,
             executions: Executions::new(&aws),
+            secrets: Secrets::new(&aws, SECRET_AGE),
         }
     }
 
@@ -152,12 +161,9 @@ impl FaultyContext {
     }
 
     fn faulty_stacks(&self) -> FaultyStacks {
-        FaultyStacks {
-            cloud: self.sim.cloudformation.clone(),
-            stacks: self.sim.cloudformation.stacks(),
-            boundary: self.boundary(),
-            mistake: Rc::clone(&self.mistake),
-        }
+        let cloud = self.sim.cloudformation.clone();
+        let port = cloud.stacks();
+        FaultyPort::new(cloud, port, self.boundary(), &self.mistake)
     }
 }
 
@@ -193,9 +199,34 @@ impl HasExecutions for FaultyContext {
     }
 }
 
+impl HasSecrets for FaultyContext {
+    fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+}
+
 impl Artifacts for FaultyContext {
     async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
         self.cross("GetObject", Site::Consistent, async || self.sim.artifact(key).await).await
+    }
+}
+
+impl StoresArtifacts for FaultyContext {
+    async fn store_artifact(&self, key: &str, zip: Vec<u8>) -> Result<(), Failure> {
+        let store = async || self.sim.store_artifact(key, zip.clone()).await;
+        self.cross("PutObject", Site::Write, store).await
+    }
+}
+
+impl ShippedFunctions for FaultyContext {
+    fn shipped_functions(&self) -> &FunctionLock {
+        self.sim.shipped_functions()
+    }
+}
+
+impl PermissionTable for FaultyContext {
+    async fn permission_table(&self) -> Result<Arc<Table>, Failure> {
+        self.cross("GetObject", Site::Consistent, async || self.sim.permission_table().await).await
     }
 }
 
@@ -256,12 +287,8 @@ impl ImagesOf for FaultyContext {
     type Images = FaultyImages;
 
     async fn images(&self, _: TargetRole, location: &Location, _: &str) -> Result<FaultyImages, Failure> {
-        Ok(FaultyImages {
-            ec2: self.sim.ec2.clone(),
-            images: self.sim.ec2.images(location),
-            boundary: self.boundary(),
-            mistake: Rc::clone(&self.mistake),
-        })
+        let port = self.sim.ec2.images(location);
+        Ok(FaultyPort::new(self.sim.ec2.clone(), port, self.boundary(), &self.mistake))
     }
 }
 
@@ -269,8 +296,7 @@ impl KeysOf for FaultyContext {
     type Keys = FaultyKeys;
 
     async fn keys(&self, _: TargetRole, location: &Location, _: &str) -> Result<FaultyKeys, Failure> {
-        let (keys, boundary) = (self.sim.ec2.keys(location), self.boundary());
-        Ok(FaultyKeys { keys, boundary, mistake: Rc::clone(&self.mistake) })
+        Ok(FaultyPort::new(NeverStale, self.sim.ec2.keys(location), self.boundary(), &self.mistake))
     }
 }
 
@@ -284,12 +310,8 @@ impl BuildsOf for FaultyContext {
     type Builds = FaultyBuilds;
 
     async fn builds(&self, location: &Location, _: &str) -> Result<FaultyBuilds, Failure> {
-        Ok(FaultyBuilds {
-            codebuild: self.sim.codebuild.clone(),
-            builds: self.sim.codebuild.builds(location),
-            boundary: self.boundary(),
-            mistake: Rc::clone(&self.mistake),
-        })
+        let port = self.sim.codebuild.builds(location);
+        Ok(FaultyPort::new(self.sim.codebuild.clone(), port, self.boundary(), &self.mistake))
     }
 }
 
@@ -297,7 +319,7 @@ impl PublicImagesOf for FaultyContext {
     type PublicImages = FaultyPublished;
 
     async fn public_images(&self, _: &Location, _: &str) -> Result<FaultyPublished, Failure> {
-        Ok(FaultyPublished { published: self.sim.published.clone(), boundary: self.boundary() })
+        Ok(FaultyPort::new(NeverStale, self.sim.published.clone(), self.boundary(), &self.mistake))
     }
 }
 
@@ -320,6 +342,13 @@ impl ChannelsOf for FaultyContext {
 impl BranchHeads for FaultyContext {
     async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
         self.sim.head(repository, branch).await
+    }
+}
+
+impl CommitArchives for FaultyContext {
+    async fn archive(&self, repository: &Repository, commit: &CommitSha) -> Result<CommitArchive, Failure> {
+        let archive = async || self.sim.archive(repository, commit).await;
+        self.cross("GET tarball", Site::Consistent, archive).await
     }
 }
 

@@ -93,6 +93,7 @@ struct State {
     others: Option<&'static str>,
     started: Vec<(String, Value)>,
     objects: BTreeMap<String, Vec<u8>>,
+    secrets: BTreeMap<String, String>,
     invocations: Vec<(String, Value)>,
     lost: BTreeSet<String>,
     calls: Vec<String>,
@@ -146,6 +147,19 @@ impl FakeAws {
     #[expect(clippy::expect_used, reason = "a test's ground either stands or does not")]
     pub fn duplicate(&self) -> Self {
         let other = Self::new();
+        for item in self.items() {
+            let put = json!({"TableName": TABLE, "Item": item}).to_string();
+            run(&put, |request| other.inner.database.put_item(request)).expect("a copy");
+        }
+        other.state().objects = self.objects();
+        other.state().secrets = self.state().secrets.clone();
+        other
+    }
+
+    /// Returns the items of the table.
+    #[expect(clippy::expect_used, reason = "a test's ground either stands or does not")]
+    fn items(&self) -> Vec<Value> {
+        let mut items = Vec::new();
         let mut from = Value::Null;
         loop {
             let mut request = json!({"TableName": TABLE, "ConsistentRead": true});
@@ -155,16 +169,24 @@ impl FakeAws {
             let page =
                 run(&request.to_string(), |request| self.inner.database.scan(request)).expect("a scan");
             let mut page: Value = serde_json::from_str(&page).expect("a page");
-            for item in page["Items"].as_array().into_iter().flatten() {
-                let put = json!({"TableName": TABLE, "Item": item}).to_string();
-                run(&put, |request| other.inner.database.put_item(request)).expect("a copy");
+            if let Value::Array(found) = page["Items"].take() {
+                items.extend(found);
             }
             from = page["LastEvaluatedKey"].take();
             if from.is_null() {
-                other.state().objects = self.state().objects.clone();
-                return other;
+                return items;
             }
         }
+    }
+
+    /// Returns the records of one kind, in the order of their keys.
+    ///
+    /// # Panics
+    /// If the ledger cannot be read.
+    pub fn records<T: Record>(&self) -> Vec<T> {
+        let items = self.items().into_iter().filter(|item| item["kind"]["S"] == T::KIND);
+        let keys: BTreeSet<Key> = items.filter_map(|item| key_of(&item)).collect();
+        keys.iter().filter_map(|key| self.find(key)).collect()
     }
 
     /// Returns the same account behind an interceptor. The SDK does not retry these requests, so that every failure is
@@ -199,6 +221,11 @@ impl FakeAws {
     /// Returns the object at `key` of a bucket.
     pub fn object(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         self.state().objects.get(&format!("/{bucket}/{key}")).cloned()
+    }
+
+    /// Returns the objects of all buckets, by `/bucket/key`.
+    pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        self.state().objects.clone()
     }
 
     /// Returns the keys of the records that were written, in order.
@@ -263,6 +290,11 @@ impl FakeAws {
         self.state().objects.insert(format!("/{bucket}/{key}"), bytes);
     }
 
+    /// Sets the text of a secret.
+    pub fn set_secret(&self, name: &str, text: &str) {
+        self.state().secrets.insert(name.to_owned(), text.to_owned());
+    }
+
     /// Loses the reply of the next `operation` (such as `PutItem`) after its effect.
     pub fn lose_next_answer(&self, operation: &str) {
         self.state().lost.insert(operation.to_owned());
@@ -292,6 +324,7 @@ impl FakeAws {
         match request.operation.as_str() {
             "DescribeExecution" => self.describe_execution(&request.body),
             "StartExecution" => self.start_execution(&request.body),
+            "GetSecretValue" => self.secret_value(&request.body),
             "Invoke" => self.invoke(&request.function, &request.body),
             operation => self.dynamodb(operation, &request.body),
         }
@@ -357,6 +390,14 @@ impl FakeAws {
         (200, json!({"executionArn": arn, "startDate": 0}).to_string())
     }
 
+    fn secret_value(&self, body: &str) -> (u16, String) {
+        let request: Value = serde_json::from_str(body).unwrap_or_default();
+        match self.state().secrets.get(request["SecretId"].as_str().unwrap_or_default()) {
+            Some(text) => (200, json!({"SecretString": text}).to_string()),
+            None => (400, json!({"__type": "ResourceNotFoundException"}).to_string()),
+        }
+    }
+
     fn invoke(&self, function: &str, body: &str) -> (u16, String) {
         let payload = serde_json::from_str(body).unwrap_or_default();
         self.state().invocations.push((function.to_owned(), payload));
@@ -404,11 +445,12 @@ fn keys_of(operation: &str, body: &str) -> Vec<Key> {
         }
         _ => Vec::new(),
     };
+    items.into_iter().filter_map(key_of).collect()
+}
+
+fn key_of(item: &Value) -> Option<Key> {
     let text = |value: &Value| value["S"].as_str().map(str::to_owned);
-    items
-        .into_iter()
-        .filter_map(|item| Some(Key { pk: text(&item["pk"])?, sk: text(&item["sk"])? }))
-        .collect()
+    Some(Key { pk: text(&item["pk"])?, sk: text(&item["sk"])? })
 }
 
 /// Returns the path of a request, without its query.

@@ -6,8 +6,9 @@ use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::resource_change::{Change, Impact};
 use lockstep_domain::records::{
-    Approval, Callback, CallbackState, ChangeSet, Decision, DeliveryOutcome, Deployment, DeploymentKind,
-    DeploymentState, FailedEvent, Record as _, Subject, WebhookDelivery, WebhookDeliveryState,
+    Approval, Callback, CallbackState, ChangeSet, Decision, DeliveryEnd, DeployBody, Deployment,
+    DeploymentStart, DeploymentState, FailedEvent, Record as _, StackRun, Subject, WebhookDelivery,
+    WebhookDeliveryState,
 };
 use lockstep_platform::clock;
 use lockstep_platform::ledger::{Inserted, Ledger, Order, Write};
@@ -56,18 +57,38 @@ fn full_deployment() -> Deployment {
         template_digest: Digest::of(b"t"),
         parameters_digest: Digest::of(b"p"),
     };
-    Deployment {
-        state: DeploymentState::AwaitingApproval,
-        component: Some("logs".parse().unwrap()),
-        epoch: u64::from(u32::MAX) + 7,
-        digest: Some(Digest::of(b"d")),
+    let repository = "github.acme.logs".parse().unwrap();
+    let run = StackRun::new("logs".parse().unwrap(), "logs".into(), "ci-logs".parse().unwrap());
+    let stack = StackRun { arn: Some("arn:stack".into()), ..run };
+    let body = DeployBody {
         overrides: [("Size".to_owned(), String::new())].into(),
         parameters: [("Size".to_owned(), "007".to_owned())].into(),
         parameters_digest: Some(Digest::of(b"p")),
-        template_digest: Some(Digest::of(b"t")),
-        stack_arn: Some("arn:stack".into()),
         change_set: Some(change_set.clone()),
         stack_changed: true,
+        diagnosis: vec![FailedEvent {
+            logical_id: "Queue".into(),
+            resource_type: "AWS::SQS::Queue".into(),
+            status: "CREATE_FAILED".into(),
+            reason: "exists".into(),
+            denied: None,
+            line: Some(12),
+            at: clock::now(),
+        }],
+        ..DeployBody::new(stack, Digest::of(b"d"), Digest::of(b"t"), repository)
+    };
+    let start = DeploymentStart {
+        id: DeploymentId::of_execution("e"),
+        execution: "e".into(),
+        version: "1.2.3-fix.4".parse().unwrap(),
+        stage: "ci".parse().unwrap(),
+        location: Location { account: "000000000001".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+        path: DeploymentPath::Promotion,
+        at: clock::now(),
+    };
+    Deployment {
+        state: DeploymentState::AwaitingApproval,
+        epoch: u64::from(u32::MAX) + 7,
         approvals: vec![Approval {
             number: 1,
             reasons: vec!["ünïcode".into()],
@@ -79,26 +100,7 @@ fn full_deployment() -> Deployment {
             reason: None,
             decided_at: Some(clock::now()),
         }],
-        diagnosis: vec![FailedEvent {
-            logical_id: "Queue".into(),
-            resource_type: "AWS::SQS::Queue".into(),
-            status: "CREATE_FAILED".into(),
-            reason: "exists".into(),
-            denied: None,
-            line: Some(12),
-            at: clock::now(),
-        }],
-        repository: Some("github.acme.logs".parse().unwrap()),
-        ..Deployment::new(
-            DeploymentId::of_execution("e"),
-            DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
-            "e",
-            "1.2.3-fix.4".parse().unwrap(),
-            "ci".parse().unwrap(),
-            Location { account: "000000000001".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            DeploymentPath::Promotion,
-            clock::now(),
-        )
+        ..Deployment::new(start, body)
     }
 }
 
@@ -117,7 +119,7 @@ async fn a_record_comes_back_as_it_was_stored() {
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
         state: WebhookDeliveryState::Finished,
         execution: "e".into(),
-        end: Some(DeliveryOutcome::Quarantined("why".into())),
+        end: Some(DeliveryEnd::quarantined("why")),
         accepted_at: clock::now(),
         finished_at: Some(clock::now()),
     };

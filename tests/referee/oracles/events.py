@@ -211,6 +211,18 @@ def _other_dimension(copy: Context) -> str:
     return "and it is emitted by"
 
 
+def _shown_by_another_dimension(copy: Context) -> str:
+    replace(
+        copy.root / "infra/control-plane/template.yaml", '"CallbacksOpen", "kind", ', '"CallbacksOpen", "function", '
+    )
+    return "and it is emitted by"
+
+
+def _searched_in_vain(copy: Context) -> str:
+    replace(copy.root / "infra/control-plane/template.yaml", "{Lockstep,error} Met", "{Lockstep,outcome} Met")
+    return "and it is emitted by"
+
+
 def _lacks_a_field(copy: Context) -> str:
     def change(event: dict) -> None:
         event["detail"].pop("client-request-token")
@@ -245,4 +257,6 @@ PLANTED = [
     ("an alarm by a dimension that a metric does not have", _wrong_dimension),
     ("an alarm on a metric that nothing emits", _not_emitted),
     ("an alarm by another dimension than is emitted", _other_dimension),
+    ("a dashboard that shows a metric by another dimension", _shown_by_another_dimension),
+    ("a dashboard that searches a metric by another dimension", _searched_in_vain),
 ]

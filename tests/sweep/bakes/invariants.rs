@@ -11,9 +11,7 @@ use lockstep_domain::images::promotion::{TAG_IMAGE, TAG_VERSION};
 use lockstep_domain::model::ids::AmiId;
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{
-    Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Record as _,
-};
+use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageVersion, Record as _};
 use lockstep_sim::codebuild::Started;
 use lockstep_sim::ec2::Held;
 use lockstep_tests::asl::{End, Run};
@@ -34,7 +32,7 @@ impl<'a> BakeRemains<'a> {
     /// Collects the state.
     pub async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
         let mut builds = harness.deployments().await;
-        builds.retain(|it| matches!(it.kind, DeploymentKind::BuildImage { .. }));
+        builds.retain(|it| it.build().is_some());
         let started = harness.codebuild.started();
         Self { images: ImageRemains::of(harness, scenario).await, builds, started }
     }

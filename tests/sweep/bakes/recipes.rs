@@ -4,8 +4,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use lockstep_domain::model::ids::CommitSha;
 
-/// The commit whose recipe starts from our own image. Every other recipe starts from an image that AWS publishes.
+/// The commit whose recipe starts from an image that AWS publishes.
+pub const ON_PUBLISHED: &str = "1111111111111111111111111111111111111111";
+
+/// The commit whose recipe starts from our own image.
 pub const ON_OUR_OWN: &str = "2222222222222222222222222222222222222222";
+
+/// Every commit that the git host holds.
+pub const COMMITS: [&str; 2] = [ON_PUBLISHED, ON_OUR_OWN];
 
 const TEMPLATE: &str = r#"variable "region" { type = string }
 variable "ami_name" { type = string }

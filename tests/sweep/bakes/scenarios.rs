@@ -1,6 +1,6 @@
 //! Scenarios of bakes: the image, the state before, and the expected end.
 
-use super::recipes::ON_OUR_OWN;
+use super::recipes::{ON_OUR_OWN, ON_PUBLISHED};
 use crate::agenda::Happening;
 use crate::harness::Harness;
 use crate::images::scenarios::{IMAGE, home, location_of};
@@ -20,9 +20,6 @@ use std::time::Duration;
 
 /// The repository of the recipes.
 const REPOSITORY: &str = "github.acme.images";
-
-/// The commit that is baked.
-const COMMIT: &str = "1111111111111111111111111111111111111111";
 
 /// The image that a recipe may start from.
 pub const BASE: &str = "base";
@@ -129,7 +126,7 @@ pub fn scenarios() -> Vec<Scenario> {
 
 /// Returns the input that bakes the image from a commit of a branch.
 pub fn input(branch: &str, commit: &str) -> Value {
-    let commit = if commit == ON_OUR_OWN { ON_OUR_OWN } else { COMMIT };
+    let commit = if commit == ON_OUR_OWN { ON_OUR_OWN } else { ON_PUBLISHED };
     let reference = format!("refs/heads/{branch}");
     json!({"image": IMAGE, "repository": REPOSITORY, "ref": reference, "commit": commit})
 }
@@ -145,7 +142,9 @@ impl BakeStep {
         match self {
             Self::Subscribed => subscribe(harness).await,
             Self::Staging => organisation::add_stage(harness, STAGING).await,
-            Self::Baked => drop(execute(harness, &format!("ground-{number}"), &input("main", COMMIT)).await),
+            Self::Baked => {
+                drop(execute(harness, &format!("ground-{number}"), &input("main", ON_PUBLISHED)).await)
+            }
             Self::Fails => always(failing("FAILED")),
             Self::LeavesDebris => always(Ending { leaves_debris: true, ..failing("FAILED") }),
             Self::Stopped => always(failing("STOPPED")),
@@ -235,9 +234,11 @@ async fn begin_rival(harness: &Harness) {
     for execution in [RIVAL, RIVAL_BUILD] {
         harness.set_execution(execution, "RUNNING", harness.clock.now());
     }
-    let input = input("main", COMMIT);
-    let recipe = harness.function("package", &input).await.expect("a recipe");
-    let claim = json!({"action": "claim", "execution": RIVAL, "input": input, "recipe": recipe});
+    let input = input("main", ON_PUBLISHED);
+    let mut package = input.clone();
+    package["action"] = json!("recipe");
+    let packaged = harness.function("package", &package).await.expect("a recipe");
+    let claim = json!({"action": "claim", "execution": RIVAL, "input": input, "recipe": packaged["recipe"]});
     let claimed = harness.function("bake", &claim).await.expect("it claims");
     let input = json!({"image": IMAGE, "version": claimed["version"], "stage": claimed["stage"]});
     let begin = json!({"action": "begin_build", "execution": RIVAL_BUILD, "input": input});

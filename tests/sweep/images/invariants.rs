@@ -11,7 +11,7 @@ use lockstep_domain::model::ids::AmiId;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    CopySlots, Deployment, DeploymentKind, DeploymentState, Image, ImageState, ImageVersion, Record as _,
+    CopySlots, Deployment, DeploymentState, Image, ImageState, ImageVersion, Record as _,
 };
 use lockstep_sim::ec2::{Effect, Held};
 use lockstep_tests::asl::{End, Run};
@@ -49,7 +49,7 @@ impl<'a> ImageRemains<'a> {
             traffic.extend(found.map(|found| found.record));
         }
         let mut promotions = harness.deployments().await;
-        promotions.retain(|it| matches!(it.kind, DeploymentKind::PromoteImage { .. }));
+        promotions.retain(|it| it.promotion().is_some());
         Self {
             harness,
             target: location_of(scenario.stage),

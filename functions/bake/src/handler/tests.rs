@@ -447,7 +447,8 @@ async fn base_by_owner_and_name_is_resolved_once_for_all_builds() {
     let ImageOrigin::Baked { base, .. } = fixture.version().await.origin else { panic!("it is baked") };
     assert_eq!(base, amazons("al2023-7"), "the record names one image");
     let build = fixture.begin(BUILD, "test").await.unwrap().build;
-    assert_eq!(fixture.deployment(&build).await.parameters["source-ami"], "ami-0bbbbbbbbbbbbbbbb");
+    let body = fixture.deployment(&build).await.build().unwrap().clone();
+    assert_eq!(body.base.as_str(), "ami-0bbbbbbbbbbbbbbbb");
 }
 
 #[tokio::test]

@@ -156,7 +156,7 @@ async fn a_teardown_continues_after_an_approval_names_its_resources() {
         resources: vec![archive],
         policies: None,
     };
-    fixture.change("t", |deployment| deployment.proposal = Some(proposal.clone())).await;
+    fixture.change("t", |deployment| deployment.stack_mut().unwrap().proposal = Some(proposal.clone())).await;
     fixture.invoke(Request::RequestApproval { deployment: id("t"), task: task("token") }).await.unwrap();
     assert_eq!(fixture.environment("production").await.holder, None);
     let answer = |names: Value| {

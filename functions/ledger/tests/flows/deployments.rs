@@ -131,7 +131,8 @@ async fn a_test_stack_runs_the_derived_template_and_earns_evidence() {
     let mut input = deploy("1.0.0", "test");
     input.environment = Some("logs-0123456".into());
     fixture.begin("a", DeploymentPath::Delivery, input).await.unwrap();
-    assert_eq!(fixture.deployment("a").await.template_digest, Some(release.test_template_digest.clone()));
+    let deploy = fixture.deployment("a").await.deploy().unwrap().clone();
+    assert_eq!(deploy.template_digest, release.test_template_digest);
     fixture.plan("a", true).await;
     fixture.complete("a").await.unwrap();
     assert!(fixture.has_evidence(&release, "test").await);

@@ -177,22 +177,22 @@ impl Fixture {
 
     /// Changes the record as the stack function does.
     pub async fn plan(&self, name: &str, changed: bool) {
-        let stored = self.versioned::<Deployment>(&Deployment::key_of(&id(name))).await;
-        let planned = Deployment {
-            parameters_digest: Some(Digest::of(b"parameters")),
-            stack_arn: Some("arn:stack".into()),
-            stack_changed: changed,
-            change_set: Some(ChangeSet {
-                arn: "arn:change-set".into(),
-                attempt: 1,
-                changes: Vec::new(),
-                unexamined: Vec::new(),
-                template_digest: Digest::of(b"template"),
-                parameters_digest: Digest::of(b"parameters"),
-            }),
-            ..stored.record.clone()
+        let change_set = ChangeSet {
+            arn: "arn:change-set".into(),
+            attempt: 1,
+            changes: Vec::new(),
+            unexamined: Vec::new(),
+            template_digest: Digest::of(b"template"),
+            parameters_digest: Digest::of(b"parameters"),
         };
-        self.ledger.replace(&stored, planned).await.unwrap();
+        self.change(name, |deployment| {
+            let deploy = deployment.deploy_mut().unwrap();
+            deploy.parameters_digest = Some(Digest::of(b"parameters"));
+            deploy.stack.arn = Some("arn:stack".into());
+            deploy.stack_changed = changed;
+            deploy.change_set = Some(change_set);
+        })
+        .await;
     }
 
     pub async fn versioned<T: Record>(&self, key: &Key) -> Versioned<T> {

@@ -190,7 +190,7 @@ async fn a_break_glass_admits_one_deployment_and_names_caller_and_reason() {
         fixture.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
         assert_eq!(glass(&fixture, &release).await.used_by, Some(id("a")));
     }
-    let on_record = fixture.deployment("a").await.break_glass.unwrap();
+    let on_record = fixture.deployment("a").await.deploy().unwrap().break_glass.clone().unwrap();
     assert_eq!((on_record.by.as_str(), on_record.reason.as_str()), (ADA, "the site is down"));
     // The stage still requires its approval.
     fixture.plan("a", false).await;

@@ -6,8 +6,9 @@ use lockstep_domain::messages::ledger::{ComponentResult, Gated, Request};
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::records::{
-    DeliveryOutcome, Environment, Release, ReleaseState, WebhookDelivery, WebhookDeliveryState,
+    DeliveryEnd, Environment, Release, ReleaseState, WebhookDelivery, WebhookDeliveryState,
 };
 use serde_json::json;
 
@@ -112,7 +113,7 @@ async fn a_push_finishes_its_webhook_delivery_once() {
         finished_at: None,
     };
     fixture.ledger.insert(&event).await.unwrap();
-    let finish = |outcome: &str| Request::FinishRelease {
+    let finish = |outcome: Outcome| Request::FinishRelease {
         input: inputs::Release {
             repository: event.repository.clone(),
             reference: event.reference.clone(),
@@ -123,13 +124,13 @@ async fn a_push_finishes_its_webhook_delivery_once() {
         results: vec![ComponentResult {
             component: "logs".into(),
             version: "1.0.0".into(),
-            outcome: outcome.into(),
+            outcome,
             cause: String::new(),
         }],
         error: None,
     };
-    assert_eq!(fixture.invoke(finish("deployed")).await.unwrap()["outcome"], "done");
-    assert_eq!(fixture.invoke(finish("failed")).await.unwrap()["outcome"], "rejected");
+    assert_eq!(fixture.invoke(finish(Outcome::Deployed)).await.unwrap()["outcome"], "done");
+    assert_eq!(fixture.invoke(finish(Outcome::Failed)).await.unwrap()["outcome"], "rejected");
     let ended = fixture.versioned::<WebhookDelivery>(&WebhookDelivery::key_of("github", "d")).await.record;
-    assert_eq!((ended.state, ended.end), (WebhookDeliveryState::Finished, Some(DeliveryOutcome::Done)));
+    assert_eq!((ended.state, ended.end), (WebhookDeliveryState::Finished, Some(DeliveryEnd::done())));
 }

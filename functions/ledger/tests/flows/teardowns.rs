@@ -5,7 +5,9 @@ use lockstep_domain::messages::ledger::Request;
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Environment, NamedResource};
+use lockstep_domain::records::{
+    Deployment, DeploymentState, Environment, NamedResource, StackRun, TeardownBody,
+};
 
 /// Returns a fixture in which `ci` runs 1.0.0.
 async fn running() -> Fixture {
@@ -24,9 +26,10 @@ async fn a_teardown_acquires_the_environment_and_records_its_target() {
     assert_eq!(fixture.begin_teardown("t", DeploymentPath::Delivery, "ci", None).await.unwrap(), begun);
     let deployment = fixture.deployment("t").await;
     assert_eq!(deployment.version.to_string(), "1.0.0");
-    assert_eq!(deployment.digest, fixture.deployment("a").await.digest);
-    let kind = DeploymentKind::Teardown { environment: "logs".into(), stack: "ci-logs".parse().unwrap() };
-    assert_eq!(deployment.kind, kind);
+    let stack = StackRun::new("logs".parse().unwrap(), "logs".into(), "ci-logs".parse().unwrap());
+    let digest = fixture.deployment("a").await.digest().cloned();
+    assert!(digest.is_some());
+    assert_eq!(deployment.body, TeardownBody { stack, digest }.into());
     let environment = fixture.environment("ci").await;
     assert_eq!((environment.epoch, environment.holder.unwrap().deployment), (2, id("t")));
 }
@@ -58,7 +61,7 @@ async fn a_test_environment_that_never_ran_is_torn_down_too() {
     fixture.invoke(Request::Fail { deployment: id("a"), error }).await.unwrap();
     fixture.begin_teardown("t", DeploymentPath::Delivery, "test", Some("logs-1")).await.unwrap();
     let deployment = fixture.deployment("t").await;
-    assert_eq!((deployment.version.to_string().as_str(), deployment.digest), ("1.0.0", None));
+    assert_eq!((deployment.version.to_string().as_str(), deployment.digest()), ("1.0.0", None));
 }
 
 #[tokio::test]
@@ -70,13 +73,13 @@ async fn a_finished_teardown_removes_the_environment_and_keeps_its_orphans() {
         resource_type: "AWS::S3::Bucket".into(),
         physical_id: "b".into(),
     };
-    fixture.change("t", |deployment| deployment.orphans = vec![orphan.clone()]).await;
+    fixture.change("t", |deployment| deployment.stack_mut().unwrap().orphans = vec![orphan.clone()]).await;
     fixture.cloud.lose_next_answer("TransactWriteItems");
     for _ in 0..2 {
         assert_eq!(fixture.complete("t").await.unwrap()["outcome"], "succeeded");
         assert_eq!(fixture.find_environment("ci").await, None);
     }
-    assert_eq!(fixture.deployment("t").await.orphans, [orphan]);
+    assert_eq!(fixture.deployment("t").await.stack().unwrap().orphans, [orphan]);
     // A later deployment begins with a new environment.
     fixture.begin("b", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
     assert_eq!(fixture.environment("ci").await.epoch, 1);
@@ -131,7 +134,7 @@ async fn a_plan_changes_nothing_and_earns_no_evidence() {
     let mut plan = deploy("1.0.1", "ci");
     plan.plan_only = true;
     fixture.begin("p", DeploymentPath::Delivery, plan).await.unwrap();
-    assert!(fixture.deployment("p").await.plan_only);
+    assert!(fixture.deployment("p").await.is_plan_only());
     fixture.plan("p", false).await;
     for _ in 0..2 {
         assert_eq!(fixture.complete("p").await.unwrap()["outcome"], "planned");
@@ -153,7 +156,7 @@ async fn a_clone_with_parameters_of_another_stage_needs_its_own_name() {
     clone.environment = Some("logs-2".into());
     fixture.begin("c", DeploymentPath::Delivery, clone).await.unwrap();
     let deployment: Deployment = fixture.deployment("c").await;
-    assert_eq!(deployment.parameters_of, Some("production".parse().unwrap()));
+    assert_eq!(deployment.deploy().unwrap().parameters_of, Some("production".parse().unwrap()));
     fixture.plan("c", true).await;
     fixture.complete("c").await.unwrap();
     assert!(!fixture.has_evidence(&release, "ci").await);

@@ -55,12 +55,12 @@ fn observe(id: &DeploymentId) -> Request {
 
 fn approve(fixture: &Fixture) {
     fixture.change_deployment(|deployment| {
-        let change_set = deployment.change_set.clone().unwrap();
+        let change_set = deployment.deploy().unwrap().change_set.clone().unwrap();
         deployment.approvals.push(Approval {
             number: 1,
             reasons: vec![],
             subject: Subject::ChangeSet(change_set),
-            digest: deployment.digest.clone(),
+            digest: deployment.digest().cloned(),
             asked_at: jiff::Timestamp::UNIX_EPOCH,
             decision: Some(Decision::Approve),
             decided_by: Some("arn:person".into()),
@@ -89,11 +89,11 @@ async fn a_new_stack_is_created_by_change_set_and_its_outputs_are_stored() {
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::Wait);
     fixture.cloud.finish("ci-logs", "CREATE_COMPLETE");
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::Check);
-    let (deployment, environment) = (fixture.deployment(), fixture.environment().unwrap());
-    assert_eq!(deployment.outputs["Host"], "h");
-    assert!(deployment.stack_changed && environment.ever_stable);
+    let (deploy, environment) = (fixture.deploy(), fixture.environment().unwrap());
+    assert_eq!(deploy.outputs["Host"], "h");
+    assert!(deploy.stack_changed && environment.ever_stable);
     assert_eq!(environment.stack_arn, Some(arn));
-    assert_eq!(deployment.parameters["Size"], "7");
+    assert_eq!(deploy.parameters["Size"], "7");
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn a_change_set_has_tags_execution_role_and_a_template_in_the_bucket() {
     let keys: Vec<&str> = made.tags.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(keys, ["environment", "application", "function", "team", "environment:version"]);
     assert_eq!(made.role, "arn:aws:iam::111111111111:role/lockstep-delivery-cloudformation");
-    let digest = fixture.deployment().template_digest.unwrap();
+    let digest = fixture.deploy().template_digest;
     assert_eq!(made.template, TemplateSource::Url(format!("https://bucket/templates/{digest}")));
     assert_eq!(made.name, made.token);
 }
@@ -115,7 +115,7 @@ async fn missing_permissions_are_recorded_with_the_change_set() {
     fixture.accounts.lacks.borrow_mut().insert("sns:TagResource".into());
     go(&fixture, plan(&fixture.id())).await;
     assert_eq!(go(&fixture, change_set(&fixture.id())).await, NextStep::Execute);
-    let lack = fixture.deployment().lack.unwrap();
+    let lack = fixture.deploy().lack.unwrap();
     assert_eq!((lack.asked, lack.allowed, lack.missing.len()), (2, 1, 1));
     let need = &lack.missing[0].need;
     assert_eq!((need.action.as_str(), need.resource.as_str(), need.line), ("sns:TagResource", "Topic", 6));
@@ -127,7 +127,7 @@ async fn an_unanswered_permission_check_is_unknown_and_stops_nothing() {
     fixture.accounts.is_mute.set(true);
     go(&fixture, plan(&fixture.id())).await;
     assert_eq!(go(&fixture, change_set(&fixture.id())).await, NextStep::Execute);
-    let lack = fixture.deployment().lack.unwrap();
+    let lack = fixture.deploy().lack.unwrap();
     assert_eq!((lack.allowed, lack.missing.len(), lack.unknown["the deployer may not ask"]), (0, 0, 2));
 }
 
@@ -138,13 +138,13 @@ async fn an_environment_that_runs_the_same_digests_is_not_changed() {
     fixture.cloud.finish("ci-logs", "CREATE_COMPLETE");
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::Check);
     let made = fixture.cloud.created.borrow().len();
-    let before = fixture.deployment();
+    let (before, deploy) = (fixture.deployment(), fixture.deploy());
     fixture.change_environment(|environment| {
         environment.deployed = Some(Deployed {
             version: before.version.clone(),
-            digest: before.digest.clone().unwrap(),
-            template_digest: before.template_digest.clone().unwrap(),
-            parameters_digest: before.parameters_digest.clone().unwrap(),
+            digest: deploy.digest,
+            template_digest: deploy.template_digest,
+            parameters_digest: deploy.parameters_digest.unwrap(),
             stack_version: before.version.clone(),
             deployment: before.id.clone(),
             checked: true,
@@ -154,8 +154,8 @@ async fn an_environment_that_runs_the_same_digests_is_not_changed() {
     let next = fixture.next_deployment();
     assert_eq!(go(&fixture, plan(&next)).await, NextStep::Check);
     assert_eq!(fixture.cloud.created.borrow().len(), made);
-    assert_eq!(fixture.deployment().outputs["Host"], "h");
-    assert!(!fixture.deployment().stack_changed);
+    assert_eq!(fixture.deploy().outputs["Host"], "h");
+    assert!(!fixture.deploy().stack_changed);
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn the_successor_of_an_obsolete_change_set_needs_its_own_approval() {
     fixture.cloud.set_change_sets("production-logs", ChangeSetState::Obsolete);
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Approve);
-    assert_eq!(fixture.deployment().change_set.unwrap().attempt, 2);
+    assert_eq!(fixture.deploy().change_set.unwrap().attempt, 2);
 }
 
 #[tokio::test]
@@ -206,11 +206,11 @@ async fn a_change_set_made_from_other_parameters_is_not_used() {
     go(&fixture, plan(&id)).await;
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Approve);
     approve(&fixture);
-    fixture.change_deployment(|deployment| drop(deployment.overrides.insert("Size".into(), "8".into())));
+    fixture.change_deploy(|deploy| drop(deploy.overrides.insert("Size".into(), "8".into())));
     go(&fixture, plan(&id)).await;
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Approve);
     assert_eq!(fixture.cloud.created.borrow()[1].parameters["Size"], "8");
-    assert_eq!(fixture.deployment().change_set.unwrap().attempt, 2);
+    assert_eq!(fixture.deploy().change_set.unwrap().attempt, 2);
 }
 
 #[tokio::test]
@@ -225,7 +225,7 @@ async fn a_change_that_destroys_data_needs_approval_in_every_stage() {
     let id = fixture.id();
     go(&fixture, plan(&id)).await;
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Approve);
-    assert_eq!(fixture.deployment().change_set.unwrap().changes[0].impact, Impact::DataLoss);
+    assert_eq!(fixture.deploy().change_set.unwrap().changes[0].impact, Impact::DataLoss);
 }
 
 /// Returns a fixture with two levels of nested stacks, whose deployment also reverts drift.
@@ -235,7 +235,7 @@ fn drifted() -> Fixture {
     fixture.cloud.nested("ci-logs", "Child", "ci-logs-Child");
     fixture.cloud.nested("ci-logs-Child", "Inner", "ci-logs-Child-Inner");
     fixture.own("ci-logs");
-    fixture.change_deployment(|deployment| deployment.revert_drift = true);
+    fixture.change_deploy(|deploy| deploy.revert_drift = true);
     fixture
 }
 
@@ -247,7 +247,7 @@ async fn unexamined_nested_stacks_block_until_an_approval_names_each() {
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Approve, "though nothing is destroyed");
     assert!(fixture.cloud.created.borrow()[0].revert_drift);
-    let made = fixture.deployment().change_set.unwrap();
+    let made = fixture.deploy().change_set.unwrap();
     let names: Vec<&str> = made.unexamined.iter().map(|nested| nested.name.as_str()).collect();
     assert_eq!(names, ["Child", "Child.Inner"]);
     assert_eq!(failure(&fixture, execute(&id)).await.kind, FailureKind::Bug);
@@ -260,13 +260,14 @@ async fn drift_is_examined_even_if_the_same_release_runs() {
     let fixture = drifted();
     let id = fixture.id();
     go(&fixture, plan(&id)).await;
-    let (before, digest) = (fixture.deployment(), fixture.release.digest.clone());
+    let (before, deploy) = (fixture.deployment(), fixture.deploy());
+    let digest = fixture.release.digest.clone();
     fixture.change_environment(|environment| {
         environment.deployed = Some(Deployed {
             version: before.version.clone(),
             digest,
-            template_digest: before.template_digest.clone().unwrap(),
-            parameters_digest: before.parameters_digest.clone().unwrap(),
+            template_digest: deploy.template_digest,
+            parameters_digest: deploy.parameters_digest.unwrap(),
             stack_version: before.version.clone(),
             deployment: before.id.clone(),
             checked: true,
@@ -274,19 +275,19 @@ async fn drift_is_examined_even_if_the_same_release_runs() {
         });
     });
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
-    fixture.change_deployment(|deployment| deployment.revert_drift = false);
+    fixture.change_deploy(|deploy| deploy.revert_drift = false);
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::Check);
 }
 
 #[tokio::test]
 async fn an_empty_change_set_lists_the_unexamined_nested_stacks() {
     let fixture = drifted();
-    fixture.change_deployment(|deployment| deployment.plan_only = true);
+    fixture.change_deploy(|deploy| deploy.plan_only = true);
     fixture.cloud.next_state.replace(Some(ChangeSetState::Empty));
     let id = fixture.id();
     go(&fixture, plan(&id)).await;
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Planned);
-    let shown = fixture.deployment().change_set.unwrap();
+    let shown = fixture.deploy().change_set.unwrap();
     assert!(shown.changes.is_empty());
     assert_eq!(shown.unexamined.len(), 2);
     assert!(fixture.cloud.change_set_names("ci-logs").is_empty());
@@ -295,7 +296,7 @@ async fn an_empty_change_set_lists_the_unexamined_nested_stacks() {
 #[tokio::test]
 async fn a_new_stack_is_created_without_a_drift_revert() {
     let fixture = Fixture::new("ci");
-    fixture.change_deployment(|deployment| deployment.revert_drift = true);
+    fixture.change_deploy(|deploy| deploy.revert_drift = true);
     let id = fixture.id();
     go(&fixture, plan(&id)).await;
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Execute);
@@ -406,7 +407,7 @@ async fn a_failed_update_is_explained_by_its_first_cause_with_its_line() {
     assert_eq!(failure.kind, FailureKind::StackFailed);
     let start = "Topic (AWS::SNS::Topic, template.yaml:6) failed to create: name taken. The stack ci-logs is";
     assert!(failure.message.starts_with(start), "{}", failure.message);
-    assert_eq!(fixture.deployment().diagnosis.len(), 1);
+    assert_eq!(fixture.deploy().diagnosis.len(), 1);
     assert!(!fixture.environment().unwrap().ever_stable);
 }
 
@@ -419,7 +420,7 @@ async fn an_update_stopped_by_validation_reports_the_findings() {
     let failure = failure(&fixture, observe(&id)).await;
     assert_eq!(failure.kind, FailureKind::StackFailed);
     assert!(failure.message.starts_with("Topic: the name is taken. The stack ci-logs is"), "{failure}");
-    assert!(fixture.deployment().diagnosis.is_empty());
+    assert!(fixture.deploy().diagnosis.is_empty());
 }
 
 #[tokio::test]
@@ -448,29 +449,30 @@ async fn a_stack_of_another_creator_is_left_alone() {
 async fn the_test_stack_runs_the_derived_template() {
     let fixture = Fixture::new("test");
     go(&fixture, plan(&fixture.id())).await;
-    let deployment = fixture.deployment();
-    assert_eq!(deployment.template_digest.as_ref(), Some(&fixture.release.test_template_digest));
+    assert_eq!(fixture.deploy().template_digest, fixture.release.test_template_digest);
     assert_ne!(fixture.release.test_template_digest, fixture.release.template_digest);
 }
 
 #[tokio::test]
 async fn an_output_of_another_component_is_read_from_its_stack() {
     let fixture = Fixture::new("ci");
-    fixture.change_deployment(|d| drop(d.overrides.insert("Size".into(), "${outputs.network.Size}".into())));
+    fixture.change_deploy(|deploy| {
+        drop(deploy.overrides.insert("Size".into(), "${outputs.network.Size}".into()))
+    });
     let refused = failure(&fixture, plan(&fixture.id())).await;
     assert_eq!(refused.kind, FailureKind::Rejected);
     assert!(refused.message.contains("deploy network first"), "{}", refused.message);
     fixture.cloud.stack("ci-network", StackStatus::CreateComplete);
     fixture.cloud.set_output("ci-network", "Size", "9");
     go(&fixture, plan(&fixture.id())).await;
-    assert_eq!(fixture.deployment().parameters["Size"], "9");
+    assert_eq!(fixture.deploy().parameters["Size"], "9");
 }
 
 #[tokio::test]
 async fn function_code_is_copied_to_the_target_before_the_change_set() {
     let fixture = Fixture::with_function("ci");
     deploy(&fixture).await;
-    assert_eq!(fixture.deployment().parameters["Size"], SHIPPED);
+    assert_eq!(fixture.deploy().parameters["Size"], SHIPPED);
     assert_eq!(*fixture.accounts.functions.borrow(), [format!("{SHIPPED} to 111111111111")]);
     let other = Fixture::new("ci");
     deploy(&other).await;
@@ -480,7 +482,7 @@ async fn function_code_is_copied_to_the_target_before_the_change_set() {
 #[tokio::test]
 async fn function_code_that_no_parameter_names_is_not_copied() {
     let fixture = Fixture::with_function("ci");
-    fixture.change_deployment(|d| drop(d.overrides.insert("Size".into(), "9".into())));
+    fixture.change_deploy(|deploy| drop(deploy.overrides.insert("Size".into(), "9".into())));
     deploy(&fixture).await;
     assert!(fixture.accounts.functions.borrow().is_empty());
 }

@@ -1,8 +1,8 @@
 //! Environments whose execution ended, and test environments older than their time to live.
 
-use super::fixture::{Fixture, TEARDOWN, at, execution, id};
+use super::fixture::{Fixture, TEARDOWN, at, execution, id, stack_run};
 use lockstep_domain::model::token::execution_arn;
-use lockstep_domain::records::{DeploymentKind, DeploymentState, FailureRecord, SweepReport};
+use lockstep_domain::records::{DeploymentState, FailureRecord, SweepReport, TeardownBody};
 use serde_json::json;
 
 #[tokio::test]
@@ -86,10 +86,7 @@ async fn a_failed_removal_is_reported_with_its_cause_every_time() {
     fixture.left("a", "test", "logs-1", DeploymentState::Failed).await;
     fixture
         .change("a", |deployment| {
-            deployment.kind = DeploymentKind::Teardown {
-                environment: "logs-1".into(),
-                stack: "test-logs-1".parse().unwrap(),
-            };
+            deployment.body = TeardownBody { stack: stack_run("test", "logs-1"), digest: None }.into();
             deployment.finished_at = Some(at(40));
             let message = "the bucket Archive is not empty".to_owned();
             deployment.failure = Some(FailureRecord { error: "StackNeedsHuman".into(), message });

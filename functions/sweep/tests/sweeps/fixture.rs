@@ -6,11 +6,11 @@ use lockstep_domain::delivery::packaging;
 use lockstep_domain::messages::sweep::Followed;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Key, Record, Release,
-    ReleaseState, SweepReport,
+    Config, ConfigKind, DeployBody, Deployment, DeploymentStart, DeploymentState, Environment, Key,
+    PromoteImageBody, Record, Release, ReleaseState, StackRun, SweepReport,
 };
 use lockstep_platform::ledger::{Ledger, Versioned};
 use lockstep_runtime::HasLedger;
@@ -70,6 +70,36 @@ pub fn execution(name: &str) -> String {
 
 pub fn id(name: &str) -> DeploymentId {
     DeploymentId::of_execution(&execution(name))
+}
+
+fn location(account: &str) -> Location {
+    Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() }
+}
+
+fn start(name: &str, version: &str, stage: &str, account: &str, path: DeploymentPath) -> DeploymentStart {
+    DeploymentStart {
+        id: id(name),
+        execution: execution(name),
+        version: version.parse().unwrap(),
+        stage: stage.parse().unwrap(),
+        location: location(account),
+        path,
+        at: at(0),
+    }
+}
+
+/// Returns the work on the stack of `environment` in `stage`.
+pub fn stack_run(stage: &str, environment: &str) -> StackRun {
+    let name = format!("{stage}-{environment}").parse().unwrap();
+    StackRun::new("logs".parse().unwrap(), environment.into(), name)
+}
+
+/// Returns the promotion of logstash 2.1.0 from the first account to the second, called `name`.
+pub fn promotion(name: &str) -> Deployment {
+    let source = location("111111111111");
+    let body = PromoteImageBody { image: "logstash".parse().unwrap(), source, plan: None };
+    let start = start(name, "2.1.0", "production", "222222222222", DeploymentPath::Promotion);
+    Deployment::new(start, body)
 }
 
 impl Fixture {
@@ -164,21 +194,11 @@ impl Fixture {
 
     /// Stores a deployment called `name` that holds `environment` of `stage` since minute 0.
     pub async fn held(&self, name: &str, stage: &str, environment: &str) {
-        let stack = format!("{stage}-{environment}").parse().unwrap();
-        let wanted = Deployment {
-            component: Some("logs".parse().unwrap()),
-            ..Deployment::new(
-                id(name),
-                DeploymentKind::Deploy { environment: environment.into(), stack },
-                &execution(name),
-                "1.0.0".parse().unwrap(),
-                stage.parse().unwrap(),
-                Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-                DeploymentPath::Delivery,
-                at(0),
-            )
-        };
-        let taken = acquire(None, &wanted, at(0)).unwrap();
+        let stack = stack_run(stage, environment);
+        let digest = Digest::of(b"release");
+        let body = DeployBody::new(stack, digest.clone(), digest, "github.acme.logs".parse().unwrap());
+        let start = start(name, "1.0.0", stage, "111111111111", DeploymentPath::Delivery);
+        let taken = acquire(None, &Deployment::new(start, body), at(0)).unwrap();
         self.put(&taken.environment).await;
         self.put(&taken.deployment).await;
     }

@@ -4,7 +4,7 @@ use super::fixture::{Fixture, RELEASE, at};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::model::token::execution_arn;
-use lockstep_domain::records::{DeliveryOutcome, Repository, WebhookDelivery, WebhookDeliveryState};
+use lockstep_domain::records::{DeliveryEnd, Repository, WebhookDelivery, WebhookDeliveryState};
 use serde_json::json;
 
 const OLD: &str = "0123456789012345678901234567890123456789";
@@ -49,7 +49,7 @@ async fn a_push_without_a_webhook_is_released_by_its_head() {
     fixture.put(&repository("logs")).await;
     let before = WebhookDelivery {
         state: WebhookDeliveryState::Finished,
-        end: Some(DeliveryOutcome::Done),
+        end: Some(DeliveryEnd::done()),
         ..delivered(OLD, 0)
     };
     fixture.put(&before).await;
@@ -79,7 +79,7 @@ async fn a_late_webhook_supersedes_the_head_that_the_sweep_found() {
     let report = fixture.sweep(15).await;
     let event = seen(&fixture).await;
     assert_eq!((report.released, report.found), (vec![], vec![]));
-    assert_eq!(event.end, Some(DeliveryOutcome::Superseded));
+    assert_eq!(event.end, Some(DeliveryEnd::superseded()));
     assert!(fixture.cloud.started().is_empty());
     assert_eq!(fixture.sweep(30).await, lockstep_domain::records::SweepReport::new(at(30)));
 }

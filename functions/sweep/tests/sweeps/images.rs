@@ -2,15 +2,14 @@
 
 use super::fixture::{Fixture, at};
 use lockstep_domain::images::retention::GRACE_DAYS;
-use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::AmiId;
 use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployed, Deployment, DeploymentKind, DeploymentState, Environment, Image,
-    ImageOrigin, ImageState, ImageVersion, Release, SweepReport,
+    Config, ConfigKind, Deployed, Deployment, DeploymentState, Environment, Image, ImageOrigin, ImageState,
+    ImageVersion, Release, SweepReport,
 };
 use lockstep_platform::ec2::Images as _;
 
@@ -104,12 +103,7 @@ impl Fixture {
     /// Registers an image in production that a failed promotion left behind.
     async fn left_by_a_promotion(&self, name: &str) -> AmiId {
         let promotion = super::fixture::id(name);
-        let kind =
-            DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source: place(DEVELOPMENT) };
-        let (version, stage) = ("2.1.0".parse().unwrap(), "production".parse().unwrap());
-        let execution = super::fixture::execution(name);
-        let (to, path) = (place(PRODUCTION), DeploymentPath::Promotion);
-        let made = Deployment::new(promotion.clone(), kind, &execution, version, stage, to, path, at(0));
+        let made = super::fixture::promotion(name);
         self.put(&Deployment { state: DeploymentState::Failed, ..made }).await;
         let tags = [
             ("lockstep:image".to_owned(), "logstash".to_owned()),

@@ -1,9 +1,8 @@
 //! Image promotions whose execution has ended.
 
-use super::fixture::{Fixture, at, execution, id};
-use lockstep_domain::model::deployment_path::DeploymentPath;
+use super::fixture::{Fixture, at, execution, id, promotion};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{Deployment, DeploymentKind, Image, ImageState};
+use lockstep_domain::records::{Image, ImageState};
 use serde_json::{Value, json};
 
 fn place(account: &str) -> Location {
@@ -14,22 +13,11 @@ impl Fixture {
     /// Stores a promotion called `name` from the first account to the second, and `record` of its image in
     /// one of them.
     async fn promotes(&self, name: &str, record: impl FnOnce(Image) -> Image) {
-        let (from, to) = (place("111111111111"), place("222222222222"));
-        let promotion = Deployment::new(
-            id(name),
-            DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source: from.clone() },
-            &execution(name),
-            "2.1.0".parse().unwrap(),
-            "production".parse().unwrap(),
-            to,
-            DeploymentPath::Promotion,
-            at(0),
-        );
-        self.put(&promotion).await;
+        self.put(&promotion(name)).await;
         let image = Image {
             name: "logstash".parse().unwrap(),
             version: "2.1.0".parse().unwrap(),
-            location: from,
+            location: place("111111111111"),
             state: ImageState::Available,
             ami: None,
             snapshots: Default::default(),

@@ -45,7 +45,9 @@ pub fn ask(
         }
     }
     let missing = |what| Failure::bug(format!("deployment {} asks without {what}", deployment.id));
-    let (subject, reasons) = match (&deployment.proposal, &deployment.change_set) {
+    let proposal = deployment.stack().and_then(|stack| stack.proposal.as_ref());
+    let change_set = deployment.deploy().and_then(|deploy| deploy.change_set.as_ref());
+    let (subject, reasons) = match (proposal, change_set) {
         (Some(proposal), _) => (Subject::Proposal(proposal.clone()), vec![reason(proposal)]),
         (None, Some(change_set)) => {
             let reasons = change_set_review::reasons(change_set, stage_wants_approval);
@@ -60,7 +62,7 @@ pub fn ask(
         number: deployment.approvals.last().map_or(1, |last| last.number + 1),
         reasons,
         subject,
-        digest: deployment.digest.clone(),
+        digest: deployment.digest().cloned(),
         asked_at: now,
         decision: None,
         decided_by: None,
@@ -105,7 +107,7 @@ pub fn allowed(deployment: &Deployment, now: Timestamp) -> Vec<Proposal> {
     let approved = deployment
         .approvals
         .iter()
-        .filter(|approval| approval.allows(now) && approval.digest == deployment.digest);
+        .filter(|approval| approval.allows(now) && approval.digest.as_ref() == deployment.digest());
     approved
         .filter_map(|approval| match &approval.subject {
             Subject::Proposal(proposal) => Some(proposal.clone()),

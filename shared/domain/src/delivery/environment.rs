@@ -7,7 +7,8 @@ use crate::model::caught_error::CaughtError;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::{ComponentName, StackName, StageName};
 use crate::records::{
-    Deployed, Deployment, DeploymentKind, DeploymentState, Environment, FailureRecord, LeaseHolder,
+    DeployBody, Deployed, Deployment, DeploymentBody, DeploymentState, Environment, FailureRecord,
+    LeaseHolder, StackRun,
 };
 use jiff::Timestamp;
 
@@ -82,8 +83,8 @@ pub fn acquire(
     deployment: &Deployment,
     now: Timestamp,
 ) -> Result<Acquired, Failure> {
-    let (name, component) = parts(deployment)?;
-    if existing.is_none() && matches!(deployment.kind, DeploymentKind::Teardown { .. }) {
+    let StackRun { environment: name, component, .. } = stack(deployment)?;
+    if existing.is_none() && deployment.teardown().is_some() {
         return Err(environment_not_found(&deployment.stage, name));
     }
     let mut environment = existing.cloned().unwrap_or_else(|| Environment {
@@ -122,18 +123,14 @@ pub fn environment_not_found(stage: &StageName, name: &str) -> Failure {
     Failure::not_found(format!("there is no environment {name} in stage {stage}"))
 }
 
-/// Returns the name of a deployment's environment within the stage, and its component.
-pub fn parts(deployment: &Deployment) -> Result<(&str, &ComponentName), Failure> {
-    match (&deployment.kind, &deployment.component) {
-        (
-            DeploymentKind::Deploy { environment, .. } | DeploymentKind::Teardown { environment, .. },
-            Some(component),
-        ) => Ok((environment, component)),
-        _ => Err(Failure::bug(format!(
-            "{} is the promotion of an image, which has no environment",
-            deployment.id
-        ))),
-    }
+/// Returns the work of a deployment on the stack of its environment.
+///
+/// # Errors
+/// `Bug` for a deployment about an image, which has no environment.
+pub fn stack(deployment: &Deployment) -> Result<&StackRun, Failure> {
+    deployment
+        .stack()
+        .ok_or_else(|| Failure::bug(format!("{} is about an image, which has no environment", deployment.id)))
 }
 
 /// Checks that a deployment holds the environment at its epoch, before it writes.
@@ -200,13 +197,22 @@ pub fn complete(
     now: Timestamp,
 ) -> Result<Completed, Failure> {
     still_holds(Some(environment), deployment)?;
-    let (environment, state) = match &deployment.kind {
-        DeploymentKind::Teardown { .. } => (None, DeploymentState::Succeeded),
-        _ if deployment.plan_only => (Some(environment.clone()), DeploymentState::Planned),
-        _ if deployment.stack_changed => {
-            (Some(runs(environment, deployment, true, now)?), DeploymentState::Succeeded)
+    let (environment, state) = match &deployment.body {
+        DeploymentBody::Teardown(_) => (None, DeploymentState::Succeeded),
+        DeploymentBody::Deploy(deploy) if deploy.plan_only => {
+            (Some(environment.clone()), DeploymentState::Planned)
         }
-        _ => (Some(runs(environment, deployment, true, now)?), DeploymentState::NoChanges),
+        DeploymentBody::Deploy(deploy) => {
+            let state =
+                if deploy.stack_changed { DeploymentState::Succeeded } else { DeploymentState::NoChanges };
+            (Some(runs(environment, deployment, deploy, true, now)?), state)
+        }
+        DeploymentBody::PromoteImage(_) | DeploymentBody::BuildImage(_) => {
+            return Err(Failure::bug(format!(
+                "{} is about an image and holds no environment",
+                deployment.id
+            )));
+        }
     };
     let environment = environment.map(|environment| release_lease(&environment, deployment));
     let deployment = Deployment { state, failure: None, finished_at: Some(now), ..deployment.clone() };
@@ -219,17 +225,18 @@ pub fn complete(
 fn runs(
     environment: &Environment,
     deployment: &Deployment,
+    deploy: &DeployBody,
     checked: bool,
     now: Timestamp,
 ) -> Result<Environment, Failure> {
-    let missing = |what| Failure::bug(format!("deployment {} ended without its {what}", deployment.id));
+    let missing = || Failure::bug(format!("deployment {} ended without its parameters", deployment.id));
     let before = environment.deployed.as_ref();
-    let kept = before.filter(|_| !deployment.stack_changed);
+    let kept = before.filter(|_| !deploy.stack_changed);
     let deployed = Deployed {
         version: deployment.version.clone(),
-        digest: deployment.digest.clone().ok_or_else(|| missing("digest"))?,
-        template_digest: deployment.template_digest.clone().ok_or_else(|| missing("template digest"))?,
-        parameters_digest: deployment.parameters_digest.clone().ok_or_else(|| missing("parameters"))?,
+        digest: deploy.digest.clone(),
+        template_digest: deploy.template_digest.clone(),
+        parameters_digest: deploy.parameters_digest.clone().ok_or_else(missing)?,
         stack_version: kept.map_or_else(|| deployment.version.clone(), |d| d.stack_version.clone()),
         deployment: deployment.id.clone(),
         checked,
@@ -241,7 +248,7 @@ fn runs(
     Ok(Environment {
         deployed: Some(deployed),
         previous,
-        stack_arn: deployment.stack_arn.clone().or_else(|| environment.stack_arn.clone()),
+        stack_arn: deploy.stack.arn.clone().or_else(|| environment.stack_arn.clone()),
         ever_stable: true,
         ..environment.clone()
     })
@@ -285,12 +292,13 @@ pub fn fail(
 /// Returns the environment after a deployment that did not succeed. A plan, a teardown or a promotion leaves it
 /// unchanged.
 pub fn after(environment: &Environment, deployment: &Deployment, now: Timestamp) -> Environment {
-    if deployment.plan_only || !matches!(deployment.kind, DeploymentKind::Deploy { .. }) {
+    let Some(deploy) = deployment.deploy().filter(|deploy| !deploy.plan_only) else {
         return environment.clone();
-    }
-    let changed = deployment.stack_changed.then(|| runs(environment, deployment, false, now).ok()).flatten();
+    };
+    let changed =
+        deploy.stack_changed.then(|| runs(environment, deployment, deploy, false, now).ok()).flatten();
     changed.unwrap_or_else(|| Environment {
-        stack_arn: deployment.stack_arn.clone().or_else(|| environment.stack_arn.clone()),
+        stack_arn: deploy.stack.arn.clone().or_else(|| environment.stack_arn.clone()),
         ..environment.clone()
     })
 }
@@ -300,23 +308,23 @@ const SENTENCE_CHARS: usize = 2000;
 
 /// Returns the failure of a deployment for operators: the subject, the first true cause, and the release that runs now.
 fn explain(deployment: &Deployment, error: &CaughtError, environment: Option<&Environment>) -> FailureRecord {
-    let deed = match deployment.kind {
-        DeploymentKind::Deploy { .. } if deployment.plan_only => "planned for",
-        DeploymentKind::Deploy { .. } => "deployed to",
-        DeploymentKind::Teardown { .. } => "removed from",
-        DeploymentKind::PromoteImage { .. } => "copied to",
-        DeploymentKind::BuildImage { .. } => "built in",
+    let deed = match &deployment.body {
+        DeploymentBody::Deploy(deploy) if deploy.plan_only => "planned for",
+        DeploymentBody::Deploy(_) => "deployed to",
+        DeploymentBody::Teardown(_) => "removed from",
+        DeploymentBody::PromoteImage(_) => "copied to",
+        DeploymentBody::BuildImage(_) => "built in",
     };
     let mut subject = format!("{} was not {deed} {}", deployment.version, deployment.stage);
-    if let Ok((name, component)) = parts(deployment) {
+    if let Some(StackRun { component, environment, .. }) = deployment.stack() {
         subject = format!("{component} {subject}");
-        if name != component.as_str() {
-            subject.push_str(&format!(" as {name}"));
+        if environment != component.as_str() {
+            subject.push_str(&format!(" as {environment}"));
         }
     }
     let sentence: String = error.sentence().chars().take(SENTENCE_CHARS).collect();
     let mut message = format!("{subject}: {}.", sentence.trim().trim_end_matches('.'));
-    if let Some(first) = deployment.diagnosis.first() {
+    if let Some(first) = deployment.deploy().and_then(|deploy| deploy.diagnosis.first()) {
         let cause = crate::stacks::diagnosis::sentence(first, "template");
         // The error of the stack function may already contain the first cause; the message does not repeat it.
         if !message.contains(first.reason.as_str()) || first.reason.is_empty() {

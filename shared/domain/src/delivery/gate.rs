@@ -1,6 +1,5 @@
 //! The gate: decides which releases may enter a stage.
 
-use crate::delivery::environment;
 use crate::delivery::stages::{Stage, Stages};
 use crate::messages::inputs;
 use crate::model::deployment_path::DeploymentPath;
@@ -9,9 +8,7 @@ use crate::model::ids::StageName;
 use crate::model::image_lock::LockedImage;
 use crate::model::location::Location;
 use crate::model::operator_action::OperatorAction;
-use crate::records::{
-    BreakGlass, Deployment, DeploymentKind, Environment, Evidence, Image, Release, ReleaseState,
-};
+use crate::records::{BreakGlass, DeployBody, Environment, Evidence, Image, Release, ReleaseState};
 use jiff::{Timestamp, ToSpan};
 use std::collections::BTreeMap;
 
@@ -194,14 +191,13 @@ pub fn missing_images<'a>(release: &'a Release, known: &[Image], target: &Locati
 /// Returns true if the success of a deployment opens the next stage.
 ///
 /// A deployment with overrides, with the parameters of another stage, or under another name than the component's proves
-/// nothing about the release. The test stack is the exception, because it always has another name. Plans and teardowns
-/// prove nothing either.
-pub fn earns_evidence(deployment: &Deployment, is_test: bool) -> bool {
-    let own_name = environment::parts(deployment).is_ok_and(|(name, component)| name == component.as_str());
-    matches!(deployment.kind, DeploymentKind::Deploy { .. })
-        && !deployment.plan_only
-        && deployment.overrides.is_empty()
-        && deployment.parameters_of.is_none()
+/// nothing about the release. The test stack is the exception, because it always has another name. Plans prove nothing
+/// either.
+pub fn earns_evidence(deploy: &DeployBody, is_test: bool) -> bool {
+    let own_name = deploy.stack.environment == deploy.stack.component.as_str();
+    !deploy.plan_only
+        && deploy.overrides.is_empty()
+        && deploy.parameters_of.is_none()
         && (is_test || own_name)
 }
 

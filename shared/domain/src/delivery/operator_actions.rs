@@ -4,9 +4,7 @@
 use crate::delivery::environment;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::operator_action::OperatorAction;
-use crate::records::{
-    Cancellation, Deployment, DeploymentKind, DeploymentState, Environment, Operation, OperationKind,
-};
+use crate::records::{Cancellation, Deployment, DeploymentState, Environment, Operation, OperationKind};
 use crate::stacks::plan::operation_key;
 
 /// Result of a cancellation.
@@ -31,7 +29,7 @@ pub fn cancel(
 ) -> Result<Cancelled, Failure> {
     let id = &deployment.id;
     let conflict = |message: String| Failure::new(FailureKind::Conflict, message);
-    if matches!(deployment.kind, DeploymentKind::PromoteImage { .. }) {
+    if deployment.promotion().is_some() {
         return Err(Failure::rejected(format!(
             "{id} promotes an image, which cannot be cancelled; wait until it ends"
         )));
@@ -72,7 +70,7 @@ pub fn cancel(
 fn awaited(deployment: &Deployment, operation: &Operation) -> Option<String> {
     // The target of an execution is a change set, but the events name the stack.
     let stack = match operation.operation {
-        OperationKind::Execute => deployment.stack_arn.as_deref()?,
+        OperationKind::Execute => deployment.stack()?.arn.as_deref()?,
         _ => operation.target.as_str(),
     };
     Some(operation_key(stack, &operation.token))

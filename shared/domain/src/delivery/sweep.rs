@@ -9,10 +9,11 @@ use crate::delivery::environment;
 use crate::delivery::manifest::TTL_MINUTES;
 use crate::delivery::webhook_delivery;
 use crate::model::ids::{CommitSha, DeploymentId};
+use crate::model::outcome::Outcome;
 use crate::model::token::client_token;
 use crate::records::{
-    Approval, Callback, CallbackState, DeliveryOutcome, Deployment, DeploymentKind, DeploymentState,
-    Environment, Image, ImageState, Repository, WebhookDelivery, WebhookDeliveryState,
+    Approval, Callback, CallbackState, DeliveryEnd, Deployment, DeploymentState, Environment, Image,
+    ImageState, Repository, WebhookDelivery, WebhookDeliveryState,
 };
 use jiff::{Timestamp, ToSpan};
 use std::collections::BTreeSet;
@@ -70,7 +71,7 @@ pub fn event(event: &WebhookDelivery, others: &[WebhookDelivery], now: Timestamp
         (WebhookDeliveryState::Started, _) => DeliveryStep::Look,
         (WebhookDeliveryState::Accepted, None) => DeliveryStep::Start,
         (WebhookDeliveryState::Accepted, Some(_)) => {
-            webhook_delivery::finish(event, DeliveryOutcome::Superseded, now)
+            webhook_delivery::finish(event, DeliveryEnd::superseded(), now)
                 .map_or(DeliveryStep::Leave, |event| DeliveryStep::Supersede(Box::new(event)))
         }
     }
@@ -80,7 +81,7 @@ pub fn event(event: &WebhookDelivery, others: &[WebhookDelivery], now: Timestamp
 pub fn event_of_ended(event: &WebhookDelivery, now: Timestamp) -> Option<WebhookDelivery> {
     let why =
         format!("its execution {} ended without a recorded result; look at it, then retry", event.execution);
-    webhook_delivery::finish(event, DeliveryOutcome::Quarantined(why), now)
+    webhook_delivery::finish(event, DeliveryEnd::quarantined(why), now)
 }
 
 /// Returns true if `other` releases the current state of the same branch, so that `event` is superseded.
@@ -101,7 +102,7 @@ pub fn was_seen(event: &WebhookDelivery) -> bool {
 }
 
 fn is_superseded(event: &WebhookDelivery) -> bool {
-    event.end == Some(DeliveryOutcome::Superseded)
+    event.end.as_ref().is_some_and(|end| end.outcome == Outcome::Superseded)
 }
 
 /// Returns the webhook delivery for a push that no webhook reported. `head` is the current head of the default branch
@@ -173,7 +174,7 @@ pub fn test_stack(
     let Some(last) = last else {
         return stuck("its last deployment is not in the ledger, so its state is unknown".to_owned());
     };
-    let failed_teardown = matches!(last.kind, DeploymentKind::Teardown { .. }) && last.state.is_final();
+    let failed_teardown = last.teardown().is_some() && last.state.is_final();
     let due = match last.finished_at.filter(|_| failed_teardown) {
         Some(failed_at) => failed_at.checked_add(RETRY_HOURS.hours()),
         None => last.started_at.checked_add(minutes(ttl_minutes).minutes()),
@@ -231,7 +232,7 @@ pub fn promotions(image: &Image) -> BTreeSet<DeploymentId> {
 /// Returns true if `deployment` is the promotion of an image and its execution certainly ended. Such a promotion never
 /// releases the resources that it holds.
 pub fn is_dead_promotion(deployment: &Deployment, is_running: Option<bool>) -> bool {
-    matches!(deployment.kind, DeploymentKind::PromoteImage { .. }) && is_running == Some(false)
+    deployment.promotion().is_some() && is_running == Some(false)
 }
 
 /// Returns the action on the callback `wait`. `is_running` is the state of its execution, or `None` if that is unknown.
@@ -262,6 +263,34 @@ pub fn wait(
     } else {
         CallbackStep::Wake
     }
+}
+
+/// Number of open callbacks of one kind, and the age of the oldest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenCallbacks {
+    /// `approval` if an operator ends them, `operation` if AWS does.
+    pub kind: &'static str,
+    /// Number of callbacks.
+    pub open: u64,
+    /// Seconds since the registration of the oldest; 0 if none is open.
+    pub oldest_seconds: u64,
+}
+
+/// Returns the open ones of `callbacks` by kind.
+pub fn open_callbacks<'a>(
+    callbacks: impl IntoIterator<Item = &'a Callback>,
+    now: Timestamp,
+) -> [OpenCallbacks; 2] {
+    let mut kinds = ["operation", "approval"].map(|kind| OpenCallbacks { kind, open: 0, oldest_seconds: 0 });
+    for callback in callbacks {
+        if matches!(callback.state, CallbackState::Open { .. }) {
+            let kind = &mut kinds[usize::from(approval::of_operation(&callback.operation).is_some())];
+            let age = u64::try_from(now.duration_since(callback.at).as_secs()).unwrap_or_default();
+            kind.open += 1;
+            kind.oldest_seconds = kind.oldest_seconds.max(age);
+        }
+    }
+    kinds
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Input and end of a webhook delivery. Every accepted webhook delivery ends in exactly one record.
 
+use crate::messages::inputs;
 use crate::messages::ledger::{ComponentResult, Summary};
-use crate::messages::{inputs, package};
+use crate::messages::package::{PackagedComponent, PackagedRelease};
 use crate::model::caught_error::CaughtError;
 use crate::model::error::FailureKind;
-use crate::records::{DeliveryOutcome, WebhookDelivery, WebhookDeliveryState};
+use crate::model::outcome::Outcome;
+use crate::records::{DeliveryEnd, WebhookDelivery, WebhookDeliveryState};
 use jiff::Timestamp;
 
 /// Returns the input of the execution that handles the webhook delivery. It depends only on the record, so that every
@@ -23,56 +25,62 @@ pub fn input(event: &WebhookDelivery) -> inputs::Release {
 /// `error` is the error that prevented all packaging. A push that a later one overtook is superseded, which is not a
 /// failure. An error that the author can fix rejects the push. Any other error quarantines it for an operator.
 pub fn conclude(
-    components: &[package::Component],
+    components: &[PackagedComponent],
     results: &[ComponentResult],
     error: Option<&CaughtError>,
-) -> (Summary, DeliveryOutcome) {
+) -> (Summary, DeliveryEnd) {
     let results = every_result(components, results);
     if let Some(error) = error {
         let cause = error.sentence();
         if error.error == FailureKind::Superseded.error_type() {
-            let overtaken = Summary { outcome: "superseded".into(), error: String::new(), cause, results };
-            return (overtaken, DeliveryOutcome::Superseded);
+            let overtaken = Summary { outcome: Outcome::Superseded, error: String::new(), cause, results };
+            return (overtaken, DeliveryEnd::superseded());
         }
-        let outcome = match is_rejection(&error.error) {
-            true => DeliveryOutcome::Rejected(cause.clone()),
-            false => DeliveryOutcome::Quarantined(cause.clone()),
+        let end = match is_rejection(&error.error) {
+            true => DeliveryEnd::rejected(&cause),
+            false => DeliveryEnd::quarantined(&cause),
         };
-        return (rejected(error.error.clone(), cause, results), outcome);
+        return (rejected(error.error.clone(), cause, results), end);
     }
-    let causes: Vec<_> = results.iter().filter(|r| is_bad(r)).map(line).collect();
+    let causes: Vec<_> = results.iter().filter(|result| !result.outcome.is_success()).map(line).collect();
     if causes.is_empty() {
-        let done = Summary { outcome: "done".into(), error: String::new(), cause: String::new(), results };
-        return (done, DeliveryOutcome::Done);
+        let done = Summary { outcome: Outcome::Done, error: String::new(), cause: String::new(), results };
+        return (done, DeliveryEnd::done());
     }
     let cause = causes.join("\n");
     let error = FailureKind::Rejected.error_type().to_owned();
-    (rejected(error, cause.clone(), results), DeliveryOutcome::Rejected(cause))
+    (rejected(error, cause.clone(), results), DeliveryEnd::rejected(cause))
 }
 
 /// Returns the results of all components, those that have no result of their own included.
-fn every_result(components: &[package::Component], results: &[ComponentResult]) -> Vec<ComponentResult> {
-    let of = |component: &package::Component| ComponentResult {
-        component: component.component.clone(),
-        version: component.version.clone(),
-        outcome: match component.outcome {
-            package::Outcome::Rejected => "rejected".to_owned(),
-            package::Outcome::Unchanged => "unchanged".to_owned(),
-            // Every packaged component has a result; a missing one does not count as a success.
-            package::Outcome::Packaged => "failed".to_owned(),
-        },
-        cause: component.problems.join("\n"),
+fn every_result(components: &[PackagedComponent], results: &[ComponentResult]) -> Vec<ComponentResult> {
+    let known = |own: &ComponentResult| {
+        results.iter().any(|result| result.component == own.component && result.version == own.version)
     };
-    let known = |component: &&package::Component| {
-        !results
-            .iter()
-            .any(|result| result.component == component.component && result.version == component.version)
-    };
-    components.iter().filter(known).map(of).chain(results.iter().cloned()).collect()
+    let own = components.iter().map(result_of).filter(|own| !known(own));
+    own.chain(results.iter().cloned()).collect()
 }
 
-fn is_bad(result: &ComponentResult) -> bool {
-    !matches!(result.outcome.as_str(), "published" | "deployed" | "baked" | "unchanged")
+/// Returns the result of a component for which no execution reported one.
+fn result_of(component: &PackagedComponent) -> ComponentResult {
+    let result = |component: &str, version: String, outcome: Outcome, cause: String| ComponentResult {
+        component: component.to_owned(),
+        version,
+        outcome,
+        cause,
+    };
+    match component {
+        // Every packaged component has a result; a missing one does not count as a success.
+        PackagedComponent::Packaged(PackagedRelease { component, version, .. }) => {
+            result(component.as_str(), version.to_string(), Outcome::Failed, String::new())
+        }
+        PackagedComponent::Unchanged { component, version } => {
+            result(component.as_str(), version.to_string(), Outcome::Unchanged, String::new())
+        }
+        PackagedComponent::Rejected { component, problems } => {
+            result(component, String::new(), Outcome::Rejected, problems.join("\n"))
+        }
+    }
 }
 
 fn line(result: &ComponentResult) -> String {
@@ -92,19 +100,20 @@ fn is_rejection(error: &str) -> bool {
 }
 
 fn rejected(error: String, cause: String, results: Vec<ComponentResult>) -> Summary {
-    Summary { outcome: "rejected".into(), error, cause, results }
+    Summary { outcome: Outcome::Rejected, error, cause, results }
 }
 
 /// Returns the finished webhook delivery; `None` if it was finished before. A failed one whose retry succeeded becomes
 /// done.
-pub fn finish(event: &WebhookDelivery, outcome: DeliveryOutcome, now: Timestamp) -> Option<WebhookDelivery> {
-    let failed = matches!(event.end, Some(DeliveryOutcome::Rejected(_) | DeliveryOutcome::Quarantined(_)));
-    if event.state == WebhookDeliveryState::Finished && !(failed && outcome == DeliveryOutcome::Done) {
+pub fn finish(event: &WebhookDelivery, end: DeliveryEnd, now: Timestamp) -> Option<WebhookDelivery> {
+    let before = event.end.as_ref().map(|end| end.outcome);
+    let failed = matches!(before, Some(Outcome::Rejected | Outcome::Quarantined));
+    if event.state == WebhookDeliveryState::Finished && !(failed && end.outcome == Outcome::Done) {
         return None;
     }
     Some(WebhookDelivery {
         state: WebhookDeliveryState::Finished,
-        end: Some(outcome),
+        end: Some(end),
         finished_at: Some(now),
         ..event.clone()
     })

@@ -10,7 +10,7 @@ use crate::model::ids::{AmiId, DeploymentId, SnapshotId};
 use crate::model::image_version_state::ImageVersionState;
 use crate::model::location::Location;
 use crate::model::orphan::{Orphan, OrphanResource, SeenOrphan};
-use crate::records::{Deployment, DeploymentKind, Image, ImageState, ImageVersion};
+use crate::records::{Deployment, DeploymentBody, Image, ImageState, ImageVersion};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -113,9 +113,9 @@ pub fn why_not(
             "the ledger does not know the deployment {id} that made it: another installation may"
         ));
     };
-    match maker.kind {
-        DeploymentKind::PromoteImage { .. } | DeploymentKind::BuildImage { .. } => {}
-        DeploymentKind::Deploy { .. } | DeploymentKind::Teardown { .. } => {
+    match maker.body {
+        DeploymentBody::PromoteImage(_) | DeploymentBody::BuildImage(_) => {}
+        DeploymentBody::Deploy(_) | DeploymentBody::Teardown(_) => {
             return Some(format!("the deployment {id} that its tags name makes no images"));
         }
     }

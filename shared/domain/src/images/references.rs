@@ -113,7 +113,7 @@ fn uses_of(needs: &ReferenceSources<'_>, release: &Release) -> BTreeSet<Referenc
     }
     let about = |deployment: &&Deployment| {
         !deployment.state.is_final()
-            && deployment.component.as_ref() == Some(&release.component)
+            && deployment.component() == Some(&release.component)
             && deployment.version == release.version
     };
     found.extend(needs.unfinished.iter().filter(about).map(|deployment| Reference::OnItsWay {
@@ -137,11 +137,9 @@ fn uses_of(needs: &ReferenceSources<'_>, release: &Release) -> BTreeSet<Referenc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::deployment_path::DeploymentPath;
     use crate::model::ids::{DeploymentId, Digest};
     use crate::model::image_lock::{ImageLock, LockedImage};
-    use crate::model::location::Location;
-    use crate::records::DeploymentKind;
+    use crate::records::testing;
     use jiff::Timestamp;
 
     fn release(version: &str, image: &str) -> Release {
@@ -227,19 +225,8 @@ mod tests {
         ];
         let environments =
             [environment("ci", Some("1.0.2"), Some("1.0.1")), environment("production", Some("1.0.2"), None)];
-        let going_back = Deployment {
-            component: Some("logs".parse().unwrap()),
-            ..Deployment::new(
-                DeploymentId::of_execution("arn"),
-                DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
-                "arn",
-                "1.0.0".parse().unwrap(),
-                "ci".parse().unwrap(),
-                Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-                DeploymentPath::Delivery,
-                Timestamp::UNIX_EPOCH,
-            )
-        };
+        let body = testing::deploy("logs", "ci-logs");
+        let going_back = Deployment::new(testing::start("arn", "1.0.0", "ci"), body);
         let needs =
             ReferenceSources { environments: &environments, unfinished: &[going_back], releases: &releases };
         assert_eq!(

@@ -4,6 +4,7 @@ use super::{Task, inputs, package};
 use crate::model::caught_error::CaughtError;
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
+use crate::model::outcome::Outcome;
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +82,7 @@ pub enum Request {
         /// The state machine's input.
         input: inputs::Release,
         /// The components in the response of `package`.
-        components: Vec<package::Component>,
+        components: Vec<package::PackagedComponent>,
         /// Result of each packaged component.
         results: Vec<ComponentResult>,
         /// The error that prevented all packaging, if any.
@@ -121,8 +122,8 @@ pub struct Finished {
     pub version: Version,
     /// The stage.
     pub stage: StageName,
-    /// `succeeded`, `no_changes` or `planned`.
-    pub outcome: String,
+    /// Succeeded, no changes, or planned.
+    pub outcome: Outcome,
 }
 
 /// A failure, in the form of the execution's `Fail` state.
@@ -159,8 +160,8 @@ pub struct ComponentResult {
     pub component: String,
     /// The release.
     pub version: String,
-    /// `published`, `deployed`, `baked` (an image), or `failed`.
-    pub outcome: String,
+    /// Published, deployed, baked (an image), or failed.
+    pub outcome: Outcome,
     /// Reason of the failure as a sentence; empty otherwise.
     #[serde(default)]
     pub cause: String,
@@ -169,8 +170,8 @@ pub struct ComponentResult {
 /// Result of a push.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// `done`, `superseded` (a later push overtook it) or `rejected`.
-    pub outcome: String,
+    /// Done, superseded or rejected.
+    pub outcome: Outcome,
     /// Error name of the execution if the outcome is `rejected`.
     pub error: String,
     /// Every problem and failure, one per line; or the push that superseded this one.

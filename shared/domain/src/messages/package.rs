@@ -2,23 +2,23 @@
 
 use super::inputs;
 use crate::model::base_image::Base;
-use crate::model::ids::{CommitSha, Digest, ImageName, RepositoryId, StageName};
-use crate::model::version::MajorMinor;
+use crate::model::ids::{CommitSha, ComponentName, Digest, ImageName, RepositoryId, StageName};
+use crate::model::version::{MajorMinor, Version};
 use serde::{Deserialize, Serialize};
 
-/// Input of the function.
+/// Requests of the state machines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Asked {
-    /// Packages one recipe of a commit. Returns [`Recipe`].
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Request {
+    /// Packages every component of a commit. Returns [`Response::Packaged`] or [`Response::BakeFirst`].
+    Commit(CommitRequest),
+    /// Packages one recipe of a commit. Returns [`Response::Recipe`].
     Recipe(inputs::BakeImage),
-    /// Packages every component of a commit. Returns [`Response`].
-    Commit(Request),
 }
 
 /// Request to fetch, validate and build every component of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
+pub struct CommitRequest {
     /// The registered repository.
     pub repository: RepositoryId,
     /// The git ref.
@@ -65,27 +65,35 @@ pub struct Recipe {
     pub ttl_days: u32,
 }
 
-/// Result of packaging one component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
+/// Result of packaging one component of the commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum PackagedComponent {
     /// Packaging built a release, which must pass its test.
-    Packaged,
+    Packaged(PackagedRelease),
     /// The folder and its images are those of the newest published release.
-    Unchanged,
-    /// The component is invalid; `problems` gives the reasons.
-    Rejected,
+    Unchanged {
+        /// The component.
+        component: ComponentName,
+        /// The published release.
+        version: Version,
+    },
+    /// The component or the recipe is invalid.
+    Rejected {
+        /// Its name, or its folder if the manifest has no readable name.
+        component: String,
+        /// Problems in the form `file:line: message`, one each.
+        problems: Vec<String>,
+    },
 }
 
-/// One component of the commit.
+/// A release to test and deploy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Component {
-    /// Its name, or its folder if the manifest has no readable name.
-    pub component: String,
-    /// Result of packaging it.
-    pub outcome: Outcome,
-    /// Its version; empty if rejected.
-    pub version: String,
+pub struct PackagedRelease {
+    /// The component.
+    pub component: ComponentName,
+    /// Its version.
+    pub version: Version,
     /// The environment of the test stack.
     pub environment: String,
     /// True for a pre-release, which no stage after its test admits.
@@ -94,8 +102,6 @@ pub struct Component {
     pub test_execution: String,
     /// The stages that it propagates to once published, in order.
     pub deployments: Vec<NextDeployment>,
-    /// Problems in the form `file:line: message`, one each.
-    pub problems: Vec<String>,
 }
 
 /// A stage that a release propagates to.
@@ -107,13 +113,25 @@ pub struct NextDeployment {
     pub execution: String,
 }
 
-/// Every component of the commit.
+/// Response of the function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Response {
-    /// Components and rejected recipes in the order of their folders. While recipes must be baked first, the list holds
-    /// only rejected recipes; packaging follows after the bake.
-    pub components: Vec<Component>,
-    /// The changed recipes, in the order of their folders.
-    #[serde(default)]
-    pub recipes: Vec<ChangedRecipe>,
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Response {
+    /// The commit changed recipes, which must be baked before its components are packaged.
+    BakeFirst {
+        /// The rejected recipes.
+        components: Vec<PackagedComponent>,
+        /// The changed recipes, in the order of their folders.
+        recipes: Vec<ChangedRecipe>,
+    },
+    /// Every component of the commit is packaged, unchanged or rejected.
+    Packaged {
+        /// Components and rejected recipes in the order of their folders.
+        components: Vec<PackagedComponent>,
+    },
+    /// One recipe is packaged.
+    Recipe {
+        /// The recipe.
+        recipe: Recipe,
+    },
 }

@@ -10,8 +10,10 @@ mod callback;
 mod change_set;
 mod commit_version;
 mod config;
+mod copy_plan;
 mod copy_slots;
 mod deployment;
+mod deployment_body;
 mod environment;
 mod evidence;
 mod failure;
@@ -25,6 +27,8 @@ mod release;
 mod repository;
 mod sweep_report;
 mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 mod webhook_delivery;
 
 pub use approval::{Approval, Decision, Subject};
@@ -34,8 +38,12 @@ pub use callback::{Callback, CallbackState};
 pub use change_set::ChangeSet;
 pub use commit_version::CommitVersion;
 pub use config::{Config, ConfigKind};
+pub use copy_plan::CopyPlan;
 pub use copy_slots::{CopySlot, CopySlots, QueuedPromotion};
-pub use deployment::{Cancellation, Deployment, DeploymentKind, DeploymentState};
+pub use deployment::{Cancellation, Deployment, DeploymentStart, DeploymentState};
+pub use deployment_body::{
+    BuildImageBody, DeployBody, DeploymentBody, PromoteImageBody, StackRun, TeardownBody,
+};
 pub use environment::{Deployed, Environment, LeaseHolder};
 pub use evidence::Evidence;
 pub use failure::{FailedEvent, FailureRecord};
@@ -49,7 +57,7 @@ pub use release::{Release, ReleaseState};
 pub use repository::Repository;
 pub use sweep_report::{Leftover, SweepReport};
 pub use table::Table;
-pub use webhook_delivery::{DeliveryOutcome, WebhookDelivery, WebhookDeliveryState};
+pub use webhook_delivery::{DeliveryEnd, WebhookDelivery, WebhookDeliveryState};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 

@@ -86,6 +86,25 @@ impl SweepReport {
         Key::new("SWEEP".into(), "LAST")
     }
 
+    /// Returns each list with its length; the names are the values of the dimension `finding`.
+    pub fn findings(&self) -> [(&'static str, usize); 12] {
+        let number = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        [
+            ("freed", self.freed.len()),
+            ("found", self.found.len()),
+            ("released", self.released.len()),
+            ("finished", self.finished.len()),
+            ("removing", self.removing.len()),
+            ("waits_removed", number(self.waits_removed)),
+            ("waits_woken", number(self.waits_woken)),
+            ("abandoned", self.abandoned.len()),
+            ("retired", self.retired.len()),
+            ("parameters", self.parameters.len()),
+            ("orphans", self.orphans.len()),
+            ("left", self.left.len()),
+        ]
+    }
+
     /// Returns the report, shortened to fit into an item of the table.
     pub fn bounded(mut self) -> Self {
         for list in [
@@ -112,5 +131,29 @@ impl Record for SweepReport {
 
     fn key(&self) -> Key {
         Self::last()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn findings_name_each_list_of_the_record_with_its_length() {
+        let report = SweepReport {
+            freed: vec!["ci/web".into()],
+            waits_woken: 3,
+            left: vec![Leftover { what: "a".into(), why: "b".into() }; 2],
+            ..SweepReport::new(Timestamp::UNIX_EPOCH)
+        };
+        let record = json!(report);
+        let length =
+            |value: &Value| value.as_array().map_or_else(|| value.as_u64(), |list| Some(list.len() as u64));
+        let lists = record.as_object().unwrap().iter().filter(|(name, _)| *name != "at");
+        let expected: std::collections::BTreeMap<_, _> =
+            lists.map(|(name, value)| (name.as_str(), length(value).unwrap())).collect();
+        let found = report.findings().map(|(name, number)| (name, number as u64));
+        assert_eq!(std::collections::BTreeMap::from(found), expected);
     }
 }

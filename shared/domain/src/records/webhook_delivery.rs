@@ -1,5 +1,6 @@
 use super::{Key, Record, Table};
 use crate::model::ids::{CommitSha, RepositoryId};
+use crate::model::outcome::Outcome;
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
@@ -11,22 +12,41 @@ pub enum WebhookDeliveryState {
     Accepted,
     /// Its execution was started.
     Started,
-    /// The delivery ended with a [`DeliveryOutcome`].
+    /// The delivery ended with a [`DeliveryEnd`].
     Finished,
 }
 
-/// Outcome of a webhook delivery.
+/// End of a webhook delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "outcome", content = "reason")]
-pub enum DeliveryOutcome {
-    /// Its releases reached the last stage that needs no operator, or no component had changed.
-    Done,
-    /// A later push superseded it.
-    Superseded,
-    /// Its content was rejected, with the reason.
-    Rejected(String),
-    /// It could not be processed, with the reason. An operator must look at it.
-    Quarantined(String),
+pub struct DeliveryEnd {
+    /// Done, superseded, rejected or quarantined.
+    pub outcome: Outcome,
+    /// Reason of a rejection or a quarantine; empty otherwise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+impl DeliveryEnd {
+    /// Returns the end of a delivery whose releases reached the last stage that needs no operator, or whose commit
+    /// changed no component.
+    pub fn done() -> Self {
+        Self { outcome: Outcome::Done, reason: String::new() }
+    }
+
+    /// Returns the end of a delivery that a later push overtook.
+    pub fn superseded() -> Self {
+        Self { outcome: Outcome::Superseded, reason: String::new() }
+    }
+
+    /// Returns the end of a delivery whose content was rejected.
+    pub fn rejected(reason: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Rejected, reason: reason.into() }
+    }
+
+    /// Returns the end of a delivery that could not be processed. An operator must look at it.
+    pub fn quarantined(reason: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Quarantined, reason: reason.into() }
+    }
 }
 
 /// An accepted webhook delivery.
@@ -47,9 +67,9 @@ pub struct WebhookDelivery {
     pub state: WebhookDeliveryState,
     /// Execution that processes it.
     pub execution: String,
-    /// Outcome of the delivery.
+    /// End of the delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<DeliveryOutcome>,
+    pub end: Option<DeliveryEnd>,
     /// Time of the acceptance.
     pub accepted_at: Timestamp,
     /// Time of the end.

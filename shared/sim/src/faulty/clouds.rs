@@ -25,12 +25,75 @@ use lockstep_platform::public_images::PublicImages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+/// A port of a simulated cloud, with the faults and the mistake of the case.
+pub struct FaultyPort<C, P> {
+    cloud: C,
+    port: P,
+    boundary: Boundary,
+    mistake: Rc<dyn Mistake>,
+}
+
 /// CloudFormation with the faults of the case.
-pub struct FaultyStacks {
-    pub(super) cloud: SimCloudFormation,
-    pub(super) stacks: SimStacks,
-    pub(super) boundary: Boundary,
-    pub(super) mistake: Rc<dyn Mistake>,
+pub type FaultyStacks = FaultyPort<SimCloudFormation, SimStacks>;
+
+/// EC2 in one account and region, with the faults of the case.
+pub type FaultyImages = FaultyPort<SimEc2, SimImages>;
+
+/// KMS in one account and region, with the faults of the case.
+pub type FaultyKeys = FaultyPort<NeverStale, SimKeys>;
+
+/// CodeBuild in one account and region, with the faults of the case.
+pub type FaultyBuilds = FaultyPort<SimCodeBuild, SimBuilds>;
+
+/// The published images, with the faults of the case.
+pub type FaultyPublished = FaultyPort<NeverStale, SimPublished>;
+
+/// A cloud that can show a past state.
+pub trait ReadsStale {
+    /// Makes the next read a stale one.
+    fn read_stale_once(&self);
+}
+
+/// A cloud whose reads are always up to date: stale reads of KMS and of published images are not simulated.
+pub struct NeverStale;
+
+impl ReadsStale for NeverStale {
+    fn read_stale_once(&self) {}
+}
+
+impl ReadsStale for SimCloudFormation {
+    fn read_stale_once(&self) {
+        Self::read_stale_once(self);
+    }
+}
+
+impl ReadsStale for SimEc2 {
+    fn read_stale_once(&self) {
+        Self::read_stale_once(self);
+    }
+}
+
+impl ReadsStale for SimCodeBuild {
+    fn read_stale_once(&self) {
+        Self::read_stale_once(self);
+    }
+}
+
+impl<C: ReadsStale, P> FaultyPort<C, P> {
+    /// Returns `port` of `cloud` behind a boundary and a mistake.
+    pub(super) fn new(cloud: C, port: P, boundary: Boundary, mistake: &Rc<dyn Mistake>) -> Self {
+        Self { cloud, port, boundary, mistake: Rc::clone(mistake) }
+    }
+
+    /// Makes a call, with its fault if the case has one.
+    pub async fn call<T>(
+        &self,
+        name: &str,
+        site: Site,
+        call: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.boundary.cross(name, site, || self.cloud.read_stale_once(), call).await
+    }
 }
 
 impl FaultyStacks {
@@ -46,21 +109,11 @@ impl FaultyStacks {
         self.mistake.token(&mut token);
         token
     }
-
-    /// Makes a call, with its fault if the case has one.
-    pub async fn call<T>(
-        &self,
-        name: &str,
-        site: Site,
-        call: impl AsyncFn() -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        self.boundary.cross(name, site, || self.cloud.read_stale_once(), call).await
-    }
 }
 
 impl Stacks for FaultyStacks {
     async fn describe(&self, stack: &str) -> Result<Option<Stack>, Failure> {
-        let seen = self.call("DescribeStacks", Site::Read, async || self.stacks.describe(stack).await).await;
+        let seen = self.call("DescribeStacks", Site::Read, async || self.port.describe(stack).await).await;
         self.mistake.stack(seen)
     }
 
@@ -69,42 +122,42 @@ impl Stacks for FaultyStacks {
         stack: &str,
         enough: &dyn Fn(&[StackEvent]) -> bool,
     ) -> Result<Vec<StackEvent>, Failure> {
-        let events = async || self.stacks.events(stack, enough).await;
+        let events = async || self.port.events(stack, enough).await;
         let seen = self.call("DescribeStackEvents", Site::Read, events).await;
         self.mistake.events(seen)
     }
 
     async fn resources(&self, stack: &str) -> Result<Vec<LiveResource>, Failure> {
         let seen =
-            self.call("ListStackResources", Site::Read, async || self.stacks.resources(stack).await).await;
+            self.call("ListStackResources", Site::Read, async || self.port.resources(stack).await).await;
         self.mistake.resources(seen)
     }
 
     async fn template(&self, stack: &str) -> Result<String, Failure> {
-        self.call("GetTemplate", Site::Read, async || self.stacks.template(stack).await).await
+        self.call("GetTemplate", Site::Read, async || self.port.template(stack).await).await
     }
 
     async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure> {
-        self.call("ListChangeSets", Site::Read, async || self.stacks.change_sets(stack).await).await
+        self.call("ListChangeSets", Site::Read, async || self.port.change_sets(stack).await).await
     }
 
     async fn importers(&self, export: &str) -> Result<Vec<String>, Failure> {
-        self.call("ListImports", Site::Read, async || self.stacks.importers(export).await).await
+        self.call("ListImports", Site::Read, async || self.port.importers(export).await).await
     }
 
     async fn validation_failures(&self, change_set: &str) -> Result<Vec<String>, Failure> {
-        let look = async || self.stacks.validation_failures(change_set).await;
+        let look = async || self.port.validation_failures(change_set).await;
         self.call("DescribeEvents", Site::Read, look).await
     }
 
     async fn failed_validations(&self, stack: &str, token: &str) -> Result<Vec<String>, Failure> {
-        let look = async || self.stacks.failed_validations(stack, token).await;
+        let look = async || self.port.failed_validations(stack, token).await;
         self.call("DescribeEvents", Site::Read, look).await
     }
 
     async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure> {
         let wanted = NewChangeSet { token: self.token(&wanted.token), ..wanted.clone() };
-        let create = async || self.stacks.create_change_set(&wanted).await;
+        let create = async || self.port.create_change_set(&wanted).await;
         self.call("CreateChangeSet", Site::Write, create).await
     }
 
@@ -116,21 +169,21 @@ impl Stacks for FaultyStacks {
         let change_set = self.change_set_id(change_set);
         let seen = self
             .call("DescribeChangeSet", Site::Read, async || {
-                self.stacks.describe_change_set(stack, &change_set).await
+                self.port.describe_change_set(stack, &change_set).await
             })
             .await?;
         Ok(seen.map(|view| self.mistake.change_set(view)))
     }
 
     async fn delete_change_set(&self, stack: &str, change_set: &str) -> Result<(), Failure> {
-        let delete = async || self.stacks.delete_change_set(stack, change_set).await;
+        let delete = async || self.port.delete_change_set(stack, change_set).await;
         self.call("DeleteChangeSet", Site::Write, delete).await
     }
 
     async fn execute_change_set(&self, change_set: &str, token: &str) -> Result<Execution, Failure> {
         let token = self.token(token);
         let change_set = self.change_set_id(change_set);
-        let execute = async || self.stacks.execute_change_set(&change_set, &token).await;
+        let execute = async || self.port.execute_change_set(&change_set, &token).await;
         self.call("ExecuteChangeSet", Site::Write, execute).await
     }
 
@@ -142,13 +195,13 @@ impl Stacks for FaultyStacks {
         retain: &[String],
     ) -> Result<(), Failure> {
         let token = self.token(token);
-        let delete = async || self.stacks.delete_stack(arn, &token, role, retain).await;
+        let delete = async || self.port.delete_stack(arn, &token, role, retain).await;
         self.call("DeleteStack", Site::Write, delete).await
     }
 
     async fn rollback_stack(&self, arn: &str, token: &str, role: &str) -> Result<(), Failure> {
         let token = self.token(token);
-        let rollback = async || self.stacks.rollback_stack(arn, &token, role).await;
+        let rollback = async || self.port.rollback_stack(arn, &token, role).await;
         self.call("RollbackStack", Site::Write, rollback).await
     }
 
@@ -160,44 +213,25 @@ impl Stacks for FaultyStacks {
         skip: &[String],
     ) -> Result<(), Failure> {
         let token = self.token(token);
-        let go_on = async || self.stacks.continue_update_rollback(arn, &token, role, skip).await;
+        let go_on = async || self.port.continue_update_rollback(arn, &token, role, skip).await;
         self.call("ContinueUpdateRollback", Site::Write, go_on).await
     }
 
     async fn cancel_update_stack(&self, arn: &str, token: &str) -> Result<(), Failure> {
         let token = self.token(token);
-        let cancel = async || self.stacks.cancel_update_stack(arn, &token).await;
+        let cancel = async || self.port.cancel_update_stack(arn, &token).await;
         self.call("CancelUpdateStack", Site::Write, cancel).await
-    }
-}
-
-/// EC2 in one account and region, with the faults of the case.
-pub struct FaultyImages {
-    pub(super) ec2: SimEc2,
-    pub(super) images: SimImages,
-    pub(super) boundary: Boundary,
-    pub(super) mistake: Rc<dyn Mistake>,
-}
-
-impl FaultyImages {
-    async fn call<T>(
-        &self,
-        name: &str,
-        site: Site,
-        call: impl AsyncFn() -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        self.boundary.cross(name, site, || self.ec2.read_stale_once(), call).await
     }
 }
 
 impl Images for FaultyImages {
     async fn sees_allowed_images_only(&self) -> Result<bool, Failure> {
-        let look = async || self.images.sees_allowed_images_only().await;
+        let look = async || self.port.sees_allowed_images_only().await;
         self.call("GetAllowedImagesSettings", Site::Read, look).await
     }
 
     async fn describe(&self, ami: &AmiId) -> Result<Option<Ami>, Failure> {
-        let seen = self.call("DescribeImages", Site::Read, async || self.images.describe(ami).await).await?;
+        let seen = self.call("DescribeImages", Site::Read, async || self.port.describe(ami).await).await?;
         Ok(seen.map(|ami| self.mistake.ami(ami)))
     }
 
@@ -205,25 +239,25 @@ impl Images for FaultyImages {
         if !self.mistake.looks_for_debris() {
             return Ok(Vec::new());
         }
-        self.call("DescribeImages", Site::Read, async || self.images.owned(image, version).await).await
+        self.call("DescribeImages", Site::Read, async || self.port.owned(image, version).await).await
     }
 
     async fn snapshots(&self, ids: &BTreeSet<SnapshotId>) -> Result<Vec<Snapshot>, Failure> {
-        self.call("DescribeSnapshots", Site::Read, async || self.images.snapshots(ids).await).await
+        self.call("DescribeSnapshots", Site::Read, async || self.port.snapshots(ids).await).await
     }
 
     async fn snapshots_of(&self, promotion: &DeploymentId) -> Result<BTreeSet<SnapshotId>, Failure> {
-        let look = async || self.images.snapshots_of(promotion).await;
+        let look = async || self.port.snapshots_of(promotion).await;
         self.call("DescribeSnapshots", Site::Read, look).await
     }
 
     async fn share(&self, ami: &AmiId, account: &AccountId) -> Result<(), Failure> {
-        let share = async || self.images.share(ami, account).await;
+        let share = async || self.port.share(ami, account).await;
         self.call("ModifyImageAttribute", Site::Write, share).await
     }
 
     async fn unshare(&self, ami: &AmiId, account: &AccountId) -> Result<(), Failure> {
-        let unshare = async || self.images.unshare(ami, account).await;
+        let unshare = async || self.port.unshare(ami, account).await;
         self.call("ModifyImageAttribute", Site::Write, unshare).await
     }
 
@@ -231,12 +265,12 @@ impl Images for FaultyImages {
         if !self.mistake.shares_snapshots() {
             return Ok(());
         }
-        let share = async || self.images.share_snapshot(snapshot, account).await;
+        let share = async || self.port.share_snapshot(snapshot, account).await;
         self.call("ModifySnapshotAttribute", Site::Write, share).await
     }
 
     async fn unshare_snapshot(&self, snapshot: &SnapshotId, account: &AccountId) -> Result<(), Failure> {
-        let unshare = async || self.images.unshare_snapshot(snapshot, account).await;
+        let unshare = async || self.port.unshare_snapshot(snapshot, account).await;
         self.call("ModifySnapshotAttribute", Site::Write, unshare).await
     }
 
@@ -247,9 +281,9 @@ impl Images for FaultyImages {
             true => Vec::new(),
             false => std::mem::take(&mut wanted.tags),
         };
-        let copied = self.call("CopyImage", Site::Write, async || self.images.copy(&wanted).await).await?;
+        let copied = self.call("CopyImage", Site::Write, async || self.port.copy(&wanted).await).await?;
         if let (Copied::Begun(ami), false) = (&copied, later.is_empty()) {
-            let snapshots = self.ec2.ami(ami).map(|ami| ami.snapshots()).unwrap_or_default();
+            let snapshots = self.cloud.ami(ami).map(|ami| ami.snapshots()).unwrap_or_default();
             self.tag(ami, &snapshots, &later).await?;
         }
         Ok(copied)
@@ -261,125 +295,81 @@ impl Images for FaultyImages {
         snapshots: &BTreeSet<SnapshotId>,
         tags: &[(String, String)],
     ) -> Result<(), Failure> {
-        let tag = async || self.images.tag(ami, snapshots, tags).await;
+        let tag = async || self.port.tag(ami, snapshots, tags).await;
         self.call("CreateTags", Site::Write, tag).await
     }
 
     async fn deregister(&self, ami: &AmiId) -> Result<(), Failure> {
-        self.call("DeregisterImage", Site::Write, async || self.images.deregister(ami).await).await
+        self.call("DeregisterImage", Site::Write, async || self.port.deregister(ami).await).await
     }
 
     async fn delete_snapshot(&self, snapshot: &SnapshotId) -> Result<(), Failure> {
-        let delete = async || self.images.delete_snapshot(snapshot).await;
+        let delete = async || self.port.delete_snapshot(snapshot).await;
         self.call("DeleteSnapshot", Site::Write, delete).await
     }
 }
 
 impl References for FaultyImages {
     async fn references(&self, wanted: &BTreeSet<AmiId>) -> Result<BTreeMap<AmiId, Vec<String>>, Failure> {
-        let look = async || self.images.references(wanted).await;
+        let look = async || self.port.references(wanted).await;
         let seen = self.call("DescribeImageReferences", Site::Read, look).await?;
         Ok(if self.mistake.looks_for_references() { seen } else { BTreeMap::new() })
     }
 }
 
-/// KMS in one account and region, with the faults of the case.
-pub struct FaultyKeys {
-    pub(super) keys: SimKeys,
-    pub(super) boundary: Boundary,
-    pub(super) mistake: Rc<dyn Mistake>,
-}
-
-impl FaultyKeys {
-    async fn call<T>(
-        &self,
-        name: &str,
-        site: Site,
-        call: impl AsyncFn() -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        // Reads of KMS are current: its propagation delay is not simulated.
-        self.boundary.cross(name, site, || {}, call).await
-    }
-}
-
 impl Keys for FaultyKeys {
     async fn describe(&self, key: &str) -> Result<Option<Key>, Failure> {
-        self.call("DescribeKey", Site::Consistent, async || self.keys.describe(key).await).await
+        self.call("DescribeKey", Site::Consistent, async || self.port.describe(key).await).await
     }
 
     async fn policy(&self, key: &str) -> Result<String, Failure> {
-        self.call("GetKeyPolicy", Site::Consistent, async || self.keys.policy(key).await).await
+        self.call("GetKeyPolicy", Site::Consistent, async || self.port.policy(key).await).await
     }
 
     async fn grants(&self, key: &str) -> Result<Vec<Grant>, Failure> {
-        self.call("ListGrants", Site::Consistent, async || self.keys.grants(key).await).await
+        self.call("ListGrants", Site::Consistent, async || self.port.grants(key).await).await
     }
 
     async fn grant(&self, wanted: &NewGrant) -> Result<(), Failure> {
-        self.call("CreateGrant", Site::Write, async || self.keys.grant(wanted).await).await
+        self.call("CreateGrant", Site::Write, async || self.port.grant(wanted).await).await
     }
 
     async fn revoke(&self, key: &str, grant: &str) -> Result<(), Failure> {
         if !self.mistake.revokes_grants() {
             return Ok(());
         }
-        self.call("RevokeGrant", Site::Write, async || self.keys.revoke(key, grant).await).await
-    }
-}
-
-/// CodeBuild in one account and region, with the faults of the case.
-pub struct FaultyBuilds {
-    pub(super) codebuild: SimCodeBuild,
-    pub(super) builds: SimBuilds,
-    pub(super) boundary: Boundary,
-    pub(super) mistake: Rc<dyn Mistake>,
-}
-
-impl FaultyBuilds {
-    async fn call<T>(
-        &self,
-        name: &str,
-        site: Site,
-        call: impl AsyncFn() -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        self.boundary.cross(name, site, || self.codebuild.read_stale_once(), call).await
+        self.call("RevokeGrant", Site::Write, async || self.port.revoke(key, grant).await).await
     }
 }
 
 impl Builds for FaultyBuilds {
     async fn store(&self, key: &str, recipe: Vec<u8>) -> Result<(), Failure> {
-        self.call("PutObject", Site::Write, async || self.builds.store(key, recipe.clone()).await).await
+        self.call("PutObject", Site::Write, async || self.port.store(key, recipe.clone()).await).await
     }
 
     async fn start(&self, wanted: &NewBuild) -> Result<String, Failure> {
         let mut wanted = wanted.clone();
         self.mistake.build_token(&mut wanted.token);
-        self.call("StartBuild", Site::Write, async || self.builds.start(&wanted).await).await
+        self.call("StartBuild", Site::Write, async || self.port.start(&wanted).await).await
     }
 
     async fn find(&self, token: &str) -> Result<Option<String>, Failure> {
-        self.call("ListBuildsForProject", Site::Read, async || self.builds.find(token).await).await
+        self.call("ListBuildsForProject", Site::Read, async || self.port.find(token).await).await
     }
 
     async fn describe(&self, arn: &str) -> Result<Option<Build>, Failure> {
-        self.call("BatchGetBuilds", Site::Read, async || self.builds.describe(arn).await).await
+        self.call("BatchGetBuilds", Site::Read, async || self.port.describe(arn).await).await
     }
-}
-
-/// The published images, with the faults of the case.
-pub struct FaultyPublished {
-    pub(super) published: SimPublished,
-    pub(super) boundary: Boundary,
 }
 
 impl PublicImages for FaultyPublished {
     async fn newest(&self, parameter: &ParameterName) -> Result<AmiId, Failure> {
-        let newest = async || self.published.newest(parameter).await;
-        self.boundary.cross("GetParameter", Site::Consistent, || {}, newest).await
+        let newest = async || self.port.newest(parameter).await;
+        self.call("GetParameter", Site::Consistent, newest).await
     }
 
     async fn find(&self, search: &ImageSearch) -> Result<(NamePattern, AmiId), Failure> {
-        let found = async || self.published.find(search).await;
-        self.boundary.cross("DescribeImages", Site::Consistent, || {}, found).await
+        let found = async || self.port.find(search).await;
+        self.call("DescribeImages", Site::Consistent, found).await
     }
 }

@@ -1,6 +1,8 @@
-"""Alarms: each watches a metric that a source emits, by the dimensions of the metric."""
+"""Alarms and dashboards: each watches a metric that a source emits, by the dimensions of the metric."""
 
+import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +10,9 @@ from referee.context import Context
 from referee.documents import Document, load
 from referee.intrinsics import Resolver
 from referee.verdict import Verdict
+
+
+TABLE = "shared/domain/src/model/metric.rs"
 
 
 @dataclass
@@ -37,17 +42,44 @@ def judge(context: Context, templates: list[Document], specified: dict[str, list
                 where = f"{template.name}:{template.body['Resources'].line_of(name)} {name}"
                 for watched in _watched(resolver.value(resource["Properties"])):
                     _alarm(where, watched, specified, own, verdict)
+            if resource["Type"] == "AWS::CloudWatch::Dashboard":
+                where = f"{template.name}:{template.body['Resources'].line_of(name)} {name}"
+                for watched in _shown(resolver.value(resource["Properties"])):
+                    verdict.judged("metrics of dashboards")
+                    _alarm(where, watched, specified, own, verdict)
 
 
 def namespaces(templates: list[Document]) -> set[str]:
-    """Returns the namespaces that alarms watch."""
-    properties = [
-        r["Properties"]
-        for t in templates
-        for r in t.body["Resources"].values()
-        if r["Type"] == "AWS::CloudWatch::Alarm"
+    """Returns the namespaces that alarms and dashboards watch."""
+    resources = [(Resolver(t), r) for t in templates for r in t.body["Resources"].values()]
+    watched = [
+        each for _, r in resources if r["Type"] == "AWS::CloudWatch::Alarm" for each in _watched(r["Properties"])
     ]
-    return {str(each["Namespace"]) for alarm in properties for each in _watched(alarm)}
+    shown = [
+        each
+        for resolver, r in resources
+        if r["Type"] == "AWS::CloudWatch::Dashboard"
+        for each in _shown(resolver.value(r["Properties"]))
+    ]
+    return {str(each["Namespace"]) for each in [*watched, *shown]}
+
+
+def _shown(properties: dict) -> Iterator[dict]:
+    """Yields the metrics of a dashboard: those that a widget names, and those that it searches.
+
+    The grammar: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+    """
+    for widget in json.loads(str(properties["DashboardBody"]))["widgets"]:
+        for metric in widget["properties"].get("metrics", []):
+            if isinstance(metric[0], str):
+                pairs = zip(metric[2::2], metric[3::2], strict=True)
+                dimensions = [{"Name": name, "Value": value} for name, value in pairs]
+                yield {"Namespace": metric[0], "MetricName": metric[1], "Dimensions": dimensions}
+                continue
+            for schema, name in re.findall(r"SEARCH\('\{([^}]+)\} MetricName=\"(\w+)\"", metric[0]["expression"]):
+                namespace, *names = schema.split(",")
+                dimensions = [{"Name": each, "Value": "*"} for each in names]
+                yield {"Namespace": namespace, "MetricName": name, "Dimensions": dimensions}
 
 
 def _watched(properties: dict) -> list[dict]:
@@ -80,7 +112,7 @@ def _alarm(where: str, watched: dict, specified: dict, own: list[Emitted], verdi
 
 def _same(emitted: dict[str, str | None], watched: dict[str, str]) -> bool:
     return emitted.keys() == watched.keys() and all(
-        value is None or value == watched[name] for name, value in emitted.items()
+        value is None or watched[name] in (value, "*") for name, value in emitted.items()
     )
 
 
@@ -118,28 +150,17 @@ def _of_instances(resolver: Resolver) -> list[Emitted]:
 
 
 def _of_functions(root: Path) -> list[Emitted]:
-    """Returns the metrics of functions in embedded metric format (shared/platform/src/metrics.rs)."""
-    found = []
-    names = _names_with_units(root)
-    for path in sorted((root / "functions").rglob("src/**/*.rs")):
-        text = path.read_text(encoding="utf-8")
-        for namespace, dimension in re.findall(r'metrics::tell\(\s*"([^"]+)",\s*\(\s*"([^"]+)"', text):
-            crate = path.relative_to(root).parts[1]
-            for name, where in names.items():
-                if f"functions/{crate}/" in where or where.startswith("shared/"):
-                    found.append(Emitted(where, namespace, name, {dimension: None}))
-    return found
-
-
-def _names_with_units(root: Path) -> dict[str, str]:
-    """Returns each text that is the name of a metric: beside its unit, or in a function called `metric`."""
-    found: dict[str, str] = {}
-    for folder in ("functions", "shared"):
-        for path in sorted((root / folder).rglob("src/**/*.rs")):
-            text = path.read_text(encoding="utf-8")
-            for name in re.findall(r'\(\s*"(\w+)",\s*Unit::', text):
-                found.setdefault(name, str(path.relative_to(root)))
-            for body in re.findall(r"fn metric\(.*?\n    \}", text, re.DOTALL):
-                for name in re.findall(r'"(\w+)"', body):
-                    found.setdefault(name, str(path.relative_to(root)))
-    return found
+    """Returns what functions emit in embedded metric format: the rows of the table of metrics."""
+    text = (root / TABLE).read_text(encoding="utf-8")
+    namespaces = dict(re.findall(r'pub const (\w+): &str = "([^"]+)";', text))
+    names = dict(re.findall(r'Self::(\w+) => "(\w+)",', text))
+    sets = {
+        name: [[names[each] for each in re.findall(r"Dimension::(\w+)", one)] for one in re.findall(r"&\[([^&]*)\]", of)]
+        for name, of in re.findall(r"const (\w+): &\[&\[Dimension\]\] = &\[(.*)\];", text)
+    }
+    rows = re.findall(r'=> row\((\w+), "(\w+)", Unit::\w+, (\w+)\)', text)
+    return [
+        Emitted(TABLE, namespaces[namespace], name, dict.fromkeys(dimensions))
+        for namespace, name, of in rows
+        for dimensions in sets[of]
+    ]

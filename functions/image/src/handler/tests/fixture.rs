@@ -8,7 +8,8 @@ use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, RepositoryId};
 use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
-    CopySlots, Deployment, DeploymentKind, Image, ImageVersion, LogEntry, Record, Release, ReleaseState,
+    CopySlots, DeployBody, Deployment, DeploymentStart, Image, ImageVersion, LogEntry, Record, Release,
+    ReleaseState, StackRun,
 };
 use lockstep_sim::context::SimContext;
 use lockstep_sim::ec2::Held;
@@ -177,19 +178,17 @@ fn release() -> Release {
 }
 
 fn deployment(release: &Release) -> Deployment {
-    Deployment {
-        component: Some(release.component.clone()),
-        epoch: 1,
-        digest: Some(release.digest.clone()),
-        ..Deployment::new(
-            DeploymentId::of_execution("arn:deploy"),
-            DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
-            "arn:deploy",
-            release.version.clone(),
-            "ci".parse().unwrap(),
-            location(SOURCE_ACCOUNT),
-            DeploymentPath::Delivery,
-            Timestamp::UNIX_EPOCH,
-        )
-    }
+    let start = DeploymentStart {
+        id: DeploymentId::of_execution("arn:deploy"),
+        execution: "arn:deploy".into(),
+        version: release.version.clone(),
+        stage: "ci".parse().unwrap(),
+        location: location(SOURCE_ACCOUNT),
+        path: DeploymentPath::Delivery,
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let stack = StackRun::new(release.component.clone(), "logs".into(), "ci-logs".parse().unwrap());
+    let template = release.template_digest.clone();
+    let body = DeployBody::new(stack, release.digest.clone(), template, release.repository.clone());
+    Deployment { epoch: 1, ..Deployment::new(start, body) }
 }

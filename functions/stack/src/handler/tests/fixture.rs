@@ -9,7 +9,9 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, Digest, RepositoryId};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::resource_change::NESTED_STACK;
-use lockstep_domain::records::{Deployment, DeploymentKind, Environment, LeaseHolder, Release, ReleaseState};
+use lockstep_domain::records::{
+    DeployBody, Deployment, DeploymentStart, Environment, LeaseHolder, Release, ReleaseState, StackRun,
+};
 use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::permissions::{Table, excerpt_key};
@@ -513,6 +515,18 @@ impl Fixture {
         self.account.put(&deployment);
     }
 
+    pub fn deploy(&self) -> DeployBody {
+        self.deployment().deploy().unwrap().clone()
+    }
+
+    pub fn run(&self) -> StackRun {
+        self.deployment().stack().unwrap().clone()
+    }
+
+    pub fn change_deploy(&self, change: impl FnOnce(&mut DeployBody)) {
+        self.change_deployment(|deployment| change(deployment.deploy_mut().unwrap()));
+    }
+
     pub fn change_environment(&self, change: impl FnOnce(&mut Environment)) {
         let mut environment = self.environment().unwrap();
         change(&mut environment);
@@ -565,24 +579,20 @@ fn release(package: &packaging::Package) -> Release {
 
 fn deployment(release: &Release, stage: &str, execution: &str) -> Deployment {
     let account = if stage == "production" { "222222222222" } else { "111111111111" };
-    Deployment {
-        component: Some(release.component.clone()),
-        epoch: 1,
-        digest: Some(release.digest.clone()),
-        ..Deployment::new(
-            DeploymentId::of_execution(execution),
-            DeploymentKind::Deploy {
-                environment: "logs".into(),
-                stack: format!("{stage}-logs").parse().unwrap(),
-            },
-            execution,
-            release.version.clone(),
-            stage.parse().unwrap(),
-            Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            DeploymentPath::Delivery,
-            Timestamp::UNIX_EPOCH,
-        )
-    }
+    let start = DeploymentStart {
+        id: DeploymentId::of_execution(execution),
+        execution: execution.into(),
+        version: release.version.clone(),
+        stage: stage.parse().unwrap(),
+        location: Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+        path: DeploymentPath::Delivery,
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let name = format!("{stage}-logs").parse().unwrap();
+    let stack = StackRun::new(release.component.clone(), "logs".into(), name);
+    let template = release.template_digest.clone();
+    let body = DeployBody::new(stack, release.digest.clone(), template, release.repository.clone());
+    Deployment { epoch: 1, ..Deployment::new(start, body) }
 }
 
 fn holder(deployment: &Deployment) -> Option<LeaseHolder> {

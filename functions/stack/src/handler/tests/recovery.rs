@@ -1,7 +1,7 @@
 //! Stacks in failed states, and teardowns.
 
 use super::*;
-use lockstep_domain::records::{Cancellation, DeploymentKind, Proposal, ProposedAction};
+use lockstep_domain::records::{Cancellation, Proposal, ProposedAction, TeardownBody};
 
 fn recover(id: &DeploymentId) -> Request {
     Request::Recover { deployment: id.clone(), task: task() }
@@ -21,14 +21,14 @@ async fn wait(fixture: &Fixture, request: Request) {
 
 /// Approves the proposal of the deployment and returns it.
 fn allow(fixture: &Fixture) -> Proposal {
-    let proposal = fixture.deployment().proposal.expect("nothing is proposed");
+    let proposal = fixture.run().proposal.expect("nothing is proposed");
     let subject = Subject::Proposal(proposal.clone());
     fixture.change_deployment(|deployment| {
         deployment.approvals.push(Approval {
             number: 1,
             reasons: vec![],
             subject,
-            digest: deployment.digest.clone(),
+            digest: deployment.digest().cloned(),
             asked_at: jiff::Timestamp::UNIX_EPOCH,
             decision: Some(Decision::Approve),
             decided_by: Some("arn:person".into()),
@@ -133,15 +133,15 @@ async fn another_callers_operation_is_awaited_and_then_reported() {
     fixture.own("ci-logs");
     let id = fixture.id();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::Recover);
-    assert!(fixture.deployment().waits_since.is_some());
+    assert!(fixture.run().waits_since.is_some());
     wait(&fixture, recover(&id)).await;
     assert!(fixture.account.woken().is_empty(), "it still runs");
-    fixture.change_deployment(|deployment| deployment.waits_since = Some(jiff::Timestamp::MIN));
+    fixture.change_deploy(|deploy| deploy.stack.waits_since = Some(jiff::Timestamp::MIN));
     let failed = failure(&fixture, plan(&id)).await;
     assert_eq!(failed.kind, FailureKind::StackNeedsHuman);
     fixture.cloud.finish("ci-logs", "UPDATE_COMPLETE");
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
-    assert_eq!(fixture.deployment().waits_since, None);
+    assert_eq!(fixture.run().waits_since, None);
 }
 
 #[tokio::test]
@@ -159,11 +159,11 @@ async fn an_operation_that_begins_after_the_plan_is_awaited_too() {
 #[tokio::test]
 async fn a_plan_shows_the_changes_and_leaves_nothing_behind() {
     let fixture = Fixture::new("ci");
-    fixture.change_deployment(|deployment| deployment.plan_only = true);
+    fixture.change_deploy(|deploy| deploy.plan_only = true);
     let id = fixture.id();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Planned);
-    assert!(fixture.deployment().change_set.is_some());
+    assert!(fixture.deploy().change_set.is_some());
     assert!(fixture.cloud.change_set_names("ci-logs").is_empty());
     assert_eq!(fixture.cloud.deleted.borrow().len(), 1, "the placeholder of the new stack");
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Planned, "a retry shows the same");
@@ -175,7 +175,7 @@ async fn a_plan_repairs_nothing() {
     let fixture = Fixture::new("ci");
     fixture.cloud.stack("ci-logs", StackStatus::RollbackComplete);
     fixture.own("ci-logs");
-    fixture.change_deployment(|deployment| deployment.plan_only = true);
+    fixture.change_deploy(|deploy| deploy.plan_only = true);
     let failed = failure(&fixture, plan(&fixture.id())).await;
     assert!(failed.message.contains("needs this first"), "{failed}");
     assert!(fixture.cloud.deleted.borrow().is_empty());
@@ -205,8 +205,8 @@ async fn a_cancelled_deployment_stops_its_update_and_begins_no_other() {
 fn teardown(stage: &str) -> Fixture {
     let fixture = Fixture::new(stage);
     fixture.change_deployment(|deployment| {
-        let DeploymentKind::Deploy { environment, stack } = deployment.kind.clone() else { unreachable!() };
-        deployment.kind = DeploymentKind::Teardown { environment, stack };
+        let stack = deployment.stack().unwrap().clone();
+        deployment.body = TeardownBody { stack, digest: deployment.digest().cloned() }.into();
     });
     fixture
 }
@@ -244,7 +244,7 @@ async fn the_proposal_of_a_teardown_shows_what_deletion_policies_retain() {
     fixture.cloud.nested("ci-logs", "Child", "ci-logs-Child");
     let id = fixture.id();
     assert_eq!(go(&fixture, plan_teardown(&id)).await, NextStep::Approve);
-    let proposal = fixture.deployment().proposal.unwrap();
+    let proposal = fixture.run().proposal.unwrap();
     assert_eq!(proposal.left_behind(), ["Child.Queue", "Topic"]);
     assert_eq!(proposal.policy("Topic"), Some("Retain"));
     allow(&fixture);
@@ -267,7 +267,7 @@ async fn undeletable_resources_are_retained_if_approved_and_are_recorded() {
     assert_eq!(allow(&fixture).action, ProposedAction::Retain);
     wait(&fixture, delete(&id)).await;
     assert_eq!(fixture.cloud.left_out.borrow().as_slice(), ["Network"]);
-    assert_eq!(fixture.deployment().orphans[0].name, "Network");
+    assert_eq!(fixture.run().orphans[0].name, "Network");
     assert_eq!(fixture.deployment().operations[1].attempt, 2);
 }
 
@@ -343,7 +343,7 @@ async fn an_empty_update_after_a_rollback_is_no_change_and_no_failure() {
 async fn a_recreated_stack_is_not_taken_for_the_planned_one() {
     let fixture = Fixture::new("ci");
     let id = deploy(&fixture).await;
-    let planned = fixture.deployment().stack_arn.unwrap();
+    let planned = fixture.run().arn.unwrap();
     fixture.cloud.stack("ci-logs", StackStatus::CreateComplete);
     assert_ne!(fixture.cloud.arn("ci-logs"), planned);
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::Wait, "nothing is known of ours");

@@ -1,8 +1,6 @@
 use super::*;
-use crate::model::deployment_path::DeploymentPath;
-use crate::model::location::Location;
 use crate::model::resource_change::{Change, Impact};
-use crate::records::{ChangeSet, DeploymentKind, NamedResource};
+use crate::records::{ChangeSet, DeployBody, NamedResource, testing};
 
 const ADA: &str = "arn:aws:iam::333333333333:user/ada";
 
@@ -31,22 +29,17 @@ fn change_set(arn: &str, impact: Impact) -> ChangeSet {
 }
 
 fn running() -> Deployment {
-    Deployment {
-        component: Some("logs".parse().unwrap()),
-        epoch: 1,
-        digest: Some(Digest::of(b"d")),
+    let body = DeployBody {
         change_set: Some(change_set("arn:1", Impact::None)),
-        ..Deployment::new(
-            DeploymentId::of_execution("e"),
-            DeploymentKind::Deploy { environment: "logs".into(), stack: "production-logs".parse().unwrap() },
-            "e",
-            "1.0.0".parse().unwrap(),
-            "production".parse().unwrap(),
-            Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            DeploymentPath::Promotion,
-            at(0),
-        )
-    }
+        ..testing::deploy("logs", "production-logs")
+    };
+    Deployment { epoch: 1, ..Deployment::new(testing::start("e", "1.0.0", "production"), body) }
+}
+
+/// Returns `deployment` with another change set.
+fn planned(mut deployment: Deployment, change_set: ChangeSet) -> Deployment {
+    deployment.deploy_mut().unwrap().change_set = Some(change_set);
+    deployment
 }
 
 fn asking() -> Deployment {
@@ -84,8 +77,7 @@ fn a_question_names_its_reasons_its_change_set_and_its_artifact() {
 
 #[test]
 fn loss_of_data_needs_an_approval_in_every_stage() {
-    let mut dangerous = running();
-    dangerous.change_set = Some(change_set("arn:1", Impact::DataLoss));
+    let dangerous = planned(running(), change_set("arn:1", Impact::DataLoss));
     let asking = ask(&dangerous, false, at(1)).unwrap();
     assert!(open_question(&asking).unwrap().reasons[0].contains("Bucket"));
     assert_eq!(ask(&running(), false, at(1)).unwrap_err().kind, FailureKind::Bug);
@@ -95,9 +87,8 @@ fn loss_of_data_needs_an_approval_in_every_stage() {
 fn asking_again_keeps_the_question_and_a_new_plan_adds_one() {
     let asking = asking();
     assert_eq!(ask(&asking, true, at(5)).unwrap(), asking);
-    let mut again = decided(&asking, Decision::Approve);
+    let mut again = planned(decided(&asking, Decision::Approve), change_set("arn:2", Impact::None));
     again.state = DeploymentState::Running;
-    again.change_set = Some(change_set("arn:2", Impact::None));
     let second = ask(&again, true, at(6)).unwrap();
     assert_eq!(second.approvals.iter().map(|a| a.number).collect::<Vec<_>>(), [1, 2]);
 }
@@ -166,9 +157,8 @@ fn only_an_approval_lets_the_deployment_continue() {
 
 #[test]
 fn an_older_approval_does_not_cover_a_newer_question() {
-    let mut again = decided(&asking(), Decision::Approve);
+    let mut again = planned(decided(&asking(), Decision::Approve), change_set("arn:2", Impact::None));
     again.state = DeploymentState::Running;
-    again.change_set = Some(change_set("arn:2", Impact::None));
     let second = ask(&again, true, at(6)).unwrap();
     assert_eq!(verdict(&second).unwrap_err().kind, FailureKind::ApprovalRefused);
 }
@@ -186,7 +176,9 @@ fn proposing() -> (Deployment, Proposal) {
         resources: vec![resource("Archive"), resource("Logs")],
         policies: Some([("Archive".into(), "Retain".into()), ("Volume".into(), "Snapshot".into())].into()),
     };
-    (Deployment { proposal: Some(proposal.clone()), ..running() }, proposal)
+    let mut proposing = running();
+    proposing.stack_mut().unwrap().proposal = Some(proposal.clone());
+    (proposing, proposal)
 }
 
 fn answer_about<'a>(subject: &'a str, digest: &'a Digest, names: &'a [String]) -> ApprovalAnswer<'a> {
@@ -230,7 +222,8 @@ fn an_approval_is_of_one_artifact_and_for_a_day() {
     let Decided::Now(decided) = decided else { panic!("decided before") };
     assert_eq!(allowed(&decided, at(1 + Approval::VALID_HOURS * 3600)), [proposal]);
     assert!(allowed(&decided, at(2 + Approval::VALID_HOURS * 3600)).is_empty());
-    let other = Deployment { digest: Some(Digest::of(b"other")), ..*decided };
+    let mut other = *decided;
+    other.deploy_mut().unwrap().digest = Digest::of(b"other");
     assert!(allowed(&other, at(3)).is_empty());
 }
 
@@ -251,7 +244,7 @@ fn an_unexamined_nested_stack_is_approved_by_name_only() {
         physical_id: "arn:child".into(),
     };
     let seen = ChangeSet { unexamined: vec![child], ..change_set("arn:1", Impact::None) };
-    let asking = ask(&Deployment { change_set: Some(seen), ..running() }, false, at(1)).unwrap();
+    let asking = ask(&planned(running(), seen), false, at(1)).unwrap();
     let digest = Digest::of(b"d");
     let approve = |names: &[String]| {
         decide(&asking, &ApprovalAnswer { names, ..answer("arn:1", &digest, Decision::Approve) }, at(2))

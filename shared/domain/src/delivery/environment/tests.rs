@@ -1,8 +1,6 @@
 use super::*;
-use crate::model::deployment_path::DeploymentPath;
-use crate::model::ids::{DeploymentId, Digest};
-use crate::model::location::Location;
-use crate::records::FailedEvent;
+use crate::model::ids::Digest;
+use crate::records::{FailedEvent, testing};
 use proptest::prelude::*;
 
 fn at(second: i64) -> Timestamp {
@@ -13,25 +11,28 @@ fn digest(of: &str) -> Digest {
     Digest::of(of.as_bytes())
 }
 
-fn deployment(execution: &str, version: &str) -> Deployment {
-    Deployment {
-        component: Some("logs".parse().unwrap()),
-        digest: Some(digest(version)),
+/// Returns the body of a deploy that updated its stack.
+fn deploy(version: &str) -> DeployBody {
+    DeployBody {
+        stack: StackRun { arn: Some("arn:stack".into()), ..testing::stack_run("logs", "ci-logs") },
+        digest: digest(version),
         parameters_digest: Some(digest("parameters")),
-        template_digest: Some(digest("template")),
-        stack_arn: Some("arn:stack".into()),
         stack_changed: true,
-        ..Deployment::new(
-            DeploymentId::of_execution(execution),
-            DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
-            execution,
-            version.parse().unwrap(),
-            "ci".parse().unwrap(),
-            Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            DeploymentPath::Delivery,
-            at(0),
-        )
+        ..testing::deploy("logs", "ci-logs")
     }
+}
+
+fn run(execution: &str, version: &str, body: impl Into<DeploymentBody>) -> Deployment {
+    Deployment::new(testing::start(execution, version, "ci"), body)
+}
+
+fn deployment(execution: &str, version: &str) -> Deployment {
+    run(execution, version, deploy(version))
+}
+
+/// Changes the body of a deploy.
+fn change(deployment: &mut Deployment, change: impl FnOnce(&mut DeployBody)) {
+    change(deployment.deploy_mut().unwrap());
 }
 
 /// Returns an environment that `execution` acquired, and its deployment.
@@ -90,7 +91,7 @@ fn a_free_environment_and_an_own_one_have_no_rival() {
 fn an_environment_of_another_component_is_not_taken() {
     let existing = completed("a", "1.0.0", None);
     let mut stranger = deployment("b", "1.0.0");
-    stranger.component = Some("cache".parse().unwrap());
+    stranger.stack_mut().unwrap().component = "cache".parse().unwrap();
     let refused = acquire(Some(&existing), &stranger, at(3)).unwrap_err();
     assert_eq!(refused.kind, FailureKind::Rejected);
     assert!(refused.message.contains("runs component logs, not cache"), "{refused}");
@@ -144,7 +145,7 @@ fn success_moves_deployed_to_previous_and_frees_the_environment() {
 fn the_stack_keeps_the_version_of_the_release_that_last_changed_it() {
     let first = completed("a", "1.0.0", None);
     let mut unchanged = taken("b", "1.0.1", Some(&first));
-    unchanged.deployment.stack_changed = false;
+    change(&mut unchanged.deployment, |deploy| deploy.stack_changed = false);
     let done = complete(&unchanged.environment, &unchanged.deployment, at(2)).unwrap();
     assert_eq!(done.deployment.state, DeploymentState::NoChanges);
     let deployed = done.environment.unwrap().deployed.unwrap();
@@ -163,9 +164,9 @@ fn deploying_the_same_release_again_keeps_the_previous_release() {
 }
 
 #[test]
-fn a_completed_deployment_without_digests_is_a_bug() {
+fn a_completed_deployment_without_parameters_is_a_bug() {
     let mut odd = taken("a", "1.0.0", None);
-    odd.deployment.parameters_digest = None;
+    change(&mut odd.deployment, |deploy| deploy.parameters_digest = None);
     assert_eq!(complete(&odd.environment, &odd.deployment, at(2)).unwrap_err().kind, FailureKind::Bug);
 }
 
@@ -173,7 +174,7 @@ fn a_completed_deployment_without_digests_is_a_bug() {
 fn a_failure_before_the_stack_changed_keeps_the_running_release() {
     let first = completed("a", "1.0.0", None);
     let mut second = taken("b", "1.0.1", Some(&first));
-    second.deployment.stack_changed = false;
+    change(&mut second.deployment, |deploy| deploy.stack_changed = false);
     let failed =
         fail(Some(&second.environment), &second.deployment, &caught("StackFailed", "it broke"), at(3));
     let environment = failed.environment.unwrap();
@@ -203,8 +204,7 @@ fn a_failed_check_leaves_the_new_release_running_unchecked() {
 #[test]
 fn a_failure_names_the_first_true_cause_once() {
     let mut first = taken("a", "1.0.0", None);
-    first.deployment.stack_changed = false;
-    first.deployment.diagnosis.push(FailedEvent {
+    let cause = FailedEvent {
         logical_id: "Queue".into(),
         resource_type: "AWS::SQS::Queue".into(),
         status: "CREATE_FAILED".into(),
@@ -212,6 +212,10 @@ fn a_failure_names_the_first_true_cause_once() {
         denied: None,
         line: Some(12),
         at: at(0),
+    };
+    change(&mut first.deployment, |deploy| {
+        deploy.stack_changed = false;
+        deploy.diagnosis.push(cause);
     });
     let tell = |sentence: &str| {
         fail(Some(&first.environment), &first.deployment, &caught("StackFailed", sentence), at(3))
@@ -266,18 +270,12 @@ fn only_an_open_deployment_is_abandoned() {
 
 #[test]
 fn an_image_has_no_environment() {
-    let mut image = deployment("a", "1.0.0");
-    image.component = None;
+    let image = run("a", "1.0.0", testing::promotion());
     assert_eq!(acquire(None, &image, at(1)).unwrap_err().kind, FailureKind::Bug);
 }
 
-/// Returns the same deployment as a teardown.
 fn teardown(execution: &str, version: &str) -> Deployment {
-    Deployment {
-        kind: DeploymentKind::Teardown { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
-        stack_changed: false,
-        ..deployment(execution, version)
-    }
+    run(execution, version, testing::teardown("logs", "ci-logs"))
 }
 
 #[test]
@@ -294,8 +292,11 @@ fn only_an_existing_environment_is_torn_down_and_removed() {
 #[test]
 fn a_plan_leaves_the_environment_as_it_was() {
     let runs = completed("a", "1.0.0", None);
-    let plan =
-        Deployment { plan_only: true, stack_arn: Some("arn:other".into()), ..deployment("b", "1.0.1") };
+    let mut plan = deployment("b", "1.0.1");
+    change(&mut plan, |deploy| {
+        deploy.plan_only = true;
+        deploy.stack.arn = Some("arn:other".into());
+    });
     let taken = acquire(Some(&runs), &plan, at(3)).unwrap();
     let planned = complete(&taken.environment, &taken.deployment, at(4)).unwrap();
     assert_eq!(planned.deployment.state, DeploymentState::Planned);
@@ -307,8 +308,8 @@ fn a_plan_leaves_the_environment_as_it_was() {
 fn a_plan_or_a_teardown_that_fails_leaves_the_environment_as_it_was() {
     let runs = completed("a", "1.0.0", None);
     // Such a deployment never changes the release, whatever it reports about its stack.
-    let plan = Deployment { plan_only: true, ..deployment("b", "1.0.1") };
-    let gone = Deployment { stack_changed: true, stack_arn: None, ..teardown("b", "1.0.0") };
+    let plan = run("b", "1.0.1", DeployBody { plan_only: true, ..deploy("1.0.1") });
+    let gone = teardown("b", "1.0.0");
     for (deployment, reported) in [
         (plan, "logs 1.0.1 was not planned for ci: it broke. ci runs 1.0.0."),
         (gone, "logs 1.0.0 was not removed from ci: it broke. ci runs 1.0.0."),

@@ -1,8 +1,7 @@
 use super::*;
 use crate::model::ids::Digest;
 use crate::model::image_lock::ImageLock;
-use crate::records::DeploymentKind;
-use crate::records::ImageState;
+use crate::records::{DeployBody, ImageState, testing};
 use std::collections::BTreeSet;
 
 const STAGES: &str = r#"
@@ -316,37 +315,21 @@ fn a_release_without_images_misses_none() {
 
 #[test]
 fn a_run_with_overrides_or_another_name_earns_no_evidence() {
-    let deployment = |environment: &str, overrides: &[(&str, &str)]| Deployment {
-        state: crate::records::DeploymentState::Succeeded,
-        component: Some("logs".parse().unwrap()),
-        epoch: 1,
+    let deploy = |environment: &str, overrides: &[(&str, &str)]| DeployBody {
         overrides: overrides.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        ..Deployment::new(
-            crate::model::ids::DeploymentId::of_execution("e"),
-            DeploymentKind::Deploy { environment: environment.into(), stack: "ci-x".parse().unwrap() },
-            "e",
-            "1.0.0".parse().unwrap(),
-            name("ci"),
-            target("111111111111"),
-            DeploymentPath::Delivery,
-            Timestamp::UNIX_EPOCH,
-        )
+        ..testing::deploy(environment, "ci-x")
     };
-    assert!(earns_evidence(&deployment("logs", &[]), false));
-    assert!(!earns_evidence(&deployment("logs", &[("A", "1")]), false));
-    assert!(!earns_evidence(&deployment("clone", &[]), false));
-    let plan = Deployment { plan_only: true, ..deployment("logs", &[]) };
-    let foreign = Deployment { parameters_of: Some(name("production")), ..deployment("logs", &[]) };
-    let teardown = Deployment {
-        kind: DeploymentKind::Teardown { environment: "logs".into(), stack: "ci-x".parse().unwrap() },
-        ..deployment("logs", &[])
-    };
-    for of_its_own_kind in [plan, foreign, teardown] {
+    assert!(earns_evidence(&deploy("logs", &[]), false));
+    assert!(!earns_evidence(&deploy("logs", &[("A", "1")]), false));
+    assert!(!earns_evidence(&deploy("clone", &[]), false));
+    let plan = DeployBody { plan_only: true, ..deploy("logs", &[]) };
+    let foreign = DeployBody { parameters_of: Some(name("production")), ..deploy("logs", &[]) };
+    for of_its_own_kind in [plan, foreign] {
         assert!(!earns_evidence(&of_its_own_kind, false));
         assert!(!earns_evidence(&of_its_own_kind, true));
     }
-    assert!(earns_evidence(&deployment("t-123", &[]), true));
-    assert!(!earns_evidence(&deployment("t-123", &[("A", "1")]), true));
+    assert!(earns_evidence(&deploy("t-123", &[]), true));
+    assert!(!earns_evidence(&deploy("t-123", &[("A", "1")]), true));
 }
 
 #[test]

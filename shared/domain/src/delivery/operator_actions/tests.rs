@@ -1,9 +1,7 @@
 use super::*;
-use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::DeploymentId;
-use crate::model::location::Location;
 use crate::model::operator_action::REASON_CHARS;
-use crate::records::LeaseHolder;
+use crate::records::{LeaseHolder, StackRun, testing};
 use jiff::Timestamp;
 
 const STACK: &str = "arn:aws:cloudformation:eu-west-1:222222222222:stack/production-logs/1";
@@ -17,23 +15,9 @@ fn action() -> OperatorAction {
 }
 
 fn deployment() -> Deployment {
-    let kind =
-        DeploymentKind::Deploy { environment: "logs".into(), stack: "production-logs".parse().unwrap() };
-    Deployment {
-        component: Some("logs".parse().unwrap()),
-        epoch: 1,
-        stack_arn: Some(STACK.into()),
-        ..Deployment::new(
-            DeploymentId::of_execution("e"),
-            kind,
-            "e",
-            "1.0.0".parse().unwrap(),
-            "production".parse().unwrap(),
-            Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            DeploymentPath::Promotion,
-            at(0),
-        )
-    }
+    let mut body = testing::deploy("logs", "production-logs");
+    body.stack = StackRun { arn: Some(STACK.into()), ..body.stack };
+    Deployment { epoch: 1, ..Deployment::new(testing::start("e", "1.0.0", "production"), body) }
 }
 
 fn during(operation: OperationKind, target: &str) -> Deployment {
@@ -141,9 +125,7 @@ fn a_former_holder_cannot_be_cancelled() {
 
 #[test]
 fn an_image_promotion_cannot_be_cancelled() {
-    let source = Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
-    let kind = DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source };
-    let image = Deployment { kind, ..deployment() };
+    let image = Deployment { body: testing::promotion().into(), ..deployment() };
     assert_eq!(cancel(&image, None, &action()).unwrap_err().kind, FailureKind::Rejected);
 }
 

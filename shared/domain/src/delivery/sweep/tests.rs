@@ -1,9 +1,9 @@
 use super::*;
 use crate::delivery::approval::operation;
-use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{DeploymentId, Digest};
-use crate::model::location::Location;
-use crate::records::{ChangeSet, Decision, FailureRecord, LeaseHolder, Record as _, Subject};
+use crate::records::{
+    ChangeSet, Decision, DeploymentBody, FailureRecord, LeaseHolder, Record as _, Subject, testing,
+};
 
 fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(minute * 60).unwrap()
@@ -42,7 +42,7 @@ fn an_old_push_is_not_started_after_a_newer_one_to_its_branch() {
     };
     assert_eq!(
         (overtaken.state, overtaken.end),
-        (WebhookDeliveryState::Finished, Some(DeliveryOutcome::Superseded))
+        (WebhookDeliveryState::Finished, Some(DeliveryEnd::superseded()))
     );
     for elsewhere in [
         WebhookDelivery { reference: "refs/heads/fix".into(), ..later.clone() },
@@ -110,7 +110,7 @@ fn only_the_last_push_that_was_not_superseded_counts_as_known() {
     ];
     assert!(seen(&head_first, 30).is_some(), "a force-push back, whose webhook was lost");
     let superseded = WebhookDelivery {
-        end: Some(DeliveryOutcome::Superseded),
+        end: Some(DeliveryEnd::superseded()),
         ..pushed("b", WebhookDeliveryState::Finished, 1)
     };
     let overtaken = [pushed("a", WebhookDeliveryState::Finished, 0), commit(superseded)];
@@ -142,7 +142,7 @@ fn a_head_found_by_the_sweep_yields_to_its_webhook_delivery() {
         let both = [found.clone(), delivered.clone()];
         assert!(matches!(event(&found, &both, at(20)), DeliveryStep::Supersede(_)), "{minute}");
         assert_eq!(event(&delivered, &both, at(20)), DeliveryStep::Start, "{minute}");
-        let superseded = [WebhookDelivery { end: Some(DeliveryOutcome::Superseded), ..delivered }];
+        let superseded = [WebhookDelivery { end: Some(DeliveryEnd::superseded()), ..delivered }];
         assert_eq!(event(&found, &superseded, at(20)), DeliveryStep::Start, "{minute}");
     }
     let newer = pushed("newer", WebhookDeliveryState::Accepted, 12);
@@ -158,38 +158,25 @@ fn a_started_delivery_is_checked_and_a_finished_one_left_alone() {
 #[test]
 fn a_delivery_whose_execution_died_is_quarantined_once() {
     let ended = event_of_ended(&pushed("a", WebhookDeliveryState::Started, 0), at(9)).unwrap();
-    assert!(matches!(&ended.end, Some(DeliveryOutcome::Quarantined(why)) if why.contains("t1")));
+    let end = ended.end.as_ref().unwrap();
+    assert!(end.outcome == Outcome::Quarantined && end.reason.contains("t1"), "{end:?}");
     assert_eq!(event_of_ended(&ended, at(10)), None);
 }
 
-fn deployment(kind: DeploymentKind, state: DeploymentState) -> Deployment {
-    Deployment {
-        state,
-        ..Deployment::new(
-            DeploymentId::of_execution("e"),
-            kind,
-            "e",
-            "1.0.0".parse().unwrap(),
-            "test".parse().unwrap(),
-            Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            DeploymentPath::Delivery,
-            at(0),
-        )
-    }
+fn deployment(body: impl Into<DeploymentBody>, state: DeploymentState) -> Deployment {
+    Deployment { state, ..Deployment::new(testing::start("e", "1.0.0", "test"), body) }
 }
 
 fn deployed() -> Deployment {
-    let stack = "test-logs-1".parse().unwrap();
-    deployment(DeploymentKind::Deploy { environment: "logs-1".into(), stack }, DeploymentState::Succeeded)
+    deployment(testing::deploy("logs-1", "test-logs-1"), DeploymentState::Succeeded)
 }
 
 /// Returns a teardown that ended at minute 60.
 fn teardown(state: DeploymentState) -> Deployment {
-    let kind =
-        DeploymentKind::Teardown { environment: "logs-1".into(), stack: "test-logs-1".parse().unwrap() };
+    let body = testing::teardown("logs-1", "test-logs-1");
     let failure = FailureRecord { error: "StackNeedsHuman".into(), message: "a bucket is not empty".into() };
     let ended = state.is_final().then(|| at(60));
-    Deployment { failure: Some(failure), finished_at: ended, ..deployment(kind, state) }
+    Deployment { failure: Some(failure), finished_at: ended, ..deployment(body, state) }
 }
 
 fn environment(held: bool) -> Environment {
@@ -325,6 +312,23 @@ fn a_completed_callback_is_left_alone() {
 }
 
 #[test]
+fn open_callbacks_are_counted_by_kind_with_the_age_of_the_oldest() {
+    let counted = |callbacks: &[Callback]| {
+        open_callbacks(callbacks, at(60)).map(|k| (k.kind, k.open, k.oldest_seconds))
+    };
+    assert_eq!(counted(&[]), [("operation", 0, 0), ("approval", 0, 0)]);
+    let callbacks = [
+        Callback { at: at(50), ..open("stack#a") },
+        Callback { at: at(20), ..open("stack#b") },
+        open(&operation(&deployed().id, 1)),
+        Callback { state: CallbackState::Tombstone, ..open("stack#c") },
+        // A clock that is behind makes no age below zero.
+        Callback { at: at(61), ..open("stack#d") },
+    ];
+    assert_eq!(counted(&callbacks), [("operation", 3, 2400), ("approval", 1, 3600)]);
+}
+
+#[test]
 fn the_sweep_never_answers_an_open_question() {
     let key = operation(&deployed().id, 1);
     for (asking, expected) in [
@@ -355,24 +359,8 @@ fn a_deployment_that_died_over_a_question_is_closed_with_its_callback() {
 
 #[test]
 fn only_a_promotion_that_certainly_ended_is_dead() {
-    let promotion = |kind| {
-        let place =
-            Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
-        Deployment::new(
-            DeploymentId::of_execution("arn:e"),
-            kind,
-            "arn:e",
-            "2.1.0".parse().unwrap(),
-            "production".parse().unwrap(),
-            place,
-            DeploymentPath::Promotion,
-            at(0),
-        )
-    };
-    let source = Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
-    let image: crate::model::ids::ImageName = "logstash".parse().unwrap();
-    let promoted = promotion(DeploymentKind::PromoteImage { image: image.clone(), source });
-    let built = promotion(DeploymentKind::BuildImage { image });
+    let promoted = deployment(testing::promotion(), DeploymentState::Running);
+    let built = deployment(testing::build(), DeploymentState::Running);
     assert!(is_dead_promotion(&promoted, Some(false)));
     assert!(!is_dead_promotion(&promoted, Some(true)) && !is_dead_promotion(&promoted, None));
     assert!(!is_dead_promotion(&built, Some(false)));

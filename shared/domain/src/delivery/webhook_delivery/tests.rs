@@ -1,26 +1,27 @@
 use super::*;
-use crate::messages::package::{Component, Outcome as Packaging};
 
-fn component(name: &str, outcome: Packaging, problems: &[&str]) -> Component {
-    Component {
-        component: name.into(),
-        outcome,
-        version: if outcome == Packaging::Rejected { String::new() } else { "1.0.0".into() },
+fn packaged(name: &str) -> PackagedComponent {
+    PackagedComponent::Packaged(PackagedRelease {
+        component: name.parse().unwrap(),
+        version: "1.0.0".parse().unwrap(),
         environment: String::new(),
         pre_release: false,
         test_execution: String::new(),
         deployments: Vec::new(),
-        problems: problems.iter().map(|p| (*p).to_owned()).collect(),
-    }
+    })
 }
 
-fn result(name: &str, outcome: &str, cause: &str) -> ComponentResult {
-    ComponentResult {
-        component: name.into(),
-        version: "1.0.0".into(),
-        outcome: outcome.into(),
-        cause: cause.into(),
-    }
+fn unchanged(name: &str) -> PackagedComponent {
+    PackagedComponent::Unchanged { component: name.parse().unwrap(), version: "1.0.0".parse().unwrap() }
+}
+
+fn rejected_for(name: &str, problems: &[&str]) -> PackagedComponent {
+    let problems = problems.iter().map(|p| (*p).to_owned()).collect();
+    PackagedComponent::Rejected { component: name.into(), problems }
+}
+
+fn result(name: &str, outcome: Outcome, cause: &str) -> ComponentResult {
+    ComponentResult { component: name.into(), version: "1.0.0".into(), outcome, cause: cause.into() }
 }
 
 fn event() -> WebhookDelivery {
@@ -40,17 +41,13 @@ fn event() -> WebhookDelivery {
 
 #[test]
 fn a_push_is_done_when_every_component_succeeded() {
-    let components = [
-        component("a", Packaging::Packaged, &[]),
-        component("b", Packaging::Packaged, &[]),
-        component("c", Packaging::Unchanged, &[]),
-    ];
-    let results = [result("a", "deployed", ""), result("b", "published", "")];
-    let (summary, outcome) = conclude(&components, &results, None);
-    assert_eq!((summary.outcome.as_str(), summary.error.as_str()), ("done", ""));
+    let components = [packaged("a"), packaged("b"), unchanged("c")];
+    let results = [result("a", Outcome::Deployed, ""), result("b", Outcome::Published, "")];
+    let (summary, end) = conclude(&components, &results, None);
+    assert_eq!((summary.outcome, summary.error.as_str()), (Outcome::Done, ""));
     assert_eq!(summary.results.len(), 3);
-    assert_eq!(outcome, DeliveryOutcome::Done);
-    assert_eq!(conclude(&[], &[], None).1, DeliveryOutcome::Done);
+    assert_eq!(end, DeliveryEnd::done());
+    assert_eq!(conclude(&[], &[], None).1, DeliveryEnd::done());
 }
 
 #[test]
@@ -59,57 +56,55 @@ fn an_overtaken_push_is_superseded_and_not_a_failure() {
         error: "Superseded".into(),
         cause: r#"{"errorMessage": "main is at 1111111 now"}"#.into(),
     };
-    let (summary, outcome) = conclude(&[], &[], Some(&error));
-    assert_eq!((summary.outcome.as_str(), summary.error.as_str()), ("superseded", ""));
+    let (summary, end) = conclude(&[], &[], Some(&error));
+    assert_eq!((summary.outcome, summary.error.as_str()), (Outcome::Superseded, ""));
     assert_eq!(summary.cause, "main is at 1111111 now");
-    assert_eq!(outcome, DeliveryOutcome::Superseded);
+    assert_eq!(end, DeliveryEnd::superseded());
 }
 
 #[test]
 fn every_problem_and_failure_is_listed_one_per_line() {
-    let components = [
-        component("a", Packaging::Rejected, &["template.yaml:3: no such type", "lockstep.toml:1: no team"]),
-        component("b", Packaging::Packaged, &[]),
-    ];
-    let failed = result("b", "failed", r#"{"Error":"CheckFailed","Cause":"no host"}"#);
-    let (summary, outcome) = conclude(&components, &[failed], None);
+    let components =
+        [rejected_for("a", &["template.yaml:3: no such type", "lockstep.toml:1: no team"]), packaged("b")];
+    let failed = result("b", Outcome::Failed, r#"{"Error":"CheckFailed","Cause":"no host"}"#);
+    let (summary, end) = conclude(&components, &[failed], None);
     assert_eq!(summary.cause, "a: template.yaml:3: no such type\nlockstep.toml:1: no team\nb 1.0.0: no host");
-    assert_eq!((summary.outcome.as_str(), summary.error.as_str()), ("rejected", "Rejected"));
-    assert_eq!(outcome, DeliveryOutcome::Rejected(summary.cause));
+    assert_eq!((summary.outcome, summary.error.as_str()), (Outcome::Rejected, "Rejected"));
+    assert_eq!(end, DeliveryEnd::rejected(summary.cause));
 }
 
 #[test]
 fn a_packaged_component_without_a_result_is_no_success() {
-    let (summary, outcome) = conclude(&[component("a", Packaging::Packaged, &[])], &[], None);
-    assert_eq!(summary.outcome, "rejected");
-    assert!(matches!(outcome, DeliveryOutcome::Rejected(_)));
+    let (summary, end) = conclude(&[packaged("a")], &[], None);
+    assert_eq!(summary.outcome, Outcome::Rejected);
+    assert_eq!(end.outcome, Outcome::Rejected);
 }
 
 #[test]
 fn an_error_the_author_cannot_fix_is_quarantined() {
     let caught = |error: &str| CaughtError { error: error.into(), cause: r#"{"errorMessage":"why"}"#.into() };
-    let (summary, outcome) = conclude(&[], &[], Some(&caught("Rejected")));
+    let (summary, end) = conclude(&[], &[], Some(&caught("Rejected")));
     assert_eq!((summary.error.as_str(), summary.cause.as_str()), ("Rejected", "why"));
-    assert_eq!(outcome, DeliveryOutcome::Rejected("why".into()));
+    assert_eq!(end, DeliveryEnd::rejected("why"));
     for error in ["Bug", "AccessDenied", "Transient", "States.Timeout", "Lambda.Unknown"] {
-        let (summary, outcome) = conclude(&[], &[], Some(&caught(error)));
-        assert_eq!((summary.outcome.as_str(), summary.error.as_str()), ("rejected", error));
-        assert_eq!(outcome, DeliveryOutcome::Quarantined("why".into()), "{error}");
+        let (summary, end) = conclude(&[], &[], Some(&caught(error)));
+        assert_eq!((summary.outcome, summary.error.as_str()), (Outcome::Rejected, error));
+        assert_eq!(end, DeliveryEnd::quarantined("why"), "{error}");
     }
 }
 
 #[test]
 fn an_event_ends_once() {
     let now = Timestamp::from_second(9).unwrap();
-    let finished = finish(&event(), DeliveryOutcome::Done, now).unwrap();
+    let finished = finish(&event(), DeliveryEnd::done(), now).unwrap();
     assert_eq!((finished.state, finished.finished_at), (WebhookDeliveryState::Finished, Some(now)));
-    assert_eq!(finish(&finished, DeliveryOutcome::Rejected("late".into()), now), None);
+    assert_eq!(finish(&finished, DeliveryEnd::rejected("late"), now), None);
 }
 
 #[test]
 fn a_failed_push_whose_retry_succeeded_is_done() {
     let now = Timestamp::UNIX_EPOCH;
-    let rejected = finish(&event(), DeliveryOutcome::Rejected("a typo".into()), now).unwrap();
-    assert_eq!(finish(&rejected, DeliveryOutcome::Quarantined("worse".into()), now), None);
-    assert_eq!(finish(&rejected, DeliveryOutcome::Done, now).unwrap().end, Some(DeliveryOutcome::Done));
+    let rejected = finish(&event(), DeliveryEnd::rejected("a typo"), now).unwrap();
+    assert_eq!(finish(&rejected, DeliveryEnd::quarantined("worse"), now), None);
+    assert_eq!(finish(&rejected, DeliveryEnd::done(), now).unwrap().end, Some(DeliveryEnd::done()));
 }

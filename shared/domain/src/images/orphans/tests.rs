@@ -1,8 +1,7 @@
 use super::*;
 use crate::images::constraint::tests::known as usable;
 use crate::images::retention::tests::{DEVELOPMENT, PRODUCTION, at, image, place};
-use crate::model::deployment_path::DeploymentPath;
-use crate::records::DeploymentState;
+use crate::records::{DeploymentState, testing};
 
 const AMI: &str = "ami-0123456789abcdef1";
 const EXECUTION: &str = "arn:aws:states:eu-west-1:111111111111:execution:lockstep-promote-image:x";
@@ -59,27 +58,12 @@ fn left_behind() -> SeenOrphan {
     }
 }
 
-fn maker(kind: DeploymentKind, state: DeploymentState) -> Deployment {
-    let id = DeploymentId::of_execution(EXECUTION);
-    let (version, stage) = ("2.1.0".parse().unwrap(), "production".parse().unwrap());
-    let made = Deployment::new(
-        id,
-        kind,
-        EXECUTION,
-        version,
-        stage,
-        place(PRODUCTION),
-        DeploymentPath::Promotion,
-        at(0),
-    );
-    Deployment { state, ..made }
+fn maker(body: impl Into<DeploymentBody>, state: DeploymentState) -> Deployment {
+    Deployment { state, ..Deployment::new(testing::start(EXECUTION, "2.1.0", "production"), body) }
 }
 
 fn promotion(state: DeploymentState) -> Deployment {
-    maker(
-        DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source: place(DEVELOPMENT) },
-        state,
-    )
+    maker(testing::promotion(), state)
 }
 
 #[test]
@@ -93,10 +77,7 @@ fn an_orphan_of_an_ended_deployment_is_removed_once_unreferenced() {
 #[test]
 fn each_reason_alone_retains_an_orphan() {
     let over = promotion(DeploymentState::Failed);
-    let teardown = maker(
-        DeploymentKind::Teardown { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
-        DeploymentState::Failed,
-    );
+    let teardown = maker(testing::teardown("logs", "ci-logs"), DeploymentState::Failed);
     let running = promotion(DeploymentState::Running);
     let source = ImageVersion { source_ami: Some(AMI.parse().unwrap()), ..usable("2.1.9") };
     let changed = |change: &dyn Fn(&mut SeenOrphan)| {

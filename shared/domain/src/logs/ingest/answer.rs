@@ -1,9 +1,10 @@
 //! Responses to a request, and the time after which a client may retry.
 
 use super::{Invalid, Malformed, TooLarge};
+use crate::model::metric::Metric;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use strum::{IntoStaticStr, VariantArray};
+use strum::VariantArray;
 
 /// Seconds until a retry of a request that the broker did not acknowledge.
 const AFTER_THE_BROKER: u64 = 10;
@@ -71,8 +72,7 @@ pub enum Refused {
 }
 
 /// Reason of a refusal, in the words of the function's metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
-#[strum(prefix = "RefusedBy")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, VariantArray)]
 pub enum Reason {
     /// The request is wrong.
     Request,
@@ -90,9 +90,15 @@ impl Reason {
     /// Every reason.
     pub const ALL: &[Reason] = Reason::VARIANTS;
 
-    /// Returns the name of the metric that counts requests refused for this reason, such as `RefusedByKey`.
-    pub fn metric(self) -> &'static str {
-        self.into()
+    /// Returns the metric that counts requests refused for this reason.
+    pub fn metric(self) -> Metric {
+        match self {
+            Self::Request => Metric::RefusedByRequest,
+            Self::Key => Metric::RefusedByKey,
+            Self::Rate => Metric::RefusedByRate,
+            Self::Broker => Metric::RefusedByBroker,
+            Self::Failure => Metric::RefusedByFailure,
+        }
     }
 }
 

@@ -1,7 +1,8 @@
-//! What is known of everything outside a component's folder, gathered for one commit.
+//! Input of packaging from outside the component folders, loaded for one commit.
 
 use crate::commit::Source;
 use crate::context::PackageContext;
+use crate::records::newest;
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::delivery::manifest::{self, Manifest};
 use lockstep_domain::delivery::packaging;
@@ -14,28 +15,28 @@ use lockstep_domain::model::ids::{ComponentName, ImageName};
 use lockstep_domain::records::{Config, ConfigKind, ImageVersion, Release, ReleaseState};
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::template::Template;
-use lockstep_runtime::stages::of_newest;
+use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// How many releases are looked through for the newest published one.
+/// Number of releases that are read to find the newest published one.
 const RELEASES_MAX: usize = 500;
 
-/// How many of an image's newest versions are looked at.
+/// Number of the newest versions of an image that are read.
 const VERSIONS_MAX: usize = 1000;
 
-/// What is known of everything outside the folders.
+/// Input of packaging from outside the component folders.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct CommitInput {
     /// The organisation's stages.
     pub stages: Stages,
     /// The organisation's parameters.
     pub organisation: OrganisationParameters,
-    /// Every version of the images that the commit's components ask for.
+    /// Every version of the images that the commit's components require.
     pub images: Vec<ImageVersion>,
     /// The outputs of this commit's components and of those they refer to.
     pub producers: BTreeMap<ComponentName, BTreeSet<String>>,
-    /// What is known of the releases of this commit's components and of those they refer to.
+    /// The releases of this commit's components and of those they refer to.
     pub histories: BTreeMap<ComponentName, History>,
     /// The functions that this installation ships for components.
     pub functions: FunctionLock,
@@ -43,18 +44,18 @@ pub struct Surroundings {
     pub permissions: Arc<Table>,
 }
 
-/// What matters of a component's releases.
+/// The releases of a component that packaging compares with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// The newest, in whatever state.
+    /// The newest in any state.
     pub newest: Option<Release>,
-    /// The newest that was published from the default branch.
+    /// The newest published from the default branch.
     pub published: Option<Release>,
 }
 
-impl Surroundings {
-    /// The world as the planner of the domain wants it.
-    pub fn world(&self) -> packaging::PackagingInput<'_> {
+impl CommitInput {
+    /// Returns the input of the planner.
+    pub fn planner_input(&self) -> packaging::PackagingInput<'_> {
         packaging::PackagingInput {
             stages: Some(&self.stages),
             organisation: Some(&self.organisation),
@@ -65,42 +66,32 @@ impl Surroundings {
         }
     }
 
-    /// The releases of `component`; none if nothing is known.
+    /// Returns the releases of `component`, empty if it has none.
     pub fn history(&self, component: &ComponentName) -> History {
         self.histories.get(component).cloned().unwrap_or_default()
     }
 }
 
-/// Reads what the commit's components need to be judged.
-pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<Surroundings, Failure> {
-    let stages = stages(context).await?;
-    let organisation = organisation(newest_config(context, ConfigKind::Parameters).await?)?;
+/// Loads the input for the components of a commit.
+pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<CommitInput, Failure> {
+    let stages = stages(context.ledger()).await?;
+    let organisation = organisation(context.ledger().config(ConfigKind::Parameters).await?)?;
     let sketches: Vec<Sketch> = sources.iter().filter_map(|s| sketch(s, &stages, &organisation)).collect();
     let mut images = Vec::new();
     for name in sketches.iter().flat_map(|s| &s.images).collect::<BTreeSet<_>>() {
         let (pk, prefix) = ImageVersion::all_of(name);
-        images.extend(context.newest::<ImageVersion>(&pk, prefix, VERSIONS_MAX).await?);
+        images.extend(newest::<ImageVersion>(context.ledger(), (&pk, prefix), VERSIONS_MAX).await?);
     }
     let mut histories = BTreeMap::new();
     let own = sketches.iter().map(|s| &s.name);
     for name in own.chain(sketches.iter().flat_map(|s| &s.producers)).collect::<BTreeSet<_>>() {
         let (pk, prefix) = Release::all_of(name);
-        histories.insert(name.clone(), history(context.newest(&pk, prefix, RELEASES_MAX).await?));
+        histories.insert(name.clone(), history(newest(context.ledger(), (&pk, prefix), RELEASES_MAX).await?));
     }
     let producers = producers(&sketches, &histories);
-    let functions = context.shipped().clone();
-    let permissions = context.permissions().await?;
-    Ok(Surroundings { stages, organisation, images, producers, histories, functions, permissions })
-}
-
-async fn newest_config(context: &impl PackageContext, kind: ConfigKind) -> Result<Option<Config>, Failure> {
-    let (pk, prefix) = kind.prefix();
-    Ok(context.newest::<Config>(pk, prefix, 1).await?.pop())
-}
-
-/// The organisation's stages.
-pub async fn stages(context: &impl PackageContext) -> Result<Stages, Failure> {
-    of_newest(newest_config(context, ConfigKind::Stages).await?.as_ref())
+    let functions = context.shipped_functions().clone();
+    let permissions = context.permission_table().await?;
+    Ok(CommitInput { stages, organisation, images, producers, histories, functions, permissions })
 }
 
 fn organisation(config: Option<Config>) -> Result<OrganisationParameters, Failure> {
@@ -116,7 +107,7 @@ fn unreadable(problems: &[Problem]) -> Failure {
     ))
 }
 
-/// What a component says it needs. What cannot be read is left out: the planner tells why.
+/// Names that a component refers to. Unreadable parts are left out: the planner reports them.
 struct Sketch {
     name: ComponentName,
     images: BTreeSet<ImageName>,
@@ -149,7 +140,7 @@ fn history(newest_first: Vec<Release>) -> History {
     History { newest: newest_first.into_iter().next(), published }
 }
 
-/// The outputs that count: those of this commit, or else of the newest published release.
+/// Returns the outputs of each component: those of this commit, or of the newest published release.
 fn producers(
     sketches: &[Sketch],
     histories: &BTreeMap<ComponentName, History>,

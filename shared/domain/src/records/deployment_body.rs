@@ -1,0 +1,247 @@
+//! What each kind of deployment adds to the fields that all of them have.
+
+use super::{BreakGlass, ChangeSet, CopyPlan, FailedEvent, NamedResource, Proposal};
+use crate::model::ids::{
+    AmiId, CommitSha, ComponentName, Digest, ImageName, RepositoryId, StackName, StageName,
+};
+use crate::model::location::Location;
+use crate::model::missing_permissions::MissingPermissions;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Body of a deployment, by its kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum DeploymentBody {
+    /// Deploys a release to an environment.
+    Deploy(Box<DeployBody>),
+    /// Deletes the stack of an environment for good.
+    Teardown(TeardownBody),
+    /// Copies an image to another account.
+    PromoteImage(PromoteImageBody),
+    /// Builds an image in an account.
+    BuildImage(BuildImageBody),
+}
+
+impl From<DeployBody> for DeploymentBody {
+    fn from(body: DeployBody) -> Self {
+        Self::Deploy(Box::new(body))
+    }
+}
+
+impl From<TeardownBody> for DeploymentBody {
+    fn from(body: TeardownBody) -> Self {
+        Self::Teardown(body)
+    }
+}
+
+impl From<PromoteImageBody> for DeploymentBody {
+    fn from(body: PromoteImageBody) -> Self {
+        Self::PromoteImage(body)
+    }
+}
+
+impl From<BuildImageBody> for DeploymentBody {
+    fn from(body: BuildImageBody) -> Self {
+        Self::BuildImage(body)
+    }
+}
+
+/// Work on the stack of an environment: the part that a deploy and a teardown share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackRun {
+    /// The component.
+    pub component: ComponentName,
+    /// Name of the environment within its stage.
+    pub environment: String,
+    /// Name of the stack.
+    #[serde(rename = "stack")]
+    pub name: StackName,
+    /// ARN of the stack, once it exists.
+    #[serde(rename = "stack_arn", default, skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
+    /// The proposal that an approver must allow before the stack can be planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<Proposal>,
+    /// Time at which it began to wait for a foreign operation on its stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_since: Option<Timestamp>,
+    /// Resources that remained when the stack was deleted. No stack manages them any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<NamedResource>,
+}
+
+impl StackRun {
+    /// Returns the work on a stack that no step has found yet.
+    pub fn new(component: ComponentName, environment: String, name: StackName) -> Self {
+        Self {
+            component,
+            environment,
+            name,
+            arn: None,
+            proposal: None,
+            waits_since: None,
+            orphans: Vec::new(),
+        }
+    }
+}
+
+/// Body of the deployment of a release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeployBody {
+    /// The environment and its stack.
+    #[serde(flatten)]
+    pub stack: StackRun,
+    /// Digest of the release's artifact.
+    pub digest: Digest,
+    /// Digest of the template that the stack must run. For a test stack, that of the derived template.
+    pub template_digest: Digest,
+    /// Repository of the release, for links to lines of the template.
+    pub repository: RepositoryId,
+    /// Parameters for this deployment only. A deployment with overrides earns no evidence.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overrides: BTreeMap<String, String>,
+    /// True if the deployment only plans its changes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plan_only: bool,
+    /// True if the deployment also reverts drift: changes made outside CloudFormation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revert_drift: bool,
+    /// The stage that supplies the parameters, for a clone. `None` takes those of the deployment's own stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters_of: Option<StageName>,
+    /// Permission to pass without the evidence of the stage before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlass>,
+    /// The resolved parameters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
+    /// Digest of the resolved parameters, once the step `plan` resolved them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters_digest: Option<Digest>,
+    /// The current change set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_set: Option<ChangeSet>,
+    /// Permissions that the execution role lacks, as far as AWS reported them when the change set was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lack: Option<MissingPermissions>,
+    /// True if this deployment updated the stack to the release.
+    #[serde(default)]
+    pub stack_changed: bool,
+    /// Outputs of the stack after the operation.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, String>,
+    /// Events that caused the failure, first cause first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnosis: Vec<FailedEvent>,
+}
+
+impl DeployBody {
+    /// Returns the deployment of a release without options, before its plan.
+    pub fn new(stack: StackRun, digest: Digest, template_digest: Digest, repository: RepositoryId) -> Self {
+        Self {
+            stack,
+            digest,
+            template_digest,
+            repository,
+            overrides: BTreeMap::new(),
+            plan_only: false,
+            revert_drift: false,
+            parameters_of: None,
+            break_glass: None,
+            parameters: BTreeMap::new(),
+            parameters_digest: None,
+            change_set: None,
+            lack: None,
+            stack_changed: false,
+            outputs: BTreeMap::new(),
+            diagnosis: Vec::new(),
+        }
+    }
+}
+
+/// Body of a teardown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeardownBody {
+    /// The environment and its stack.
+    #[serde(flatten)]
+    pub stack: StackRun,
+    /// Digest of the artifact that the stack runs; `None` if no deployment succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+}
+
+/// Body of the promotion of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromoteImageBody {
+    /// The image.
+    pub image: ImageName,
+    /// Location of the image that it copies.
+    pub source: Location,
+    /// The copy to make, once it is decided. Before that, the promotion shared and copied nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<CopyPlan>,
+}
+
+/// Body of the build of an image. Its fields stay the same in each attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildImageBody {
+    /// The image.
+    pub image: ImageName,
+    /// AMI that the build starts from.
+    pub base: AmiId,
+    /// Commit of the recipe.
+    pub commit: CommitSha,
+    /// Full name of the recipe's repository.
+    pub repository: String,
+    /// Time that the tags of the image name as its build time.
+    pub built_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{CopyPlan, Deployment, testing};
+    use super::*;
+    use crate::model::ids::DeploymentId;
+    use serde_json::{Value, json};
+
+    fn stored(body: impl Into<DeploymentBody>) -> Value {
+        let deployment = Deployment::new(testing::start("e", "1.0.0", "ci"), body);
+        let stored = serde_json::to_value(&deployment).unwrap();
+        assert_eq!(serde_json::from_value::<Deployment>(stored.clone()).unwrap(), deployment);
+        stored
+    }
+
+    #[test]
+    fn a_record_is_stored_with_its_kind_and_the_fields_of_this_kind() {
+        let plan = CopyPlan {
+            copied_from: "ami-0123456789abcdef0".parse().unwrap(),
+            source_ami: "ami-0123456789abcdef1".parse().unwrap(),
+            snapshots: ["snap-0123456789abcdef0".parse().unwrap()].into(),
+            commit: None,
+            repository: None,
+            built_at: None,
+            keys: ["arn:a".to_owned(), "arn:b".to_owned()].into(),
+            key: None,
+            made_by: DeploymentId::of_execution("e"),
+        };
+        let promotion = PromoteImageBody { plan: Some(plan), ..testing::promotion() };
+        for (stored, kind, own) in [
+            (stored(testing::deploy("logs", "ci-logs")), "deploy", "repository"),
+            (stored(testing::teardown("logs", "ci-logs")), "teardown", "stack"),
+            (stored(promotion), "promote_image", "plan"),
+            (stored(testing::build()), "build_image", "base"),
+        ] {
+            assert_eq!(stored["kind"], json!(kind));
+            assert!(stored.get(own).is_some(), "{kind} without {own}: {stored}");
+        }
+    }
+
+    #[test]
+    fn a_record_without_a_field_of_its_kind_is_not_read() {
+        let mut stored = stored(testing::deploy("logs", "ci-logs"));
+        stored.as_object_mut().unwrap().remove("digest");
+        assert!(serde_json::from_value::<Deployment>(stored).is_err());
+    }
+}
