@@ -48,9 +48,13 @@ faults scenarios='' *filter:
 conformance *filter:
     cargo test --locked --test conformance -- {{ filter }}
 
-# The main job on the local cloud, up to the promise whose sentence holds this text: `just e2e 'twenty copies'`.
+# The main job and the log stack on local clouds, or the promises whose names contain a text: `just e2e twenty_copies`.
 e2e promise='':
-    LOCKSTEP_PROMISE='{{ promise }}' cargo test --locked --test end-to-end {{ if promise == '' { '' } else { 'a_push' } }} -- --nocapture
+    cargo test --locked --test end-to-end -- {{ promise }}
+
+# Wall and processor seconds of each test binary: `just times`, `just times -p lockstep-domain`.
+times *options:
+    .ci/test-times {{ options }}
 
 # Everything that must hold before a change is merged.
 ci:

@@ -1,6 +1,6 @@
-//! What runs, and as whom.
+//! The code that runs, and the principals of its calls.
 
-use crate::world::World;
+use crate::test_cloud::TestCloud;
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::functions::{Destination, NAMES, Package, Profile};
@@ -9,12 +9,12 @@ use lockstep_local::CallFilter;
 use lockstep_platform::operator::control_plane::code_sha256;
 use std::collections::BTreeMap;
 
-/// A template may succeed with code that is not there, and what runs then answers everything with success.
-pub async fn is_what_was_packed(world: &mut World) -> Result<(), Failure> {
-    let plane = world.story.plane().await?;
+/// The emulator creates a function without its code too, and that function succeeds with every request.
+pub async fn each_function_runs_the_packed_code(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let plane = cloud.demo.plane().await?;
     let mut digests = BTreeMap::new();
     for name in NAMES {
-        let binary = world.binaries.join(format!("lockstep-{name}"));
+        let binary = cloud.binaries.join(format!("lockstep-{name}"));
         digests.insert(name, Package::of(&binary, Profile::Dev, Destination::ThisMachine)?.code_sha256());
     }
     for (function, package) in function_names() {
@@ -25,16 +25,16 @@ pub async fn is_what_was_packed(world: &mut World) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whoever installs is root; the first call of the person at the keyboard ends that.
-pub async fn is_never_run_as_root(world: &mut World) -> Result<(), Failure> {
-    let page = world.calls()?.read(&CallFilter::default()).await.map_err(at("the journal of calls"))?;
-    let calls = page.complete().ok_or_else(|| Failure::new("the journal has forgotten calls"))?;
+/// The installer is root. The first call of the operator ends that.
+pub async fn no_call_after_the_installation_is_made_by_root(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let page = cloud.calls()?.read(&CallFilter::default()).await.map_err(at("the log of calls"))?;
+    let calls = page.complete().ok_or_else(|| Failure::new("the log of calls is incomplete"))?;
     let operator = calls.iter().position(|call| call.principal.contains(":user/lockstep-you"));
-    let operator = operator.ok_or_else(|| Failure::new("the person at the keyboard called nothing"))?;
+    let operator = operator.ok_or_else(|| Failure::new("the operator made no call"))?;
     let by_root: Vec<String> = calls[operator..]
         .iter()
         .filter(|call| call.is_by_root())
         .map(|call| format!("{}:{} in {}", call.service, call.action, call.account))
         .collect();
-    ensure(by_root.is_empty(), format!("no call of root: {}", by_root.join(", ")))
+    ensure(by_root.is_empty(), format!("root makes no call: {}", by_root.join(", ")))
 }

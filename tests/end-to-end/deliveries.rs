@@ -1,9 +1,9 @@
-//! What the webhook does with deliveries: its own, strangers', and too many.
+//! Webhook deliveries: unauthenticated, oversized, repeated.
 
-use crate::world::World;
+use crate::test_cloud::TestCloud;
 use lockstep_cli::commands::repositories::{sign, webhook_secret, webhook_url};
 use lockstep_cli::demo::ensure;
-use lockstep_cli::failure::{Failure, at};
+use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, MAX_BODY_BYTES, SIGNATURE_HEADER};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::WebhookDelivery;
@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tokio::task::JoinSet;
 
-/// How many copies arrive at once.
+/// Number of copies that arrive at once.
 const COPIES: usize = 20;
 
 fn repository() -> Result<RepositoryId, Failure> {
     RepositoryId::github("acme", "logs").map_err(at("the repository"))
 }
 
-/// The body of a push to `main`, as the git host writes it.
+/// Returns the body of a push to `main`, as the git host writes it.
 fn push_of(commit: &str) -> Vec<u8> {
     let body = json!({
         "ref": "refs/heads/main",
@@ -33,6 +33,7 @@ fn push_of(commit: &str) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
+/// Posts a delivery.
 async fn deliver(
     url: &str,
     delivery: &str,
@@ -48,13 +49,13 @@ async fn deliver(
     Ok(post_unsigned(url, &headers, body).await?)
 }
 
-/// Each of these is refused before anything is read, written or started.
-pub async fn are_refused(world: &mut World) -> Result<(), Failure> {
-    let plane = world.story.plane().await?;
+/// The webhook refuses each case before it writes a record or starts an execution.
+pub async fn forged_and_oversized_deliveries_are_refused(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let plane = cloud.demo.plane().await?;
     let (id, secret) = (repository()?, webhook_secret(&plane, &repository()?).await?);
     let url = webhook_url(&plane, &id);
     let nowhere = webhook_url(&plane, &RepositoryId::github("acme", "nowhere").map_err(at("a repository"))?);
-    let body = push_of(&world.story.repository().head().await?);
+    let body = push_of(&cloud.demo.repository().head().await?);
     let large = vec![b' '; MAX_BODY_BYTES + 1];
     let good = sign(&secret, &body)?;
     let of_large = sign(&secret, &large)?;
@@ -67,29 +68,31 @@ pub async fn are_refused(world: &mut World) -> Result<(), Failure> {
         ("a truncated signature", &url, Some(&cut), &body, 401),
         ("the signature of another body", &url, Some(&of_large), &body, 401),
         ("an unknown hook", &nowhere, Some(&good), &body, 404),
-        ("a hook that is none", &format!("{url}/../x"), Some(&good), &body, 404),
+        ("a path that is no hook", &format!("{url}/../x"), Some(&good), &body, 404),
         ("a body over the cap", &url, Some(&of_large), &large, 413),
     ];
-    let (events, started) =
-        (world.records::<WebhookDelivery>().await?.len(), world.releases_started().await?);
-    for (what, url, signature, body, status) in cases {
+    let (recorded, started) =
+        (cloud.records::<WebhookDelivery>().await?.len(), cloud.releases_started().await?);
+    for (case, url, signature, body, status) in cases {
         let delivery = uuid::Uuid::new_v4().to_string();
         let answer = deliver(url, &delivery, signature, body.to_vec()).await?;
-        ensure(answer.status == status, format!("{what} is answered with {status}, not {}", answer.status))?;
+        ensure(answer.status == status, format!("{case} gets the status {status}, not {}", answer.status))?;
     }
-    ensure(world.records::<WebhookDelivery>().await?.len() == events, "no event was written")?;
-    ensure(world.releases_started().await? == started, "no release was started")
+    ensure(cloud.records::<WebhookDelivery>().await?.len() == recorded, "no delivery was recorded")?;
+    ensure(cloud.releases_started().await? == started, "no release was started")
 }
 
-/// All get the same answer; one of them does the work.
-pub async fn count_once(world: &mut World) -> Result<(), Failure> {
-    let plane = world.story.plane().await?;
-    let body = push_of(&world.story.repository().head().await?);
+/// Each copy gets the same response, and one of them starts the execution.
+pub async fn twenty_copies_of_a_delivery_start_one_execution(cloud: &mut TestCloud) -> Result<(), Failure> {
+    cloud.append("broker/README.md", "\nA commit that is delivered many times.")?;
+    cloud.push("A commit to deliver again", Exit::Done).await?;
+    let plane = cloud.demo.plane().await?;
+    let body = push_of(&cloud.demo.repository().head().await?);
     let signature = sign(&webhook_secret(&plane, &repository()?).await?, &body)?;
     let url = webhook_url(&plane, &repository()?);
     let delivery = uuid::Uuid::new_v4().to_string();
-    let (events, started) =
-        (world.records::<WebhookDelivery>().await?.len(), world.releases_started().await?);
+    let (recorded, started) =
+        (cloud.records::<WebhookDelivery>().await?.len(), cloud.releases_started().await?);
     let mut copies = JoinSet::new();
     for _ in 0..COPIES {
         let (url, delivery, signature, body) =
@@ -99,15 +102,15 @@ pub async fn count_once(world: &mut World) -> Result<(), Failure> {
     let mut executions = BTreeSet::new();
     for answer in copies.join_all().await {
         let answer = answer?;
-        ensure(answer.status == 202, format!("a copy is accepted, not answered with {}", answer.status))?;
-        let body: Value = serde_json::from_slice(&answer.body).map_err(at("the webhook's answer"))?;
+        ensure(answer.status == 202, format!("a copy gets the status 202, not {}", answer.status))?;
+        let body: Value = serde_json::from_slice(&answer.body).map_err(at("the response of the webhook"))?;
         executions.insert(body["execution"].as_str().unwrap_or_default().to_owned());
     }
     ensure(executions.len() == 1, format!("every copy names the same execution: {executions:?}"))?;
-    ensure(world.records::<WebhookDelivery>().await?.len() == events + 1, "one event was written")?;
-    ensure(world.releases_started().await? == started + 1, "one release was started")?;
+    ensure(cloud.records::<WebhookDelivery>().await?.len() == recorded + 1, "one delivery was recorded")?;
+    ensure(cloud.releases_started().await? == started + 1, "one release was started")?;
     let machine = plane.found.state_machines.release.replace(":stateMachine:", ":execution:");
     let name = executions.into_iter().next().unwrap_or_default();
-    let ended = world.ended(&format!("{machine}:{name}")).await?;
-    ensure(matches!(ended.status, Status::Succeeded { .. }), "the one release ends well")
+    let ended = cloud.ended(&format!("{machine}:{name}")).await?;
+    ensure(matches!(ended.status, Status::Succeeded { .. }), "the one release succeeds")
 }

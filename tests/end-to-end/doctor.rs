@@ -1,15 +1,15 @@
-//! `lockstep doctor` against things that somebody broke.
+//! `lockstep doctor` and planted faults.
 
-use crate::world::World;
+use crate::test_cloud::TestCloud;
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Exit, Failure};
 use lockstep_platform::aws::Aws;
 use lockstep_platform::operator::signed;
 use serde_json::{Value, json};
 
-/// As root, breaks one thing of each kind that the command looks at, and expects a finding with the next command.
-pub async fn sees_each_thing_that_somebody_broke(world: &mut World) -> Result<(), Failure> {
-    let session = world.story.session()?;
+/// Breaks, as root, one resource of each kind that the command reads, and expects a finding with a next step.
+pub async fn doctor_finds_each_planted_fault(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let session = cloud.demo.session()?;
     let (tooling, production) = (session.root("tooling")?, session.root("production")?);
     let mut expected = Vec::new();
     for breakage in breakages() {
@@ -17,40 +17,42 @@ pub async fn sees_each_thing_that_somebody_broke(world: &mut World) -> Result<()
         breakage.make(account).await?;
         expected.push(breakage);
     }
-    let found = world.story.type_in(&["doctor"], Exit::Failed).await?;
+    let found = cloud.demo.type_in(&["doctor"], Exit::Failed).await?;
     for breakage in expected {
-        let sees = |finding: &Value| {
-            let says =
+        let reports = |finding: &Value| {
+            let contains =
                 |field: &str, part: &str| finding[field].as_str().is_some_and(|text| text.contains(part));
-            says("severity", breakage.severity)
-                && says("subject", breakage.subject)
-                && says("sentence", breakage.sentence)
+            contains("severity", breakage.severity)
+                && contains("subject", breakage.subject)
+                && contains("sentence", breakage.sentence)
                 && finding["mend"].as_str().is_some_and(|mend| !mend.is_empty())
         };
         let findings = found["findings"].as_array().cloned().unwrap_or_default();
-        let what = format!("doctor sees that {} {}: {found:#}", breakage.subject, breakage.sentence);
-        ensure(findings.iter().any(sees), what)?;
+        let condition = format!("doctor finds that {} {}: {found:#}", breakage.subject, breakage.sentence);
+        ensure(findings.iter().any(reports), condition)?;
     }
     Ok(())
 }
 
-/// Something that somebody breaks, and what the command says of it.
+/// A planted fault with the finding of the command.
 struct Breakage {
     in_production: bool,
     service: &'static str,
-    /// The operation: of a JSON protocol with its target's prefix, of a query protocol with its version.
+    /// The call that plants it.
     call: Call,
     severity: &'static str,
     subject: &'static str,
     sentence: &'static str,
 }
 
+/// A call: of a JSON protocol with the prefix of its target, of a query protocol with its version.
 enum Call {
     Json { version: &'static str, target: &'static str, body: Value },
     Query(&'static str),
 }
 
 impl Breakage {
+    /// Plants the fault.
     async fn make(&self, account: &Aws) -> Result<(), Failure> {
         let endpoint = account.endpoint_url().unwrap_or_default();
         let url = format!("{}/", endpoint.trim_end_matches('/'));
@@ -65,8 +67,11 @@ impl Breakage {
                 signed::post(account, self.service, &url, &headers, form.as_bytes().to_vec()).await?
             }
         };
-        let said = String::from_utf8_lossy(&answer.body).into_owned();
-        ensure(answer.status == 200, format!("{} is broken: {} {said}", self.subject, answer.status))
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        ensure(
+            answer.status == 200,
+            format!("the fault in {} is planted: {} {body}", self.subject, answer.status),
+        )
     }
 }
 

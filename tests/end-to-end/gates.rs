@@ -1,10 +1,10 @@
-//! What must not happen, and does not.
+//! Gates: rejections, evidence, approvals, and the separation of the paths.
 
-use crate::world::{World, until};
+use crate::test_cloud::{TestCloud, text, until};
 use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{DeploymentState, Rejection, Release, ReleaseState};
+use lockstep_domain::records::{DeploymentState, Rejection, Release};
 use lockstep_local::{CallEffect, CallFault};
 use lockstep_platform::functions::{Called, Functions};
 use lockstep_platform::operator::executions::Status;
@@ -13,140 +13,131 @@ use std::time::Duration;
 
 const PRODUCTION_STACK: &str = "production-logs-broker";
 
-/// A mistake that production would find first, found before anything was built.
-pub async fn reject_what_cannot_be_resolved(world: &mut World) -> Result<(), Failure> {
-    let repository = world.story.repository();
+/// The mistake is in the parameters of production. The packaging finds it before any deployment.
+pub async fn an_unknown_parameter_is_rejected_with_its_line(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let repository = cloud.demo.repository();
     let file = "broker/parameters/production.toml";
     let before = repository.read(file)?;
     repository.write(file, &format!("{before}InstanceTipe = \"m6i.large\"\n"))?;
-    let answer = world.push("A typing error that only production would meet", Exit::Failed).await?;
+    let answer = cloud.push("A typing error that only production would find", Exit::Failed).await?;
     ensure(answer["deployments"].as_array().is_some_and(Vec::is_empty), "nothing was deployed")?;
     let head = repository.head().await?;
-    let rejections = world.records::<Rejection>().await?;
+    let rejections = cloud.records::<Rejection>().await?;
     let rejection = rejections.iter().find(|rejection| rejection.commit.as_str() == head);
     let rejection = rejection.ok_or_else(|| Failure::new("the rejection was not recorded"))?;
     let line = u32::try_from(before.lines().count() + 1).map_err(at("the line"))?;
-    let told = rejection.problems.iter().find(|problem| problem.message.contains("InstanceTipe"));
+    let reported = rejection.problems.iter().find(|problem| problem.message.contains("InstanceTipe"));
     ensure(
-        told.is_some_and(|problem| problem.file == file && problem.line == Some(line)),
+        reported.is_some_and(|problem| problem.file == file && problem.line == Some(line)),
         format!("the record names {file}:{line}: {:?}", rejection.problems),
     )?;
     ensure(rejection.author.contains("Ada"), "the record names the author")?;
     repository.write(file, &before)?;
-    repository.replace("broker/lockstep.toml", "^not a port$", "^[0-9]{1,5}$")?;
-    world.push("Everything in order again", Exit::Done).await.map(drop)
+    cloud.push("Everything in order again", Exit::Done).await.map(drop)
 }
 
-/// The release that passed its test and failed in ci.
-pub async fn unproven(world: &World) -> Result<Release, Failure> {
+/// Returns the release that passed its test and failed in ci.
+pub async fn unproven(cloud: &TestCloud) -> Result<Release, Failure> {
     let component = COMPONENT.parse().map_err(at("the component"))?;
-    let releases = world.story.plane().await?.releases(Some(&component)).await?;
-    let facts = &world.story.facts;
-    let found = releases.into_iter().find(|release| {
-        let version = release.version.to_string();
-        release.state == ReleaseState::Published
-            && ![&facts.first, &facts.promoted, &facts.unchanged].contains(&&version)
-            && release.failure.is_none()
-            && version.ends_with(".3")
-    });
+    let releases = cloud.demo.plane().await?.releases(Some(&component)).await?;
+    let failed = &cloud.demo.facts.failed;
+    let found = releases.into_iter().find(|release| release.version.to_string() == *failed);
     found.ok_or_else(|| Failure::new("there is no release that failed in ci"))
 }
 
-/// The fourth release never passed ci.
-pub async fn want_evidence(world: &mut World) -> Result<(), Failure> {
-    let failed = unproven(world).await?;
+pub async fn a_release_without_evidence_is_not_promoted(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let failed = unproven(cloud).await?;
     let name = format!("{COMPONENT}@{}", failed.version);
-    let answer = world.story.type_in(&["promote", &name, "--to", "production"], Exit::Failed).await?;
+    let answer = cloud.demo.type_in(&["promote", &name, "--to", "production"], Exit::Failed).await?;
     let execution = &answer["execution"];
     ensure(execution["error"] == "GateClosed", format!("the gate is closed: {execution}"))?;
     let cause = execution["cause"].as_str().unwrap_or_default();
     ensure(
         cause.contains(failed.digest.as_str()) && cause.contains("ci"),
-        format!("the evidence is named: {cause}"),
+        format!("the cause names the missing evidence: {cause}"),
     )
 }
 
-/// A release that changes production, brought as far as the question.
-async fn asking(world: &World, old: &str, new: &str) -> Result<(String, Value), Failure> {
-    world.story.repository().replace("broker/parameters/production.toml", old, new)?;
-    let answer = world.push("Another size for production", Exit::Done).await?;
+/// Promotes a release that changes production up to its question. Returns the deployment and the document.
+async fn asking(cloud: &TestCloud) -> Result<(String, Value), Failure> {
+    cloud.raise_max_size("production")?;
+    let answer = cloud.push("Another size for production", Exit::Done).await?;
     let version =
         answer["deployments"].as_array().and_then(|all| all.last()).map(|last| last["version"].clone());
     let name = format!("{COMPONENT}@{}", version.as_ref().and_then(Value::as_str).unwrap_or_default());
-    let answer = world.story.type_in(&["promote", &name, "--to", "production"], Exit::NeedsHuman).await?;
-    let id = answer["deployment"]["id"].as_str().unwrap_or_default().to_owned();
-    Ok((id, answer))
+    let answer = cloud.demo.type_in(&["promote", &name, "--to", "production"], Exit::NeedsHuman).await?;
+    Ok((text(&answer["deployment"]["id"])?, answer))
 }
 
-/// Nobody answers: the execution keeps running, the stack stays as it is. Somebody refuses: it ends.
-pub async fn wait_for_a_person(world: &mut World) -> Result<(), Failure> {
-    let stacks = world.story.stacks("production")?;
+/// Without an answer the execution waits and the stack remains unchanged. A refusal ends the execution.
+pub async fn a_refusal_ends_a_deployment_that_did_nothing(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let stacks = cloud.demo.stacks("production")?;
     let before = stacks.find(PRODUCTION_STACK).await?;
-    let version = world.story.version_in("production").await?;
-    let (id, answer) = asking(world, "MaxSize = 4", "MaxSize = 5").await?;
-    let execution = answer["deployment"]["execution"].as_str().unwrap_or_default().to_owned();
-    ensure(world.execution(&execution).await?.status == Status::Running, "the execution waits")?;
-    ensure(stacks.find(PRODUCTION_STACK).await? == before, "the stack in production is untouched")?;
-    ensure(world.story.version_in("production").await? == version, "production runs what it ran")?;
+    let version = cloud.demo.version_in("production").await?;
+    let (id, answer) = asking(cloud).await?;
+    let execution = text(&answer["deployment"]["execution"])?;
+    ensure(cloud.execution(&execution).await?.status == Status::Running, "the execution waits")?;
+    ensure(stacks.find(PRODUCTION_STACK).await? == before, "the stack in production is unchanged")?;
+    ensure(cloud.demo.version_in("production").await? == version, "production runs the release before")?;
     let refuse = ["approve", &id, "--refuse", "--reason", "not on a Friday"];
-    world.story.type_in(&refuse, Exit::Done).await?;
-    let ended = world.ended(&execution).await?;
+    cloud.demo.type_in(&refuse, Exit::Done).await?;
+    let ended = cloud.ended(&execution).await?;
     ensure(
         matches!(&ended.status, Status::Failed { error, .. } if error == "ApprovalRefused"),
         format!("the execution ends as refused: {:?}", ended.status),
     )?;
     let id: DeploymentId = id.parse().map_err(at("the deployment"))?;
-    let deployment = world.story.plane().await?.deployment(&id).await?;
+    let deployment = cloud.demo.plane().await?.deployment(&id).await?;
     ensure(deployment.state == DeploymentState::Refused, "the deployment is recorded as refused")?;
     let reason = deployment.approvals.last().and_then(|approval| approval.reason.clone());
     ensure(reason.as_deref() == Some("not on a Friday"), "the reason is recorded")?;
-    ensure(stacks.find(PRODUCTION_STACK).await? == before, "the stack in production is still untouched")
+    ensure(stacks.find(PRODUCTION_STACK).await? == before, "the stack in production is still unchanged")
 }
 
-/// While production's deployment is carried out, the function of the other path is told to work on it.
-pub async fn keep_delivery_out_of_production(world: &mut World) -> Result<(), Failure> {
-    let (id, _) = asking(world, "MaxSize = 5", "MaxSize = 6").await?;
-    let production = world.story.session()?.account("production")?.to_owned();
-    let faults = world.faults()?;
+/// During the deployment to production, the test asks the function of the delivery path to work on it.
+pub async fn the_delivery_path_cannot_act_in_production(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let (id, _) = asking(cloud).await?;
+    let production = cloud.demo.session()?.account("production")?.to_owned();
+    let faults = cloud.faults()?;
     let hold = CallFault::on("cloudformation", "ExecuteChangeSet", CallEffect::Hold).account(&production);
     let hold = faults.on_call(&hold).await.map_err(at("a fault"))?;
-    let intrude = async {
-        until("production's change set is about to be executed", async || {
+    let intrusion = async {
+        until("the execution of production's change set is held", async || {
             let status = faults.get(hold).await.map_err(at("a fault"))?;
             Ok(status.is_some_and(|status| status.struck > 0))
         })
         .await?;
-        let refused = intruded(world, &id).await;
+        let refused = is_refused(cloud, &id).await;
         faults.release(hold).await.map_err(at("a fault"))?;
         refused
     };
     let approve = ["approve", id.as_str()];
-    let (approved, refused) = tokio::join!(world.story.type_in(&approve, Exit::Done), intrude);
+    let (approved, refused) = tokio::join!(cloud.demo.type_in(&approve, Exit::Done), intrusion);
     faults.remove(hold).await.map_err(at("a fault"))?;
     refused?;
     approved.map(drop)
 }
 
-/// As root, since nobody else may even ask: `lockstep-delivery-stack` works on a deployment to production.
-async fn intruded(world: &World, deployment: &str) -> Result<(), Failure> {
-    let root = world.story.session()?.root("tooling")?;
+/// Asks `lockstep-delivery-stack` to work on a deployment to production. Only root may ask it.
+async fn is_refused(cloud: &TestCloud, deployment: &str) -> Result<(), Failure> {
+    let root = cloud.demo.session()?.root("tooling")?;
     let payload = json!({ "action": "plan", "deployment": deployment });
     let called =
         Functions::new(&root).call("lockstep-delivery-stack", &payload, Duration::from_secs(60)).await?;
     let Called::Answered { error: Some(_), payload, .. } = called else {
         return Err(Failure::new("the delivery path may act in production"));
     };
-    let said: Value = serde_json::from_slice(&payload).map_err(at("the function's answer"))?;
-    ensure(said["errorType"] == "AccessDenied", format!("IAM refuses it: {said}"))?;
-    let sentence = said["errorMessage"].as_str().unwrap_or_default();
+    let error: Value = serde_json::from_slice(&payload).map_err(at("the error of the function"))?;
+    ensure(error["errorType"] == "AccessDenied", format!("IAM refuses it: {error}"))?;
+    let message = error["errorMessage"].as_str().unwrap_or_default();
     ensure(
-        sentence.contains("lockstep-delivery-deployer"),
-        format!("the role it may not assume is named: {sentence}"),
+        message.contains("lockstep-delivery-deployer"),
+        format!("the message names the role that it may not assume: {message}"),
     )
 }
 
-/// After everything that happened here.
-pub async fn share_nothing(world: &mut World) -> Result<(), Failure> {
-    world.story.nothing_is_shared().await?;
-    world.story.no_test_stacks().await
+/// Leftover test stacks are counted too.
+pub async fn no_image_and_no_snapshot_is_shared(cloud: &mut TestCloud) -> Result<(), Failure> {
+    cloud.demo.nothing_is_shared().await?;
+    cloud.demo.no_test_stacks().await
 }

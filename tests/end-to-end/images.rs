@@ -1,6 +1,6 @@
-//! Images that are baked: one push gives an image in every account and a release that asks for it, or neither.
+//! Baked images: a push gives an image in each account and a release that uses it, or neither.
 
-use crate::world::World;
+use crate::test_cloud::TestCloud;
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_cli::runs::{self, Run};
@@ -17,110 +17,110 @@ const FOLDER: &str = "images/logstash";
 
 const COMPONENT: &str = "logs-broker";
 
-/// Where no stage is yet.
+/// A region without a stage.
 const FURTHER_REGION: &str = "eu-central-1";
 
-/// A billing product, as Windows has one: no other account may copy what carries it.
+/// Billing product of Windows. No other account may copy an image that carries it.
 const WINDOWS: &str = "bp-6ba54002";
 
-/// The recipe of the log stack comes into the repository of the broker.
-pub async fn are_baked_and_used_by_one_push(world: &mut World) -> Result<(), Failure> {
-    world.story.bake().await?;
-    let repository = world.story.repository();
+/// The push adds the recipe of the log stack to the repository of the broker.
+pub async fn a_pushed_recipe_is_baked_for_its_release(cloud: &mut TestCloud) -> Result<(), Failure> {
+    cloud.demo.bake().await?;
+    let repository = cloud.demo.repository();
 
-    let version = newest(world).await?;
+    let version = newest(cloud).await?;
     ensure(version.state == ImageVersionState::Usable, format!("it is usable: {version:?}"))?;
     ensure(
         version.commit().map(ToString::to_string) == Some(repository.head().await?),
         "it names its commit",
     )?;
-    let images = places(world, &version).await?;
+    let images = copies(cloud, &version).await?;
     ensure(images.len() == 2, format!("it is in both accounts: {images:?}"))?;
     ensure(
         images.iter().all(|image| image.source_ami == images[0].source_ami),
-        "one descends from the other",
+        "one is the copy of the other",
     )?;
-    ensure(images.iter().all(|image| image.shared_with.is_empty()), "nothing is shared")?;
-    let locked = locked(world).await?;
-    ensure(
-        locked == version.version.to_string(),
-        format!("the release of the same push asks for it: {locked}"),
-    )
+    ensure(images.iter().all(|image| image.shared_with.is_empty()), "no copy is shared")?;
+    let locked = locked(cloud).await?;
+    ensure(locked == version.version.to_string(), format!("the release of the same push locks it: {locked}"))
 }
 
-/// A recipe that fails leaves no image anywhere, and the release that runs is the one before.
-pub async fn that_fail_are_discarded(world: &mut World) -> Result<(), Failure> {
-    let before = newest(world).await?;
+/// A recipe that fails leaves no image in any account, and ci runs the release before.
+pub async fn a_failed_image_is_discarded_with_its_reason(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let before = newest(cloud).await?;
     let status = BuildOutcome {
         status: Some("FAILED".into()),
         message: Some("install.sh: exit status 1".into()),
         ..BuildOutcome::default()
     };
-    controls(world)?.expect_build(IMAGE, &status).await.map_err(at("the builder"))?;
-    touch(world, "fails")?;
-    let answer = world.push("A recipe that cannot be built", Exit::Failed).await?;
-    ensure(answer.to_string().contains("exit status 1"), format!("the reason is told: {answer}"))?;
-    let failed = newest(world).await?;
+    controls(cloud)?.expect_build(IMAGE, &status).await.map_err(at("the builder"))?;
+    touch(cloud, "fails")?;
+    let answer = cloud.push("A recipe that cannot be built", Exit::Failed).await?;
+    ensure(answer.to_string().contains("exit status 1"), format!("the document gives the reason: {answer}"))?;
+    let failed = newest(cloud).await?;
     ensure(
         failed.version > before.version && failed.state == ImageVersionState::Discarded,
         format!("{failed:?}"),
     )?;
-    ensure(failed.why.is_some_and(|why| why.contains("exit status 1")), "the record says why")?;
-    ensure(places_of(world, &failed.version.to_string()).await?.is_empty(), "it is nowhere")?;
-    ensure(locked(world).await? == before.version.to_string(), "what was released before is what there is")
+    ensure(failed.why.is_some_and(|why| why.contains("exit status 1")), "the record gives the reason")?;
+    ensure(copies_of(cloud, &failed.version.to_string()).await?.is_empty(), "no account has it")?;
+    ensure(locked(cloud).await? == before.version.to_string(), "the newest release is the one before")
 }
 
-/// On another branch: in the first account alone, and nothing resolves to it.
-pub async fn of_a_branch_stay_where_they_are(world: &mut World) -> Result<(), Failure> {
-    let repository = world.story.repository();
+/// No constraint resolves to the image, and a promotion refuses it.
+pub async fn an_image_of_a_branch_remains_in_one_account(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let repository = cloud.demo.repository();
     repository.switch("try-it").await?;
-    touch(world, "on a branch")?;
-    world.push("Something to try", Exit::Done).await?;
-    let version = newest(world).await?;
+    touch(cloud, "on a branch")?;
+    cloud.push("Something to try", Exit::Done).await?;
+    let version = newest(cloud).await?;
     ensure(
         version.version.is_pre_release() && version.state == ImageVersionState::Usable,
         format!("{version:?}"),
     )?;
-    ensure(version.expires_at.is_some() && version.required.is_empty(), "it expires, and nothing needs it")?;
-    ensure(places(world, &version).await?.len() == 1, "it is in one account")?;
+    ensure(
+        version.expires_at.is_some() && version.required.is_empty(),
+        "it expires, and no release needs it",
+    )?;
+    ensure(copies(cloud, &version).await?.len() == 1, "it is in one account")?;
     let to_production = Run::PromoteImage(inputs::PromoteImage {
         image: version.name.clone(),
         version: version.version.clone(),
         to: "production".parse().map_err(at("the stage"))?,
     });
-    let execution = runs::start(&world.story.plane().await?, &to_production).await?;
-    let ended = world.ended(&execution).await?;
+    let execution = runs::start(&cloud.demo.plane().await?, &to_production).await?;
+    let ended = cloud.ended(&execution).await?;
     ensure(
         format!("{:?}", ended.status).contains("pre-release"),
-        format!("it goes nowhere: {:?}", ended.status),
+        format!("the promotion refuses it: {:?}", ended.status),
     )?;
     repository.switch("main").await
 }
 
-/// What no account may copy is built in each, from the same recipe and commit.
-pub async fn that_cannot_be_copied_are_built_twice(world: &mut World) -> Result<(), Failure> {
+/// Both builds use the same recipe and commit.
+pub async fn an_image_that_cannot_be_copied_is_built_twice(cloud: &mut TestCloud) -> Result<(), Failure> {
     let windows = BuildOutcome { billing_product: Some(WINDOWS.into()), ..BuildOutcome::default() };
     for _ in 0..2 {
-        controls(world)?.expect_build(IMAGE, &windows).await.map_err(at("the builder"))?;
+        controls(cloud)?.expect_build(IMAGE, &windows).await.map_err(at("the builder"))?;
     }
-    touch(world, "licensed")?;
-    world.push("An image with a licence", Exit::Done).await?;
-    let version = newest(world).await?;
+    touch(cloud, "licensed")?;
+    cloud.push("An image with a licence", Exit::Done).await?;
+    let version = newest(cloud).await?;
     ensure(version.state == ImageVersionState::Usable, format!("it is usable: {version:?}"))?;
-    let images = places(world, &version).await?;
+    let images = copies(cloud, &version).await?;
     ensure(images.len() == 2, format!("it is in both accounts: {images:?}"))?;
     let own = images.iter().filter(|image| image.ami.as_ref() == Some(&image.source_ami)).count();
-    ensure(own == 1, "both are known by the one that was built first")
+    ensure(own == 1, "both records name the image that was built first")
 }
 
-/// The newest version of each account, for who deploys by other means, without a sweep having run.
-pub async fn are_named_by_parameters_at_once(world: &mut World) -> Result<(), Failure> {
-    let mut usable = world.records::<ImageVersion>().await?;
+/// No sweep has run since the version became usable.
+pub async fn parameters_name_the_newest_image_at_once(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let mut usable = cloud.records::<ImageVersion>().await?;
     usable.retain(|version| version.name.as_str() == IMAGE && obstacle(version, Purpose::Pin).is_none());
     usable.sort_by(|a, b| a.version.cmp(&b.version));
-    let newest = usable.pop().ok_or_else(|| Failure::new("no version of the image may be used"))?;
-    let session = world.story.session()?;
-    let images = places(world, &newest).await?;
+    let newest = usable.pop().ok_or_else(|| Failure::new("no version of the image is usable"))?;
+    let session = cloud.demo.session()?;
+    let images = copies(cloud, &newest).await?;
     for account in ["development", "production"] {
         let there = images
             .iter()
@@ -133,29 +133,29 @@ pub async fn are_named_by_parameters_at_once(world: &mut World) -> Result<(), Fa
     Ok(())
 }
 
-/// A further region of production's account: added, bound to a stage, and deployed to.
-pub async fn come_to_a_further_region(world: &mut World) -> Result<(), Failure> {
-    let story = &world.story;
+/// The region belongs to production's account and to a stage of its own.
+pub async fn a_release_and_its_image_reach_a_further_region(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let demo = &cloud.demo;
     let add = ["accounts", "add", "production", "--in-region", FURTHER_REGION];
-    story.type_in(&add, Exit::Done).await?;
-    let file = story.context.path(Path::new("stages.toml"));
+    demo.type_in(&add, Exit::Done).await?;
+    let file = demo.context.path(Path::new("stages.toml"));
     let before = std::fs::read_to_string(&file).map_err(at(file.display()))?;
-    let account = story.session()?.account("production")?.to_owned();
+    let account = demo.session()?.account("production")?.to_owned();
     let stage = format!(
         "\n[[stages]]\nname = \"frankfurt\"\naccount = \"{account}\"\nregion = \"{FURTHER_REGION}\"\n"
     );
     std::fs::write(&file, format!("{before}{stage}")).map_err(at(file.display()))?;
-    story.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await?;
-    let running = story.version_in("production").await?;
-    let running = running.ok_or_else(|| Failure::new("production runs nothing"))?;
-    story.type_in(&["promote", &format!("{COMPONENT}@{running}"), "--to", "frankfurt"], Exit::Done).await?;
+    demo.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await?;
+    let running = demo.version_in("production").await?;
+    let running = running.ok_or_else(|| Failure::new("production runs no release"))?;
+    demo.type_in(&["promote", &format!("{COMPONENT}@{running}"), "--to", "frankfurt"], Exit::Done).await?;
     ensure(
-        story.version_in("frankfurt").await?.as_deref() == Some(&running),
-        "frankfurt runs what production runs",
+        demo.version_in("frankfurt").await?.as_deref() == Some(&running),
+        "frankfurt runs the release of production",
     )?;
-    let images = world.records::<Image>().await?;
+    let images = cloud.records::<Image>().await?;
     let there = images.iter().find(|image| image.location.region.as_str() == FURTHER_REGION);
-    let there = there.ok_or_else(|| Failure::new("the image did not come to the region"))?;
+    let there = there.ok_or_else(|| Failure::new("the region has no image"))?;
     ensure(
         there.is_usable() && there.location.account.as_str() == account && there.shared_with.is_empty(),
         format!("{there:?}"),
@@ -163,44 +163,43 @@ pub async fn come_to_a_further_region(world: &mut World) -> Result<(), Failure> 
     let from = images.iter().find(|image| {
         image.version == there.version && image.name == there.name && image.location != there.location
     });
-    ensure(from.is_some_and(|from| from.source_ami == there.source_ami), "it descends from the same image")?;
-    // What follows knows three stages again.
+    ensure(from.is_some_and(|from| from.source_ami == there.source_ami), "it is a copy of the same image")?;
+    // The promises after this one expect three stages.
     std::fs::write(&file, before).map_err(at(file.display()))?;
-    world.story.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await.map(drop)
+    cloud.demo.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await.map(drop)
 }
 
-fn touch(world: &World, with: &str) -> Result<(), Failure> {
-    let repository = world.story.repository();
-    let file = Path::new(FOLDER).join("install.sh").display().to_string();
-    let text = repository.read(&file)?;
-    repository.write(&file, &format!("{text}# {with}\n"))
+/// Changes the recipe by a comment.
+fn touch(cloud: &TestCloud, comment: &str) -> Result<(), Failure> {
+    cloud.append(&format!("{FOLDER}/install.sh"), &format!("# {comment}"))
 }
 
-fn controls(world: &World) -> Result<Controls, Failure> {
-    Ok(Controls::new(&world.story.session()?.endpoint))
+fn controls(cloud: &TestCloud) -> Result<Controls, Failure> {
+    Ok(Controls::new(&cloud.demo.session()?.endpoint))
 }
 
-/// The version of the image that was claimed last.
-async fn newest(world: &World) -> Result<ImageVersion, Failure> {
-    let mut versions = world.records::<ImageVersion>().await?;
+/// Returns the version of the image that was claimed last.
+async fn newest(cloud: &TestCloud) -> Result<ImageVersion, Failure> {
+    let mut versions = cloud.records::<ImageVersion>().await?;
     versions.retain(|version| version.name.as_str() == IMAGE);
     versions.sort_by_key(|version| version.recorded_at);
     versions.pop().ok_or_else(|| Failure::new("there is no version of the image"))
 }
 
-async fn places(world: &World, version: &ImageVersion) -> Result<Vec<Image>, Failure> {
-    places_of(world, &version.version.to_string()).await
+async fn copies(cloud: &TestCloud, version: &ImageVersion) -> Result<Vec<Image>, Failure> {
+    copies_of(cloud, &version.version.to_string()).await
 }
 
-async fn places_of(world: &World, version: &str) -> Result<Vec<Image>, Failure> {
-    let mut images = world.records::<Image>().await?;
+/// Returns the records of a version in all accounts.
+async fn copies_of(cloud: &TestCloud, version: &str) -> Result<Vec<Image>, Failure> {
+    let mut images = cloud.records::<Image>().await?;
     images.retain(|image| image.name.as_str() == IMAGE && image.version.to_string() == version);
     Ok(images)
 }
 
-/// The version of the image in the lock of the newest release.
-async fn locked(world: &World) -> Result<String, Failure> {
-    let mut releases = world.records::<Release>().await?;
+/// Returns the version of the image in the lock of the newest release.
+async fn locked(cloud: &TestCloud) -> Result<String, Failure> {
+    let mut releases = cloud.records::<Release>().await?;
     releases.sort_by_key(|release| release.packaged_at);
     let newest = releases.iter().rev().find(|release| !release.version.is_pre_release());
     let newest = newest.ok_or_else(|| Failure::new("there is no release"))?;

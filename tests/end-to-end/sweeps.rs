@@ -1,6 +1,6 @@
-//! What no event tells of.
+//! Sweeps: they find what no event reported.
 
-use crate::world::{World, until};
+use crate::test_cloud::{TestCloud, until};
 use jiff::{Timestamp, ToSpan};
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Failure, at};
@@ -17,20 +17,20 @@ use lockstep_platform::ledger::Ledger;
 use serde_json::json;
 use std::time::Duration;
 
-/// The name of what is lost, whatever it is.
+/// Name of the lost environment, branch and delivery.
 const LOST: &str = "lost";
 
-/// As root, what those leave behind who die in the middle: an environment that an ended execution holds, long ago, and a
-/// delivery that was accepted and never started. Two sweeps by hand, as an operator, put it in order.
-pub async fn put_in_order(world: &mut World) -> Result<(), Failure> {
-    let ledger = ledger(world).await?;
-    let (environment, deployment) = lost_environment(world).await?;
+/// Writes, as root, the records that a crash leaves: an old environment that an ended execution holds, and a delivery that
+/// was accepted and never started. Two sweeps that an operator invokes repair both.
+pub async fn a_sweep_finds_what_no_event_reported(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let ledger = ledger(cloud).await?;
+    let (environment, deployment) = lost_environment(cloud).await?;
     ledger.insert(&environment).await?;
     ledger.insert(&deployment).await?;
-    let event = lost_delivery(world).await?;
+    let event = lost_delivery(cloud).await?;
     ledger.insert(&event).await?;
 
-    let report = sweep(world).await?;
+    let report = sweep(cloud).await?;
     ensure(report.freed.contains(&"test/lost".to_owned()), format!("the environment is freed: {report:?}"))?;
     ensure(
         report.released.contains(&"delivery lost".to_owned()),
@@ -39,34 +39,34 @@ pub async fn put_in_order(world: &mut World) -> Result<(), Failure> {
     let closed = ledger.get::<Deployment>(&deployment.key()).await?.map(|found| found.record.state);
     ensure(closed == Some(DeploymentState::Abandoned), "the dead deployment is closed")?;
 
-    let report = sweep(world).await?;
-    ensure(report.removing == ["test/lost"], format!("what outlived its time is torn down: {report:?}"))?;
-    until("the throw-away environment is gone", async || {
+    let report = sweep(cloud).await?;
+    ensure(report.removing == ["test/lost"], format!("the expired environment is torn down: {report:?}"))?;
+    until("the test environment is deleted", async || {
         Ok(ledger.get::<Environment>(&environment.key()).await?.is_none())
     })
     .await?;
-    until("the delivery has come to its end", async || {
+    until("the delivery has ended", async || {
         let found = ledger.get::<WebhookDelivery>(&event.key()).await?.map(|found| found.record);
-        // There is no such branch any more.
+        // The branch of the delivery does not exist.
         Ok(found.is_some_and(|event| event.end == Some(DeliveryEnd::superseded())))
     })
     .await?;
-    let quiet = sweep(world).await?;
-    ensure(quiet == SweepReport::new(quiet.at), format!("then everything is in order: {quiet:?}"))
+    let quiet = sweep(cloud).await?;
+    ensure(quiet == SweepReport::new(quiet.at), format!("the next sweep finds no fault: {quiet:?}"))
 }
 
-async fn ledger(world: &World) -> Result<Ledger, Failure> {
-    let root = world.story.session()?.root("tooling")?;
-    Ok(Ledger::new(&root, &world.story.plane().await?.found.table))
+async fn ledger(cloud: &TestCloud) -> Result<Ledger, Failure> {
+    let root = cloud.demo.session()?.root("tooling")?;
+    Ok(Ledger::new(&root, &cloud.demo.plane().await?.found.table))
 }
 
-async fn sweep(world: &World) -> Result<SweepReport, Failure> {
-    let operator = Functions::new(world.story.plane().await?.aws());
+async fn sweep(cloud: &TestCloud) -> Result<SweepReport, Failure> {
+    let operator = Functions::new(cloud.demo.plane().await?.aws());
     match operator.call("lockstep-sweep", &json!({}), Duration::from_secs(60)).await? {
         Called::Answered { error: None, payload, .. } => {
             serde_json::from_slice(&payload).map_err(at("the report"))
         }
-        other => Err(Failure::new(format!("the sweep does not answer: {other:?}"))),
+        other => Err(Failure::new(format!("the sweep fails: {other:?}"))),
     }
 }
 
@@ -74,11 +74,11 @@ fn long_ago() -> Result<Timestamp, Failure> {
     Timestamp::now().checked_sub(48.hours()).map_err(at("two days ago"))
 }
 
-/// Like one that was tested, under another name; its execution has ended.
-async fn lost_environment(world: &World) -> Result<(Environment, Deployment), Failure> {
-    let all = world.records::<Deployment>().await?;
+/// Returns an environment like that of a tested release, under another name. Its execution has ended.
+async fn lost_environment(cloud: &TestCloud) -> Result<(Environment, Deployment), Failure> {
+    let all = cloud.records::<Deployment>().await?;
     let tested = all.into_iter().find(|d| d.stage.as_str() == TEST && d.state == DeploymentState::Succeeded);
-    let tested = tested.ok_or_else(|| Failure::new("nothing was tested"))?;
+    let tested = tested.ok_or_else(|| Failure::new("no deployment to the stage test succeeded"))?;
     let known = tested.deploy().ok_or_else(|| Failure::new("no release was tested"))?.clone();
     let name = format!("{TEST}-{LOST}").parse().map_err(at("a stack's name"))?;
     let stack = StackRun::new(known.stack.component, LOST.to_owned(), name);
@@ -96,9 +96,9 @@ async fn lost_environment(world: &World) -> Result<(Environment, Deployment), Fa
     Ok((taken.environment, taken.deployment))
 }
 
-async fn lost_delivery(world: &World) -> Result<WebhookDelivery, Failure> {
-    let known = world.records::<WebhookDelivery>().await?.into_iter().next();
-    let known = known.ok_or_else(|| Failure::new("nothing was ever pushed"))?;
+async fn lost_delivery(cloud: &TestCloud) -> Result<WebhookDelivery, Failure> {
+    let known = cloud.records::<WebhookDelivery>().await?.into_iter().next();
+    let known = known.ok_or_else(|| Failure::new("no delivery is recorded"))?;
     Ok(WebhookDelivery {
         delivery: LOST.to_owned(),
         reference: format!("refs/heads/{LOST}"),

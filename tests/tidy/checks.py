@@ -16,6 +16,7 @@ def judge(crate: Crate, limits: dict, words: list[Forbidden]) -> list[str]:
         *_types(crate, words, limits["types"]),
         *_functions(crate, limits["function_lines"]),
         *_commands(crate, words),
+        *_documentation(crate),
     ]
 
 
@@ -61,6 +62,15 @@ def _functions(crate: Crate, limit: int) -> list[str]:
         f"{place}: the function {name} has {lines} lines, more than {limit}"
         for place, name, lines in crate.functions()
         if lines > limit
+    ]
+
+
+def _documentation(crate: Crate) -> list[str]:
+    if crate.tests_documentation:
+        return []
+    return [
+        f"{place}: no test runs the code in this documentation; remove `doctest = false` from the manifest"
+        for place in crate.examples()
     ]
 
 

@@ -42,7 +42,15 @@ def missed(limits: dict) -> list[str]:
             found.append(f"no check finds {mistake}")
     plain = Crate("cli", [Source("cli/src/commands/plain.rs", ["/// Deletes the stack.", "pub fn delete() {}"])])
     found += [f"a plain text is refused: {line}" for line in checks.judge(plain, strict, words)]
-    return found + _links()
+    return found + _documentation(strict) + _links()
+
+
+def _documentation(limits: dict) -> list[str]:
+    lines = ["/// ```text", "/// a -> b", "/// ```", "/// ```", "/// assert!(true);", "/// ```", "pub fn f() {}"]
+    crate = Crate("cli", [Source("cli/src/planted.rs", lines)], tests_documentation=False)
+    found = checks.judge(crate, limits, [])
+    is_found = len(found) == 1 and found[0].startswith("cli/src/planted.rs:4: no test runs the code")
+    return [] if is_found else [f"documentation: {found}"]
 
 
 def _links() -> list[str]:

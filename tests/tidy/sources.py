@@ -7,6 +7,7 @@ from pathlib import Path
 
 _OPENER = re.compile(r"\s*//[/!]\s+(What|Whether|Who|Whom|Whose|How|Where|Why|When|Which)\b")
 _DOC = re.compile(r"\s*//[/!]")
+_EXAMPLE = re.compile(r"\s*//[/!]\s*```(?:rust|should_panic|no_run|edition\d+)?\s*$")
 _TYPE = re.compile(r"\b(?:struct|enum|trait|type|union)\s+([A-Z]\w*)")
 _FUNCTION = re.compile(r"\s*(?:pub(?:\([a-z]+\))? )?(?:const )?(?:async )?fn (\w+)")
 
@@ -30,6 +31,8 @@ class Crate:
 
     name: str
     files: list[Source] = field(default_factory=list)
+    # False if its manifest turns off the tests in its documentation.
+    tests_documentation: bool = True
 
     def docs(self) -> list[tuple[str, str]]:
         """Returns the place and the first line of each doc comment."""
@@ -43,6 +46,19 @@ class Crate:
     def openers(self) -> list[str]:
         """Returns the places of doc comments that open with a question word."""
         return [place for place, line in self.docs() if _OPENER.match(line)]
+
+    def examples(self) -> list[str]:
+        """Returns the places of code blocks in documentation that are tests."""
+        found = []
+        for file in self.files:
+            is_open = False
+            for number, line in enumerate(file.lines, 1):
+                if not re.match(r"\s*//[/!]\s*```", line):
+                    continue
+                if not is_open and _EXAMPLE.match(line) and "/src/" in file.path:
+                    found.append(f"{file.path}:{number}")
+                is_open = not is_open
+        return found
 
     def lines(self) -> list[tuple[str, str]]:
         """Returns each line with its place."""
@@ -121,7 +137,10 @@ def crates(root: Path) -> list[Crate]:
         if folder is None or not path.endswith(".rs") or not (root / path).exists():
             continue
         lines = (root / path).read_text(encoding="utf-8").splitlines()
-        found.setdefault(folder, Crate(folder)).files.append(Source(path, lines))
+        if folder not in found:
+            manifest = (root / folder / "Cargo.toml").read_text(encoding="utf-8")
+            found[folder] = Crate(folder, tests_documentation="doctest = false" not in manifest)
+        found[folder].files.append(Source(path, lines))
     return sorted(found.values(), key=lambda crate: crate.name)
 
 

@@ -33,7 +33,7 @@ struct Posted {
 
 impl Demo {
     /// Issues a key in each stage, posts, rotates the key, posts again, and prints the counts.
-    pub(super) async fn applications(&mut self, brokers: &Brokers) -> Result<(), Failure> {
+    pub async fn applications(&mut self, brokers: &Brokers) -> Result<(), Failure> {
         let mut posted = Vec::new();
         for (stage, alias) in STAGES {
             let url = self.output_of(alias, &format!("{stage}-{DOOR}"), "EventsUrl").await?;

@@ -66,7 +66,7 @@ impl Brokers {
 }
 
 /// The result of shipping one object.
-struct Shipped {
+pub struct Shipped {
     stage: &'static str,
     object: &'static str,
     /// The bucket of the object.
@@ -107,7 +107,8 @@ impl Demo {
         Ok(())
     }
 
-    async fn log_organisation(&mut self) -> Result<(), Failure> {
+    /// Applies stages and parameters, imports two base images, and registers a repository for the log stack.
+    pub async fn log_organisation(&mut self) -> Result<(), Failure> {
         let session = self.session()?;
         self.configure(&session).await?;
         for image in ["logstash", "elasticsearch"] {
@@ -121,7 +122,8 @@ impl Demo {
         self.subscribe(&session).await
     }
 
-    async fn layers_to_ci(&mut self, brokers: &Brokers) -> Result<(), Failure> {
+    /// Releases the six components to ci, in the order of their dependencies.
+    pub async fn layers_to_ci(&mut self, brokers: &Brokers) -> Result<(), Failure> {
         let sources = self.context.sources()?.join("infra/log-stack");
         let repository = self.repository();
         for (folders, message) in LAYERS {
@@ -160,7 +162,8 @@ impl Demo {
         Ok(())
     }
 
-    async fn layers_to_production(&mut self) -> Result<(), Failure> {
+    /// Promotes the six components to production.
+    pub async fn layers_to_production(&mut self) -> Result<(), Failure> {
         for component in COMPONENTS {
             let version = self.version_of(component, "ci").await?.unwrap_or_default();
             let release = format!("{component}@{version}");
@@ -174,7 +177,8 @@ impl Demo {
         self.nothing_is_shared().await
     }
 
-    async fn logs(&mut self, brokers: &Brokers) -> Result<Vec<Shipped>, Failure> {
+    /// Writes logs as load balancers do, and accounts for each line of them.
+    pub async fn logs(&mut self, brokers: &Brokers) -> Result<Vec<Shipped>, Failure> {
         self.the_same_code_runs_in_both().await?;
         let mut shipped = Vec::new();
         for (stage, alias) in STAGES {
@@ -214,7 +218,7 @@ impl Demo {
     }
 
     /// Ships one object of each stage again.
-    async fn replay(&mut self, brokers: &Brokers, shipped: &[Shipped]) -> Result<(), Failure> {
+    pub async fn replay(&mut self, brokers: &Brokers, shipped: &[Shipped]) -> Result<(), Failure> {
         for Shipped { stage, bucket, key, events, distinct, .. } in
             shipped.iter().filter(|shipped| shipped.object == "quiet")
         {

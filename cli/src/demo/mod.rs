@@ -3,7 +3,7 @@
 
 mod applications;
 mod broker;
-mod log_stack;
+pub mod log_stack;
 mod preparation;
 pub mod repository;
 mod scenarios;
@@ -42,6 +42,8 @@ pub struct Facts {
     pub promoted: String,
     /// The version that changes nothing in the stack.
     pub unchanged: String,
+    /// The version whose update failed in ci.
+    pub failed: String,
     /// The deployment to production.
     pub production: String,
     /// Each scenario with its duration in seconds.

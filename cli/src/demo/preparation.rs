@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 impl Demo {
     /// Starts the cloud. Replaces the cloud of an earlier demo. Refuses to replace an operator's own cloud.
-    pub(super) async fn cloud(&mut self) -> Result<(), Failure> {
+    pub async fn cloud(&mut self) -> Result<(), Failure> {
         if let Some(session) = Session::load(&self.context)? {
             if !session.credentials.contains_key(MARK) {
                 return Err(Failure::new(format!(
@@ -48,7 +48,7 @@ impl Demo {
     }
 
     /// Applies stages and parameters, imports a base image, and registers a repository.
-    pub(super) async fn organisation(&mut self) -> Result<(), Failure> {
+    pub async fn organisation(&mut self) -> Result<(), Failure> {
         let session = self.session()?;
         self.configure(&session).await?;
         self.base_image("logstash-2.1.0", "logstash@2.1.0").await?;

@@ -28,7 +28,8 @@ const NEVER_READY: &str = r#"
 "#;
 
 impl Demo {
-    pub(super) async fn first_commit(&mut self) -> Result<(), Failure> {
+    /// Releases the first commit of the component to ci.
+    pub async fn first_commit(&mut self) -> Result<(), Failure> {
         let answer = self.push(Exit::Done).await?;
         self.facts.first = version_to(&answer, "ci")?;
         let running = self.version_in("ci").await?;
@@ -37,7 +38,8 @@ impl Demo {
         self.type_in(&["status"], Exit::Done).await.map(drop)
     }
 
-    pub(super) async fn update(&mut self) -> Result<(), Failure> {
+    /// Releases another parameter and another image to ci, as an update of the same stack.
+    pub async fn update(&mut self) -> Result<(), Failure> {
         let before = self.stack_in_ci().await?;
         self.base_image("logstash-2.1.1", "logstash@2.1.1").await?;
         let repository = self.repository();
@@ -54,7 +56,8 @@ impl Demo {
         self.no_test_stacks().await
     }
 
-    pub(super) async fn promotion(&mut self) -> Result<(), Failure> {
+    /// Promotes the release of ci to production, with an approval.
+    pub async fn promotion(&mut self) -> Result<(), Failure> {
         let release = format!("{COMPONENT}@{}", self.facts.promoted);
         let answer = self.type_in(&["promote", &release, "--to", "production"], Exit::NeedsHuman).await?;
         let deployment = text(&answer["deployment"]["id"])?;
@@ -84,7 +87,8 @@ impl Demo {
         )
     }
 
-    pub(super) async fn no_changes(&mut self) -> Result<(), Failure> {
+    /// Releases a commit that changes nothing in the template.
+    pub async fn no_changes(&mut self) -> Result<(), Failure> {
         let before = self.stack_in_ci().await?;
         let change_sets = self.stacks("development")?.change_sets(CI_STACK).await?.len();
         let repository = self.repository();
@@ -104,13 +108,15 @@ impl Demo {
         ensure(running.as_deref() == Some(&self.facts.unchanged), "ci is recorded at the third release")
     }
 
-    pub(super) async fn failing_commit(&mut self) -> Result<(), Failure> {
+    /// Pushes a commit whose update fails in ci, and expects a rollback with a diagnosis. Reverts the commit.
+    pub async fn failing_commit(&mut self) -> Result<(), Failure> {
         let repository = self.repository();
         let template = repository.read("broker/template.yaml")?;
         repository.write("broker/template.yaml", &with_something_never_ready(&template)?)?;
         repository.commit("Wait for something that never comes").await?;
         let answer = self.push(Exit::Failed).await?;
         let failed = deployment_to(&answer, "ci")?;
+        self.facts.failed = text(&failed["version"])?;
         let id = text(&failed["id"])?;
         ensure(
             failed["diagnosis"][0]["logical_id"] == "NobodyAnswers",
@@ -121,12 +127,13 @@ impl Demo {
         ensure(stack.status == StackStatus::UpdateRollbackComplete, "the stack in ci was rolled back")?;
         let running = self.version_in("ci").await?;
         ensure(running.as_deref() == Some(&self.facts.unchanged), "ci still runs the release before")?;
-        self.no_test_stacks().await
+        self.no_test_stacks().await?;
+        repository.revert().await
     }
 
-    pub(super) async fn failing_check(&mut self) -> Result<(), Failure> {
+    /// Pushes a commit whose check fails in the test stack. Reverts the commit.
+    pub async fn failing_check(&mut self) -> Result<(), Failure> {
         let repository = self.repository();
-        repository.revert().await?;
         repository.replace("broker/lockstep.toml", "^[0-9]{1,5}$", "^not a port$")?;
         repository.commit("A check that cannot pass").await?;
         let answer = self.push(Exit::Failed).await?;
@@ -137,11 +144,11 @@ impl Demo {
         self.no_test_stacks().await?;
         let running = self.version_in("ci").await?;
         ensure(running.as_deref() == Some(&self.facts.unchanged), "ci still runs the release before")?;
-        self.type_in(&["releases", COMPONENT], Exit::Done).await.map(drop)
+        self.type_in(&["releases", COMPONENT], Exit::Done).await?;
+        repository.revert().await
     }
 
     pub(super) async fn recipe(&mut self) -> Result<(), Failure> {
-        self.repository().revert().await?;
         self.say(
             "(the folder images/logstash, with an image.toml and Packer's files, is added to the repository)",
         );

@@ -4,7 +4,7 @@
 //! and no secret is among them.
 
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
-use lockstep_domain::records::{Deployment, DeploymentKind};
+use lockstep_domain::records::{BuildImageBody, Deployment, DeploymentBody, PromoteImageBody, TeardownBody};
 use serde::Serialize;
 use serde_json::Value;
 use std::str::FromStr;
@@ -64,12 +64,17 @@ pub fn about(deployment: &Deployment) {
     span.record("deployment", display(&deployment.id));
     span.record("execution", deployment.execution.as_str());
     span.record("stage", display(&deployment.stage));
-    record(&span, "component", deployment.component.as_ref());
-    match &deployment.kind {
-        DeploymentKind::PromoteImage { image, .. } | DeploymentKind::BuildImage { image } => {
+    match &deployment.body {
+        DeploymentBody::Deploy(body) => {
+            span.record("component", display(&body.stack.component));
+        }
+        DeploymentBody::Teardown(TeardownBody { stack, .. }) => {
+            span.record("component", display(&stack.component));
+        }
+        DeploymentBody::PromoteImage(PromoteImageBody { image, .. })
+        | DeploymentBody::BuildImage(BuildImageBody { image, .. }) => {
             span.record("image", display(image));
         }
-        DeploymentKind::Deploy { .. } | DeploymentKind::Teardown { .. } => {}
     }
 }
 
@@ -109,6 +114,7 @@ mod tests {
     use super::*;
     use crate::logging;
     use lockstep_domain::model::deployment_path::DeploymentPath;
+    use lockstep_domain::records::{DeploymentStart, StackRun};
     use serde_json::json;
     use std::io;
     use std::sync::{Arc, Mutex};
@@ -201,22 +207,18 @@ mod tests {
 
     #[test]
     fn a_record_adds_what_the_request_does_not_name() {
-        let deployment = Deployment {
-            component: Some("web".parse().unwrap()),
-            ..Deployment::new(
-                DeploymentId::of_execution(EXECUTION),
-                DeploymentKind::Deploy {
-                    environment: "web".into(),
-                    stack: "lockstep-ci-web".parse().unwrap(),
-                },
-                EXECUTION,
-                "1.0.0".parse().unwrap(),
-                "ci".parse().unwrap(),
-                serde_json::from_value(json!({"account": "111111111111", "region": "eu-west-1"})).unwrap(),
-                DeploymentPath::Delivery,
-                jiff::Timestamp::UNIX_EPOCH,
-            )
+        let stack = StackRun::new("web".parse().unwrap(), "web".into(), "lockstep-ci-web".parse().unwrap());
+        let start = DeploymentStart {
+            id: DeploymentId::of_execution(EXECUTION),
+            execution: EXECUTION.to_owned(),
+            version: "1.0.0".parse().unwrap(),
+            stage: "ci".parse().unwrap(),
+            location: serde_json::from_value(json!({"account": "111111111111", "region": "eu-west-1"}))
+                .unwrap(),
+            path: DeploymentPath::Delivery,
+            at: jiff::Timestamp::UNIX_EPOCH,
         };
+        let deployment = Deployment::new(start, TeardownBody { stack, digest: None });
         // The span remains where a filter of levels leaves only errors.
         let line = line_with(&json!({"deployment": deployment.id}), "error", || about(&deployment));
         for (name, value) in [("component", "web"), ("stage", "ci"), ("execution", EXECUTION)] {

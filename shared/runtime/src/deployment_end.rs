@@ -10,10 +10,8 @@ use lockstep_platform::metrics;
 
 /// Reports `closed`, which ended at `now`. A deployment that can still change is left out.
 pub fn report(closed: &Deployment, now: Timestamp) {
-    if !closed.state.is_final() {
-        return;
-    }
-    let (kind, outcome) = (closed.kind.as_str(), closed.state.as_str());
+    let Some(outcome) = closed.state.outcome() else { return };
+    let (kind, outcome) = (closed.body.kind(), outcome.as_str());
     let seconds = u64::try_from(now.duration_since(closed.started_at).as_secs()).unwrap_or_default();
     tracing::info!(deployment = %closed.id, stage = %closed.stage, kind, outcome, seconds, "the deployment ended");
     metrics::emit(

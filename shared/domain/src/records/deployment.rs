@@ -10,18 +10,6 @@ use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-impl DeploymentKind {
-    /// Returns the word of the record, which is also the value of the dimension `kind`.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Deploy { .. } => "deploy",
-            Self::Teardown { .. } => "teardown",
-            Self::PromoteImage { .. } => "promote_image",
-            Self::BuildImage { .. } => "build_image",
-        }
-    }
-}
-
 /// State of a deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -45,20 +33,6 @@ pub enum DeploymentState {
 }
 
 impl DeploymentState {
-    /// Returns the word of the record, which is also the value of the dimension `outcome`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::AwaitingApproval => "awaiting_approval",
-            Self::Succeeded => "succeeded",
-            Self::NoChanges => "no_changes",
-            Self::Planned => "planned",
-            Self::Failed => "failed",
-            Self::Refused => "refused",
-            Self::Abandoned => "abandoned",
-        }
-    }
-
     /// Returns true if the state cannot change any more.
     pub fn is_final(self) -> bool {
         self.outcome().is_some()
@@ -275,39 +249,5 @@ impl Record for Deployment {
 
     fn listed_at(&self) -> Option<String> {
         Some(self.started_at.to_string())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn the_words_of_metrics_are_those_of_the_record() {
-        for state in [
-            DeploymentState::Running,
-            DeploymentState::AwaitingApproval,
-            DeploymentState::Succeeded,
-            DeploymentState::NoChanges,
-            DeploymentState::Planned,
-            DeploymentState::Failed,
-            DeploymentState::Refused,
-            DeploymentState::Abandoned,
-        ] {
-            assert_eq!(json!(state), json!(state.as_str()));
-        }
-        let image: ImageName = "logstash".parse().unwrap();
-        let source: Location =
-            serde_json::from_value(json!({"account": "111111111111", "region": "eu-west-1"})).unwrap();
-        let stack = || "lockstep-ci-web".parse().unwrap();
-        for kind in [
-            DeploymentKind::Deploy { environment: "web".into(), stack: stack() },
-            DeploymentKind::Teardown { environment: "web".into(), stack: stack() },
-            DeploymentKind::PromoteImage { image: image.clone(), source },
-            DeploymentKind::BuildImage { image },
-        ] {
-            assert_eq!(json!(kind)["kind"], json!(kind.as_str()));
-        }
     }
 }

@@ -24,6 +24,18 @@ pub enum DeploymentBody {
     BuildImage(BuildImageBody),
 }
 
+impl DeploymentBody {
+    /// Returns the word of the kind in the record, which is also the value of the dimension `kind`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Deploy(_) => "deploy",
+            Self::Teardown(_) => "teardown",
+            Self::PromoteImage(_) => "promote_image",
+            Self::BuildImage(_) => "build_image",
+        }
+    }
+}
+
 impl From<DeployBody> for DeploymentBody {
     fn from(body: DeployBody) -> Self {
         Self::Deploy(Box::new(body))
@@ -209,6 +221,7 @@ mod tests {
     fn stored(body: impl Into<DeploymentBody>) -> Value {
         let deployment = Deployment::new(testing::start("e", "1.0.0", "ci"), body);
         let stored = serde_json::to_value(&deployment).unwrap();
+        assert_eq!(stored["kind"], json!(deployment.body.kind()));
         assert_eq!(serde_json::from_value::<Deployment>(stored.clone()).unwrap(), deployment);
         stored
     }
