@@ -11,7 +11,7 @@ use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::{Record, Repository, WebhookDelivery, WebhookDeliveryState};
 use lockstep_platform::function_url::{UrlRequest, UrlResponse, body};
 use lockstep_platform::metrics;
-use lockstep_platform::secrets::Secret;
+use lockstep_platform::secrets::{ExposeSecret as _, SecretString};
 
 /// Length to which the log cuts the path of a request.
 const LOGGED_CHARS: usize = 120;
@@ -60,7 +60,7 @@ async fn reply(context: &impl WebhookContext, request: &UrlRequest, now: Timesta
     let id = decide::address(method, request.raw_path.as_deref().unwrap_or_default())?;
     let secret = webhook_secret(context, &id).await?;
     let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
-    let secret = secret.as_ref().map(|secret| secret.expose());
+    let secret = secret.as_ref().map(|secret| secret.expose_secret());
     let body = decide::authenticate(secret, header(SIGNATURE_HEADER), body(request))?;
     let delivered = decide::read(header(DELIVERY_HEADER), header(EVENT_HEADER), &body)?;
     let repository = context.ledger().get::<Repository>(&Repository::key_of(&id)).await?;
@@ -74,7 +74,10 @@ async fn reply(context: &impl WebhookContext, request: &UrlRequest, now: Timesta
 }
 
 /// Returns the secret that signs the deliveries of a repository, or `None` if it has none.
-async fn webhook_secret(context: &impl WebhookContext, id: &RepositoryId) -> Result<Option<Secret>, Failure> {
+async fn webhook_secret(
+    context: &impl WebhookContext,
+    id: &RepositoryId,
+) -> Result<Option<SecretString>, Failure> {
     match context.secrets().get(&id.webhook_secret()).await {
         // Secrets Manager refuses a secret that does not exist like one that the policy's pattern does not match.
         Err(failure) if failure.kind == FailureKind::AccessDenied => {

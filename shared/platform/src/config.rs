@@ -2,6 +2,7 @@
 
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
+use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::fmt;
 use strum::{Display, IntoStaticStr};
@@ -162,8 +163,8 @@ pub(crate) struct AwsEnvironment {
     pub region: Option<String>,
     pub endpoint: Option<String>,
     pub access_key_id: Option<String>,
-    pub secret_access_key: Option<String>,
-    pub session_token: Option<String>,
+    pub secret_access_key: Option<SecretString>,
+    pub session_token: Option<SecretString>,
 }
 
 impl AwsEnvironment {
@@ -172,8 +173,8 @@ impl AwsEnvironment {
             region: variable("AWS_REGION"),
             endpoint: variable("AWS_ENDPOINT_URL"),
             access_key_id: variable("AWS_ACCESS_KEY_ID"),
-            secret_access_key: variable("AWS_SECRET_ACCESS_KEY"),
-            session_token: variable("AWS_SESSION_TOKEN"),
+            secret_access_key: variable("AWS_SECRET_ACCESS_KEY").map(Into::into),
+            session_token: variable("AWS_SESSION_TOKEN").map(Into::into),
         }
     }
 }
