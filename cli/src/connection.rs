@@ -12,7 +12,6 @@ use lockstep_domain::delivery::stages::Stage;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::http;
 use lockstep_platform::operator::{AccessKey, connect, control_plane};
-use lockstep_platform::secrets::Secret;
 
 /// The managed policy of ordinary commands: lockstep-operator of the control plane.
 const OPERATOR: &str = "operator";
@@ -151,8 +150,8 @@ fn by_keys(global: &Global, context: &CommandContext) -> Result<Aws, Failure> {
     let get = |name: &str| context.variable(name).map(str::to_owned);
     let key = AccessKey {
         id: get("AWS_ACCESS_KEY_ID").unwrap_or_default(),
-        secret: Secret::new(get("AWS_SECRET_ACCESS_KEY").unwrap_or_default()),
-        session_token: get("AWS_SESSION_TOKEN").map(Secret::new),
+        secret: get("AWS_SECRET_ACCESS_KEY").unwrap_or_default().into(),
+        session_token: get("AWS_SESSION_TOKEN").map(Into::into),
     };
     let region = global.region.clone().or_else(|| get("AWS_REGION")).or_else(|| get("AWS_DEFAULT_REGION"));
     let region = region.ok_or_else(|| {

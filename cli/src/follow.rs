@@ -10,6 +10,7 @@ use crate::output::{Output, Progress, duration};
 use crate::report::Report;
 use crate::views::question::{answer_with, show};
 use crate::views::{clock, seconds, why};
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use jiff::Timestamp;
 use lockstep_domain::delivery::approval::open_question;
 use lockstep_domain::messages::inputs;
@@ -73,7 +74,7 @@ pub async fn follow(
 ) -> Result<Followed, Failure> {
     let progress = output.progress(title(arn));
     let mut printer = Printer { plane, output, since: options.since, printed: BTreeMap::new(), progress };
-    let mut pause = Pause::new(plane.connection.local.is_some());
+    let mut pauses = pauses(plane.connection.local.is_some());
     loop {
         let execution = plane.executions.describe(arn).await?.ok_or_else(|| {
             Failure::new(format!("execution {arn} does not exist"))
@@ -92,7 +93,7 @@ pub async fn follow(
             printer.finish();
             return Ok(Followed { end, deployments });
         }
-        pause.take().await;
+        tokio::time::sleep(pauses.next().unwrap_or_default()).await;
     }
 }
 
@@ -106,23 +107,12 @@ pub fn is_asking(deployment: &Deployment) -> bool {
     deployment.state == DeploymentState::AwaitingApproval && open_question(deployment).is_some()
 }
 
-/// The pause between two polls. It grows from 100 ms to 400 ms on this machine, and to 4 s on AWS, where each poll counts
+/// Returns the pauses between polls. They grow from 100 ms to 400 ms on this machine, and to 4 s on AWS, where each poll counts
 /// against a quota.
-struct Pause {
-    now: Duration,
-    longest: Duration,
-}
-
-impl Pause {
-    fn new(local: bool) -> Self {
-        let longest = if local { Duration::from_millis(400) } else { Duration::from_secs(4) };
-        Self { now: Duration::from_millis(100), longest }
-    }
-
-    async fn take(&mut self) {
-        tokio::time::sleep(self.now).await;
-        self.now = (self.now * 3 / 2).min(self.longest);
-    }
+fn pauses(local: bool) -> impl Iterator<Item = Duration> {
+    let longest = if local { Duration::from_millis(400) } else { Duration::from_secs(4) };
+    let growing = ExponentialBuilder::new().with_min_delay(Duration::from_millis(100)).with_factor(1.5);
+    growing.with_max_delay(longest).without_max_times().build()
 }
 
 /// A printer of new log lines. It remembers what it has printed of each deployment.

@@ -86,14 +86,6 @@ const SHIPPED_PARAMETER: &str = "ShippedFunctionKeys";
 /// The parameter for the key of the table of permissions.
 const PERMISSIONS_PARAMETER: &str = "PermissionsTableKey";
 
-/// Returns the name of a deployment path in templates.
-pub fn deployment_path(path: DeploymentPath) -> &'static str {
-    match path {
-        DeploymentPath::Delivery => "delivery",
-        DeploymentPath::Promotion => "promotion",
-    }
-}
-
 /// The result of an operation on a stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
@@ -277,11 +269,11 @@ impl<'a> Installation<'a> {
         architecture: &str,
     ) -> Result<Step, Failure> {
         let mut parameters = self.common(external_id, architecture);
-        parameters.push(("Path", deployment_path(path).to_owned()));
+        parameters.push(("Path", path.as_str().to_owned()));
         let own = PER_PATH.iter().chain(&DEFINITIONS_PER_PATH).map(|(_, parameter)| *parameter);
         parameters.extend(own.map(|parameter| (parameter, keys[parameter].clone())));
         let template = self.uploaded("infra/control-plane/path.yaml", self.aws, &self.account).await?;
-        self.apply(self.aws, &format!("lockstep-{}", deployment_path(path)), template, &parameters).await
+        self.apply(self.aws, &format!("lockstep-{}", path.as_str()), template, &parameters).await
     }
 
     fn common(&self, external_id: &str, architecture: &str) -> Vec<(&'static str, String)> {

@@ -7,7 +7,6 @@ use lockstep_local::session::{self, Status};
 use lockstep_local::{ROOT_SECRET, default_state_dir};
 use lockstep_platform::aws::Aws;
 use lockstep_platform::operator::{AccessKey, connect};
-use lockstep_platform::secrets::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -104,7 +103,7 @@ impl Session {
         })?;
         let key = AccessKey {
             id: stored.access_key_id,
-            secret: Secret::new(stored.secret_access_key),
+            secret: stored.secret_access_key.into(),
             session_token: None,
         };
         Ok(connect(region, Some(&self.endpoint), &key)?)
@@ -113,7 +112,7 @@ impl Session {
     /// Returns access to the account `alias` as its root. Only an installation uses it.
     pub fn root(&self, alias: &str) -> Result<Aws, Failure> {
         let id = self.account(alias)?.to_owned();
-        let key = AccessKey { id, secret: Secret::new(ROOT_SECRET), session_token: None };
+        let key = AccessKey { id, secret: ROOT_SECRET.into(), session_token: None };
         let region = self.region.parse().map_err(at("the local cloud's region"))?;
         Ok(connect(&region, Some(&self.endpoint), &key)?)
     }

@@ -14,9 +14,11 @@ use lockstep_domain::records::{Deployment, DeploymentBody, StackRun, WebhookDeli
 use lockstep_platform::executions::{Executions, Started};
 use lockstep_platform::operator::control_plane::StateMachines;
 use serde_json::Value;
+use strum::IntoStaticStr;
 
 /// A state machine with its input.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Run {
     /// `release`.
     Release(inputs::Release),
@@ -146,14 +148,8 @@ impl Run {
     /// Returns the first part of the execution's name, for lists of executions.
     fn word(&self) -> &'static str {
         match self {
-            Self::Release(_) => "release",
-            Self::Promote(_) => "promote",
-            Self::PromoteImage(_) => "promote-image",
-            Self::BakeImage(_) => "bake-image",
-            Self::BuildImage(..) => "build-image",
             Self::Deploy(_, input) if input.plan_only => "plan",
-            Self::Deploy(..) => "deploy",
-            Self::Teardown(..) => "teardown",
+            run => run.into(),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::faults::Faults;
 use crate::http::{Client, HttpError, NOTHING};
 use crate::virtual_environment::PythonError;
 use axum::http::Method;
+use backon::{ConstantBuilder, Retryable as _};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -27,8 +28,8 @@ const LOGS_KEPT: usize = 20;
 pub const RECORDING: &str = "LOCKSTEP_RECORDING";
 /// Timeout for the emulator to write the end of its recording.
 const RECORDING_ENDS_WITHIN: Duration = Duration::from_secs(15);
-/// Number of ports to try when another process takes the free one.
-const PORT_ATTEMPTS: usize = 3;
+/// Number of further ports to try when another process takes the free one.
+const PORT_RETRIES: usize = 2;
 
 /// Options of a local cloud.
 #[derive(Clone, Debug)]
@@ -145,16 +146,11 @@ impl Cloud {
         options.state_dir =
             std::path::absolute(&options.state_dir).map_err(os("find the state directory"))?;
         let emulator = Emulator::install(&options.state_dir, progress).await?;
-        let mut attempt = 1;
-        loop {
-            match Self::start_once(&emulator, &options).await {
-                // Another process took the free port before the emulator did: try another one.
-                Err(CloudError::Ended { tail, .. }) if taken(&tail) && attempt < PORT_ATTEMPTS => {
-                    attempt += 1
-                }
-                result => return result,
-            }
-        }
+        (|| Self::start_once(&emulator, &options))
+            .retry(ConstantBuilder::new().with_delay(Duration::ZERO).with_max_times(PORT_RETRIES))
+            // Another process took the free port before the emulator did: try another one.
+            .when(|error| matches!(error, CloudError::Ended { tail, .. } if taken(tail)))
+            .await
     }
 
     async fn start_once(emulator: &Emulator, options: &CloudOptions) -> Result<Self, CloudError> {

@@ -852,7 +852,7 @@ fn the_roles_that_functions_assume_exist() {
     use lockstep_domain::installation::target_roles::TargetRole;
     let roles = roles(&stacks());
     for (account, path) in [DEVELOPMENT, PRODUCTION].into_iter().zip(PATHS) {
-        let path = lockstep_domain::model::deployment_path::DeploymentPath::named(path).unwrap();
+        let path = path.parse().unwrap();
         for role in TargetRole::ALL {
             let arn = role.arn(path, "aws", &account.parse().unwrap());
             assert!(roles.contains_key(&arn), "{arn}");

@@ -58,7 +58,7 @@ fn the_work_that_all_callers_together_can_cause_is_bounded() {
 
 #[test]
 fn the_intake_sends_every_metric_that_its_alarms_watch() {
-    let sent: BTreeSet<&str> = Reason::ALL.into_iter().map(|reason| reason.metric().name()).collect();
+    let sent: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.metric().name()).collect();
     for (id, alarm) in stack("log-intake", "production", &[]).resources("AWS::CloudWatch::Alarm") {
         if alarm["Namespace"] == "Lockstep/LogIntake" {
             assert!(sent.contains(alarm["MetricName"].as_str().unwrap()), "{id}");

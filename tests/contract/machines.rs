@@ -203,9 +203,8 @@ fn only_what_may_succeed_later_is_retried() {
 #[test]
 fn every_function_is_retried_when_it_was_throttled_or_hit_a_fault() {
     let busy = FailureKind::EnvironmentBusy;
-    let passing =
-        FailureKind::ALL.into_iter().filter(|kind| kind.policy() == Policy::Retryable && *kind != busy);
-    let passing: Vec<&str> = passing.map(FailureKind::error_type).collect();
+    let passing = FailureKind::ALL.iter().filter(|kind| kind.policy() == Policy::Retryable && **kind != busy);
+    let passing: Vec<&str> = passing.map(|kind| kind.error_type()).collect();
     for state in all_states().iter().filter(|s| s.invokes()) {
         let retried = state.errors("Retry");
         let wanted = passing.iter().chain(ERRORS_OF_AWS.iter().filter(|name| name.starts_with("Lambda.")));

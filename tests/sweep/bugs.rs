@@ -15,12 +15,13 @@ use lockstep_sim::faulty::Mistake;
 use lockstep_sim::{Reply, Request};
 use serde_json::{Value, json};
 use std::cell::Cell;
+use strum::VariantArray;
 
 /// The ARN of every change set under [`Bug::ApprovalByName`].
 pub const BY_NAME: &str = "arn:aws:cloudformation:eu-west-1:111111111111:changeSet/by-name";
 
 /// A mistake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub enum Bug {
     /// Each call gets a token of its own.
     RandomToken,
@@ -86,38 +87,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Bug; 30] = [
-        Self::RandomToken,
-        Self::EpochInToken,
-        Self::NoCondition,
-        Self::StaleLedger,
-        Self::NoIntent,
-        Self::EmptyIsAbsent,
-        Self::OnceStableRecreated,
-        Self::SurvivorsIgnored,
-        Self::ConditionalIgnored,
-        Self::RemovalsIgnored,
-        Self::ApprovalByName,
-        Self::NoReplan,
-        Self::ReviewIsFinal,
-        Self::SuccessByStatus,
-        Self::RunningIsDone,
-        Self::NoWake,
-        Self::NoCatch,
-        Self::NoChecks,
-        Self::ForgottenUnshare,
-        Self::ImageAlone,
-        Self::RandomCopyToken,
-        Self::TagLater,
-        Self::LicenceIgnored,
-        Self::GrantKept,
-        Self::RandomBuildToken,
-        Self::WithheldIsResolved,
-        Self::WithheldIsDeployed,
-        Self::LackingIsUsable,
-        Self::UsedIsDiscarded,
-        Self::DebrisIgnored,
-    ];
+    pub const ALL: &[Bug] = Bug::VARIANTS;
 
     /// Plants the mistake in a state machine.
     pub fn twist_machine(self, work: Work, machine: &mut Value) {

@@ -67,7 +67,8 @@ const CASES_MAX: usize = 400;
 #[test]
 fn every_planted_mistake_is_found() {
     let only = crate::wish(crate::ONLY).unwrap_or_default();
-    let bugs: Vec<Bug> = Bug::ALL.into_iter().filter(|bug| scenario_of(*bug).starts_with(&only)).collect();
+    let bugs: Vec<Bug> =
+        Bug::ALL.iter().copied().filter(|bug| scenario_of(*bug).starts_with(&only)).collect();
     let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {

@@ -49,7 +49,7 @@ fn show(findings: &[Finding], all: bool, context: &CommandContext) {
     let output = &context.output;
     let shown = findings.iter().filter(|finding| all || finding.severity != Severity::Fine);
     for finding in shown {
-        output.line(format!("{:<8} {}: {}", word(finding.severity), finding.subject, finding.sentence));
+        output.line(format!("{:<8} {}: {}", finding.severity, finding.subject, finding.sentence));
         if !finding.remedy.is_empty() {
             output.line(format!("         next: {}", finding.remedy));
         }
@@ -62,13 +62,4 @@ fn show(findings: &[Finding], all: bool, context: &CommandContext) {
         count(Severity::Unknown),
         count(Severity::Fine)
     ));
-}
-
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Broken => "broken",
-        Severity::Warning => "warning",
-        Severity::Unknown => "unknown",
-        Severity::Fine => "fine",
-    }
 }

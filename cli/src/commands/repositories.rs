@@ -15,7 +15,7 @@ use lockstep_domain::messages::operator::Request;
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_platform::operator::secrets::exists;
 use lockstep_platform::operator::signed;
-use lockstep_platform::secrets::{Secret, Secrets};
+use lockstep_platform::secrets::{ExposeSecret as _, SecretString, Secrets};
 use serde_json::json;
 use sha2::Sha256;
 
@@ -103,7 +103,7 @@ pub fn webhook_url(plane: &ControlPlane, id: &RepositoryId) -> String {
 }
 
 /// Returns the secret of a repository's webhook.
-pub async fn webhook_secret(plane: &ControlPlane, id: &RepositoryId) -> Result<Secret, Failure> {
+pub async fn webhook_secret(plane: &ControlPlane, id: &RepositoryId) -> Result<SecretString, Failure> {
     let name = id.webhook_secret();
     let found = Secrets::new(plane.aws(), SignedDuration::ZERO).get(&name).await?;
     found.ok_or_else(|| {
@@ -113,8 +113,8 @@ pub async fn webhook_secret(plane: &ControlPlane, id: &RepositoryId) -> Result<S
 }
 
 /// Returns the value of the signature header for `body`.
-pub fn sign(secret: &Secret, body: &[u8]) -> Result<String, Failure> {
-    let keyed = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes());
+pub fn sign(secret: &SecretString, body: &[u8]) -> Result<String, Failure> {
+    let keyed = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes());
     let mut keyed = keyed.map_err(|_| Failure::new("the webhook's secret cannot be used as a key"))?;
     keyed.update(body);
     Ok(format!("sha256={}", hex::encode(keyed.finalize().into_bytes())))
@@ -153,9 +153,9 @@ async fn ping(id: &RepositoryId, plane: &ControlPlane, context: &CommandContext)
 }
 
 /// Returns 244 random bits as 64 hexadecimal digits.
-fn generated() -> Secret {
+fn generated() -> SecretString {
     let (a, b) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
-    Secret::new(format!("{}{}", a.simple(), b.simple()))
+    format!("{}{}", a.simple(), b.simple()).into()
 }
 
 #[cfg(test)]
@@ -168,7 +168,7 @@ mod tests {
         let signature = sign(&secret, b"{}").unwrap();
         let verified = |body: &[u8]| {
             lockstep_domain::delivery::webhook::verify_signature(
-                secret.expose().as_bytes(),
+                secret.expose_secret().as_bytes(),
                 Some(&signature),
                 body,
             )
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn two_generated_secrets_differ_and_are_long() {
-        assert_ne!(generated().expose(), generated().expose());
-        assert_eq!(generated().expose().len(), 64);
+        assert_ne!(generated().expose_secret(), generated().expose_secret());
+        assert_eq!(generated().expose_secret().len(), 64);
     }
 }

@@ -8,7 +8,7 @@ use crate::names::RepositoryName;
 use crate::report::Report;
 use clap::{Args, Subcommand, ValueEnum};
 use lockstep_platform::operator::secrets::store;
-use lockstep_platform::secrets::Secret;
+use lockstep_platform::secrets::SecretString;
 use serde_json::json;
 
 /// Maximum size of a secret in bytes.
@@ -66,13 +66,13 @@ pub async fn run(
         Kind::Token => set.repository.0.token_secret(),
     };
     let plane = ControlPlane::open(global, context).await?;
-    let replaced = put(&plane, &name, &Secret::new(text)).await?;
+    let replaced = put(&plane, &name, &text.into()).await?;
     let word = if replaced { "replaced" } else { "stored" };
     context.output.line(format!("{word} secret {name}"));
     Ok(Report::done(json!({ "secret": name, "replaced": replaced })))
 }
 
 /// Stores a secret. Returns true if it replaced another.
-pub(super) async fn put(plane: &ControlPlane, name: &str, secret: &Secret) -> Result<bool, Failure> {
+pub(super) async fn put(plane: &ControlPlane, name: &str, secret: &SecretString) -> Result<bool, Failure> {
     Ok(store(plane.aws(), name, secret).await?)
 }

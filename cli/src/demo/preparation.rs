@@ -8,6 +8,7 @@ use lockstep_domain::model::ids::{AmiId, RepositoryId};
 use lockstep_local::session;
 use lockstep_platform::operator::base_images::BaseImages;
 use lockstep_platform::operator::signed;
+use lockstep_platform::secrets::ExposeSecret as _;
 use serde_json::{Value, json};
 
 impl Demo {
@@ -115,7 +116,7 @@ impl Demo {
         let hook = json!({
             "name": "web",
             "events": ["push"],
-            "config": { "url": webhook_url(&plane, &id), "content_type": "json", "secret": secret.expose() },
+            "config": { "url": webhook_url(&plane, &id), "content_type": "json", "secret": secret.expose_secret() },
         });
         let answer = git_host(session, "repos/acme/logs/hooks", &hook).await?;
         ensure(answer["id"].is_number(), "the git host accepts the webhook")

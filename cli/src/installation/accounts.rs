@@ -90,7 +90,7 @@ impl Installation<'_> {
         let mut registered = Registered::new();
         for name in installer.names("lockstep-account-").await? {
             let known = installer.parameters(&name).await?;
-            let path = known.get("Path").and_then(|path| DeploymentPath::named(path));
+            let path = known.get("Path").and_then(|path| path.parse().ok());
             let (Some(account), Some(path)) = (known.get("AccountId"), path) else { continue };
             registered.insert(account.parse().map_err(at(&name))?, path);
         }

@@ -3,6 +3,7 @@
 use super::{Installation, function_names};
 use crate::failure::Failure;
 use crate::functions::Package;
+use backon::{ConstantBuilder, Retryable as _};
 use lockstep_domain::messages::ping;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_platform::functions::{Called, Functions};
@@ -14,8 +15,8 @@ use std::time::Duration;
 /// Timeout of a ping, with the start of the function. Lambda limits the start to ten seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Number of attempts of a ping that Lambda throttles, and the pause between them.
-const TRIES: u32 = 5;
+/// Number of retries of a ping that Lambda throttles, and the pause before each.
+const RETRIES: usize = 4;
 const PAUSE: Duration = Duration::from_secs(2);
 
 impl Installation<'_> {
@@ -46,16 +47,11 @@ impl Installation<'_> {
 
     async fn starts(&self, function: &str) -> Result<(), Failure> {
         let functions = Functions::new(self.aws);
-        let mut tries = 1;
-        let called = loop {
-            match functions.call(function, &ping::question(), PATIENCE).await {
-                Err(failure) if failure.kind == FailureKind::Throttled && tries < TRIES => {
-                    tries += 1;
-                    tokio::time::sleep(PAUSE).await;
-                }
-                called => break called?,
-            }
-        };
+        let question = ping::question();
+        let called = (|| functions.call(function, &question, PATIENCE))
+            .retry(ConstantBuilder::new().with_delay(PAUSE).with_max_times(RETRIES))
+            .when(|failure| failure.kind == FailureKind::Throttled)
+            .await?;
         match trouble(&called) {
             None => Ok(()),
             Some(trouble) => Err(Failure::new(format!("function {function} does not start: {trouble}"))

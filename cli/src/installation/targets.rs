@@ -1,8 +1,8 @@
 //! Adds accounts and regions that Lockstep deploys to: their own stack, and their registration.
 
 use super::{
-    BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, TARGET_TEMPLATE, bucket, deployment_path,
-    not_installed, places, rendered,
+    BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, TARGET_TEMPLATE, bucket, not_installed, places,
+    rendered,
 };
 use crate::failure::Failure;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -43,7 +43,7 @@ impl Installation<'_> {
             ("ToolingAccount", self.account.to_string()),
             ("EventBusArn", installed.event_bus_arn.clone()),
             ("ExternalId", installed.external_id.clone()),
-            ("Path", deployment_path(wanted.path).to_owned()),
+            ("Path", wanted.path.as_str().to_owned()),
             ("ExecutionPolicyArns", wanted.policies.join(",")),
             ("ExecutionBoundaryArn", wanted.boundary.clone()),
             ("CreateImageKey", image_key),

@@ -158,8 +158,8 @@ mod tests {
     fn a_destructive_change_is_marked_and_needs_approval() {
         let deploy = planned(vec![change("Queue", Impact::DataLoss, false)]);
         let (asks, text) = shown(&deploy, false);
-        assert!(asks && text.contains("Modify (DESTROYS)"), "{text}");
-        assert!(text.contains("because Queue (AWS::SQS::Queue) may be removed or replaced"), "{text}");
+        assert!(asks, "{text}");
+        insta::assert_snapshot!(text);
     }
 
     #[test]
@@ -176,6 +176,7 @@ mod tests {
         };
         let stack = StackRun { proposal: Some(proposal), ..stack_run() };
         let (asks, text) = shown(&DeployBody { stack, ..planned(vec![]) }, false);
-        assert!(asks && text.contains("an approver must allow this") && text.contains("Queue"), "{text}");
+        assert!(asks, "{text}");
+        insta::assert_snapshot!(text);
     }
 }

@@ -35,29 +35,27 @@ pub async fn answer(
         Err(failure) => return refuse(400, &failure),
     };
     scope::about_request(&request);
+    let action: &str = (&request).into();
     match retry_on_conflict(async || apply(context, &request, by, now).await).await {
         Ok(applied) => {
-            tracing::info!(caller = by, action = name(&request), changed = applied.changed, "done");
+            tracing::info!(caller = by, action, changed = applied.changed, "done");
             UrlResponse::json(200, &applied)
         }
         Err(failure) => {
-            tracing::warn!(
-                caller = by,
-                action = name(&request),
-                error = failure.kind.error_type(),
-                "{failure}"
-            );
+            tracing::warn!(caller = by, action, error = failure.kind.error_type(), "{failure}");
             refuse(status(failure.kind), &failure)
         }
     }
 }
 
 fn read(request: &UrlRequest) -> Result<Request, Failure> {
-    // Base64 makes four bytes of three. The size is checked before the body is decoded.
-    if request.body.as_ref().is_some_and(|body| body.len() > BODY_BYTES / 3 * 4) {
+    let body = body(request);
+    // The size is checked before the body is decoded.
+    if body.sent_bytes() > BODY_BYTES {
         return Err(Failure::rejected(format!("the request is larger than {BODY_BYTES} bytes")));
     }
-    serde_json::from_slice(&body(request)?)
+    let bytes = body.bytes().ok_or_else(|| Failure::rejected("the request's body is not valid base64"))?;
+    serde_json::from_slice(&bytes)
         .map_err(|error| Failure::rejected(format!("the request is malformed: {error}")))
 }
 
@@ -103,21 +101,6 @@ async fn apply(
         Request::RevokeImage { image, version, reason } => {
             images::revoke(context, image, version, &OperatorAction::new(by, reason, now)?).await
         }
-    }
-}
-
-/// Returns the name of the action for the log.
-fn name(request: &Request) -> &'static str {
-    match request {
-        Request::ApplyStages { .. } => "apply_stages",
-        Request::ApplyParameters { .. } => "apply_parameters",
-        Request::AddRepository { .. } => "add_repository",
-        Request::Decide { .. } => "decide",
-        Request::Cancel { .. } => "cancel",
-        Request::Unlock { .. } => "unlock",
-        Request::Reconcile { .. } => "reconcile",
-        Request::BreakGlass { .. } => "break_glass",
-        Request::RevokeImage { .. } => "revoke_image",
     }
 }
 

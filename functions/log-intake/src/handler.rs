@@ -3,14 +3,13 @@
 use crate::AwsContext;
 use jiff::Timestamp;
 use lockstep_domain::logs::delivery::{Budget, is_check};
-use lockstep_domain::logs::http_body::Body;
 use lockstep_domain::logs::ingest::{self, Event, IngestResponse, KeyId, Origin, Refused, Request};
 use lockstep_domain::logs::shipping::Batch;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::ApplicationName;
 use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_platform::clock;
-use lockstep_platform::function_url::{Invocation, UrlRequest, UrlResponse};
+use lockstep_platform::function_url::{Invocation, UrlRequest, UrlResponse, body};
 use lockstep_platform::metrics;
 use serde::Serialize;
 use serde_json::Value;
@@ -120,10 +119,7 @@ impl Visit<'_> {
             path: request.raw_path.as_deref().unwrap_or_default(),
             content_type: header("content-type"),
             content_encoding: header("content-encoding"),
-            body: Body {
-                text: request.body.as_deref().unwrap_or_default(),
-                base64: request.is_base64_encoded,
-            },
+            body: body(request),
         };
         let form = ingest::form(&asked)?;
         let key = ingest::presented(header("authorization"))?;

@@ -2,8 +2,8 @@
 
 use crate::context::VerifyContext;
 use crate::judge::{self, Ask, Judged, Next, Step, Unmet};
-use crate::together::together;
 use backon::{BackoffBuilder, ExponentialBuilder};
+use futures_util::future::join_all;
 use lockstep_domain::delivery::checks::{Admission, Check};
 use lockstep_domain::messages::verify::Response;
 use lockstep_domain::model::error::Failure;
@@ -45,7 +45,7 @@ pub async fn handle(context: &impl VerifyContext, deployment: &DeploymentId) -> 
         admission,
         started: context.elapsed(),
     };
-    let results = together(checks.iter().map(|check| run.check(check))).await;
+    let results = join_all(checks.iter().map(|check| run.check(check))).await;
     let results = results.into_iter().collect::<Result<Vec<_>, Failure>>()?;
     let judged: Vec<Judged> = checks.into_iter().zip(results).collect();
     deployment_log::append(context.ledger(), &deployment.id, &judge::note(&judged), context.now()).await?;

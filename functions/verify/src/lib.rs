@@ -6,4 +6,3 @@
 pub mod context;
 pub mod handler;
 pub mod judge;
-mod together;

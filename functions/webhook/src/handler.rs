@@ -5,14 +5,13 @@ use crate::decide::{self, Next, Reply};
 use jiff::Timestamp;
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
 use lockstep_domain::delivery::webhook_delivery;
-use lockstep_domain::logs::http_body::Body;
 use lockstep_domain::model::error::{Failure, FailureKind, Policy};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::{Record, Repository, WebhookDelivery, WebhookDeliveryState};
-use lockstep_platform::function_url::{UrlRequest, UrlResponse};
+use lockstep_platform::function_url::{UrlRequest, UrlResponse, body};
 use lockstep_platform::metrics;
-use lockstep_platform::secrets::Secret;
+use lockstep_platform::secrets::{ExposeSecret as _, SecretString};
 
 /// Length to which the log cuts the path of a request.
 const LOGGED_CHARS: usize = 120;
@@ -61,9 +60,8 @@ async fn reply(context: &impl WebhookContext, request: &UrlRequest, now: Timesta
     let id = decide::address(method, request.raw_path.as_deref().unwrap_or_default())?;
     let secret = webhook_secret(context, &id).await?;
     let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
-    let body = Body { text: request.body.as_deref().unwrap_or_default(), base64: request.is_base64_encoded };
-    let secret = secret.as_ref().map(|secret| secret.expose());
-    let body = decide::authenticate(secret, header(SIGNATURE_HEADER), body)?;
+    let secret = secret.as_ref().map(|secret| secret.expose_secret());
+    let body = decide::authenticate(secret, header(SIGNATURE_HEADER), body(request))?;
     let delivered = decide::read(header(DELIVERY_HEADER), header(EVENT_HEADER), &body)?;
     let repository = context.ledger().get::<Repository>(&Repository::key_of(&id)).await?;
     let repository = repository.as_ref().map(|found| &found.record);
@@ -76,7 +74,10 @@ async fn reply(context: &impl WebhookContext, request: &UrlRequest, now: Timesta
 }
 
 /// Returns the secret that signs the deliveries of a repository, or `None` if it has none.
-async fn webhook_secret(context: &impl WebhookContext, id: &RepositoryId) -> Result<Option<Secret>, Failure> {
+async fn webhook_secret(
+    context: &impl WebhookContext,
+    id: &RepositoryId,
+) -> Result<Option<SecretString>, Failure> {
     match context.secrets().get(&id.webhook_secret()).await {
         // Secrets Manager refuses a secret that does not exist like one that the policy's pattern does not match.
         Err(failure) if failure.kind == FailureKind::AccessDenied => {

@@ -310,7 +310,13 @@ fn new_hook(request: HookRequest) -> Result<NewHook, Refused> {
         }
     };
     let secret = request.config.secret.filter(|secret| !secret.is_empty());
-    Ok(NewHook { events: request.events, active: request.active, url, content_type, secret })
+    Ok(NewHook {
+        events: request.events,
+        active: request.active,
+        url,
+        content_type,
+        secret: secret.map(Into::into),
+    })
 }
 
 async fn list_hooks(

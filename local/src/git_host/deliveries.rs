@@ -5,6 +5,7 @@ use super::repositories::Repository;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 use std::collections::{BTreeMap, VecDeque};
@@ -27,7 +28,7 @@ pub(super) struct Hook {
     pub(super) active: bool,
     pub(super) url: String,
     pub(super) content_type: ContentType,
-    pub(super) secret: Option<String>,
+    pub(super) secret: Option<SecretString>,
     pub(super) created_at: SystemTime,
     deliveries: VecDeque<Delivery>,
 }
@@ -66,7 +67,7 @@ pub(super) struct NewHook {
     pub(super) active: bool,
     pub(super) url: String,
     pub(super) content_type: ContentType,
-    pub(super) secret: Option<String>,
+    pub(super) secret: Option<SecretString>,
 }
 
 /// Every webhook of every repository.
@@ -303,7 +304,7 @@ fn headers(hook: &Hook, event: &str, guid: Uuid, body: &[u8]) -> HeaderMap {
         ("x-github-hook-installation-target-type", "repository".to_owned()),
     ];
     if let Some(secret) = &hook.secret {
-        named.push(("x-hub-signature-256", format!("sha256={}", signature(secret, body))));
+        named.push(("x-hub-signature-256", format!("sha256={}", signature(secret.expose_secret(), body))));
     }
     let entry = |(name, value): (&'static str, String)| {
         Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?))
@@ -342,6 +343,18 @@ mod tests {
             signature("It's a Secret to Everybody", b"Hello, World!"),
             "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
         );
+    }
+
+    #[test]
+    fn a_webhook_does_not_print_its_secret() {
+        let hook = NewHook {
+            events: vec!["push".into()],
+            active: true,
+            url: "http://localhost".into(),
+            content_type: ContentType::Json,
+            secret: Some("hunter2".into()),
+        };
+        assert!(!format!("{hook:?}").contains("hunter2"));
     }
 
     #[test]

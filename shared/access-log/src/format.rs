@@ -12,10 +12,11 @@ use crate::line::{Quoting, Tokens};
 use crate::time;
 use Kind::{Address, EventTime, Ip, Number, Seconds, Text};
 use std::net::IpAddr;
-use std::str::FromStr;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// Kind of log, which decides the columns of its lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case", parse_err_ty = UnknownFormat, parse_err_fn = UnknownFormat::new)]
 pub enum Format {
     /// Access log of a Classic Load Balancer.
     Classic,
@@ -184,18 +185,11 @@ const ALB_HEALTH_CHECK: &[Column] = &[
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 5] =
-        [Self::Classic, Self::Alb, Self::Nlb, Self::AlbConnection, Self::AlbHealthCheck];
+    pub const ALL: &[Format] = Format::VARIANTS;
 
     /// Returns the name in configuration, and in the field `elb.format` of an event.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Classic => "classic",
-            Self::Alb => "alb",
-            Self::Nlb => "nlb",
-            Self::AlbConnection => "alb-connection",
-            Self::AlbHealthCheck => "alb-health-check",
-        }
+        self.into()
     }
 
     /// Returns every column that AWS documents, in order.
@@ -284,12 +278,9 @@ pub(crate) fn is_ip(token: &[u8]) -> bool {
 )]
 pub struct UnknownFormat(String);
 
-impl FromStr for Format {
-    type Err = UnknownFormat;
-
-    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        let found = Self::ALL.into_iter().find(|format| format.name() == name);
-        found.ok_or_else(|| UnknownFormat(name.to_owned()))
+impl UnknownFormat {
+    fn new(name: &str) -> Self {
+        Self(name.to_owned())
     }
 }
 
@@ -334,7 +325,7 @@ mod tests {
     #[test]
     fn a_format_name_parses_back_and_another_is_refused_with_the_choices() {
         for format in Format::ALL {
-            assert_eq!(format.name().parse(), Ok(format));
+            assert_eq!(format.name().parse(), Ok(*format));
         }
         let refused = "elb".parse::<Format>().unwrap_err().to_string();
         assert!(Format::ALL.iter().all(|format| refused.contains(format.name())), "{refused}");

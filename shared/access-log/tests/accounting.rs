@@ -254,7 +254,7 @@ fn a_line_that_is_not_utf8_is_an_event_that_carries_its_bytes() {
 }
 
 fn any_format() -> impl Strategy<Value = Format> {
-    prop::sample::select(&Format::ALL[..])
+    prop::sample::select(Format::ALL)
 }
 
 /// Returns lines of any format, many of them odd, and some damaged byte by byte.

@@ -23,7 +23,7 @@ pub mod partitions;
 pub mod permission;
 pub mod policies;
 pub mod resource_change;
-pub(crate) mod text;
+pub mod text;
 pub mod token;
 pub mod toml_file;
 pub mod version;

@@ -78,6 +78,6 @@ fn every_status_and_every_reason_is_documented() {
     assert_eq!(documented, given);
     for reason in Reason::ALL {
         let name = format!("`{}`", reason.metric().name());
-        assert!(reason == Reason::Request || DOCUMENT.contains(&name), "{name}");
+        assert!(*reason == Reason::Request || DOCUMENT.contains(&name), "{name}");
     }
 }

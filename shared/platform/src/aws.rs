@@ -12,6 +12,7 @@ use aws_types::SdkConfig;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::Region;
 use lockstep_domain::model::partitions;
+use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ impl Aws {
                 "AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set, as Lambda does",
             ));
         };
-        let credentials = Credentials::new(id, secret, environment.session_token, None, "environment");
+        let token = environment.session_token.map(|token| token.expose_secret().to_owned());
+        let credentials = Credentials::new(id, secret.expose_secret(), token, None, "environment");
         Self::new(parse_region(&region)?, environment.endpoint, credentials, http::client()?)
     }
 

@@ -2,11 +2,14 @@
 
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
+use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::fmt;
+use strum::{Display, IntoStaticStr};
 
 /// A setting that Lockstep's templates give to a function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display, IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE", prefix = "LOCKSTEP_")]
 pub enum Setting {
     /// The table's name: the ledger's, or that of a component's function.
     Table,
@@ -29,6 +32,7 @@ pub enum Setting {
     /// The broker that receives logs, as a URL ([`lockstep_domain::logs::shipping::Target`]).
     Output,
     /// The certificate (PEM) of the authority that the broker's certificate must chain to, if it is not a public one.
+    #[strum(serialize = "OUTPUT_CA")]
     OutputAuthority,
     /// The URL of the queue that a function of logs reads from, and sends continuations to.
     QueueUrl,
@@ -91,34 +95,7 @@ impl Setting {
 
     /// Returns the name of the environment variable that holds it.
     pub fn variable(self) -> &'static str {
-        match self {
-            Self::Table => "LOCKSTEP_TABLE",
-            Self::Bucket => "LOCKSTEP_BUCKET",
-            Self::ExternalId => "LOCKSTEP_EXTERNAL_ID",
-            Self::Path => "LOCKSTEP_PATH",
-            Self::ResumeFunction => "LOCKSTEP_RESUME_FUNCTION",
-            Self::ReleaseArn => "LOCKSTEP_RELEASE_ARN",
-            Self::TeardownArn => "LOCKSTEP_TEARDOWN_ARN",
-            Self::Functions => "LOCKSTEP_FUNCTIONS",
-            Self::Permissions => "LOCKSTEP_PERMISSIONS",
-            Self::Output => "LOCKSTEP_OUTPUT",
-            Self::OutputAuthority => "LOCKSTEP_OUTPUT_CA",
-            Self::QueueUrl => "LOCKSTEP_QUEUE_URL",
-            Self::QuarantineBucket => "LOCKSTEP_QUARANTINE_BUCKET",
-            Self::LogFormat => "LOCKSTEP_LOG_FORMAT",
-            Self::LogComponent => "LOCKSTEP_LOG_COMPONENT",
-            Self::LogApplication => "LOCKSTEP_LOG_APPLICATION",
-            Self::LogEnvironment => "LOCKSTEP_LOG_ENVIRONMENT",
-            Self::LogType => "LOCKSTEP_LOG_TYPE",
-            Self::EventsPerSecond => "LOCKSTEP_EVENTS_PER_SECOND",
-            Self::Burst => "LOCKSTEP_BURST",
-        }
-    }
-}
-
-impl fmt::Display for Setting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.variable())
+        self.into()
     }
 }
 
@@ -172,8 +149,7 @@ impl Config {
     /// Returns the deployment path of the function.
     pub fn path(&self) -> Result<DeploymentPath, Failure> {
         let name = self.get(Setting::Path)?;
-        DeploymentPath::named(name)
-            .ok_or_else(|| Failure::bug(format!("{} says {name}, which is no path", Setting::Path)))
+        name.parse().map_err(|_| Failure::bug(format!("{} says {name}, which is no path", Setting::Path)))
     }
 
     /// Returns the value of `setting`, if it is set.
@@ -187,8 +163,8 @@ pub(crate) struct AwsEnvironment {
     pub region: Option<String>,
     pub endpoint: Option<String>,
     pub access_key_id: Option<String>,
-    pub secret_access_key: Option<String>,
-    pub session_token: Option<String>,
+    pub secret_access_key: Option<SecretString>,
+    pub session_token: Option<SecretString>,
 }
 
 impl AwsEnvironment {
@@ -197,8 +173,8 @@ impl AwsEnvironment {
             region: variable("AWS_REGION"),
             endpoint: variable("AWS_ENDPOINT_URL"),
             access_key_id: variable("AWS_ACCESS_KEY_ID"),
-            secret_access_key: variable("AWS_SECRET_ACCESS_KEY"),
-            session_token: variable("AWS_SESSION_TOKEN"),
+            secret_access_key: variable("AWS_SECRET_ACCESS_KEY").map(Into::into),
+            session_token: variable("AWS_SESSION_TOKEN").map(Into::into),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::aws::Aws;
 use crate::fetch::{Answer, Host};
-use crate::secrets::Secrets;
+use crate::secrets::{ExposeSecret as _, Secrets};
 use jiff::SignedDuration;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::CommitSha;
@@ -41,7 +41,7 @@ impl GitHosts {
             }
             read => read?,
         };
-        Ok(Host::new(&repository.base_url, token.as_ref().map(|token| token.expose()))?)
+        Ok(Host::new(&repository.base_url, token.as_ref().map(|token| token.expose_secret()))?)
     }
 
     /// Returns the commit that `branch` of `repository` points to; `None` if the branch certainly does not exist.

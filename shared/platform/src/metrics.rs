@@ -109,7 +109,7 @@ mod tests {
         let every =
             [Dimension::Error, Dimension::Reason, Dimension::Kind, Dimension::Outcome, Dimension::Finding]
                 .map(|dimension| (dimension, "value"));
-        for metric in Metric::ALL {
+        for &metric in Metric::ALL {
             let line = line(&every, Some("f"), &[(metric, 1)], Timestamp::UNIX_EPOCH).unwrap();
             let [directive] = line["_aws"]["CloudWatchMetrics"].as_array().unwrap().as_slice() else {
                 panic!("{line}")

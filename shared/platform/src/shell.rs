@@ -1,20 +1,18 @@
 //! The common shell of every Lambda function: `main` wires, the shell handles invocations.
 
 use crate::{clock, logging, metrics, scope};
+use futures_util::FutureExt as _;
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use lockstep_domain::messages::ping;
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::metric::{Dimension, Metric};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::any::Any;
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 use tracing::Instrument as _;
 
@@ -115,12 +113,8 @@ fn parse<E: DeserializeOwned>(payload: Value) -> Result<E, Failure> {
 
 /// Returns the outcome of `work`, including a panic within it.
 async fn caught<R>(work: impl Future<Output = Result<R, Failure>>) -> Result<R, Failure> {
-    let mut work = pin!(work);
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-        Ok(poll) => poll,
-        Err(panic) => Poll::Ready(Err(Failure::new(FailureKind::Bug, panic_message(&*panic)))),
-    })
-    .await
+    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    outcome.unwrap_or_else(|panic| Err(Failure::bug(panic_message(&*panic))))
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
@@ -132,6 +126,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockstep_domain::model::error::FailureKind;
     use serde::Deserialize;
     use serde_json::json;
 

@@ -45,7 +45,7 @@ fn both_ways(
 
 #[test]
 fn lines_of_load_balancers_take_the_fast_path() {
-    for format in Format::ALL {
+    for &format in Format::ALL {
         let (text, _) = Synthetic::new(format, 3).lines(300);
         let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let taken = lines.filter(|line| both_ways(format, 1, line).0.is_some()).count();
@@ -79,7 +79,7 @@ fn tricky(format: Format) -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn any_tricky() -> impl Strategy<Value = (Format, Vec<u8>)> {
-    prop::sample::select(&Format::ALL[..]).prop_flat_map(|format| (Just(format), tricky(format)))
+    prop::sample::select(Format::ALL).prop_flat_map(|format| (Just(format), tricky(format)))
 }
 
 proptest! {

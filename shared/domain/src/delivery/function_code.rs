@@ -8,6 +8,7 @@
 use crate::model::canonical::canonical_json;
 use crate::model::ids::{Digest, FunctionName};
 use crate::model::image_lock::ImageLock;
+use crate::model::text::stored_as_text;
 use crate::model::toml_file::suggestion;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -50,19 +51,7 @@ impl FromStr for FunctionCode {
     }
 }
 
-impl TryFrom<String> for FunctionCode {
-    type Error = String;
-
-    fn try_from(key: String) -> Result<Self, String> {
-        key.parse()
-    }
-}
-
-impl From<FunctionCode> for String {
-    fn from(code: FunctionCode) -> String {
-        code.to_string()
-    }
-}
+stored_as_text!(FunctionCode);
 
 /// Functions by name, each with its code: those of an installation, or those that a release pins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

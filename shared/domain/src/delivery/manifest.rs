@@ -10,12 +10,11 @@ use crate::delivery::checks::Check;
 use crate::model::error::Problem;
 use crate::model::ids::{ComponentName, LogicalId, StageName};
 use crate::model::image_constraint::ImageConstraint;
-use crate::model::text::text_conversions;
+use crate::model::text::{InvalidText, checked_text};
 use crate::model::toml_file::{Problems, Table, document, integer, text};
 use crate::model::version::MajorMinor;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::str::FromStr;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -110,42 +109,10 @@ pub struct IgnoredDrift {
     pub reason: String,
 }
 
-/// A refused value, with the rule that it broke.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidValue(&'static str);
-
-macro_rules! word {
-    ($(#[$doc:meta])* $name:ident, $rule:literal, $valid:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// Returns the value as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidValue;
-
-            fn from_str(text: &str) -> Result<Self, InvalidValue> {
-                let valid: fn(&str) -> bool = $valid;
-                if valid(text) { Ok(Self(text.to_owned())) } else { Err(InvalidValue($rule)) }
-            }
-        }
-
-        text_conversions!($name);
-    };
-}
-
-word! {
+checked_text! {
     /// A path below the component's folder: forward slashes, no way out of the folder.
     RelativePath,
-    "write a path below this folder, such as template.yaml (letters, digits, `.`, `_`, `-` and `/`, at most 200)",
+    InvalidText("write a path below this folder, such as template.yaml (letters, digits, `.`, `_`, `-` and `/`, at most 200)"),
     |path| {
         path.len() <= 200
             && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b))
@@ -153,11 +120,11 @@ word! {
     }
 }
 
-word! {
+checked_text! {
     /// A tag's value that every AWS service accepts
     /// (<https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html>).
     TagValue,
-    "write 1 to 128 letters, digits, spaces or any of _ . : / = + - @, with no space at either end",
+    InvalidText("write 1 to 128 letters, digits, spaces or any of _ . : / = + - @, with no space at either end"),
     |value| {
         (1..=128).contains(&value.len())
             && value.trim() == value
@@ -165,18 +132,18 @@ word! {
     }
 }
 
-word! {
+checked_text! {
     /// A path to a property of a resource, in the notation of CloudFormation's drift detection (a JSON pointer, RFC
     /// 6901).
     PropertyPath,
-    "write the path of a property, such as /DesiredCapacity",
+    InvalidText("write the path of a property, such as /DesiredCapacity"),
     |path| path.len() <= 300 && path.starts_with('/') && path.len() > 1 && !path.contains(char::is_control)
 }
 
-word! {
+checked_text! {
     /// A calendar day, `YYYY-MM-DD`; the order of the text is the order of the days.
     Day,
-    "write a day as YYYY-MM-DD",
+    InvalidText("write a day as YYYY-MM-DD"),
     |day| is_day(day)
 }
 

@@ -24,7 +24,7 @@ use crate::model::ids::{LogicalId, StageName};
 use crate::model::toml_file::{Problems, Table, document, integer, suggestion, wrong_type};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
+use strum::Display;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -40,37 +40,30 @@ pub const FOLDER: &str = "parameters";
 pub const MAX_VALUE_BYTES: usize = 4096;
 
 /// Layer of a value; a later one overrides an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display)]
 #[serde(rename_all = "snake_case")]
 pub enum LayerName {
     /// The default in the template.
+    #[strum(to_string = "template")]
     Template,
     /// `[default]` of the organisation's parameters.
+    #[strum(to_string = "organisation default")]
     OrganisationDefault,
     /// The stage's table of the organisation's parameters.
+    #[strum(to_string = "organisation stage")]
     OrganisationStage,
     /// The component's `parameters/default.toml`.
+    #[strum(to_string = "component default")]
     ComponentDefault,
     /// The component's `parameters/<stage>.toml`.
+    #[strum(to_string = "component stage")]
     ComponentStage,
     /// Overrides of one run; such a run earns no evidence.
+    #[strum(to_string = "overrides")]
     Overrides,
     /// The release's image lock.
+    #[strum(to_string = "image lock")]
     Image,
-}
-
-impl fmt::Display for LayerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Template => "template",
-            Self::OrganisationDefault => "organisation default",
-            Self::OrganisationStage => "organisation stage",
-            Self::ComponentDefault => "component default",
-            Self::ComponentStage => "component stage",
-            Self::Overrides => "overrides",
-            Self::Image => "image lock",
-        })
-    }
 }
 
 /// A value before its references are replaced.

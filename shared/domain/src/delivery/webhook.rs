@@ -6,12 +6,11 @@
 
 use crate::model::error::Problem;
 use crate::model::ids::{CommitSha, RepositoryId};
-use crate::model::text::text_conversions;
+use crate::model::text::{InvalidText, checked_text};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::fmt;
-use std::str::FromStr;
 
 /// Maximum bytes of a body.
 ///
@@ -75,79 +74,42 @@ pub fn verify_signature(secret: &[u8], header: Option<&str>, body: &[u8]) -> Res
     mac.verify_slice(&signature).map_err(|_| Unverified::Mismatch)
 }
 
-/// GitHub's id of a webhook delivery, a GUID; a redelivery has the same one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct DeliveryId(String);
-
-/// The value of [`DELIVERY_HEADER`] is not a delivery id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a delivery id (8 to 64 letters, digits and hyphens)")]
-pub struct InvalidDeliveryId;
-
-impl DeliveryId {
-    /// Returns the id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+checked_text! {
+    /// GitHub's id of a webhook delivery, a GUID; a redelivery has the same one.
+    DeliveryId,
+    InvalidText("not a delivery id (8 to 64 letters, digits and hyphens)"),
+    |id| (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-impl FromStr for DeliveryId {
-    type Err = InvalidDeliveryId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidDeliveryId> {
-        let valid =
-            (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidDeliveryId) }
-    }
+checked_text! {
+    /// A branch's name by git's rules (<https://git-scm.com/docs/git-check-ref-format>), at most 244 bytes.
+    ///
+    /// The name is safe to compare and to display. It may hold quotes, dollars and slashes, and never reaches a shell, an
+    /// ARN or a template.
+    BranchName,
+    InvalidText("not a branch name that git allows"),
+    is_branch_name
 }
 
-text_conversions!(DeliveryId);
-
-/// A branch's name by git's rules (<https://git-scm.com/docs/git-check-ref-format>), at most 244 bytes.
-///
-/// The name is safe to compare and to display. It may hold quotes, dollars and slashes, and never reaches a shell, an
-/// ARN or a template.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct BranchName(String);
-
-/// A branch name that git refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a branch name that git allows")]
-pub struct InvalidBranchName;
+fn is_branch_name(name: &str) -> bool {
+    let forbidden = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
+    let part = |p: &str| !p.is_empty() && !p.starts_with('.') && !p.ends_with(".lock");
+    name.len() <= 244
+        && name != "@"
+        && !name.starts_with('-')
+        && !name.ends_with('.')
+        && !name.contains("..")
+        && !name.contains("@{")
+        && !name.contains(forbidden)
+        && name.split('/').all(part)
+}
 
 impl BranchName {
-    /// Returns the name as text, without `refs/heads/`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Returns the full name of the ref.
     pub fn reference(&self) -> String {
         format!("refs/heads/{}", self.0)
     }
 }
-
-impl FromStr for BranchName {
-    type Err = InvalidBranchName;
-
-    fn from_str(name: &str) -> Result<Self, InvalidBranchName> {
-        let forbidden = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
-        let part = |p: &str| !p.is_empty() && !p.starts_with('.') && !p.ends_with(".lock");
-        let valid = name.len() <= 244
-            && name != "@"
-            && !name.starts_with('-')
-            && !name.ends_with('.')
-            && !name.contains("..")
-            && !name.contains("@{")
-            && !name.contains(forbidden)
-            && name.split('/').all(part);
-        if valid { Ok(Self(name.to_owned())) } else { Err(InvalidBranchName) }
-    }
-}
-
-text_conversions!(BranchName);
 
 /// Content of a webhook delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]

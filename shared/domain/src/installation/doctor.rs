@@ -22,6 +22,7 @@ pub use resource::{
 use crate::model::ids::{AccountId, Region};
 use jiff::Timestamp;
 use serde::Serialize;
+use strum::Display;
 
 /// A value that was read, or the reason why it is unknown.
 pub type Reading<T> = Result<T, Unknown>;
@@ -48,8 +49,9 @@ impl Unknown {
 }
 
 /// Severity of a finding. The order is that of the report: the worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Severity {
     /// An object does not work, or will fail when it is needed.
     Broken,

@@ -2,14 +2,17 @@
 
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::AccountId;
+use strum::{IntoStaticStr, VariantArray};
 
 /// Purpose of a role in a target account. The name of the role carries the deployment path, so that no policy
 /// of one path can match a role of the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum TargetRole {
     /// Calls CloudFormation.
     Deployer,
     /// The role that CloudFormation assumes.
+    #[strum(serialize = "cloudformation")]
     Execution,
     /// Shares images.
     ImageSource,
@@ -26,25 +29,11 @@ pub const IMAGE_KEEPER: &str = "lockstep-image-keeper";
 
 impl TargetRole {
     /// Every role.
-    pub const ALL: [TargetRole; 6] = [
-        Self::Deployer,
-        Self::Execution,
-        Self::ImageSource,
-        Self::ImageTarget,
-        Self::ImageBuilder,
-        Self::Verifier,
-    ];
+    pub const ALL: &[TargetRole] = TargetRole::VARIANTS;
 
     /// Returns the role's name on `path`, such as `lockstep-delivery-deployer`.
     pub fn name(self, path: DeploymentPath) -> String {
-        let role = match self {
-            Self::Deployer => "deployer",
-            Self::Execution => "cloudformation",
-            Self::ImageSource => "image-source",
-            Self::ImageTarget => "image-target",
-            Self::ImageBuilder => "image-builder",
-            Self::Verifier => "verifier",
-        };
+        let role: &str = self.into();
         format!("lockstep-{}-{role}", path.as_str())
     }
 

@@ -4,10 +4,12 @@ use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, Reposito
 use crate::model::version::Version;
 use crate::records::Decision;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 /// A request. IAM identifies the caller.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+#[strum(serialize_all = "snake_case")]
 pub enum Request {
     /// Stores a new version of `stages.toml`. Returns [`Applied`].
     ApplyStages {

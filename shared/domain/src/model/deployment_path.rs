@@ -1,10 +1,25 @@
 //! The two deployment paths.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 /// One of the two deployment paths. It decides which principal the roles of an account trust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum DeploymentPath {
     /// Started by a push: the `release` state machine, which also fetches and builds the authors' code.
     Delivery,
@@ -15,14 +30,6 @@ pub enum DeploymentPath {
 impl DeploymentPath {
     /// Returns the name of the path in templates, roles and state machines.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Delivery => "delivery",
-            Self::Promotion => "promotion",
-        }
-    }
-
-    /// Returns the path of this name, or `None` if there is none.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::Delivery, Self::Promotion].into_iter().find(|path| path.as_str() == name)
+        self.into()
     }
 }

@@ -1,10 +1,25 @@
 //! CloudFormation's result of a drift detection.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 /// CloudFormation's drift status of one resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum DriftStatus {
     /// The resource matches its template.
     InSync,
@@ -23,25 +38,11 @@ pub enum DriftStatus {
 impl DriftStatus {
     /// Returns CloudFormation's word.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InSync => "IN_SYNC",
-            Self::Modified => "MODIFIED",
-            Self::Deleted => "DELETED",
-            Self::NotChecked => "NOT_CHECKED",
-            Self::Unsupported => "UNSUPPORTED",
-            Self::Unknown => "UNKNOWN",
-        }
+        self.into()
     }
 
     /// Reads CloudFormation's word.
     pub fn parse(word: &str) -> Self {
-        match word {
-            "IN_SYNC" => Self::InSync,
-            "MODIFIED" => Self::Modified,
-            "DELETED" => Self::Deleted,
-            "NOT_CHECKED" => Self::NotChecked,
-            "UNSUPPORTED" => Self::Unsupported,
-            _ => Self::Unknown,
-        }
+        word.parse().unwrap_or(Self::Unknown)
     }
 }

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use strum::{IntoStaticStr, VariantArray};
 
 /// Policy for a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +19,7 @@ pub enum Policy {
 }
 
 /// Kind of a failure that the state machines distinguish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, VariantArray)]
 pub enum FailureKind {
     /// AWS or the git host throttled us.
     Throttled,
@@ -59,25 +60,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind, for tests that compare the state machines with this enum.
-    pub const ALL: [FailureKind; 17] = [
-        Self::Throttled,
-        Self::Transient,
-        Self::Conflict,
-        Self::Superseded,
-        Self::EnvironmentBusy,
-        Self::Rejected,
-        Self::NotFound,
-        Self::AccessDenied,
-        Self::GateClosed,
-        Self::StackFailed,
-        Self::CheckFailed,
-        Self::ApprovalRefused,
-        Self::ImageUnusable,
-        Self::ImageStays,
-        Self::Cancelled,
-        Self::StackNeedsHuman,
-        Self::Bug,
-    ];
+    pub const ALL: &[FailureKind] = FailureKind::VARIANTS;
 
     /// Returns the policy for the failure.
     pub fn policy(self) -> Policy {
@@ -99,28 +82,10 @@ impl FailureKind {
         }
     }
 
-    /// Returns the `errorType` of the Lambda function's response. State machines match these names in
-    /// `ErrorEquals`.
+    /// Returns the `errorType` of the Lambda function's response, which is the name of the variant. State machines match
+    /// these names in `ErrorEquals`.
     pub fn error_type(self) -> &'static str {
-        match self {
-            Self::Throttled => "Throttled",
-            Self::Transient => "Transient",
-            Self::Conflict => "Conflict",
-            Self::Superseded => "Superseded",
-            Self::EnvironmentBusy => "EnvironmentBusy",
-            Self::Rejected => "Rejected",
-            Self::NotFound => "NotFound",
-            Self::AccessDenied => "AccessDenied",
-            Self::GateClosed => "GateClosed",
-            Self::StackFailed => "StackFailed",
-            Self::CheckFailed => "CheckFailed",
-            Self::ApprovalRefused => "ApprovalRefused",
-            Self::ImageUnusable => "ImageUnusable",
-            Self::ImageStays => "ImageStays",
-            Self::Cancelled => "Cancelled",
-            Self::StackNeedsHuman => "StackNeedsHuman",
-            Self::Bug => "Bug",
-        }
+        self.into()
     }
 }
 

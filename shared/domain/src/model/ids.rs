@@ -3,9 +3,7 @@
 //! A string from a branch, a tag, an author or a payload never reaches an ARN, a template or a table key
 //! except through one of these types.
 
-use crate::model::text::text_conversions;
-use serde::{Deserialize, Serialize};
-use std::str::FromStr;
+use crate::model::text::checked_text;
 
 /// A string that is not an identifier of the wanted kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,11 +15,10 @@ pub struct InvalidId {
     pub wanted: &'static str,
 }
 
-fn check(value: &str, valid: bool, wanted: &'static str) -> Result<String, InvalidId> {
-    if valid {
-        Ok(value.to_owned())
-    } else {
-        Err(InvalidId { value: value.chars().take(100).collect(), wanted })
+impl InvalidId {
+    /// Returns the refusal of `value`.
+    pub(crate) fn new(value: &str, wanted: &'static str) -> Self {
+        Self { value: value.chars().take(100).collect(), wanted }
     }
 }
 
@@ -57,132 +54,105 @@ fn is_repository_id(value: &str) -> bool {
     provider == "github" && word(owner, b"_") && word(name, b"._")
 }
 
-macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $wanted:literal, $valid:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// Returns the identifier as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidId;
-
-            fn from_str(value: &str) -> Result<Self, InvalidId> {
-                let valid: fn(&str) -> bool = $valid;
-                check(value, valid(value), $wanted).map(Self)
-            }
-        }
-
-        text_conversions!($name);
-    };
-}
-
-id! {
+checked_text! {
     /// An AWS account: twelve digits.
-    AccountId, "an AWS account id (twelve digits)",
+    AccountId, InvalidId("an AWS account id (twelve digits)"),
     |v| v.len() == 12 && v.bytes().all(|b| b.is_ascii_digit())
 }
 
-id! {
+checked_text! {
     /// An organization of AWS Organizations, such as `o-a1b2c3d4e5`.
-    OrganizationId, "an organization's id (o- and ten to thirty-two lower-case letters or digits)",
+    OrganizationId, InvalidId("an organization's id (o- and ten to thirty-two lower-case letters or digits)"),
     |v| v.strip_prefix("o-").is_some_and(|rest| {
         (10..=32).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
     })
 }
 
-id! {
+checked_text! {
     /// An AWS region such as `eu-west-1`.
-    Region, "an AWS region (such as eu-west-1)",
+    Region, InvalidId("an AWS region (such as eu-west-1)"),
     |v| is_slug(v, 25) && v.split('-').count() >= 3 && v.ends_with(|c: char| c.is_ascii_digit())
 }
 
-id! {
+checked_text! {
     /// A stage that components are deployed to: `test`, `ci`, `staging`, `production`.
-    StageName, "a stage name (lower-case letters, digits and single hyphens, at most 20, starting with a letter)",
+    StageName, InvalidId("a stage name (lower-case letters, digits and single hyphens, at most 20, starting with a letter)"),
     |v| is_slug(v, 20)
 }
 
-id! {
+checked_text! {
     /// A component, at most 60 characters so that `<stage>-<component>-<suffix>` is a valid stack name.
-    ComponentName, "a component name (lower-case letters, digits and single hyphens, at most 60, starting with a letter)",
+    ComponentName, InvalidId("a component name (lower-case letters, digits and single hyphens, at most 60, starting with a letter)"),
     |v| is_slug(v, 60)
 }
 
-id! {
+checked_text! {
     /// An application that sends logs from its users' machines, such as `shop-desktop`.
-    ApplicationName, "an application's name (lower-case letters, digits and single hyphens, at most 40, starting with a letter)",
+    ApplicationName, InvalidId("an application's name (lower-case letters, digits and single hyphens, at most 40, starting with a letter)"),
     |v| is_slug(v, 40)
 }
 
-id! {
+checked_text! {
     /// A machine image's name, such as `logstash`.
-    ImageName, "an image name (lower-case letters, digits and single hyphens, at most 60, starting with a letter)",
+    ImageName, InvalidId("an image name (lower-case letters, digits and single hyphens, at most 60, starting with a letter)"),
     |v| is_slug(v, 60)
 }
 
-id! {
+checked_text! {
     /// A function that Lockstep ships for components, such as `elb-logs`.
-    FunctionName, "a function's name (lower-case letters, digits and single hyphens, at most 40, starting with a letter)",
+    FunctionName, InvalidId("a function's name (lower-case letters, digits and single hyphens, at most 40, starting with a letter)"),
     |v| is_slug(v, 40)
 }
 
-id! {
+checked_text! {
     /// A registered repository, `github.<owner>.<name>`: the last part of its webhook URL and of its secrets'
     /// names.
-    RepositoryId, "a repository id (github.<owner>.<name>)",
+    RepositoryId, InvalidId("a repository id (github.<owner>.<name>)"),
     is_repository_id
 }
 
-id! {
+checked_text! {
     /// A full git commit id: forty hexadecimal digits.
-    CommitSha, "a git commit (forty hexadecimal digits)",
+    CommitSha, InvalidId("a git commit (forty hexadecimal digits)"),
     |v| is_hex(v, 40)
 }
 
-id! {
+checked_text! {
     /// A SHA-256 digest: 64 hexadecimal digits.
-    Digest, "a SHA-256 digest (64 hexadecimal digits)",
+    Digest, InvalidId("a SHA-256 digest (64 hexadecimal digits)"),
     |v| is_hex(v, 64)
 }
 
-id! {
+checked_text! {
     /// A machine image's id, such as `ami-0abc…`.
-    AmiId, "an AMI id (ami- and 8 or 17 hexadecimal digits)",
+    AmiId, InvalidId("an AMI id (ami- and 8 or 17 hexadecimal digits)"),
     |v| is_ec2_id(v, "ami-")
 }
 
-id! {
+checked_text! {
     /// An EBS snapshot's id, such as `snap-0abc…`.
-    SnapshotId, "a snapshot id (snap- and 8 or 17 hexadecimal digits)",
+    SnapshotId, InvalidId("a snapshot id (snap- and 8 or 17 hexadecimal digits)"),
     |v| is_ec2_id(v, "snap-")
 }
 
-id! {
+checked_text! {
     /// A deployment or promotion: the version 5 UUID of its execution ARN. A retried first step computes the
     /// same id.
-    DeploymentId, "a deployment id (a UUID)",
+    DeploymentId, InvalidId("a deployment id (a UUID)"),
     |v| uuid::Uuid::try_parse(v).is_ok_and(|u| u.hyphenated().to_string() == v)
 }
 
-id! {
+checked_text! {
     /// A CloudFormation stack name: letters, digits and hyphens, at most 128, starting with a letter.
-    StackName, "a stack name (letters, digits and hyphens, at most 128, starting with a letter)",
+    StackName, InvalidId("a stack name (letters, digits and hyphens, at most 128, starting with a letter)"),
     |v| v.len() <= 128
         && v.starts_with(|c: char| c.is_ascii_alphabetic())
         && v.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-id! {
+checked_text! {
     /// A logical id of a template, or one of its parameter or output names: letters and digits.
-    LogicalId, "a logical id (letters and digits)",
+    LogicalId, InvalidId("a logical id (letters and digits)"),
     |v| !v.is_empty() && v.len() <= 255 && v.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
@@ -259,6 +229,7 @@ pub const TEST: &str = "test";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::str::FromStr;
 
     fn accepts<T: FromStr>(values: &[&str]) -> Vec<String> {
         values.iter().filter(|v| v.parse::<T>().is_err()).map(|v| (*v).to_owned()).collect()

@@ -1,6 +1,7 @@
 //! An image by name, and the versions of it that a template accepts.
 
 use crate::model::ids::{ImageName, InvalidId};
+use crate::model::text::stored_as_text;
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -47,19 +48,7 @@ impl FromStr for ImageConstraint {
     }
 }
 
-impl TryFrom<String> for ImageConstraint {
-    type Error = InvalidConstraint;
-
-    fn try_from(text: String) -> Result<Self, InvalidConstraint> {
-        text.parse()
-    }
-}
-
-impl From<ImageConstraint> for String {
-    fn from(constraint: ImageConstraint) -> String {
-        constraint.to_string()
-    }
-}
+stored_as_text!(ImageConstraint);
 
 impl fmt::Display for ImageConstraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

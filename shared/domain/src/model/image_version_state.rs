@@ -1,11 +1,14 @@
 //! The states of a version of an image.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use strum::{Display, VariantArray};
 
 /// State of a version of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ImageVersionState {
     /// The build runs. No image exists yet, or none that was examined.
     Building,
@@ -25,27 +28,5 @@ pub enum ImageVersionState {
 
 impl ImageVersionState {
     /// Every state.
-    pub const ALL: [Self; 7] = [
-        Self::Building,
-        Self::Withheld,
-        Self::Usable,
-        Self::Discarding,
-        Self::Discarded,
-        Self::Retiring,
-        Self::Retired,
-    ];
-}
-
-impl fmt::Display for ImageVersionState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Building => "building",
-            Self::Withheld => "withheld",
-            Self::Usable => "usable",
-            Self::Discarding => "discarding",
-            Self::Discarded => "discarded",
-            Self::Retiring => "retiring",
-            Self::Retired => "retired",
-        })
-    }
+    pub const ALL: &[Self] = Self::VARIANTS;
 }

@@ -4,6 +4,8 @@
 //! Every value of a dimension comes from a fixed set or names a function. No dimension holds an id, so the number of metrics
 //! remains bounded.
 
+use strum::{IntoStaticStr, VariantArray};
+
 /// Namespace of the metrics of the control plane.
 pub const CONTROL_PLANE: &str = "Lockstep";
 /// Namespace of the metrics of the function `elb-logs`.
@@ -12,7 +14,7 @@ pub const ELB_LOGS: &str = "Lockstep/ElbLogs";
 pub const LOG_INTAKE: &str = "Lockstep/LogIntake";
 
 /// Unit of a metric, in CloudWatch's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
 pub enum Unit {
     /// A number of things.
     Count,
@@ -25,16 +27,13 @@ pub enum Unit {
 impl Unit {
     /// Returns CloudWatch's word.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Count => "Count",
-            Self::Seconds => "Seconds",
-            Self::Milliseconds => "Milliseconds",
-        }
+        self.into()
     }
 }
 
 /// Dimension of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Dimension {
     /// Name of the function that emits the metric.
     Function,
@@ -53,19 +52,12 @@ pub enum Dimension {
 impl Dimension {
     /// Returns the name that CloudWatch shows.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Function => "function",
-            Self::Error => "error",
-            Self::Reason => "reason",
-            Self::Kind => "kind",
-            Self::Outcome => "outcome",
-            Self::Finding => "finding",
-        }
+        self.into()
     }
 }
 
 /// Metric that a function emits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub enum Metric {
     /// Failures that a function returned, by error.
     Failures,
@@ -141,32 +133,7 @@ const ALL_TOGETHER: &[&[Dimension]] = &[&[]];
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Metric; 24] = [
-        Self::Failures,
-        Self::Refusals,
-        Self::Deployments,
-        Self::DeploymentSeconds,
-        Self::CallbacksOpen,
-        Self::OldestCallbackSeconds,
-        Self::SweepFindings,
-        Self::SweepsFinished,
-        Self::DeploymentLogLinesLost,
-        Self::EventsOfUnknownAccounts,
-        Self::LinesAcknowledged,
-        Self::LinesQuarantined,
-        Self::ObjectsFinished,
-        Self::ObjectsContinued,
-        Self::ObjectsFailed,
-        Self::ObjectLag,
-        Self::EventsAccepted,
-        Self::EventLag,
-        Self::AcknowledgedAfter,
-        Self::RefusedByRequest,
-        Self::RefusedByKey,
-        Self::RefusedByRate,
-        Self::RefusedByBroker,
-        Self::RefusedByFailure,
-    ];
+    pub const ALL: &[Metric] = Metric::VARIANTS;
 
     /// Returns the row of the table.
     #[rustfmt::skip]
@@ -213,8 +180,8 @@ mod tests {
 
     #[test]
     fn each_metric_has_a_name_of_its_own_in_its_namespace() {
-        let names: BTreeSet<_> =
-            Metric::ALL.map(Metric::definition).iter().map(|row| (row.namespace, row.name)).collect();
+        let rows = Metric::ALL.iter().map(|metric| metric.definition());
+        let names: BTreeSet<_> = rows.map(|row| (row.namespace, row.name)).collect();
         assert_eq!(names.len(), Metric::ALL.len());
     }
 

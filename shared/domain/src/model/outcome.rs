@@ -1,11 +1,25 @@
 //! The outcome of a run, of one component of a push, or of a webhook delivery.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use strum::{Display, IntoStaticStr, VariantArray};
 
 /// One word for how something ended. Records, messages, state machines and the command use the same words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    Display,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
     /// A deployment succeeded.
     Succeeded,
@@ -49,51 +63,11 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, for tests that compare the state machines with this enum.
-    pub const ALL: [Outcome; 19] = [
-        Self::Succeeded,
-        Self::NoChanges,
-        Self::Planned,
-        Self::Refused,
-        Self::Abandoned,
-        Self::Packaged,
-        Self::Unchanged,
-        Self::Published,
-        Self::Deployed,
-        Self::Baked,
-        Self::Failed,
-        Self::Rejected,
-        Self::Quarantined,
-        Self::Done,
-        Self::Superseded,
-        Self::NeedsApproval,
-        Self::Cancelling,
-        Self::Cancelled,
-        Self::TooLate,
-    ];
+    pub const ALL: &[Outcome] = Outcome::VARIANTS;
 
     /// Returns the word of the outcome in messages, records and state machines.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::NoChanges => "no_changes",
-            Self::Planned => "planned",
-            Self::Refused => "refused",
-            Self::Abandoned => "abandoned",
-            Self::Packaged => "packaged",
-            Self::Unchanged => "unchanged",
-            Self::Published => "published",
-            Self::Deployed => "deployed",
-            Self::Baked => "baked",
-            Self::Failed => "failed",
-            Self::Rejected => "rejected",
-            Self::Quarantined => "quarantined",
-            Self::Done => "done",
-            Self::Superseded => "superseded",
-            Self::NeedsApproval => "needs_approval",
-            Self::Cancelling => "cancelling",
-            Self::Cancelled => "cancelled",
-            Self::TooLate => "too_late",
-        }
+        self.into()
     }
 
     /// Returns true if the run did what it was started for. An outcome before the end is no success.
@@ -119,12 +93,6 @@ impl Outcome {
             | Self::Cancelled
             | Self::TooLate => false,
         }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

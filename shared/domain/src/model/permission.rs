@@ -1,9 +1,10 @@
 //! A permission that a template needs.
 
 use serde::{Deserialize, Serialize};
+use strum::Display;
 
 /// Certainty that a permission is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Display)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// The permission is needed.

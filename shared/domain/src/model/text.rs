@@ -1,7 +1,7 @@
-//! Conversions of types that hold one checked text.
+//! Types whose stored form is a text.
 
-/// Implements `TryFrom<String>`, `Display` and the conversion into `String` for types of one `String`, by their `FromStr`.
-macro_rules! text_conversions {
+/// Implements what `#[serde(try_from = "String", into = "String")]` needs, by `FromStr` and `Display` of the type.
+macro_rules! stored_as_text {
     ($($name:ident),+) => {$(
         impl TryFrom<String> for $name {
             type Error = <$name as ::std::str::FromStr>::Err;
@@ -13,7 +13,36 @@ macro_rules! text_conversions {
 
         impl From<$name> for String {
             fn from(value: $name) -> String {
-                value.0
+                value.to_string()
+            }
+        }
+    )+};
+}
+
+/// Defines a type of one text. Its constructor accepts what the last argument returns true for, and refuses any other
+/// text with `<Error>::new(<text>, <rule>)`.
+macro_rules! checked_text {
+    ($(#[$doc:meta])* $name:ident, $error:ident($rule:literal), $valid:expr) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ::serde::Serialize, ::serde::Deserialize,
+        )]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Returns the value as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl ::std::str::FromStr for $name {
+            type Err = $error;
+
+            fn from_str(text: &str) -> Result<Self, $error> {
+                let valid: fn(&str) -> bool = $valid;
+                if valid(text) { Ok(Self(text.to_owned())) } else { Err($error::new(text, $rule)) }
             }
         }
 
@@ -22,7 +51,23 @@ macro_rules! text_conversions {
                 f.write_str(&self.0)
             }
         }
-    )+};
+
+        $crate::model::text::stored_as_text!($name);
+    };
 }
 
-pub(crate) use text_conversions;
+pub(crate) use {checked_text, stored_as_text};
+
+/// A refused text, with the rule that it broke.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{rule}")]
+pub struct InvalidText {
+    rule: &'static str,
+}
+
+impl InvalidText {
+    /// Returns the refusal by `rule`, which is the whole message. The text may be confidential.
+    pub(crate) fn new(_: &str, rule: &'static str) -> Self {
+        Self { rule }
+    }
+}

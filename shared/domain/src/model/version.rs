@@ -2,6 +2,7 @@
 //!
 //! A release is `<major.minor>.<build>` on the default branch and `<major.minor>.<build>-<branch>.<n>` elsewhere.
 
+use crate::model::text::stored_as_text;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -35,19 +36,7 @@ impl FromStr for MajorMinor {
     }
 }
 
-impl TryFrom<String> for MajorMinor {
-    type Error = InvalidVersion;
-
-    fn try_from(text: String) -> Result<Self, InvalidVersion> {
-        text.parse()
-    }
-}
-
-impl From<MajorMinor> for String {
-    fn from(version: MajorMinor) -> String {
-        version.to_string()
-    }
-}
+stored_as_text!(MajorMinor);
 
 impl fmt::Display for MajorMinor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,19 +135,7 @@ impl FromStr for Version {
     }
 }
 
-impl TryFrom<String> for Version {
-    type Error = InvalidVersion;
-
-    fn try_from(text: String) -> Result<Self, InvalidVersion> {
-        text.parse()
-    }
-}
-
-impl From<Version> for String {
-    fn from(version: Version) -> String {
-        version.to_string()
-    }
-}
+stored_as_text!(Version);
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,10 +9,12 @@ use crate::model::missing_permissions::MissingPermissions;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use strum::IntoStaticStr;
 
 /// Body of a deployment, by its kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case", tag = "kind")]
+#[strum(serialize_all = "snake_case")]
 pub enum DeploymentBody {
     /// Deploys a release to an environment.
     Deploy(Box<DeployBody>),
@@ -27,12 +29,7 @@ pub enum DeploymentBody {
 impl DeploymentBody {
     /// Returns the word of the kind in the record, which is also the value of the dimension `kind`.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Deploy(_) => "deploy",
-            Self::Teardown(_) => "teardown",
-            Self::PromoteImage(_) => "promote_image",
-            Self::BuildImage(_) => "build_image",
-        }
+        self.into()
     }
 }
 

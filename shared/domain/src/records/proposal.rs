@@ -2,10 +2,12 @@
 
 use crate::model::policies::Policies;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 /// Action on a stack that no rule may take without an approval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ProposedAction {
     /// Deletes the stack, with the protected resources that the proposal names.
     Delete,
@@ -19,11 +21,7 @@ pub enum ProposedAction {
 impl ProposedAction {
     /// Returns the word for the action in [`Proposal::key`].
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Delete => "delete",
-            Self::Retain => "retain",
-            Self::Skip => "skip",
-        }
+        self.into()
     }
 }
 

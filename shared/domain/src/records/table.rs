@@ -1,9 +1,11 @@
 //! The tables of the ledger, by the owner of their records.
 
+use strum::VariantArray;
+
 /// The owner of a group of records. The store gives each owner's records a DynamoDB table.
 ///
 /// A record names its owner once, as [`super::Record::TABLE`]. No caller names a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, VariantArray)]
 pub enum Table {
     /// Configuration, releases, evidence, and the environments that they run in. `ledger` and `package` write it.
     Authority,
@@ -21,6 +23,5 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 6] =
-        [Self::Authority, Self::Operations, Self::Callbacks, Self::Intake, Self::Sweep, Self::Applications];
+    pub const ALL: &[Self] = Self::VARIANTS;
 }

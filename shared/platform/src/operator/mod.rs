@@ -14,24 +14,41 @@ pub mod trial;
 
 use crate::aws::Aws;
 use crate::http;
+use crate::secrets::{ExposeSecret as _, SecretString};
 use aws_credential_types::Credentials;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::Region;
 
-/// Access keys, as the AWS_* variables hold them. They are never printed.
-#[derive(Clone, PartialEq, Eq)]
+/// Access keys, as the AWS_* variables hold them.
+#[derive(Clone, Debug)]
 pub struct AccessKey {
     /// The key's id.
     pub id: String,
     /// Its secret.
-    pub secret: crate::secrets::Secret,
+    pub secret: SecretString,
     /// The token of a temporary key.
-    pub session_token: Option<crate::secrets::Secret>,
+    pub session_token: Option<SecretString>,
 }
 
 /// Connects to an account and region with an access key; `endpoint` is that of the local cloud, if there is one.
 pub fn connect(region: &Region, endpoint: Option<&str>, key: &AccessKey) -> Result<Aws, Failure> {
-    let token = key.session_token.as_ref().map(|token| token.expose().to_owned());
-    let credentials = Credentials::new(&key.id, key.secret.expose(), token, None, "given");
+    let token = key.session_token.as_ref().map(|token| token.expose_secret().to_owned());
+    let credentials = Credentials::new(&key.id, key.secret.expose_secret(), token, None, "given");
     Aws::new(region.clone(), endpoint.map(str::to_owned), credentials, http::client()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_access_key_prints_neither_secret_nor_token() {
+        let key = AccessKey {
+            id: "AKIDEXAMPLE".into(),
+            secret: "hunter2".into(),
+            session_token: Some("hunter3".into()),
+        };
+        let printed = format!("{key:?} {key:#?}");
+        assert!(printed.contains("AKIDEXAMPLE") && !printed.contains("hunter"), "{printed}");
+    }
 }

@@ -168,7 +168,7 @@ mod tests {
     async fn a_signature_covers_the_host_and_shows_no_secret() {
         let key = crate::operator::AccessKey {
             id: "AKIDEXAMPLE".into(),
-            secret: crate::secrets::Secret::new("hunter2"),
+            secret: "hunter2".into(),
             session_token: None,
         };
         let aws = crate::operator::connect(&"eu-west-1".parse().unwrap(), None, &key).unwrap();

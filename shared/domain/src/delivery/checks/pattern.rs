@@ -1,5 +1,6 @@
 //! The patterns of checks.
 
+use crate::model::text::stored_as_text;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -59,19 +60,7 @@ impl FromStr for Pattern {
     }
 }
 
-impl TryFrom<String> for Pattern {
-    type Error = InvalidPattern;
-
-    fn try_from(text: String) -> Result<Self, InvalidPattern> {
-        text.parse()
-    }
-}
-
-impl From<Pattern> for String {
-    fn from(pattern: Pattern) -> String {
-        pattern.as_str().to_owned()
-    }
-}
+stored_as_text!(Pattern);
 
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {

@@ -7,14 +7,14 @@
 use crate::model::ids::StageName;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
+use strum::{Display, EnumString};
 use url::Url;
 
 /// A word of `checks_may_reach`: addresses apart from the public ones that a stage may allow its checks to reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Display, EnumString)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = InvalidReach, parse_err_fn = invalid_reach)]
 pub enum Reach {
     /// Private networks: RFC 1918, the shared space of RFC 6598, and IPv6's unique local addresses.
     Private,
@@ -27,25 +27,8 @@ pub enum Reach {
 #[error("write \"private\" or \"loopback\"")]
 pub struct InvalidReach;
 
-impl FromStr for Reach {
-    type Err = InvalidReach;
-
-    fn from_str(word: &str) -> Result<Self, InvalidReach> {
-        match word {
-            "private" => Ok(Self::Private),
-            "loopback" => Ok(Self::Loopback),
-            _ => Err(InvalidReach),
-        }
-    }
-}
-
-impl fmt::Display for Reach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Private => "private",
-            Self::Loopback => "loopback",
-        })
-    }
+fn invalid_reach(_: &str) -> InvalidReach {
+    InvalidReach
 }
 
 /// The addresses that the checks of one stage may connect to.

@@ -2,6 +2,7 @@
 
 use super::{Outputs, required_output, shown};
 use crate::model::ids::LogicalId;
+use crate::model::text::stored_as_text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -122,25 +123,13 @@ macro_rules! target {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = InvalidTarget;
-
-            fn try_from(text: String) -> Result<Self, InvalidTarget> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(target: $name) -> String {
-                target.0.text
-            }
-        }
-
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0.text)
             }
         }
+
+        stored_as_text!($name);
     };
 }
 

@@ -105,7 +105,7 @@ fn a_push_bakes_changed_recipes_and_unfinished_versions_of_its_commit() {
     };
     assert!(to_be(ONE, None, &[]));
     assert!(to_be(ONE, None, &[baked("2.1.0", TWO, "other", Usable)]));
-    for state in ImageVersionState::ALL {
+    for &state in ImageVersionState::ALL {
         let before = [baked("2.1.0", ONE, "r", state)];
         assert!(!to_be(TWO, None, &before), "another push does not touch it: {state}");
         let open = matches!(state, Building | Withheld | Discarding | Discarded);

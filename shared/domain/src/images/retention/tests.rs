@@ -137,7 +137,7 @@ fn a_version_closed_before_its_images_were_removed_is_resumed() {
 
 #[test]
 fn the_sweep_ignores_unfinished_and_discarding_versions() {
-    for state in ImageVersionState::ALL {
+    for &state in ImageVersionState::ALL {
         let version = ImageVersion { state, recorded_at: at(30), ..usable("1.0.0") };
         let versions = [version, usable("2.1.0"), usable("2.1.1")];
         let goes = !planned(&versions, &[], &needed(&[])).is_empty();

@@ -4,6 +4,7 @@ use super::{Invalid, Malformed, TooLarge};
 use crate::model::metric::Metric;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use strum::VariantArray;
 
 /// Seconds until a retry of a request that the broker did not acknowledge.
 const AFTER_THE_BROKER: u64 = 10;
@@ -71,7 +72,7 @@ pub enum Refused {
 }
 
 /// Reason of a refusal, in the words of the function's metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, VariantArray)]
 pub enum Reason {
     /// The request is wrong.
     Request,
@@ -87,7 +88,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 5] = [Self::Request, Self::Key, Self::Rate, Self::Broker, Self::Failure];
+    pub const ALL: &[Reason] = Reason::VARIANTS;
 
     /// Returns the metric that counts requests refused for this reason.
     pub fn metric(self) -> Metric {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// Maximum number of bytes of `message`.
 pub const MESSAGE_BYTES_MAX: usize = 32 << 10;
@@ -53,8 +54,9 @@ const RESERVED: [&str; 13] = [
 ];
 
 /// Severity of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumString, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Level {
     /// Detailed trace of each step.
     Trace,
@@ -72,18 +74,11 @@ pub enum Level {
 
 impl Level {
     /// Every level.
-    pub const ALL: [Level; 6] = [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Fatal];
+    pub const ALL: &[Level] = Level::VARIANTS;
 
     /// Returns the name of the level.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Trace => "trace",
-            Self::Debug => "debug",
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
-            Self::Fatal => "fatal",
-        }
+        self.into()
     }
 }
 
@@ -269,8 +264,7 @@ fn id(value: Value) -> Result<String, Fault> {
 
 fn level(value: &Value) -> Result<Level, Fault> {
     let name = value.as_str().unwrap_or_default();
-    let level = Level::ALL.into_iter().find(|level| level.name() == name);
-    level.ok_or_else(|| Fault::new("level", Why::NoLevel))
+    name.parse().map_err(|_| Fault::new("level", Why::NoLevel))
 }
 
 fn time(value: &Value, now: Timestamp) -> Result<Timestamp, Fault> {

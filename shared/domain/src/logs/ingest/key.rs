@@ -7,7 +7,9 @@
 
 use super::Refused;
 use crate::model::ids::{ApplicationName, Digest, InvalidId};
+use crate::model::text::stored_as_text;
 use hmac::digest::CtOutput;
+use secrecy::{ExposeSecret as _, SecretSlice};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::fmt;
@@ -40,10 +42,7 @@ impl FromStr for KeyId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let invalid = || InvalidId {
-            value: text.chars().take(100).collect(),
-            wanted: "a key's id (<application>.<number>, such as shop.1)",
-        };
+        let invalid = || InvalidId::new(text, "a key's id (<application>.<number>, such as shop.1)");
         let (application, number) = text.split_once('.').ok_or_else(invalid)?;
         let id = Self { application: application.parse()?, number: number.parse().map_err(|_| invalid())? };
         // One key has one id, without a sign or a leading zero.
@@ -51,43 +50,25 @@ impl FromStr for KeyId {
     }
 }
 
-impl TryFrom<String> for KeyId {
-    type Error = InvalidId;
+stored_as_text!(KeyId);
 
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        text.parse()
-    }
-}
-
-impl From<KeyId> for String {
-    fn from(id: KeyId) -> String {
-        id.to_string()
-    }
-}
-
-/// A key as an application presents it. Its `Debug` form does not contain the secret.
-#[derive(Clone)]
+/// A key as an application presents it.
+#[derive(Clone, Debug)]
 pub struct ApiKey {
     /// Id that the key claims.
     pub id: KeyId,
-    secret: [u8; SECRET_BYTES],
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ApiKey({})", self.id)
-    }
+    secret: SecretSlice<u8>,
 }
 
 impl ApiKey {
     /// Returns the key `id` with this random secret.
     pub fn new(id: KeyId, secret: [u8; SECRET_BYTES]) -> Self {
-        Self { id, secret }
+        Self { id, secret: secret.to_vec().into() }
     }
 
     /// Returns the text of the key, which is a secret.
     pub fn expose(&self) -> String {
-        format!("{PREFIX}{}_{}", self.id, hex::encode(self.secret))
+        format!("{PREFIX}{}_{}", self.id, hex::encode(self.secret.expose_secret()))
     }
 
     /// Returns the digest that is stored.
@@ -120,7 +101,7 @@ impl FromStr for ApiKey {
             text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or(InvalidKey)?;
         let mut secret = [0; SECRET_BYTES];
         hex::decode_to_slice(digits, &mut secret).map_err(|_| InvalidKey)?;
-        let key = Self { id: id.parse().map_err(|_| InvalidKey)?, secret };
+        let key = Self::new(id.parse().map_err(|_| InvalidKey)?, secret);
         // One key has one text, without capital digits.
         if key.expose() == text { Ok(key) } else { Err(InvalidKey) }
     }

@@ -112,11 +112,7 @@ pub fn covers(wide: &str, narrow: &str) -> bool {
 
 /// Returns the id of a statement: level and service, such as `RequiredSqs`.
 fn sid(level: Level, service: &str) -> String {
-    let level = match level {
-        Level::Required => "Required",
-        Level::Conditional => "Conditional",
-    };
-    let mut sid = level.to_owned();
+    let mut sid = level.to_string();
     let mut start = true;
     for letter in service.chars() {
         match letter.is_ascii_alphanumeric() {

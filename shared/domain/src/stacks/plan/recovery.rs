@@ -286,23 +286,10 @@ pub fn intend(
     let attempt = before.map(|begun| begun.attempt).max().unwrap_or(0) + 1;
     Operation {
         operation: recovery.operation,
-        token: client_token(deployment.as_str(), step(recovery.operation), attempt),
+        token: client_token(deployment.as_str(), recovery.operation.into(), attempt),
         target: recovery.arn.clone(),
         attempt,
         without,
         at: now,
-    }
-}
-
-fn step(operation: OperationKind) -> &'static str {
-    match operation {
-        OperationKind::Execute => "execute",
-        OperationKind::Clear => "clear",
-        OperationKind::Rollback => "rollback",
-        OperationKind::ContinueRollback => "continue-rollback",
-        OperationKind::Delete => "delete",
-        OperationKind::Destroy => "destroy",
-        OperationKind::Copy => "copy",
-        OperationKind::Build => "build",
     }
 }

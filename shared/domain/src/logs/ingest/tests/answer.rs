@@ -34,5 +34,5 @@ fn only_a_refusal_that_may_be_retried_has_a_time() {
     }
     assert_eq!(IngestResponse::Accepted { events: 3 }.status(), 202);
     let reasons: BTreeSet<Reason> = refusals().iter().map(Refused::reason).collect();
-    assert_eq!(reasons, Reason::ALL.into());
+    assert_eq!(reasons, Reason::ALL.iter().copied().collect());
 }
