@@ -45,7 +45,8 @@ pub async fn answer(
                 caller = by,
                 action = name(&request),
                 error = failure.kind.error_type(),
-                "{failure}"
+                "{}",
+                failure.chain()
             );
             refuse(status(failure.kind), &failure)
         }
@@ -58,7 +59,7 @@ fn read(request: &UrlRequest) -> Result<Request, Failure> {
         return Err(Failure::rejected(format!("the request is larger than {BODY_BYTES} bytes")));
     }
     serde_json::from_slice(&body(request)?)
-        .map_err(|error| Failure::rejected(format!("the request is malformed: {error}")))
+        .map_err(|error| Failure::rejected("the request is malformed").caused_by(&error))
 }
 
 async fn apply(
@@ -146,6 +147,6 @@ fn status(kind: FailureKind) -> u16 {
 fn refuse(status: u16, failure: &Failure) -> Result<UrlResponse, Failure> {
     let reason = failure.kind.error_type();
     metrics::emit(&[(Dimension::Reason, reason)], &[(Metric::Refusals, 1)], clock::now());
-    let refused = Refused { error: failure.kind.error_type().to_owned(), message: failure.message.clone() };
+    let refused = Refused { error: failure.kind.error_type().to_owned(), message: failure.chain() };
     UrlResponse::json(status, &refused)
 }

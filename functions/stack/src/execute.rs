@@ -274,7 +274,7 @@ async fn without_cause<S: Stacks>(stacks: &S, stack: &str, token: &str) -> Strin
     match stacks.failed_validations(stack, token).await {
         Ok(found) if !found.is_empty() => found.join("; "),
         Ok(_) => "CloudFormation names no resource that failed".to_owned(),
-        Err(failure) => format!("no resource failed, and DescribeEvents cannot be read: {failure}"),
+        Err(failure) => format!("no resource failed, and DescribeEvents cannot be read: {}", failure.chain()),
     }
 }
 
