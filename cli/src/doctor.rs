@@ -168,7 +168,7 @@ impl Doctor {
         let parameters = known(installer.parameters(stack).await);
         let live = match installer.resources(stack).await {
             Ok(live) => live,
-            Err(failure) => return unreadable(failure.message),
+            Err(failure) => return unreadable(failure.chain()),
         };
         let bus = self.control_plane.as_ref().ok().and_then(Option::as_ref).map(|found| &found.event_bus_arn);
         let reader =
@@ -188,7 +188,7 @@ fn installed(found: &ControlPlane) -> Installed {
 /// Returns the result of a call as a reading. A failure becomes unknown, with its own message.
 fn known<T>(answer: Result<T, DomainFailure>) -> Reading<T> {
     answer.map_err(|failure| {
-        let unknown = Unknown::because(failure.message);
+        let unknown = Unknown::because(failure.chain());
         match failure.kind {
             FailureKind::AccessDenied => {
                 unknown.remedy("attach the managed policy lockstep-doctor to the caller")

@@ -92,7 +92,7 @@ impl From<DomainFailure> for Failure {
             }
             _ => "",
         };
-        Self { what: failure.message, next: next.to_owned(), exit }
+        Self { what: failure.chain(), next: next.to_owned(), exit }
     }
 }
 
@@ -117,6 +117,13 @@ mod tests {
         assert_eq!(of(FailureKind::StackNeedsHuman), Exit::NeedsHuman);
         assert_eq!(of(FailureKind::Rejected), Exit::Failed);
         assert_eq!(of(FailureKind::Throttled), Exit::Failed);
+    }
+
+    #[test]
+    fn the_command_shows_the_causes_of_a_failure_once() {
+        let error = std::io::Error::other("connection refused");
+        let failure = DomainFailure::new(FailureKind::Rejected, "DescribeStacks ci-logs").caused_by(&error);
+        assert_eq!(Failure::from(failure).to_string(), "DescribeStacks ci-logs: connection refused");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use crate::expressions::render;
 use crate::machine::{MACHINES, State, all_states};
 use lockstep_domain::messages::{bake, image, inputs, ledger, package, stack, sweep, verify};
+use lockstep_domain::model::outcome::Outcome;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -278,8 +279,47 @@ fn the_outcomes_that_a_release_compares_are_those_of_package() {
     let text = crate::machine::text("release");
     let pattern = regex::Regex::new(r"\[outcome = '([a-z_]+)'\]").unwrap();
     let compared: BTreeSet<String> = pattern.captures_iter(&text).map(|c| c[1].to_owned()).collect();
-    assert_eq!(compared, BTreeSet::from(["packaged".to_owned()]));
-    assert!(names::<package::PackagedComponent>(json!({"outcome": "nonsense"})).is_superset(&compared));
+    assert_eq!(compared, BTreeSet::from([Outcome::Packaged.to_string()]));
+}
+
+/// Returns the words that a state machine writes as an `outcome`, or compares an `outcome` with.
+fn outcomes(value: &Value) -> BTreeSet<String> {
+    let quoted = |text: &str| -> Vec<String> {
+        let word = regex::Regex::new("'([a-z_]+)'").unwrap();
+        word.captures_iter(text).map(|found| found[1].to_owned()).collect()
+    };
+    match value {
+        Value::Object(fields) => {
+            let mut found: BTreeSet<String> = fields.values().flat_map(outcomes).collect();
+            match fields.get("outcome").and_then(Value::as_str) {
+                Some(expression) if expression.starts_with("{%") => found.extend(quoted(expression)),
+                Some(word) => drop(found.insert(word.to_owned())),
+                None => {}
+            }
+            found
+        }
+        Value::Array(items) => items.iter().flat_map(outcomes).collect(),
+        Value::String(text) => {
+            let compared = regex::Regex::new(r"outcome\s*(?:!?=|in)\s*('[^']*'|\[[^\]]*\])").unwrap();
+            compared.captures_iter(text).flat_map(|found| quoted(&found[1])).collect()
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
+#[test]
+fn every_outcome_in_a_state_machine_is_one_of_the_enum() {
+    let known: BTreeSet<String> = Outcome::ALL.iter().map(ToString::to_string).collect();
+    let packaged = names::<package::PackagedComponent>(json!({"outcome": "nonsense"}));
+    assert!(packaged.len() == 3 && packaged.is_subset(&known), "{packaged:?}");
+    let mut all = BTreeSet::new();
+    for state in all_states() {
+        let found = outcomes(&state.value);
+        assert!(found.is_subset(&known), "{}: {found:?}", state.at());
+        all.extend(found);
+    }
+    let used = ["baked", "deployed", "done", "failed", "packaged", "published", "superseded"];
+    assert_eq!(all, used.map(str::to_owned).into());
 }
 
 #[test]

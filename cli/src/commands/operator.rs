@@ -17,7 +17,7 @@ use lockstep_domain::model::ids::TEST;
 use lockstep_domain::model::ids::{ComponentName, StageName};
 use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::records::{
-    DeliveryEnd, Deployment, DeploymentState, LeaseHolder, WebhookDelivery, WebhookDeliveryState,
+    Deployment, DeploymentState, LeaseHolder, WebhookDelivery, WebhookDeliveryState,
 };
 use lockstep_platform::operator::executions::Status;
 use serde_json::json;
@@ -316,7 +316,7 @@ pub async fn reconcile(
 mod tests {
     use super::*;
     use crate::views::testing::{at, deployment};
-    use lockstep_domain::records::FailureRecord;
+    use lockstep_domain::records::{DeliveryEnd, FailureRecord};
 
     fn in_state(state: DeploymentState) -> Deployment {
         Deployment { state, ..deployment() }

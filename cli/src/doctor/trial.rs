@@ -51,7 +51,7 @@ fn finding(stack: &str, outcome: Result<Outcome, lockstep_domain::model::error::
             made(Severity::Broken, format!("CloudFormation refuses it: {reason}"), INSTALL)
         }
         Err(failure) => {
-            made(Severity::Unknown, failure.message, "use credentials that may create change sets")
+            made(Severity::Unknown, failure.chain(), "use credentials that may create change sets")
         }
     }
 }

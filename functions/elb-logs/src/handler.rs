@@ -65,7 +65,7 @@ pub async fn handle(context: &AwsContext, payload: &Value, left: Duration) -> Re
     let mut answer = Answer::default();
     for message in &asked.messages {
         let Err(failure) = deliver(context, message, until, &mut answer.lines).await else { continue };
-        tracing::error!(error = failure.kind.error_type(), message = message.id, "{failure}");
+        tracing::error!(error = failure.kind.error_type(), message = message.id, "{}", failure.chain());
         if !asked.by_queue {
             return Err(failure);
         }
@@ -117,7 +117,7 @@ async fn deliver(
             hand_on(context, &continuation, pause).await
         }
         Next::Fail(why) => {
-            let reasons = troubles.iter().map(|failure| failure.message.clone());
+            let reasons = troubles.iter().map(|failure| failure.chain());
             let reasons: Vec<String> = reasons.chain(stopped.map(|stopped| stopped.to_string())).collect();
             let kind = troubles.first().map_or(FailureKind::Transient, |failure| failure.kind);
             Err(Failure::new(kind, format!("{why}: {}", reasons.join("; "))))
@@ -161,7 +161,7 @@ impl Delivery<'_> {
         match ship(self.context, object, self.until).await {
             Ok(shipped) => self.shipped(shipped),
             Err(failure) => {
-                tracing::error!(bucket, key, error = failure.kind.error_type(), "{failure}");
+                tracing::error!(bucket, key, error = failure.kind.error_type(), "{}", failure.chain());
                 self.tell(&LineCounts::default(), [(Metric::ObjectsFailed, 1)]);
                 self.left.push(object.clone());
                 self.troubles.push(failure);

@@ -54,5 +54,5 @@ async fn direct(context: &impl LedgerContext, request: &Request, now: Timestamp)
 
 fn json(answer: impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(answer)
-        .map_err(|error| Failure::bug(format!("an answer cannot be written: {error}")))
+        .map_err(|error| Failure::bug("an answer cannot be written").caused_by(&error))
 }

@@ -42,7 +42,7 @@ pub async fn answer(
             UrlResponse::json(200, &applied)
         }
         Err(failure) => {
-            tracing::warn!(caller = by, action, error = failure.kind.error_type(), "{failure}");
+            tracing::warn!(caller = by, action, error = failure.kind.error_type(), "{}", failure.chain());
             refuse(status(failure.kind), &failure)
         }
     }
@@ -56,7 +56,7 @@ fn read(request: &UrlRequest) -> Result<Request, Failure> {
     }
     let bytes = body.bytes().ok_or_else(|| Failure::rejected("the request's body is not valid base64"))?;
     serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::rejected(format!("the request is malformed: {error}")))
+        .map_err(|error| Failure::rejected("the request is malformed").caused_by(&error))
 }
 
 async fn apply(
@@ -129,6 +129,6 @@ fn status(kind: FailureKind) -> u16 {
 fn refuse(status: u16, failure: &Failure) -> Result<UrlResponse, Failure> {
     let reason = failure.kind.error_type();
     metrics::emit(&[(Dimension::Reason, reason)], &[(Metric::Refusals, 1)], clock::now());
-    let refused = Refused { error: failure.kind.error_type().to_owned(), message: failure.message.clone() };
+    let refused = Refused { error: failure.kind.error_type().to_owned(), message: failure.chain() };
     UrlResponse::json(status, &refused)
 }

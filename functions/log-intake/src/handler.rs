@@ -90,7 +90,7 @@ async fn respond(context: &AwsContext, request: &UrlRequest, until: Instant) -> 
         }
         Err(Stop::Refused(refused)) => (IngestResponse::Refused(refused), None),
         Err(Stop::Failure(failure)) => {
-            tracing::error!(error = failure.kind.error_type(), "{failure}");
+            tracing::error!(error = failure.kind.error_type(), "{}", failure.chain());
             (IngestResponse::Refused(Refused::Unavailable), None)
         }
     };

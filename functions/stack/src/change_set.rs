@@ -244,7 +244,7 @@ async fn invalid(stacks: &impl Stacks, change_set: &str, why: &str) -> String {
     match stacks.validation_failures(change_set).await {
         Ok(found) if !found.is_empty() => found.join("; "),
         Ok(_) => why.to_owned(),
-        Err(unread) => format!("{why} (what validation found could not be read: {unread})"),
+        Err(unread) => format!("{why} (what validation found could not be read: {})", unread.chain()),
     }
 }
 

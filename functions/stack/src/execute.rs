@@ -12,7 +12,7 @@ use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{ChangeSet, Operation, OperationKind, Release};
 use lockstep_domain::stacks::change_set_review;
 use lockstep_domain::stacks::diagnosis;
-use lockstep_domain::stacks::plan::{Outcome, Plan, StackStatus, operation_key, outcome};
+use lockstep_domain::stacks::plan::{OperationState, Plan, StackStatus, operation_key, operation_state};
 use lockstep_platform::cloudformation::{Execution, Stack, Stacks};
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
@@ -29,10 +29,12 @@ pub async fn execute<C: StackContext>(context: &C, id: &DeploymentId, task: &Tas
         Some(begun) => {
             context.callbacks().register(&key, task).await?;
             let (progress, _) = observe::progress(&stacks, &stack_arn, &tokens(&begun, id), begun.at).await?;
-            match outcome(&progress) {
-                Outcome::Running => return Ok(()),
-                Outcome::Succeeded | Outcome::Failed { .. } => return context.callbacks().wake(&key).await,
-                Outcome::NotStarted => begun,
+            match operation_state(&progress) {
+                OperationState::Running => return Ok(()),
+                OperationState::Succeeded | OperationState::Failed { .. } => {
+                    return context.callbacks().wake(&key).await;
+                }
+                OperationState::NotStarted => begun,
             }
         }
         None => {
@@ -140,10 +142,10 @@ async fn refused<C: StackContext>(
     key: &str,
 ) -> Result<(), Failure> {
     let (progress, _) = observe::progress(stacks, stack_arn, &tokens(operation, id), operation.at).await?;
-    match outcome(&progress) {
-        Outcome::Running => Ok(()),
-        Outcome::Succeeded | Outcome::Failed { .. } => context.callbacks().wake(key).await,
-        Outcome::NotStarted => Err(Failure::new(
+    match operation_state(&progress) {
+        OperationState::Running => Ok(()),
+        OperationState::Succeeded | OperationState::Failed { .. } => context.callbacks().wake(key).await,
+        OperationState::NotStarted => Err(Failure::new(
             FailureKind::StackFailed,
             format!(
                 "the change set {} cannot be executed any more: the stack was changed since; deploy again",
@@ -162,14 +164,16 @@ pub async fn observe<C: StackContext>(context: &C, id: &DeploymentId) -> Result<
     let stacks = context.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let (progress, stack) =
         observe::progress(&stacks, &stack_arn, &tokens(&operation, id), operation.at).await?;
-    match (outcome(&progress), stack) {
-        (Outcome::Succeeded, Some(stack)) => succeeded(context, loaded, stack).await,
-        (Outcome::Failed { .. }, stack) => failed(context, &stacks, loaded, &operation, stack).await,
-        (Outcome::Running, Some(stack)) => {
+    match (operation_state(&progress), stack) {
+        (OperationState::Succeeded, Some(stack)) => succeeded(context, loaded, stack).await,
+        (OperationState::Failed { .. }, stack) => failed(context, &stacks, loaded, &operation, stack).await,
+        (OperationState::Running, Some(stack)) => {
             cancel(context, &stacks, &loaded, &stack).await?;
             Ok(NextStep::Wait)
         }
-        (Outcome::Succeeded | Outcome::Running | Outcome::NotStarted, _) => Ok(NextStep::Wait),
+        (OperationState::Succeeded | OperationState::Running | OperationState::NotStarted, _) => {
+            Ok(NextStep::Wait)
+        }
     }
 }
 
@@ -270,7 +274,7 @@ async fn without_cause<S: Stacks>(stacks: &S, stack: &str, token: &str) -> Strin
     match stacks.failed_validations(stack, token).await {
         Ok(found) if !found.is_empty() => found.join("; "),
         Ok(_) => "CloudFormation names no resource that failed".to_owned(),
-        Err(failure) => format!("no resource failed, and DescribeEvents cannot be read: {failure}"),
+        Err(failure) => format!("no resource failed, and DescribeEvents cannot be read: {}", failure.chain()),
     }
 }
 

@@ -67,5 +67,5 @@ fn known<C: StackContext>(context: &C, deploy: &DeployBody, location: &Location)
 const REASON_CHARS: usize = 200;
 
 fn sentence(failure: &Failure) -> String {
-    failure.message.chars().take(REASON_CHARS).collect()
+    failure.chain().chars().take(REASON_CHARS).collect()
 }

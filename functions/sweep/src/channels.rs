@@ -44,7 +44,7 @@ pub async fn follow(
         match repaired.await {
             Ok(changed) => parameters.extend(changed),
             Err(failure) => {
-                tracing::warn!(image = %image, account = %location.account, "{}", failure.message);
+                tracing::warn!(image = %image, account = %location.account, "{}", failure.chain());
                 failed = failed.or(Some(failure));
             }
         }

@@ -113,7 +113,7 @@ async fn remove(
         environment: Some(environment.name.clone()),
     };
     let input = serde_json::to_value(input)
-        .map_err(|error| Failure::bug(format!("the input of a teardown cannot be written: {error}")))?;
+        .map_err(|error| Failure::bug("the input of a teardown cannot be written").caused_by(&error))?;
     if let Started::New(_) = context.executions().start(context.teardown_machine(), execution, &input).await?
     {
         report.removing.push(what.to_owned());
@@ -134,7 +134,7 @@ async fn ttl_minutes(context: &impl SweepContext, deployment: &Deployment) -> Op
     match manifest_ttl(context, component, &deployment.version).await {
         Ok(minutes) => Some(minutes),
         Err(failure) => {
-            tracing::warn!(deployment = %deployment.id, "the manifest cannot be read: {failure}");
+            tracing::warn!(deployment = %deployment.id, "the manifest cannot be read: {}", failure.chain());
             None
         }
     }

@@ -74,7 +74,7 @@ async fn start(
 ) -> Result<(), Failure> {
     let event = &stored.record;
     let input = serde_json::to_value(webhook_delivery::input(event))
-        .map_err(|error| Failure::bug(format!("the input of a release cannot be written: {error}")))?;
+        .map_err(|error| Failure::bug("the input of a release cannot be written").caused_by(&error))?;
     match context.executions().start(context.release_machine(), &event.execution, &input).await? {
         Started::New(_) => {
             report.released.push(what.to_owned());

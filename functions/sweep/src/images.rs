@@ -146,7 +146,7 @@ async fn carry_out(
                     async { context.kept_images(location).await?.deprecate(ami, soon(now)).await };
                 // If the call failed, `look` repeats it for that location, in this sweep or the next one.
                 if let Err(failure) = deprecated.await {
-                    tracing::warn!(image = %ami, account = %location.account, "{}", failure.message);
+                    tracing::warn!(image = %ami, account = %location.account, "{}", failure.chain());
                 }
             }
             report.retired.push(format!("{what} is deprecated: {}", planned.why));

@@ -46,7 +46,7 @@ pub async fn sweep(
                 continue;
             }
             Ok(Some(why)) => why,
-            Err(failure) => failure.message,
+            Err(failure) => failure.chain(),
         };
         let label = &seen.orphan.label;
         report::left(

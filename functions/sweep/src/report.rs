@@ -12,6 +12,6 @@ pub fn left(report: &mut SweepReport, what: &str, why: &str) {
 /// Reports the failure of one part, if it failed, so that the sweep can continue with the next.
 pub fn go_on(report: &mut SweepReport, what: &str, outcome: Result<(), Failure>) {
     if let Err(failure) = outcome {
-        left(report, what, &failure.message);
+        left(report, what, &failure.chain());
     }
 }

@@ -141,7 +141,7 @@ pub fn called(called: Result<Called, Failure>, patience: Duration) -> Result<(),
     match called {
         Ok(called) => evaluate(&called, patience).map_err(Unmet::NotYet),
         Err(failure) if failure.kind.policy() == Policy::Retryable => Err(Unmet::Unknown(failure)),
-        Err(failure) => Err(Unmet::Never(failure.message)),
+        Err(failure) => Err(Unmet::Never(failure.chain())),
     }
 }
 

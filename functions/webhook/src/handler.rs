@@ -112,7 +112,7 @@ async fn mark_started(context: &impl WebhookContext, delivery: WebhookDelivery) 
 
 /// Returns the reply to a request that failed.
 fn reply_to(failure: &Failure) -> Reply {
-    tracing::error!(error = failure.kind.error_type(), "{failure}");
+    tracing::error!(error = failure.kind.error_type(), "{}", failure.chain());
     match failure.kind.policy() {
         Policy::Retryable => {
             Reply::Refused { status: 503, error: "not now; deliver it again in a minute".to_owned() }

@@ -65,7 +65,7 @@ impl Aws {
         let given =
             answer.credentials().ok_or_else(|| Failure::bug("AssumeRole answered without credentials"))?;
         let expiry = Timestamp::from_second(given.expiration().secs())
-            .map_err(|error| Failure::bug(format!("AssumeRole answered an impossible time: {error}")))?;
+            .map_err(|error| Failure::bug("AssumeRole answered an impossible time").caused_by(&error))?;
         let credentials = Credentials::new(
             given.access_key_id(),
             given.secret_access_key(),

@@ -38,13 +38,13 @@ fn identifiers(page: &ListObjectVersionsOutput) -> Result<Vec<ObjectIdentifier>,
         })
         .collect::<Result<_, _>>()
         .map_err(|error| {
-            Failure::bug(format!("ListObjectVersions answered a version without a key: {error}"))
+            Failure::bug("ListObjectVersions answered a version without a key").caused_by(&error)
         })
 }
 
 async fn delete(client: &Client, bucket: &str, objects: Vec<ObjectIdentifier>) -> Result<(), Failure> {
     let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
-    let delete = delete.map_err(|error| Failure::bug(format!("DeleteObjects without objects: {error}")))?;
+    let delete = delete.map_err(|error| Failure::bug("DeleteObjects without objects").caused_by(&error))?;
     let answer = client.delete_objects().bucket(bucket).delete(delete).send().await;
     let answer = answer.map_err(|error| failure("DeleteObjects", bucket, &error))?;
     let refused = answer.errors().iter().map(|refused| (refused.code(), refused.key()));

@@ -123,7 +123,7 @@ impl Builds for CodeBuild {
 
 fn variable(name: &str, value: &str) -> Result<EnvironmentVariable, Failure> {
     let built = EnvironmentVariable::builder().name(name).value(value).build();
-    built.map_err(|error| Failure::bug(format!("a variable of a build: {error}")))
+    built.map_err(|error| Failure::bug("a variable of a build").caused_by(&error))
 }
 
 fn read(arn: &str, build: &aws_sdk_codebuild::types::Build) -> Build {

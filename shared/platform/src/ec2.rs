@@ -283,7 +283,7 @@ impl Images for Ec2 {
         match request.send().await {
             Ok(answer) => {
                 let id = answer.image_id().unwrap_or_default();
-                let id = id.parse().map_err(|error| Failure::bug(format!("CopyImage answered: {error}")))?;
+                let id = id.parse().map_err(|error| Failure::bug("CopyImage answered").caused_by(&error))?;
                 Ok(Copied::Begun(id))
             }
             Err(error) => {

@@ -19,7 +19,10 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     let kind = kind(error);
-    Failure::new(kind, format!("{operation} {subject}: {}", reason(error)))
+    match answer(error) {
+        Some(answer) => Failure::new(kind, format!("{operation} {subject}: {answer}")),
+        None => Failure::new(kind, format!("{operation} {subject}")).caused_by(error),
+    }
 }
 
 /// Returns the error code of the service's response, such as `ResourceNotFoundException`.
@@ -95,33 +98,19 @@ fn kind_of(code: &str, status: u16) -> FailureKind {
     }
 }
 
-/// Returns the service's message, or else every cause in the chain. It never shows the response itself, which may hold
-/// a secret.
-fn reason<E>(error: &SdkError<E, HttpResponse>) -> String
+/// Returns the answer of the service, or `None` if it gave none. It never shows the response itself, which may hold a
+/// secret.
+fn answer<E>(error: &SdkError<E, HttpResponse>) -> Option<String>
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let Some(service) = error.as_service_error() else { return bounded(&chain(error)) };
+    let service = error.as_service_error()?;
     match (service.code(), service.message()) {
         // The message of a wrong signature repeats the request's headers, the session token among them.
-        (Some(code), _) if code.contains("Signature") => code.to_owned(),
-        (Some(code), Some(message)) => bounded(&format!("{code}: {message}")),
-        (Some(code), None) => code.to_owned(),
-        (None, _) => bounded(&chain(error)),
+        (Some(code), _) if code.contains("Signature") => Some(code.to_owned()),
+        (Some(code), Some(message)) => Some(bounded(&format!("{code}: {message}"))),
+        (code, _) => code.map(str::to_owned),
     }
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut parts = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(source) = next {
-        let text = source.to_string();
-        if parts.last() != Some(&text) {
-            parts.push(text);
-        }
-        next = source.source();
-    }
-    parts.join(": ")
 }
 
 fn bounded(text: &str) -> String {
@@ -196,6 +185,7 @@ mod tests {
         let refused = ConnectorError::io(Box::new(std::io::Error::other("connection refused")));
         let made = failure("Call", "x", &SdkError::<Modelled, HttpResponse>::dispatch_failure(refused));
         assert_eq!(made.kind, FailureKind::Transient);
-        assert!(made.message.contains("connection refused"), "{}", made.message);
+        assert_eq!(made.message, "Call x");
+        assert_eq!(made.chain().matches("connection refused").count(), 1, "{}", made.chain());
     }
 }

@@ -57,7 +57,7 @@ impl UrlResponse {
     /// Creates a response of `status` with `body` as JSON.
     pub fn json(status: u16, body: &impl Serialize) -> Result<Self, Failure> {
         let body = serde_json::to_string(body)
-            .map_err(|error| Failure::bug(format!("an answer cannot be written as JSON: {error}")))?;
+            .map_err(|error| Failure::bug("an answer cannot be written as JSON").caused_by(&error))?;
         let headers = [
             ("content-type", "application/json".to_owned()),
             ("cache-control", "no-store".to_owned()),

@@ -104,7 +104,7 @@ impl Receiver {
     /// <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
     pub async fn send(&self, event: &impl Serialize) -> Result<(), Failure> {
         let payload = serde_json::to_vec(event)
-            .map_err(|error| Failure::bug(format!("an event cannot be written as JSON: {error}")))?;
+            .map_err(|error| Failure::bug("an event cannot be written as JSON").caused_by(&error))?;
         let client = self.client.get_or_init(|| Client::new(self.aws.sdk_config()));
         let sent = client
             .invoke()

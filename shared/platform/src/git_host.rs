@@ -36,7 +36,7 @@ impl GitHosts {
         let token = match self.secrets.get(&repository.id.token_secret()).await {
             // Secrets Manager does not distinguish an absent secret from a name outside the policy's pattern.
             Err(failure) if failure.kind == FailureKind::AccessDenied => {
-                tracing::warn!("taken for a repository without a token: {failure}");
+                tracing::warn!("taken for a repository without a token: {}", failure.chain());
                 None
             }
             read => read?,

@@ -59,8 +59,9 @@ impl HttpClient for Lazy {
 fn roots() -> Result<Vec<u8>, Failure> {
     match config::ca_bundle() {
         None => Ok(amazon_roots()),
-        Some(file) => std::fs::read(&file)
-            .map_err(|error| Failure::rejected(format!("AWS_CA_BUNDLE: cannot read {file}: {error}"))),
+        Some(file) => std::fs::read(&file).map_err(|error| {
+            Failure::rejected(format!("AWS_CA_BUNDLE: cannot read {file}")).caused_by(&error)
+        }),
     }
 }
 

@@ -45,9 +45,9 @@ impl PublicImages for Published {
             Err(error) => return Err(failure("GetParameter", parameter.as_str(), &error)),
         };
         let value = answer.parameter().and_then(|parameter| parameter.value()).unwrap_or_default();
-        value
-            .parse()
-            .map_err(|error| Failure::rejected(format!("the parameter {parameter} names no image: {error}")))
+        value.parse().map_err(|error| {
+            Failure::rejected(format!("the parameter {parameter} names no image")).caused_by(&error)
+        })
     }
 
     async fn find(&self, search: &ImageSearch) -> Result<(NamePattern, AmiId), Failure> {

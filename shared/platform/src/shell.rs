@@ -51,7 +51,7 @@ where
             let outcome = observe(invoke(state, &handler, event.payload)).instrument(span).await;
             outcome.map_err(|failure| Diagnostic {
                 error_type: failure.kind.error_type().to_owned(),
-                error_message: failure.message,
+                error_message: failure.chain(),
             })
         }
     });
@@ -78,7 +78,7 @@ async fn observe(work: impl Future<Output = Result<Value, Failure>>) -> Result<V
         Ok(_) => tracing::info!(elapsed_ms, "the invocation succeeded"),
         Err(failure) => {
             let error = failure.kind.error_type();
-            tracing::error!(elapsed_ms, error, "{failure}");
+            tracing::error!(elapsed_ms, error, "{}", failure.chain());
             metrics::emit(&[(Dimension::Error, error)], &[(Metric::Failures, 1)], clock::now());
         }
     }
@@ -99,7 +99,7 @@ where
     let event = parse(payload)?;
     let answer = caught(async { handler(state, event).await }).await?;
     serde_json::to_value(answer)
-        .map_err(|error| Failure::bug(format!("the answer cannot be written as JSON: {error}")))
+        .map_err(|error| Failure::bug("the answer cannot be written as JSON").caused_by(&error))
 }
 
 /// Parses the payload as the function's own type.

@@ -29,7 +29,7 @@ pub async fn append(
 ) -> Result<(), Failure> {
     match retry_on_conflict(async || try_append(ledger, deployment, line, now).await).await {
         Err(lost) if lost.kind == FailureKind::Conflict => {
-            tracing::error!(%deployment, line, "a line of the deployment log is lost: {lost}");
+            tracing::error!(%deployment, line, "a line of the deployment log is lost: {}", lost.chain());
             metrics::emit(&[], &[(Metric::DeploymentLogLinesLost, 1)], now);
             Ok(())
         }

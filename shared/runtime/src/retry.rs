@@ -51,7 +51,7 @@ async fn retry<T>(
         // Boxed: within the future of a whole request it would be a type that is too deep for the compiler.
         match (Box::pin(work()).await, pauses.next()) {
             (Err(lost), Some(pause)) if lost.kind == FailureKind::Conflict => {
-                tracing::info!("{lost}; trying again");
+                tracing::info!("{}; trying again", lost.chain());
                 sleep(pause).await;
             }
             (outcome, _) => return outcome,

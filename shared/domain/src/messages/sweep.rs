@@ -30,7 +30,7 @@ impl Request {
         }
         let read = serde_json::from_value(sent.clone());
         read.map(Some)
-            .map_err(|error| Failure::rejected(format!("the sweep does not know this action: {error}")))
+            .map_err(|error| Failure::rejected("the sweep does not know this action").caused_by(&error))
     }
 }
 

@@ -4,6 +4,7 @@
 //! machines and its stable error name ([`FailureKind::error_type`]).
 
 use serde::{Deserialize, Serialize};
+use std::error::Error;
 use std::fmt;
 use strum::{IntoStaticStr, VariantArray};
 
@@ -89,6 +90,44 @@ impl FailureKind {
     }
 }
 
+/// Maximum characters of one cause in a chain.
+const CAUSE_CHARS: usize = 500;
+
+/// One error in the chain of causes of a [`Failure`].
+///
+/// Only its text is kept: the error itself may hold a whole response, and with it a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{text}")]
+pub struct ErrorCause {
+    text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<Box<ErrorCause>>,
+}
+
+impl ErrorCause {
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        let text = error.to_string().chars().take(CAUSE_CHARS).collect();
+        Self { text, source: error.source().map(|source| Box::new(Self::of(source))) }
+    }
+}
+
+/// Returns an error and each of its causes, as one line for operators.
+///
+/// An error that repeats its cause at its end is not followed by the same words again.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        next = cause.source();
+    }
+    text
+}
+
 /// Failure of a function: a kind for state machines, and a sentence for operators.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
@@ -97,12 +136,25 @@ pub struct Failure {
     pub kind: FailureKind,
     /// Event, place and next step. Never contains a secret.
     pub message: String,
+    /// The error that caused it. The message does not repeat it; [`Failure::chain`] shows both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ErrorCause>,
 }
 
 impl Failure {
     /// Returns a failure of `kind` with `message`.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// Adds the error that caused the failure, with its own causes.
+    pub fn caused_by(self, error: &(dyn Error + 'static)) -> Self {
+        Self { source: Some(ErrorCause::of(error)), ..self }
+    }
+
+    /// Returns the message with every cause: the text for the boundary, where an operator reads it.
+    pub fn chain(&self) -> String {
+        chain(self)
     }
 
     /// Returns a failure for wrong input.
@@ -158,6 +210,38 @@ mod tests {
     fn every_kind_has_a_name_of_its_own() {
         let names: std::collections::BTreeSet<_> = FailureKind::ALL.iter().map(|k| k.error_type()).collect();
         assert_eq!(names.len(), FailureKind::ALL.len());
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("connection refused")]
+    struct Refused;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("dispatch failed")]
+    struct Dispatch(#[source] Refused);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no answer: {0}")]
+    struct Repeats(#[source] Refused);
+
+    #[test]
+    fn the_chain_of_an_error_is_kept_and_shown_once() {
+        let failure =
+            Failure::new(FailureKind::Transient, "CreateStack ci-logs").caused_by(&Dispatch(Refused));
+        assert_eq!(failure.to_string(), "CreateStack ci-logs");
+        assert_eq!(failure.chain(), "CreateStack ci-logs: dispatch failed: connection refused");
+        let cause = failure.source().unwrap();
+        assert_eq!(cause.source().unwrap().to_string(), "connection refused");
+        // The chain survives where a failure crosses a process.
+        let sent = serde_json::to_string(&failure).unwrap();
+        assert_eq!(serde_json::from_str::<Failure>(&sent).unwrap(), failure);
+    }
+
+    #[test]
+    fn a_cause_that_an_error_repeats_is_shown_once() {
+        let failure = Failure::rejected("x").caused_by(&Repeats(Refused));
+        assert_eq!(failure.chain(), "x: no answer: connection refused");
+        assert_eq!(chain(&Repeats(Refused)).matches("connection refused").count(), 1);
     }
 
     #[test]

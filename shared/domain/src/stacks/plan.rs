@@ -2,7 +2,7 @@
 //!
 //! [`plan`] is the table of the design, section 6, as one match. The first matching row wins, and every row that needs
 //! more than a line is a function of [`recovery`]. [`teardown`] and [`destroy`] are the tables for stacks that must be
-//! deleted. [`outcome`] returns how one of Lockstep's own operations ended. The statuses are those of
+//! deleted. [`operation_state`] returns how one of Lockstep's own operations ended. The statuses are those of
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html>.
 
 mod ending;
@@ -17,7 +17,7 @@ use crate::model::token::is_client_token;
 use crate::records::{NamedResource, Operation, OperationKind, Proposal};
 use crate::stacks::diagnosis::StackEvent;
 use crate::stacks::protected::is_protected;
-pub use ending::{Outcome, Progress, outcome};
+pub use ending::{OperationState, Progress, operation_state};
 pub use policies::policies;
 pub use recovery::{OTHERS_SECONDS_MAX, intend};
 pub use removal::{Destroy, destroy, destroyed, teardown};

@@ -87,7 +87,7 @@ impl Keeping for Ec2 {
             Err(error) => {
                 let failed = failure("DeleteSnapshot", snapshot.as_str(), &error);
                 if code(&error) == Some("InvalidSnapshot.InUse") {
-                    Ok(Some(failed.message))
+                    Ok(Some(failed.chain()))
                 } else {
                     Err(failed)
                 }

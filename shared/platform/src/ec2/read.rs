@@ -49,7 +49,7 @@ pub(super) fn snapshot(found: &aws_sdk_ec2::types::Snapshot) -> Result<Snapshot,
 pub(super) fn parsed<T: FromStr<Err = InvalidId>>(text: Option<&str>) -> Result<T, Failure> {
     text.unwrap_or_default()
         .parse()
-        .map_err(|error: InvalidId| Failure::bug(format!("EC2 answered: {error}")))
+        .map_err(|error: InvalidId| Failure::bug("EC2 answered").caused_by(&error))
 }
 
 #[cfg(test)]

@@ -72,6 +72,6 @@ fn read(reference: &ImageReference) -> Result<Option<(AmiId, String)>, Failure> 
         return Ok(None);
     }
     let image = reference.image_id().unwrap_or_default().parse();
-    let image = image.map_err(|error| Failure::bug(format!("DescribeImageReferences answered: {error}")))?;
+    let image = image.map_err(|error| Failure::bug("DescribeImageReferences answered").caused_by(&error))?;
     Ok(Some((image, arn)))
 }

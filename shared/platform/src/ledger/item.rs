@@ -17,7 +17,7 @@ pub(super) const NEW: u64 = 1;
 pub(super) fn encode<T: Record>(record: &T, rev: u64) -> Result<Item, Failure> {
     let key = record.key();
     let body = serde_dynamo::to_attribute_value(record)
-        .map_err(|error| Failure::bug(format!("{} cannot be stored: {error}", named(&key))))?;
+        .map_err(|error| Failure::bug(format!("{} cannot be stored", named(&key))).caused_by(&error))?;
     let mut item = key_of(&key);
     item.insert("kind".into(), AttributeValue::S(T::KIND.to_owned()));
     item.insert("rev".into(), AttributeValue::N(rev.to_string()));

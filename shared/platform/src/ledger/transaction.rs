@@ -69,7 +69,7 @@ impl Ledger {
     }
 
     fn transact_item(&self, write: &Write) -> Result<TransactWriteItem, Failure> {
-        let malformed = |error| Failure::bug(format!("a transaction is malformed: {error}"));
+        let malformed = |error| Failure::bug("a transaction is malformed").caused_by(&error);
         let item = TransactWriteItem::builder();
         let table = self.table_of(write.table);
         let key = key_of(&write.key);

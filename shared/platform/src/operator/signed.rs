@@ -80,7 +80,8 @@ pub async fn post_unsigned(
 
 /// Returns the value of the header `host`: it includes the port unless it is the scheme's default.
 fn host(url: &str) -> Result<String, Failure> {
-    let parsed = reqwest::Url::parse(url).map_err(|error| Failure::rejected(format!("{url}: {error}")))?;
+    let parsed =
+        reqwest::Url::parse(url).map_err(|error| Failure::rejected(format!("{url}")).caused_by(&error))?;
     let host = parsed.host_str().ok_or_else(|| Failure::rejected(format!("{url} names no host")))?;
     Ok(match parsed.port() {
         Some(port) => format!("{host}:{port}"),
@@ -106,12 +107,13 @@ async fn signature(
         .time(SystemTime::now())
         .settings(SigningSettings::default())
         .build()
-        .map_err(|error| Failure::bug(format!("a signature lacks something: {error}")))?;
+        .map_err(|error| Failure::bug("a signature lacks something").caused_by(&error))?;
     let named = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let request = SignableRequest::new("POST", url, named, SignableBody::Bytes(body));
-    let request = request.map_err(|error| Failure::bug(format!("{url} cannot be signed: {error}")))?;
+    let request =
+        request.map_err(|error| Failure::bug(format!("{url} cannot be signed")).caused_by(&error))?;
     let signed = sign(request, &parameters.into());
-    let signed = signed.map_err(|error| Failure::bug(format!("{url} cannot be signed: {error}")))?;
+    let signed = signed.map_err(|error| Failure::bug(format!("{url} cannot be signed")).caused_by(&error))?;
     let (instructions, _) = signed.into_parts();
     Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }

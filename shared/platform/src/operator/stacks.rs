@@ -317,7 +317,9 @@ impl<S: Stacks, T: Time> Installer<S, T> {
             Ok(_) => format!(
                 "CloudFormation gives no reason; look at `aws cloudformation describe-events --stack-name {stack}`"
             ),
-            Err(failure) => format!("no resource failed, and DescribeEvents cannot be read: {failure}"),
+            Err(failure) => {
+                format!("no resource failed, and DescribeEvents cannot be read: {}", failure.chain())
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use super::status::{Phase, StackStatus};
 
 /// State of one of Lockstep's own stack operations.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum OperationState {
     /// The stack shows no trace of the operation: the call did not reach CloudFormation.
     NotStarted,
     /// The operation runs.
@@ -34,13 +34,13 @@ pub struct Progress {
 /// The stack's status alone is not enough: a previous UPDATE_COMPLETE would count as the success of an operation that
 /// never started. Therefore the function reads the operation's own events, and reports an end only once the stack's
 /// status agrees with them.
-pub fn outcome(progress: &Progress) -> Outcome {
-    let Some(status) = &progress.of_operation else { return Outcome::NotStarted };
+pub fn operation_state(progress: &Progress) -> OperationState {
+    let Some(status) = &progress.of_operation else { return OperationState::NotStarted };
     if status.phase() == Phase::Running || (progress.is_newest && progress.now.as_ref() != Some(status)) {
-        return Outcome::Running;
+        return OperationState::Running;
     }
     match status {
-        StackStatus::CreateComplete | StackStatus::UpdateComplete => Outcome::Succeeded,
-        other => Outcome::Failed { status: other.clone() },
+        StackStatus::CreateComplete | StackStatus::UpdateComplete => OperationState::Succeeded,
+        other => OperationState::Failed { status: other.clone() },
     }
 }

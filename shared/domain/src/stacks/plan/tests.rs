@@ -600,26 +600,44 @@ fn progress(of_operation: Option<&str>, is_newest: bool, now: &str) -> Progress 
 
 #[test]
 fn an_operation_without_a_trace_is_not_started_in_any_stack_status() {
-    assert_eq!(outcome(&progress(None, false, "UPDATE_COMPLETE")), Outcome::NotStarted);
+    assert_eq!(operation_state(&progress(None, false, "UPDATE_COMPLETE")), OperationState::NotStarted);
 }
 
 #[test]
 fn an_operation_ends_when_its_events_and_the_stack_agree() {
-    assert_eq!(outcome(&progress(Some("UPDATE_COMPLETE"), true, "UPDATE_COMPLETE")), Outcome::Succeeded);
-    assert_eq!(outcome(&progress(Some("UPDATE_COMPLETE"), true, "UPDATE_IN_PROGRESS")), Outcome::Running);
-    // Row 5: the stack's status is the one before its creation.
-    assert_eq!(outcome(&progress(Some("CREATE_COMPLETE"), true, "REVIEW_IN_PROGRESS")), Outcome::Running);
-    assert_eq!(outcome(&progress(Some("CREATE_IN_PROGRESS"), true, "REVIEW_IN_PROGRESS")), Outcome::Running);
-    assert_eq!(outcome(&progress(Some("UPDATE_IN_PROGRESS"), true, "UPDATE_COMPLETE")), Outcome::Running);
     assert_eq!(
-        outcome(&progress(Some("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"), true, "UPDATE_COMPLETE")),
-        Outcome::Running
+        operation_state(&progress(Some("UPDATE_COMPLETE"), true, "UPDATE_COMPLETE")),
+        OperationState::Succeeded
+    );
+    assert_eq!(
+        operation_state(&progress(Some("UPDATE_COMPLETE"), true, "UPDATE_IN_PROGRESS")),
+        OperationState::Running
+    );
+    // Row 5: the stack's status is the one before its creation.
+    assert_eq!(
+        operation_state(&progress(Some("CREATE_COMPLETE"), true, "REVIEW_IN_PROGRESS")),
+        OperationState::Running
+    );
+    assert_eq!(
+        operation_state(&progress(Some("CREATE_IN_PROGRESS"), true, "REVIEW_IN_PROGRESS")),
+        OperationState::Running
+    );
+    assert_eq!(
+        operation_state(&progress(Some("UPDATE_IN_PROGRESS"), true, "UPDATE_COMPLETE")),
+        OperationState::Running
+    );
+    assert_eq!(
+        operation_state(&progress(Some("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"), true, "UPDATE_COMPLETE")),
+        OperationState::Running
     );
 }
 
 #[test]
 fn an_operation_keeps_its_outcome_when_another_follows() {
-    assert_eq!(outcome(&progress(Some("CREATE_COMPLETE"), false, "UPDATE_IN_PROGRESS")), Outcome::Succeeded);
+    assert_eq!(
+        operation_state(&progress(Some("CREATE_COMPLETE"), false, "UPDATE_IN_PROGRESS")),
+        OperationState::Succeeded
+    );
 }
 
 #[test]
@@ -627,8 +645,8 @@ fn a_completed_rollback_is_a_failure() {
     for status in ["UPDATE_ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE", "CREATE_FAILED", "DELETE_COMPLETE", "ODD"]
     {
         assert_eq!(
-            outcome(&progress(Some(status), true, status)),
-            Outcome::Failed { status: StackStatus::parse(status) }
+            operation_state(&progress(Some(status), true, status)),
+            OperationState::Failed { status: StackStatus::parse(status) }
         );
     }
 }
