@@ -1,7 +1,7 @@
 //! Handles an invocation: reads its messages, ships their objects, and reports each message that failed.
 
 use crate::AwsContext;
-use crate::ship::{Shipped, Until, ship};
+use crate::ship::{Deadlines, Shipped, ship};
 use lockstep_access_log::Format;
 use lockstep_domain::logs::delivery::{
     Continuation, LineCounts, Message, Next, Object, go_on, is_check, read,
@@ -22,7 +22,7 @@ const PAUSE_SECONDS: i32 = 60;
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
+pub struct BatchResponse {
     /// Messages that remain in the queue.
     pub batch_item_failures: Vec<ItemFailure>,
     /// Counts of the lines that were acknowledged or put into quarantine.
@@ -32,14 +32,14 @@ pub struct Answer {
 /// Response to an invocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Answered {
+pub enum Response {
     /// Response to a check: the broker can be reached.
     Check {
         /// Always true. An invocation that fails returns an error instead.
         ok: bool,
     },
     /// Response to a notification of objects.
-    Delivery(Answer),
+    Delivery(BatchResponse),
 }
 
 /// A message that remains in the queue.
@@ -55,40 +55,40 @@ pub struct ItemFailure {
 /// # Errors
 /// The first failure, if the caller is no queue and so gets no response for each message. For a queue, the response names each
 /// failed message, and the queue delivers it again.
-pub async fn handle(context: &AwsContext, payload: &Value, left: Duration) -> Result<Answered, Failure> {
-    let until = Until::of(left);
+pub async fn handle(context: &AwsContext, payload: &Value, left: Duration) -> Result<Response, Failure> {
+    let until = Deadlines::of(left);
     if is_check(payload) {
         context.output.check(until.settle).await?;
-        return Ok(Answered::Check { ok: true });
+        return Ok(Response::Check { ok: true });
     }
     let asked = read(payload);
-    let mut answer = Answer::default();
+    let mut response = BatchResponse::default();
     for message in &asked.messages {
-        let Err(failure) = deliver(context, message, until, &mut answer.lines).await else { continue };
+        let Err(failure) = deliver(context, message, until, &mut response.lines).await else { continue };
         tracing::error!(error = failure.kind.error_type(), message = message.id, "{}", failure.chain());
         if !asked.by_queue {
             return Err(failure);
         }
-        answer.batch_item_failures.push(ItemFailure { item_identifier: message.id.clone() });
+        response.batch_item_failures.push(ItemFailure { item_identifier: message.id.clone() });
     }
-    let lines = answer.lines;
+    let lines = response.lines;
     tracing::info!(
         acknowledged = lines.acknowledged,
         quarantined = lines.quarantined,
         unreadable_bytes = lines.unreadable_bytes,
-        failed = answer.batch_item_failures.len(),
+        failed = response.batch_item_failures.len(),
         "{} of {} messages are done",
-        asked.messages.len() - answer.batch_item_failures.len(),
+        asked.messages.len() - response.batch_item_failures.len(),
         asked.messages.len()
     );
-    Ok(Answered::Delivery(answer))
+    Ok(Response::Delivery(response))
 }
 
 /// Ships the objects of a message, and sends the rest to the queue as a continuation.
 async fn deliver(
     context: &AwsContext,
     message: &Message,
-    until: Until,
+    until: Deadlines,
     lines: &mut LineCounts,
 ) -> Result<(), Failure> {
     for ignored in &message.ignored {
@@ -139,7 +139,7 @@ async fn hand_on(
 /// Progress of the objects of one message.
 struct Delivery<'a> {
     context: &'a AwsContext,
-    until: Until,
+    until: Deadlines,
     /// Objects that are left, in order.
     left: Vec<Object>,
     account: LineCounts,

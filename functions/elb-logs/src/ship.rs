@@ -13,12 +13,12 @@ use tokio::time::{Instant, timeout_at};
 
 /// Deadlines of an invocation.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Until {
+pub(crate) struct Deadlines {
     pub read: Instant,
     pub settle: Instant,
 }
 
-impl Until {
+impl Deadlines {
     /// Divides the time that is `left` from now.
     pub(crate) fn of(left: Duration) -> Self {
         let (now, budget) = (Instant::now(), Budget::of(left));
@@ -43,7 +43,7 @@ pub(crate) struct Shipped {
 ///
 /// # Errors
 /// The failure of the object or the quarantine. Nothing counts then, and the whole object is shipped again.
-pub(crate) async fn ship(context: &AwsContext, asked: &Object, until: Until) -> Result<Shipped, Failure> {
+pub(crate) async fn ship(context: &AwsContext, asked: &Object, until: Deadlines) -> Result<Shipped, Failure> {
     let (version, etag) = (asked.version.as_deref(), asked.etag.as_deref());
     let reading = context.objects.open(&asked.bucket, &asked.key, version, etag).await?;
     let source = source(asked, &reading)?;
@@ -106,7 +106,7 @@ impl<'a> Run<'a> {
         &mut self,
         reader: &mut Reader,
         mut reading: Reading,
-        until: Until,
+        until: Deadlines,
     ) -> Result<Result<(), Stopped>, Failure> {
         loop {
             let Ok(chunk) = timeout_at(until.read, reading.next()).await else {
@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
         Ok(Ok(()))
     }
 
-    async fn batch(&mut self, batch: Batch, until: Until) -> Result<Result<(), Stopped>, Failure> {
+    async fn batch(&mut self, batch: Batch, until: Deadlines) -> Result<Result<(), Stopped>, Failure> {
         self.marks.note(PendingBatch { events: batch.event_count, quarantined: batch.quarantined_count });
         self.quarantine.lines(batch.quarantined).await?;
         if let Some(piece) = batch.unreadable {
@@ -144,7 +144,7 @@ impl<'a> Run<'a> {
     }
 
     /// Waits for the last acknowledgements, unless the broker failed. Returns the reason if not every line counts.
-    async fn settle(&mut self, stopped: Option<Stopped>, until: Until) -> Option<Stopped> {
+    async fn settle(&mut self, stopped: Option<Stopped>, until: Deadlines) -> Option<Stopped> {
         let settled = match &stopped {
             Some(Stopped::Broker(_)) => Ok(()),
             Some(Stopped::Time) | None => self.shipper.settle(until.settle).await,

@@ -1,13 +1,13 @@
 //! Runs the function within the process, against real sockets.
 
-use crate::cloud::{BUCKET, Cloud, QUARANTINE, by_queue, message};
+use crate::account::{BUCKET, FakeAccount, QUARANTINE, by_queue, message};
 use crate::tally::Tally;
 use lockstep_access_log::Format;
 use lockstep_access_log::synthetic::{Synthetic, gzip};
 use lockstep_domain::logs::shipping::{BodyShape, Protocol};
 use lockstep_domain::model::error::FailureKind;
 use lockstep_elb_logs::AwsContext;
-use lockstep_elb_logs::handler::{Answer, Answered, handle};
+use lockstep_elb_logs::handler::{BatchResponse, Response, handle};
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::shipper::Pace;
 use lockstep_sim::broker::{Broker, Manner};
@@ -29,7 +29,7 @@ const PACE: Pace = Pace {
 
 const LONG: Duration = Duration::from_secs(300);
 
-pub fn context(cloud: &Cloud, output: &str) -> AwsContext {
+pub fn context(cloud: &FakeAccount, output: &str) -> AwsContext {
     let queue = cloud.queue_url();
     let config = Config::of([
         (Setting::Output, output),
@@ -46,15 +46,15 @@ pub fn log(count: u64) -> Vec<u8> {
     Synthetic::new(Format::Alb, 7).odd(200).lines(count).0
 }
 
-async fn deliver(context: &AwsContext, payload: &Value, left: Duration) -> Answer {
+async fn deliver(context: &AwsContext, payload: &Value, left: Duration) -> BatchResponse {
     match handle(context, payload, left).await {
-        Ok(Answered::Delivery(answer)) => answer,
+        Ok(Response::Delivery(answer)) => answer,
         other => panic!("{other:?}"),
     }
 }
 
 /// Delivers the messages of the queue until it is empty, and returns their number.
-async fn deliver_all(context: &AwsContext, cloud: &Cloud, left: Duration) -> usize {
+async fn deliver_all(context: &AwsContext, cloud: &FakeAccount, left: Duration) -> usize {
     for count in 1.. {
         let Some(next) = cloud.take_sent().pop() else { return count };
         assert_eq!(deliver(context, &message(&next), left).await.batch_item_failures, []);
@@ -71,7 +71,7 @@ async fn every_line_is_taken_or_in_quarantine_with_any_broker() {
             vec![Manner::ClosesAfter(100_000), Manner::ResetsAfter(70_000), Manner::StallsAfter(9)],
         ] {
             let what = format!("{protocol:?} {manners:?}");
-            let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(1000));
+            let ((cloud, _), tally, text) = (FakeAccount::start().await, Tally::default(), log(1000));
             let broker = tally.broker(protocol, &manners);
             cloud.put(KEY, gzip(&text));
             let answer = deliver(&context(&cloud, &broker.url()), &by_queue(ENCODED), LONG).await;
@@ -89,7 +89,7 @@ async fn every_line_is_taken_or_in_quarantine_with_any_broker() {
 
 #[tokio::test]
 async fn repeated_notification_gives_the_same_ids_and_the_same_quarantine() {
-    let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(300));
+    let ((cloud, _), tally, text) = (FakeAccount::start().await, Tally::default(), log(300));
     let broker = tally.broker(Protocol::Beats, &[]);
     let context = context(&cloud, &broker.url());
     cloud.put(KEY, gzip(&text));
@@ -103,7 +103,7 @@ async fn repeated_notification_gives_the_same_ids_and_the_same_quarantine() {
 #[tokio::test]
 async fn rest_near_the_deadline_is_sent_to_the_queue_without_loss() {
     for protocol in PROTOCOLS {
-        let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(3000));
+        let ((cloud, _), tally, text) = (FakeAccount::start().await, Tally::default(), log(3000));
         // The broker stalls after some windows, so the time runs out in the middle.
         let first = match protocol {
             // JSON lines use a connection for each window.
@@ -131,7 +131,7 @@ async fn rest_near_the_deadline_is_sent_to_the_queue_without_loss() {
 
 #[tokio::test]
 async fn message_without_progress_remains_in_the_queue() {
-    let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
+    let ((cloud, _), tally) = (FakeAccount::start().await, Tally::default());
     let broker = tally.broker(Protocol::Beats, &[Manner::StallsAfter(0); 9]);
     let context = context(&cloud, &broker.url());
     cloud.put(KEY, gzip(&log(10)));
@@ -147,7 +147,7 @@ async fn message_without_progress_remains_in_the_queue() {
 
 #[tokio::test]
 async fn missing_object_does_not_stop_its_siblings() {
-    let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(50));
+    let ((cloud, _), tally, text) = (FakeAccount::start().await, Tally::default(), log(50));
     let broker = tally.broker(Protocol::Beats, &[]);
     let context = context(&cloud, &broker.url());
     cloud.put(KEY, gzip(&text));
@@ -162,7 +162,7 @@ async fn missing_object_does_not_stop_its_siblings() {
 
 #[tokio::test]
 async fn replaced_object_is_refused() {
-    let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
+    let ((cloud, _), tally) = (FakeAccount::start().await, Tally::default());
     let broker = tally.broker(Protocol::Beats, &[]);
     cloud.put(KEY, gzip(&log(50)));
     let other = json!({"lockstep": {"objects": [{"bucket": BUCKET, "key": KEY, "etag": "other"}]}});
@@ -174,7 +174,7 @@ async fn replaced_object_is_refused() {
 
 #[tokio::test]
 async fn interrupted_body_is_read_on_from_the_interruption() {
-    let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(2000));
+    let ((cloud, _), tally, text) = (FakeAccount::start().await, Tally::default(), log(2000));
     let broker = tally.broker(Protocol::Beats, &[]);
     let object = gzip(&text);
     cloud.cut([object.len() - 1, object.len() / 2, 1]);
@@ -185,7 +185,7 @@ async fn interrupted_body_is_read_on_from_the_interruption() {
 
 #[tokio::test]
 async fn unreadable_bytes_are_kept_unchanged_and_the_rest_is_shipped() {
-    let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(2000));
+    let ((cloud, _), tally, text) = (FakeAccount::start().await, Tally::default(), log(2000));
     let broker = tally.broker(Protocol::Beats, &[]);
     let mut object = gzip(&text);
     let middle = object.len() / 2;
@@ -202,7 +202,7 @@ async fn unreadable_bytes_are_kept_unchanged_and_the_rest_is_shipped() {
 
 #[tokio::test]
 async fn nothing_counts_while_quarantine_cannot_be_written() {
-    let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(300));
+    let ((cloud, _), tally, text) = (FakeAccount::start().await, Tally::default(), log(300));
     let broker = tally.broker(Protocol::Beats, &[]);
     let context = context(&cloud, &broker.url());
     cloud.put(KEY, gzip(&text));
@@ -215,7 +215,7 @@ async fn nothing_counts_while_quarantine_cannot_be_written() {
 
 #[tokio::test]
 async fn empty_object_and_test_message_open_no_connection() {
-    let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
+    let ((cloud, _), tally) = (FakeAccount::start().await, Tally::default());
     let broker = tally.broker(Protocol::Beats, &[]);
     let context = context(&cloud, &broker.url());
     cloud.put(KEY, Vec::new());
@@ -232,10 +232,10 @@ async fn empty_object_and_test_message_open_no_connection() {
 
 #[tokio::test]
 async fn a_check_connects_and_sends_nothing() {
-    let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
+    let ((cloud, _), tally) = (FakeAccount::start().await, Tally::default());
     let broker = tally.broker(Protocol::Beats, &[]);
     let check = json!({"component": "elb-logs", "version": "1.0.0", "stage": "ci", "stack": "arn"});
-    assert_eq!(handle(&context(&cloud, &broker.url()), &check, LONG).await, Ok(Answered::Check { ok: true }));
+    assert_eq!(handle(&context(&cloud, &broker.url()), &check, LONG).await, Ok(Response::Check { ok: true }));
     let unreachable = {
         let gone: Broker = tally.broker(Protocol::Beats, &[]);
         gone.url()
@@ -247,7 +247,7 @@ async fn a_check_connects_and_sends_nothing() {
 
 #[tokio::test]
 async fn every_problem_of_the_settings_is_reported_at_once() {
-    let (cloud, _) = Cloud::start().await;
+    let (cloud, _) = FakeAccount::start().await;
     let config = Config::of([
         (Setting::Output, "udp://broker:1"),
         (Setting::QueueUrl, "q"),

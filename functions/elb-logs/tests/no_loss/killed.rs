@@ -1,6 +1,6 @@
 //! Kills the real binary at random points and delivers its message again.
 
-use crate::cloud::{Cloud, QUARANTINE, by_queue, message};
+use crate::account::{FakeAccount, QUARANTINE, by_queue, message};
 use crate::delivery::{PROTOCOLS, log};
 use crate::tally::{Account, Tally};
 use lockstep_access_log::synthetic::gzip;
@@ -18,7 +18,7 @@ use tokio::sync::{Notify, mpsc};
 const KEY: &str = "AWSLogs/1/elasticloadbalancing/eu-west-1/x.log.gz";
 
 /// Starts the function as Lambda does, with the environment variables of Lambda only.
-pub fn start(cloud: &Cloud, output: &str) -> Child {
+pub fn start(cloud: &FakeAccount, output: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_lockstep-elb-logs"))
         .env_clear()
         .envs([
@@ -68,7 +68,7 @@ impl Watched {
 /// Delivers a message and its continuations until all are done, and returns the number of kills. For each of `kills`, kills the
 /// function after the broker has taken so many further events. `tamper` may change a continuation.
 async fn deliver(
-    cloud: &Cloud,
+    cloud: &FakeAccount,
     answers: &mut mpsc::UnboundedReceiver<Result<Value, Value>>,
     watched: &Watched,
     kills: &[u64],
@@ -116,7 +116,7 @@ fn random(seed: u64, most: u64) -> impl Iterator<Item = u64> {
 }
 
 async fn run(protocol: Protocol, seed: u64, manners: &[Manner]) -> (Account, u32) {
-    let ((cloud, mut answers), text) = (Cloud::start().await, log(2000));
+    let ((cloud, mut answers), text) = (FakeAccount::start().await, log(2000));
     let watched = Watched::start(protocol, manners);
     cloud.put(KEY, gzip(&text));
     let kills: Vec<u64> = random(seed, 1500).take(4).collect();
@@ -153,7 +153,7 @@ async fn function_killed_with_a_faulty_broker_loses_no_line() {
 
 #[tokio::test]
 async fn account_finds_a_checkpoint_ahead_of_the_acknowledgements() {
-    let ((cloud, mut answers), text) = (Cloud::start().await, log(4000));
+    let ((cloud, mut answers), text) = (FakeAccount::start().await, log(4000));
     // The broker stalls in the middle, so that lines are left for a continuation.
     let watched = Watched::start(Protocol::Beats, &[Manner::StallsAfter(250_000); 30]);
     cloud.put(KEY, gzip(&text));

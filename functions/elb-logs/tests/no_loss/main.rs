@@ -3,7 +3,7 @@
 //! Each test ends with the same account: the broker took each line of the object, or the line is in quarantine byte for byte.
 //! Duplicates are counted and have the same id.
 
-mod cloud;
+mod account;
 mod delivery;
 mod killed;
 mod planted;

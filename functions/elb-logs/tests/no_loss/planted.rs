@@ -1,6 +1,6 @@
 //! Repeats known mistakes of senders on purpose. The account finds each of them.
 
-use crate::cloud::Cloud;
+use crate::account::FakeAccount;
 use crate::delivery::log;
 use crate::tally::Tally;
 use lockstep_access_log::{Reader, Settings, Source};
@@ -62,7 +62,7 @@ async fn account_finds_each_mistake_of_a_careless_sender() {
         (Careless::CountsWhatWasWritten, Manner::ClosesAfter(10_000)),
         (Careless::BelievesEveryClose, Manner::ResetsAfter(10_000)),
     ] {
-        let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
+        let ((cloud, _), tally) = (FakeAccount::start().await, Tally::default());
         let broker = tally.broker(Protocol::JsonLines, &[manner]);
         let source = Source { bucket: "b".to_owned(), key: "k".to_owned(), version: "v".to_owned() };
         let (mut reader, text) = (Reader::new(&source, &Settings::default()), log(200));

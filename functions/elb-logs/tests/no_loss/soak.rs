@@ -1,7 +1,7 @@
 //! Ships many lines through the real binary. `LOCKSTEP_SOAK_LINES` sets the number. `docs/elb-logs.md` has the command for
 //! ten million.
 
-use crate::cloud::{Cloud, by_queue, message};
+use crate::account::{FakeAccount, by_queue, message};
 use crate::killed::start;
 use crate::tally::Tally;
 use lockstep_access_log::Format;
@@ -50,7 +50,7 @@ async fn a_soak_accounts_for_every_line() {
 
 /// Ships one new object with a broker that breaks connections and a function that often runs out of time.
 async fn soak(number: u64, count: u64) -> [u64; 3] {
-    let ((cloud, mut answers), tally) = (Cloud::start().await, Tally::default());
+    let ((cloud, mut answers), tally) = (FakeAccount::start().await, Tally::default());
     let key = format!("AWSLogs/1/elasticloadbalancing/eu-west-1/{number}.log.gz");
     let text = Synthetic::new(Format::Alb, number).odd(10).lines(count).0;
     cloud.put(&key, gzip(&text));

@@ -1,6 +1,6 @@
 //! Counts the lines of an object that were taken or put into quarantine.
 
-use crate::cloud::Cloud;
+use crate::account::FakeAccount;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockstep_domain::logs::shipping::Protocol;
@@ -52,7 +52,7 @@ impl Tally {
     ///
     /// # Panics
     /// If events of one line had several ids, because duplicates would then double.
-    pub fn account(&self, cloud: &Cloud) -> Account {
+    pub fn account(&self, cloud: &FakeAccount) -> Account {
         let tally = self.0.lock().unwrap();
         assert!(tally.len() <= 1, "one object has ids of {} objects", tally.len());
         let lines = tally.values().next().cloned().unwrap_or_default();
@@ -67,7 +67,7 @@ impl Tally {
     ///
     /// # Panics
     /// If a line is lost, changed, or both taken and in quarantine.
-    pub fn expect_all(&self, cloud: &Cloud, text: &[u8], what: &str) -> Account {
+    pub fn expect_all(&self, cloud: &FakeAccount, text: &[u8], what: &str) -> Account {
         let kept = quarantined(cloud);
         let lines: Vec<&[u8]> =
             text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n').collect();
@@ -98,7 +98,7 @@ fn id(event: &[u8]) -> (&str, usize) {
 }
 
 /// Returns the lines in quarantine, with their parts joined.
-fn quarantined(cloud: &Cloud) -> BTreeMap<u64, Vec<u8>> {
+fn quarantined(cloud: &FakeAccount) -> BTreeMap<u64, Vec<u8>> {
     let mut parts = BTreeMap::new();
     for (key, bytes) in cloud.quarantine() {
         if !key.ends_with(".ndjson") {

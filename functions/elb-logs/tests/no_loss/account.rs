@@ -21,11 +21,11 @@ pub const BUCKET: &str = "logs";
 pub const QUARANTINE: &str = "quarantined";
 
 /// Response or error of a function.
-pub type Answered = Result<Value, Value>;
+pub type Outcome = Result<Value, Value>;
 
-/// Fake cloud. Clones share one state.
+/// Fake account. Clones share one state.
 #[derive(Clone)]
-pub struct Cloud {
+pub struct FakeAccount {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -33,7 +33,7 @@ pub struct Cloud {
 struct Shared {
     state: Mutex<Inner>,
     offered: Notify,
-    answers: mpsc::UnboundedSender<Answered>,
+    answers: mpsc::UnboundedSender<Outcome>,
 }
 
 #[derive(Default)]
@@ -49,9 +49,9 @@ struct Inner {
     next: Option<(Value, Duration)>,
 }
 
-impl Cloud {
-    /// Starts the cloud. The receiver gets the responses of the functions that poll it.
-    pub async fn start() -> (Self, mpsc::UnboundedReceiver<Answered>) {
+impl FakeAccount {
+    /// Starts the account. The receiver gets the responses of the functions that poll it.
+    pub async fn start() -> (Self, mpsc::UnboundedReceiver<Outcome>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (answers, receiver) = mpsc::unbounded_channel();
