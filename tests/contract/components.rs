@@ -15,6 +15,7 @@ use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::records::{ImageOrigin, ImageVersion};
 use lockstep_domain::stacks::template::Template;
 use lockstep_platform::config::Setting;
+use lockstep_sim::stages::{stage_text, text_of};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -42,30 +43,12 @@ const WITHOUT_RESOURCE: [&str; 8] = [
 /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html>).
 const USER_DATA_BYTES_MAX: usize = 16 << 10;
 
-const STAGES: &str = r#"
-[[stages]]
-name = "test"
-account = "222222222222"
-region = "eu-west-1"
-
-[[stages]]
-name = "ci"
-account = "222222222222"
-region = "eu-west-1"
-propagates = true
-
-[[stages]]
-name = "staging"
-account = "222222222222"
-region = "eu-west-1"
-propagates = true
-
-[[stages]]
-name = "production"
-account = "333333333333"
-region = "eu-west-1"
-approval = true
-"#;
+fn stages_text() -> String {
+    let account = "222222222222";
+    let staging = stage_text("staging", account).propagating();
+    let production = stage_text("production", "333333333333").with_approval();
+    text_of([stage_text("test", account), stage_text("ci", account).propagating(), staging, production])
+}
 
 const ORGANISATION: &str = r#"
 [default]
@@ -87,7 +70,7 @@ fn shipped() -> FunctionLock {
 }
 
 fn stages() -> Stages {
-    Stages::parse("stages.toml", STAGES).unwrap()
+    Stages::parse("stages.toml", &stages_text()).unwrap()
 }
 
 fn organisation() -> OrganisationParameters {

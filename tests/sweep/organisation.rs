@@ -4,24 +4,12 @@ use crate::harness::Harness;
 use lockstep_domain::delivery::packaging::{self, Package};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Config, ConfigKind, Evidence, Release, ReleaseState};
+use lockstep_sim::stages::{StageText, stage_text, with_production};
 use std::sync::OnceLock;
 
-const STAGES: &str = r#"
-[[stages]]
-name = "test"
-account = "111111111111"
-region = "eu-west-1"
-[[stages]]
-name = "ci"
-account = "111111111111"
-region = "eu-west-1"
-propagates = true
-[[stages]]
-name = "production"
-account = "222222222222"
-region = "eu-west-1"
-approval = true
-"#;
+fn stages_text() -> String {
+    with_production("111111111111", stage_text("production", "222222222222").with_approval())
+}
 
 const MANIFEST: &str = r#"[component]
 name = "logs"
@@ -152,17 +140,17 @@ pub fn stages() -> Config {
     Config {
         config: ConfigKind::Stages,
         version: 1,
-        text: STAGES.into(),
+        text: stages_text(),
         applied_by: "arn:aws:iam::111111111111:user/ada".into(),
         applied_at: jiff::Timestamp::UNIX_EPOCH,
     }
 }
 
 /// Adds a stage before production.
-pub async fn add_stage(harness: &Harness, stage: &str) {
+pub async fn add_stage(harness: &Harness, stage: StageText) {
     let stages = stages();
     let last = "\n[[stages]]\nname = \"production\"";
-    let text = stages.text.replace(last, &format!("{stage}{}", &last[1..]));
+    let text = stages.text.replace(last, &format!("\n{stage}{}", &last[1..]));
     let further = Config { version: stages.version + 1, text, ..stages };
     harness.ledger.insert(&further).await.expect("stages");
 }

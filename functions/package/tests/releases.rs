@@ -21,6 +21,7 @@ use lockstep_package::handler::handle;
 use lockstep_sim::context::{BUCKET, SimContext};
 use lockstep_sim::faults::{Fault, Faults, Kind, Site};
 use lockstep_sim::faulty::{FaultyAccount, FaultyContext, NoMistake};
+use lockstep_sim::stages::{stage_text, with_production};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -29,23 +30,9 @@ use std::sync::Arc;
 const COMMIT: &str = "1111111111111111111111111111111111111111";
 const NEXT: &str = "2222222222222222222222222222222222222222";
 
-const STAGES: &str = r#"
-[[stages]]
-name = "test"
-account = "111111111111"
-region = "eu-west-1"
-
-[[stages]]
-name = "ci"
-account = "111111111111"
-region = "eu-west-1"
-propagates = true
-
-[[stages]]
-name = "production"
-account = "333333333333"
-region = "eu-central-1"
-"#;
+fn stages_text() -> String {
+    with_production("111111111111", stage_text("production", "333333333333").in_region("eu-central-1"))
+}
 
 /// The code of the function that the installation ships.
 const SHIPPED: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -66,7 +53,7 @@ impl Fixture {
     fn with(faults: &[Fault]) -> Self {
         let fixture = Self::bare(faults);
         fixture.put(&repository());
-        fixture.sim.apply_stages(1, STAGES);
+        fixture.sim.apply_stages(1, &stages_text());
         fixture
     }
 

@@ -15,6 +15,7 @@ use lockstep_platform::functions::Called;
 use lockstep_platform::ledger::{Ledger, Order};
 use lockstep_platform::probe::{Answer, Get, Unanswered};
 use lockstep_runtime::{Artifacts, Clock, HasLedger};
+use lockstep_sim::stages::{stage_text, text_of};
 use lockstep_sim::{FakeAws, TABLE};
 use lockstep_verify::context::Peers;
 use lockstep_verify::handler::handle;
@@ -198,13 +199,10 @@ impl Peers for Fixture {
 
 /// Returns a stage `ci` whose checks may reach public addresses only.
 fn stages() -> Config {
-    let stage = |name: &str| {
-        format!("[[stages]]\nname = \"{name}\"\naccount = \"111111111111\"\nregion = \"eu-west-1\"\n")
-    };
     Config {
         config: ConfigKind::Stages,
         version: 1,
-        text: stage("test") + &stage("ci") + "propagates = true\n",
+        text: text_of([stage_text("test", "111111111111"), stage_text("ci", "111111111111").propagating()]),
         applied_by: "ada".to_owned(),
         applied_at: Timestamp::UNIX_EPOCH,
     }

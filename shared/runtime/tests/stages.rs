@@ -5,10 +5,12 @@ use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::records::{Config, ConfigKind};
 use lockstep_platform::ledger::Ledger;
 use lockstep_runtime::stages::{applied, image_settings, stage, stages};
+use lockstep_sim::stages::{stage_text, text_of};
 use lockstep_sim::{FakeAws, TABLE};
 
-const STAGES: &str = "[[stages]]\nname = \"test\"\naccount = \"111111111111\"\nregion = \"eu-west-1\"\n\
-                      [[stages]]\nname = \"ci\"\naccount = \"111111111111\"\nregion = \"eu-west-1\"\npropagates = true\n";
+fn stages_text() -> String {
+    text_of([stage_text("test", "111111111111"), stage_text("ci", "111111111111").propagating()])
+}
 
 async fn ledger(texts: &[&str]) -> Ledger {
     let ledger = Ledger::new(&FakeAws::new().aws(), TABLE);
@@ -36,7 +38,7 @@ async fn without_stages_the_failure_names_the_next_command() {
 
 #[tokio::test]
 async fn the_newest_version_counts() {
-    let ledger = ledger(&["[[stages]]", STAGES]).await;
+    let ledger = ledger(&["[[stages]]", &stages_text()]).await;
     assert_eq!(stage(&ledger, &"ci".parse().unwrap()).await.unwrap().name.as_str(), "ci");
     assert!(applied(&ledger).await.unwrap().is_some());
     let absent = stage(&ledger, &"production".parse().unwrap()).await.unwrap_err();

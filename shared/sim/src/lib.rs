@@ -21,6 +21,8 @@ pub mod faults;
 #[cfg(feature = "context")]
 pub mod faulty;
 pub mod logged;
+#[path = "../../domain/src/delivery/stages/testing.rs"]
+pub mod stages;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;

@@ -14,6 +14,7 @@ use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, Repository};
 use lockstep_sim::codebuild::Ending;
+use lockstep_sim::stages::{StageText, stage_text};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -34,14 +35,10 @@ const RIVAL_BUILD: &str =
 /// An instance that uses the image.
 const INSTANCE: &str = "arn:aws:ec2:eu-west-1:111111111111:instance/i-1";
 
-/// A further stage before production, in an account of its own.
-const STAGING: &str = r#"
-[[stages]]
-name = "staging"
-account = "444444444444"
-region = "eu-west-1"
-propagates = true
-"#;
+/// Returns a further stage before production, in an account of its own.
+fn staging() -> StageText {
+    stage_text("staging", "444444444444").propagating()
+}
 
 /// A step that prepares the state before the scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +138,7 @@ impl BakeStep {
         let always = |ending: Ending| harness.codebuild.always(ending);
         match self {
             Self::Subscribed => subscribe(harness).await,
-            Self::Staging => organisation::add_stage(harness, STAGING).await,
+            Self::Staging => organisation::add_stage(harness, staging()).await,
             Self::Baked => {
                 drop(execute(harness, &format!("ground-{number}"), &input("main", ON_PUBLISHED)).await)
             }

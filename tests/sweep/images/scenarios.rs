@@ -11,6 +11,7 @@ use lockstep_domain::model::ids::{AccountId, AmiId, DeploymentId};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{ImageOrigin, ImageVersion};
+use lockstep_sim::stages::{StageText, stage_text};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,14 +25,10 @@ const SOURCE: &str = "ami-00000000000000001";
 /// Another execution that promotes the same image to the same location.
 pub const RIVAL: &str = "arn:aws:states:eu-west-1:333333333333:execution:lockstep-promote-image:rival";
 
-/// A further stage before production, in another region of the account that has the image.
-const FURTHER: &str = r#"
-[[stages]]
-name = "frankfurt"
-account = "111111111111"
-region = "eu-central-1"
-propagates = true
-"#;
+/// Returns a further stage before production, in another region of the account that has the image.
+fn further() -> StageText {
+    stage_text("frankfurt", "111111111111").in_region("eu-central-1").propagating()
+}
 
 /// A step that prepares the state before the scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,7 +212,7 @@ impl ImageStep {
             Self::EncryptedByAws => ec2.encrypt(&source(), None),
             Self::SeenLate => ec2.set_lag(Duration::from_secs(8)),
             Self::Further => {
-                organisation::add_stage(harness, FURTHER).await;
+                organisation::add_stage(harness, further()).await;
             }
             Self::Dead => {
                 begin_rival(harness, &["share", "copy"]).await;

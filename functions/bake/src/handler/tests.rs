@@ -16,6 +16,7 @@ use lockstep_platform::ledger::Order;
 use lockstep_runtime::{Clock as _, HasLedger as _};
 use lockstep_sim::codebuild::Ending;
 use lockstep_sim::context::{BUCKET, SimContext};
+use lockstep_sim::stages::{stage_text, with_production};
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -25,21 +26,9 @@ const COMMIT: &str = "1111111111111111111111111111111111111111";
 const BAKE: &str = "arn:aws:states:eu-west-1:111111111111:execution:lockstep-bake-image:b";
 const BUILD: &str = "arn:aws:states:eu-west-1:111111111111:execution:lockstep-delivery-build-image:x";
 
-const STAGES: &str = r#"
-[[stages]]
-name = "test"
-account = "222222222222"
-region = "eu-west-1"
-[[stages]]
-name = "ci"
-account = "222222222222"
-region = "eu-west-1"
-propagates = true
-[[stages]]
-name = "production"
-account = "333333333333"
-region = "eu-west-1"
-"#;
+fn stages_text() -> String {
+    with_production("222222222222", stage_text("production", "333333333333"))
+}
 
 struct Fixture(SimContext);
 
@@ -59,7 +48,7 @@ impl Fixture {
     async fn new() -> Self {
         let sim = SimContext::at("2026-01-01T00:00:00Z".parse().unwrap());
         sim.account.set_other_executions(Some("RUNNING"));
-        sim.apply_stages(1, STAGES);
+        sim.apply_stages(1, &stages_text());
         sim.published.publish(
             "al2023-*",
             "al2023-7".parse().unwrap(),

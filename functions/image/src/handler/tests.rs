@@ -12,6 +12,7 @@ use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::{AmiId, DeploymentId};
 use lockstep_domain::records::{Deployment, DeploymentState, ImageState, ImageVersion, Revocation};
+use lockstep_sim::stages::stage_text;
 
 const EXECUTION: &str = "arn:aws:states:eu-west-1:999999999999:execution:lockstep-promote-image:1";
 
@@ -613,7 +614,7 @@ async fn a_retried_inspection_begins_one_promotion() {
 #[tokio::test]
 async fn only_the_failed_region_is_copied_again_from_the_nearest_image() {
     let fixture = imported().await;
-    fixture.apply_stages(2, &format!("{}{}", fixture::STAGES, OTHER_REGION));
+    fixture.apply_stages(2, &format!("{}{}", fixture::stages_text(), other_region()));
     let to = |stage: &str| PromoteImage { to: stage.parse().unwrap(), ..input() };
     let began =
         |execution: &str, stage: &str| Request::Inspect { execution: execution.into(), input: to(stage) };
@@ -637,14 +638,18 @@ async fn only_the_failed_region_is_copied_again_from_the_nearest_image() {
     assert_eq!(fixture.owned_by(COPY_ACCOUNT), 2);
     let Reply::Inspected(again) = ok(&fixture, began("arn:again", "production")).await else { panic!() };
     assert_eq!(again.next, NextStep::Present, "a copy that succeeded is not repeated");
-    fixture.apply_stages(3, &format!("{}{}[images]\ncopies_at_once = 1\n", fixture::STAGES, OTHER_REGION));
+    fixture.apply_stages(
+        3,
+        &format!("{}{}[images]\ncopies_at_once = 1\n", fixture::stages_text(), other_region()),
+    );
     fixture.fill_the_place("arn:busy");
     let Reply::Inspected(again) = ok(&fixture, began("arn:at-once", "production")).await else { panic!() };
     assert_eq!(again.next, NextStep::Present, "and needs no copy slot");
 }
 
-const OTHER_REGION: &str =
-    "[[stages]]\nname = \"frankfurt\"\naccount = \"222222222222\"\nregion = \"eu-central-1\"\n";
+fn other_region() -> String {
+    stage_text("frankfurt", fixture::COPY_ACCOUNT).in_region("eu-central-1").to_string()
+}
 
 #[tokio::test]
 async fn allowed_amis_is_named_if_the_shared_image_is_invisible() {

@@ -1,6 +1,6 @@
 //! Configuration that administrators write over the function's URL.
 
-use super::fixture::{Fixture, STAGES};
+use super::fixture::{Fixture, stages_text};
 use lockstep_domain::records::{Config, ConfigKind, Repository};
 use lockstep_platform::ledger::Order;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ async fn an_unsigned_request_is_refused_before_it_is_read() {
     let fixture = Fixture::new().await;
     fixture.cloud.take_calls();
     for authorizer in [json!(null), json!({}), json!({"iam": {"userArn": ""}})] {
-        let (status, body) = fixture.http(&stages(STAGES).to_string(), authorizer).await;
+        let (status, body) = fixture.http(&stages(&stages_text()).to_string(), authorizer).await;
         assert_eq!((status, &body["error"]), (403, &json!("AccessDenied")));
     }
     assert!(fixture.cloud.take_calls().is_empty());
@@ -29,8 +29,8 @@ async fn an_unsigned_request_is_refused_before_it_is_read() {
 #[tokio::test]
 async fn the_same_text_is_no_new_version_and_another_text_is_the_next() {
     let fixture = Fixture::new().await;
-    assert_eq!(fixture.ask(stages(STAGES)).await, (200, json!({"version": 1, "changed": false})));
-    let other = STAGES.replace("approval = true", "approval = false");
+    assert_eq!(fixture.ask(stages(&stages_text())).await, (200, json!({"version": 1, "changed": false})));
+    let other = stages_text().replace("approval = true", "approval = false");
     assert_eq!(fixture.ask(stages(&other)).await, (200, json!({"version": 2, "changed": true})));
     let (pk, prefix) = ConfigKind::Stages.prefix();
     let all = fixture.ledger.list::<Config>(pk, prefix, Order::Newest, 9).await.unwrap();
@@ -41,10 +41,10 @@ async fn the_same_text_is_no_new_version_and_another_text_is_the_next() {
 #[tokio::test]
 async fn a_file_that_does_not_parse_is_refused_with_its_line() {
     let fixture = Fixture::new().await;
-    let (status, body) = fixture.ask(stages(&STAGES.replace("eu-west-1", "Europe"))).await;
+    let (status, body) = fixture.ask(stages(&stages_text().replace("eu-west-1", "Europe"))).await;
     assert_eq!((status, &body["error"]), (400, &json!("Rejected")));
-    assert!(body["message"].as_str().unwrap().contains("stages.toml:5:"), "{body}");
-    assert_eq!(fixture.ask(stages(STAGES)).await.1["version"], 1);
+    assert!(body["message"].as_str().unwrap().contains("stages.toml:4:"), "{body}");
+    assert_eq!(fixture.ask(stages(&stages_text())).await.1["version"], 1);
 }
 
 #[tokio::test]

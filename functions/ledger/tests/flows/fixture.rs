@@ -13,29 +13,15 @@ use lockstep_ledger::context::AwsContext;
 use lockstep_ledger::handler::handle;
 use lockstep_platform::function_url::Invocation;
 use lockstep_platform::ledger::{Ledger, Order, Versioned};
+use lockstep_sim::stages::{stage_text, with_production};
 use lockstep_sim::{FakeAws, TABLE};
 use serde_json::{Value, json};
 
 pub const ADA: &str = "arn:aws:iam::333333333333:user/ada";
 
-pub const STAGES: &str = r#"
-[[stages]]
-name = "test"
-account = "111111111111"
-region = "eu-west-1"
-
-[[stages]]
-name = "ci"
-account = "111111111111"
-region = "eu-west-1"
-propagates = true
-
-[[stages]]
-name = "production"
-account = "222222222222"
-region = "eu-west-1"
-approval = true
-"#;
+pub fn stages_text() -> String {
+    with_production("111111111111", stage_text("production", "222222222222").with_approval())
+}
 
 pub struct Fixture {
     pub cloud: FakeAws,
@@ -71,7 +57,7 @@ impl Fixture {
         let context = AwsContext::of(&cloud.aws(), TABLE, "lockstep-resume");
         let ledger = Ledger::new(&cloud.aws(), TABLE);
         let fixture = Self { cloud, ledger, context };
-        assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": STAGES})).await.0, 200);
+        assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": stages_text()})).await.0, 200);
         fixture
     }
 

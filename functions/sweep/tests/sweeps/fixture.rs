@@ -16,23 +16,15 @@ use lockstep_platform::ledger::{Ledger, Versioned};
 use lockstep_runtime::HasLedger;
 use lockstep_sim::FakeAws;
 use lockstep_sim::context::{BUCKET, SimContext};
+use lockstep_sim::stages::{stage_text, text_of};
 use lockstep_sweep::handler::{Reply, handle, serve};
 use serde_json::json;
 
 pub use lockstep_sim::context::{RELEASE, TEARDOWN};
 
-const STAGES: &str = r#"
-[[stages]]
-name = "test"
-account = "111111111111"
-region = "eu-west-1"
-
-[[stages]]
-name = "ci"
-account = "111111111111"
-region = "eu-west-1"
-propagates = true
-"#;
+fn stages_text() -> String {
+    text_of([stage_text("test", "111111111111"), stage_text("ci", "111111111111").propagating()])
+}
 
 const MANIFEST: &str = r#"
 [component]
@@ -119,7 +111,7 @@ impl Fixture {
         let stages = Config {
             config: ConfigKind::Stages,
             version: 1,
-            text: STAGES.into(),
+            text: stages_text(),
             applied_by: "ada".into(),
             applied_at: at(0),
         };

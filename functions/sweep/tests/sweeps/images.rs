@@ -12,6 +12,7 @@ use lockstep_domain::records::{
     ImageVersion, Release, SweepReport,
 };
 use lockstep_platform::ec2::Images as _;
+use lockstep_sim::stages::{stage_text, with_production};
 
 const DEVELOPMENT: &str = "111111111111";
 const PRODUCTION: &str = "222222222222";
@@ -19,26 +20,10 @@ const PRODUCTION: &str = "222222222222";
 /// A day, in minutes.
 const DAY: i64 = 24 * 60;
 
-const STAGES: &str = r#"
-[images]
-keep = 1
-
-[[stages]]
-name = "test"
-account = "111111111111"
-region = "eu-west-1"
-
-[[stages]]
-name = "ci"
-account = "111111111111"
-region = "eu-west-1"
-propagates = true
-
-[[stages]]
-name = "production"
-account = "222222222222"
-region = "eu-west-1"
-"#;
+fn stages_text() -> String {
+    let stages = with_production("111111111111", stage_text("production", "222222222222"));
+    format!("[images]\nkeep = 1\n{stages}")
+}
 
 fn place(account: &str) -> Location {
     Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() }
@@ -51,7 +36,7 @@ impl Fixture {
         let stages = Config {
             config: ConfigKind::Stages,
             version: 2,
-            text: STAGES.into(),
+            text: stages_text(),
             applied_by: "ada".into(),
             applied_at: at(0),
         };

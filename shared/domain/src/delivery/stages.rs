@@ -230,6 +230,9 @@ fn broken_accounts(stages: &[Stage]) -> Vec<(usize, String)> {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -13,6 +13,7 @@ use lockstep_domain::records::{
 };
 use lockstep_sim::context::SimContext;
 use lockstep_sim::ec2::Held;
+use lockstep_sim::stages::{stage_text, with_production};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
@@ -20,21 +21,9 @@ pub const SOURCE: &str = "ami-00000000000000001";
 pub const SOURCE_ACCOUNT: &str = "111111111111";
 pub const COPY_ACCOUNT: &str = "222222222222";
 
-pub const STAGES: &str = r#"
-[[stages]]
-name = "test"
-account = "111111111111"
-region = "eu-west-1"
-[[stages]]
-name = "ci"
-account = "111111111111"
-region = "eu-west-1"
-propagates = true
-[[stages]]
-name = "production"
-account = "222222222222"
-region = "eu-west-1"
-"#;
+pub fn stages_text() -> String {
+    with_production(SOURCE_ACCOUNT, stage_text("production", COPY_ACCOUNT))
+}
 
 /// An organisation with one image in the development account.
 pub struct Fixture(SimContext);
@@ -50,7 +39,7 @@ impl Deref for Fixture {
 impl Fixture {
     pub fn new() -> Self {
         let sim = SimContext::at(Timestamp::UNIX_EPOCH).on_path(DeploymentPath::Promotion);
-        sim.apply_stages(1, STAGES);
+        sim.apply_stages(1, &stages_text());
         assert_eq!(sim.ec2.register(&location(SOURCE_ACCOUNT)).as_str(), SOURCE);
         sim.account.set_other_executions(Some("RUNNING"));
         Self(sim)
@@ -106,7 +95,7 @@ impl Fixture {
 
     /// Limits the organisation to one copy at a time.
     pub fn only_one_at_once(&self) {
-        self.apply_stages(2, &format!("{STAGES}[images]\ncopies_at_once = 1\n"));
+        self.apply_stages(2, &format!("{}[images]\ncopies_at_once = 1\n", stages_text()));
     }
 
     /// Gives the only copy slot to another execution.

@@ -10,9 +10,9 @@ use lockstep_domain::messages::image::NextStep;
 use lockstep_domain::messages::inputs::PromoteImage;
 use lockstep_domain::model::ids::{DeploymentId, ImageName};
 use lockstep_domain::records::Image;
+use lockstep_sim::stages::{stage_text, text_of};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::fmt::Write;
 use std::time::Duration;
 
 /// Number of images if `LOCKSTEP_FLEET` is not set.
@@ -89,14 +89,9 @@ fn images() -> usize {
 }
 
 fn stages() -> String {
-    let mut text = String::from(super::fixture::STAGES);
-    for region in REGIONS {
-        let _ = write!(
-            text,
-            "[[stages]]\nname = \"in-{region}\"\naccount = \"{COPY_ACCOUNT}\"\nregion = \"{region}\"\n"
-        );
-    }
-    text
+    let further =
+        REGIONS.iter().map(|region| stage_text(&format!("in-{region}"), COPY_ACCOUNT).in_region(region));
+    super::fixture::stages_text() + &text_of(further)
 }
 
 impl Fleet {

@@ -20,6 +20,7 @@ use lockstep_platform::cloudformation::{
     ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks,
 };
 use lockstep_sim::context::{BUCKET, CloudFormations, SimContext};
+use lockstep_sim::stages::{stage_text, with_production};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -58,22 +59,9 @@ name = "Host"
 matches = ".+"
 "#;
 
-const STAGES: &str = r#"
-[[stages]]
-name = "test"
-account = "111111111111"
-region = "eu-west-1"
-[[stages]]
-name = "ci"
-account = "111111111111"
-region = "eu-west-1"
-propagates = true
-[[stages]]
-name = "production"
-account = "222222222222"
-region = "eu-west-1"
-approval = true
-"#;
+fn stages_text() -> String {
+    with_production("111111111111", stage_text("production", "222222222222").with_approval())
+}
 
 /// Returns the permissions that the template's topic needs.
 fn permissions() -> Table {
@@ -476,7 +464,7 @@ impl Fixture {
     fn of(stage: &str, files: &[(&str, &str)]) -> Self {
         let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
         let (stages, shipped) =
-            (Stages::parse("stages.toml", STAGES).unwrap(), FunctionLock::of_keys(SHIPPED).unwrap());
+            (Stages::parse("stages.toml", &stages_text()).unwrap(), FunctionLock::of_keys(SHIPPED).unwrap());
         let known = packaging::PackagingInput {
             stages: Some(&stages),
             functions: Some(&shipped),
@@ -486,7 +474,7 @@ impl Fixture {
         let release = release(&package);
         let cloud: Rc<ScriptedStacks> = Rc::default();
         let sim = SimContext::over(Timestamp::UNIX_EPOCH, Here(Rc::clone(&cloud)));
-        sim.apply_stages(1, STAGES);
+        sim.apply_stages(1, &stages_text());
         let packed = permissions().pack();
         sim.account.put_object(BUCKET, &excerpt_key(&release.component, &Digest::of(&packed)), packed);
         sim.account.put_object(BUCKET, &release.artifact, package.artifact);

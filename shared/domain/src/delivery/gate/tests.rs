@@ -1,32 +1,20 @@
 use super::*;
+use crate::delivery::stages::testing::{stage_text, with_production};
 use crate::model::ids::Digest;
 use crate::model::image_lock::ImageLock;
 use crate::records::{DeployBody, ImageState, testing};
 use std::collections::BTreeSet;
 
-const STAGES: &str = r#"
-    [[stages]]
-    name = "test"
-    account = "111111111111"
-    region = "eu-west-1"
-    [[stages]]
-    name = "ci"
-    account = "111111111111"
-    region = "eu-west-1"
-    propagates = true
-    [[stages]]
-    name = "production"
-    account = "222222222222"
-    region = "eu-west-1"
-    approval = true
-"#;
+fn stages_text() -> String {
+    with_production("111111111111", stage_text("production", "222222222222").with_approval())
+}
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
 fn stages() -> Stages {
-    Stages::parse("stages.toml", STAGES).unwrap()
+    Stages::parse("stages.toml", &stages_text()).unwrap()
 }
 
 fn name(text: &str) -> StageName {

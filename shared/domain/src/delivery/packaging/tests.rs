@@ -1,5 +1,6 @@
 use super::*;
 use crate::delivery::archive::Files;
+use crate::delivery::stages::testing::{stage_text, with_production};
 use proptest::prelude::*;
 
 const MANIFEST: &str = r#"[component]
@@ -41,23 +42,9 @@ Outputs:
 const SHIPPED: &str =
     "functions/elb-logs/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.zip";
 
-const STAGES: &str = r#"
-[[stages]]
-name = "test"
-account = "111111111111"
-region = "eu-west-1"
-
-[[stages]]
-name = "ci"
-account = "111111111111"
-region = "eu-west-1"
-propagates = true
-
-[[stages]]
-name = "production"
-account = "333333333333"
-region = "eu-central-1"
-"#;
+fn stages_text() -> String {
+    with_production("111111111111", stage_text("production", "333333333333").in_region("eu-central-1"))
+}
 
 const ORGANISATION: &str = "[default]\nVpcId = \"vpc-1\"\nUnused = \"x\"\n";
 
@@ -73,7 +60,7 @@ struct Known {
 impl Known {
     fn new() -> Self {
         Self {
-            stages: Stages::parse("stages.toml", STAGES).unwrap(),
+            stages: Stages::parse("stages.toml", &stages_text()).unwrap(),
             organisation: OrganisationParameters::parse("organisation.toml", ORGANISATION).unwrap(),
             images: vec![crate::images::constraint::tests::known("2.1.37")],
             producers: [("logs-cache".parse().unwrap(), ["Url".to_owned(), "Arn".to_owned()].into())].into(),

@@ -1,27 +1,14 @@
 use super::*;
+use crate::delivery::stages::testing::{stage_text, with_production};
 use crate::model::ids::{AmiId, FunctionName};
 use crate::model::version::Version;
 use crate::stacks::template::{Parameter, Template};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-const STAGES: &str = r#"
-[[stages]]
-name = "test"
-account = "111111111111"
-region = "eu-west-1"
-
-[[stages]]
-name = "ci"
-account = "111111111111"
-region = "eu-west-1"
-propagates = true
-
-[[stages]]
-name = "production"
-account = "333333333333"
-region = "eu-central-1"
-"#;
+fn stages_text() -> String {
+    with_production("111111111111", stage_text("production", "333333333333").in_region("eu-central-1"))
+}
 
 const COMMIT: &str = "0123456789012345678901234567890123456789";
 
@@ -63,7 +50,7 @@ fn case(parameters: &str, entries: &[(&str, &str)]) -> Case {
 
 impl Case {
     fn with<T>(&self, use_it: impl FnOnce(&Request<'_>) -> T) -> T {
-        let stages = Stages::parse("stages.toml", STAGES).unwrap();
+        let stages = Stages::parse("stages.toml", &stages_text()).unwrap();
         let outputs = |output: &OutputName| match output.output.as_str() {
             "Host" => Ok(format!("host-of-{}", output.component)),
             "Key" => Ok(["AKIA", "Z7QHXN3MPLK2WERT"].concat()),
@@ -419,7 +406,7 @@ fn a_file_that_is_not_text_is_refused() {
 
 #[test]
 fn a_file_or_table_for_a_stage_that_does_not_exist_is_refused() {
-    let stages = Stages::parse("stages.toml", STAGES).unwrap();
+    let stages = Stages::parse("stages.toml", &stages_text()).unwrap();
     let component = files(&[("parameters/ci.toml", ""), ("parameters/prodution.toml", "")]);
     assert_eq!(
         reported(component.check_stages(&stages)),

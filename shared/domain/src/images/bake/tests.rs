@@ -1,4 +1,5 @@
 use super::*;
+use crate::delivery::stages::testing::{stage_text, with_production};
 use crate::images::lifecycle::Transition;
 use crate::model::base_image::Base;
 use jiff::Timestamp;
@@ -37,12 +38,7 @@ fn baked(version: &str, commit: &str, recipe: &str, state: ImageVersionState) ->
 }
 
 fn stages() -> Stages {
-    let stage = |name: &str, account: &str, more: &str| {
-        format!("[[stages]]\nname = \"{name}\"\naccount = \"{account}\"\nregion = \"eu-west-1\"\n{more}\n")
-    };
-    let text = stage("test", "222222222222", "")
-        + &stage("ci", "222222222222", "propagates = true")
-        + &stage("production", "333333333333", "");
+    let text = with_production("222222222222", stage_text("production", "333333333333"));
     Stages::parse("stages.toml", &text).unwrap()
 }
 
