@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::global::Global;
 use crate::installation::{self, STACKS};
 use lockstep_domain::installation::doctor::{
-    Facts, Installed, LEAST_CONCURRENCY, QuotaFacts, QuotaPlace, Reading, ResourceFacts, StackFacts,
+    Facts, Installed, LEAST_CONCURRENCY, QuotaFacts, QuotaScope, Reading, ResourceFacts, StackFacts,
     StackState, Unknown, WANTED_QUOTAS,
 };
 use lockstep_domain::model::error::{Failure as DomainFailure, FailureKind};
@@ -89,7 +89,7 @@ impl Doctor {
             control_plane: installed,
             stacks,
             resources,
-            quotas: quotas(aws, QuotaPlace::Tooling, "here").await,
+            quotas: quotas(aws, QuotaScope::Tooling, "here").await,
             webhook: self.webhooks().await,
             places: self.places().await,
         }
@@ -200,7 +200,7 @@ fn known<T>(answer: Result<T, DomainFailure>) -> Reading<T> {
 }
 
 /// Reads the quotas of an account and region. `there` ends the name of each in the report.
-async fn quotas(aws: &Aws, place: QuotaPlace, there: &str) -> Vec<QuotaFacts> {
+async fn quotas(aws: &Aws, place: QuotaScope, there: &str) -> Vec<QuotaFacts> {
     let mut read = Vec::new();
     for wanted in WANTED_QUOTAS.iter().filter(|wanted| wanted.place == place) {
         let value = known(readings::quota(aws, wanted.service, wanted.name).await);

@@ -13,7 +13,7 @@ use crate::functions::{Destination, Package, Profile, SHIPPED};
 use crate::output::Output;
 use crate::permissions_table;
 pub use accounts::{ACCOUNTS_STACK, OrganizationChoice};
-use lockstep_domain::installation::written_names::{Place, written_out};
+use lockstep_domain::installation::written_names::{NameContext, written_out};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{AccountId, Digest};
 use lockstep_domain::stacks::template::Template;
@@ -365,7 +365,7 @@ pub fn rendered(sources: &Path, template: &str, account: &AccountId, aws: &Aws) 
     let path = sources.join(template);
     let text = std::fs::read_to_string(&path).map_err(at(path.display()))?;
     let (partition, region) = (aws.partition(), aws.region().as_str());
-    Ok(written_out(&text, Place { partition, region, account: account.as_str() }))
+    Ok(written_out(&text, NameContext { partition, region, account: account.as_str() }))
 }
 
 /// Returns the failure of a command that needs a control plane.

@@ -148,14 +148,14 @@ fn query<const N: usize>(
 
 /// Entries of a log.
 #[derive(Clone, Debug)]
-pub struct JournalPage<T> {
+pub struct CallLogPage<T> {
     /// Entries, oldest first.
     pub entries: Vec<T>,
     /// Number of older entries that were dropped: the log keeps the last 20 000.
     pub forgotten: u64,
 }
 
-impl<T> JournalPage<T> {
+impl<T> CallLogPage<T> {
     /// Returns the entries if none before them was dropped, for exact counts.
     pub fn complete(self) -> Option<Vec<T>> {
         (self.forgotten == 0).then_some(self.entries)
@@ -164,13 +164,13 @@ impl<T> JournalPage<T> {
 
 /// Reader of one of the logs.
 #[derive(Clone, Debug)]
-pub struct Journal<T> {
+pub struct CallLog<T> {
     client: Client,
     endpoint: String,
     entry: PhantomData<fn() -> T>,
 }
 
-impl<T: Entry> Journal<T> {
+impl<T: Entry> CallLog<T> {
     pub(crate) fn new(client: Client, endpoint: &str) -> Self {
         Self { client, endpoint: endpoint.to_owned(), entry: PhantomData }
     }
@@ -189,7 +189,7 @@ impl<T: Entry> Journal<T> {
     /// # Errors
     ///
     /// [`HttpError`] if the emulator does not answer.
-    pub async fn read(&self, filter: &T::Filter) -> Result<JournalPage<T>, HttpError> {
+    pub async fn read(&self, filter: &T::Filter) -> Result<CallLogPage<T>, HttpError> {
         let query: Vec<String> =
             T::query(filter).into_iter().map(|(name, value)| format!("{name}={}", escape(&value))).collect();
         let url = format!("{}?{}", self.url(), query.join("&"));
@@ -199,7 +199,7 @@ impl<T: Entry> Journal<T> {
         let entries = serde_json::from_value(answer.remove(T::PATH).unwrap_or_default())
             .map_err(|error| unreadable(error.to_string()))?;
         let forgotten = answer.get("forgotten").and_then(Value::as_u64).unwrap_or(0);
-        Ok(JournalPage { entries, forgotten })
+        Ok(CallLogPage { entries, forgotten })
     }
 
     /// Deletes every entry so far. Numbers continue to rise.
@@ -212,7 +212,7 @@ impl<T: Entry> Journal<T> {
     }
 }
 
-impl Journal<CallRecord> {
+impl CallLog<CallRecord> {
     /// Returns the number of the newest entry. Read `after` it for later entries.
     ///
     /// # Errors

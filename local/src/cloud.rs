@@ -1,7 +1,7 @@
 //! The running emulator: starts it, waits until it answers, and stops it with every process that it started.
 
 use crate::accounts::{Accounts, REGION};
-use crate::calls::{CallRecord, EventRecord, Journal};
+use crate::calls::{CallLog, CallRecord, EventRecord};
 use crate::emulator::Emulator;
 use crate::faults::Faults;
 use crate::http::{Client, HttpError, NOTHING};
@@ -125,7 +125,7 @@ pub enum CloudError {
 /// A running local cloud. Dropping it ends the emulator and every Lambda process that it started. So does any
 /// end of this process.
 #[derive(Debug)]
-pub struct Cloud {
+pub struct LocalCloud {
     process: Process,
     endpoint: String,
     log: PathBuf,
@@ -134,7 +134,7 @@ pub struct Cloud {
     client: Client,
 }
 
-impl Cloud {
+impl LocalCloud {
     /// Installs the emulator if necessary, starts it on a free port of the loopback address and waits until
     /// it answers. `progress` receives a sentence for each step of an installation.
     ///
@@ -225,13 +225,13 @@ impl Cloud {
     }
 
     /// Returns the log of calls and of function executions.
-    pub fn calls(&self) -> Journal<CallRecord> {
-        Journal::new(self.client.clone(), &self.endpoint)
+    pub fn calls(&self) -> CallLog<CallRecord> {
+        CallLog::new(self.client.clone(), &self.endpoint)
     }
 
     /// Returns the log of published events.
-    pub fn events(&self) -> Journal<EventRecord> {
-        Journal::new(self.client.clone(), &self.endpoint)
+    pub fn events(&self) -> CallLog<EventRecord> {
+        CallLog::new(self.client.clone(), &self.endpoint)
     }
 
     /// Returns the controls for changes that no AWS call can make.

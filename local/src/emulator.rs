@@ -4,7 +4,7 @@ use crate::overlay;
 use crate::virtual_environment::{PythonError, VirtualEnvironment};
 use std::path::{Path, PathBuf};
 
-/// An installed emulator that [`Cloud`](crate::Cloud) can start.
+/// An installed emulator that [`LocalCloud`](crate::Cloud) can start.
 #[derive(Clone, Debug)]
 pub struct Emulator {
     pub(crate) python: PathBuf,

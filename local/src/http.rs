@@ -52,7 +52,7 @@ pub enum HttpError {
 }
 
 /// Response of a server.
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -78,7 +78,7 @@ impl Client {
         url: &str,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<Answer, HttpError> {
+    ) -> Result<HttpResponse, HttpError> {
         let no_answer =
             |reason: String| HttpError::NoAnswer { method: method.clone(), url: url.to_owned(), reason };
         let uri: Uri = url.parse().map_err(|error| no_answer(format!("it is not an address: {error}")))?;
@@ -95,14 +95,14 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<HttpResponse, String> {
         let response = self.connections.request(request).await.map_err(|error| match error.source() {
             Some(cause) => format!("{error}: {cause}"),
             None => error.to_string(),
         })?;
         let (parts, body) = response.into_parts();
         let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| error.to_string())?;
-        Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+        Ok(HttpResponse { status: parts.status, headers: parts.headers, body: body.to_bytes() })
     }
 
     /// Sends JSON (or no body) and reads JSON; a status outside 2xx is an error.

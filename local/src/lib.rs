@@ -1,7 +1,7 @@
 //! The local cloud: an AWS emulator with three accounts, its missing parts, and a git host.
 //!
 //! * [`Emulator`] installs the pinned emulator into its own virtual environment.
-//! * [`Cloud`] runs it for the lifetime of the value. No process that it started outlives this process.
+//! * [`LocalCloud`] runs it for the lifetime of the value. No process that it started outlives this process.
 //! * [`GitHost`] hosts bare repositories behind the part of GitHub's API that Lockstep uses.
 //! * [`session`] is the daemon form of both, for `lockstep local up`, `status` and `down`.
 //!
@@ -23,8 +23,8 @@ mod state_dir;
 mod virtual_environment;
 
 pub use accounts::{Account, Accounts, REGION, ROOT_SECRET};
-pub use calls::{CallFilter, CallRecord, EventFilter, EventRecord, Journal, JournalPage};
-pub use cloud::{BuildOutcome, Cloud, CloudError, CloudOptions, Controls, ImageAttributes, ProductCode};
+pub use calls::{CallFilter, CallLog, CallLogPage, CallRecord, EventFilter, EventRecord};
+pub use cloud::{BuildOutcome, CloudError, CloudOptions, Controls, ImageAttributes, LocalCloud, ProductCode};
 pub use emulator::Emulator;
 pub use faults::{
     AwaitedEvent, CallEffect, CallFault, EventEffect, EventFault, FaultId, FaultStatus, Faults,

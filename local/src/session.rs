@@ -5,7 +5,7 @@
 //! file holds every address. The installer of the control plane adds the credentials that it created.
 
 use crate::accounts::Accounts;
-use crate::cloud::{Cloud, CloudError, CloudOptions};
+use crate::cloud::{CloudError, CloudOptions, LocalCloud};
 use crate::git_host::{GitHost, GitHostError, GitHostOptions};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,7 @@ pub enum SessionError {
     },
     /// The cloud could not be started.
     #[error(transparent)]
-    Cloud(#[from] CloudError),
+    LocalCloud(#[from] CloudError),
     /// The git host could not be started.
     #[error(transparent)]
     GitHost(#[from] GitHostError),
@@ -320,7 +320,7 @@ async fn take_lock(files: &Files) -> Result<Option<File>, SessionError> {
 }
 
 async fn serve(files: &Files, options: CloudOptions, progress: impl Fn(&str)) -> Result<(), SessionError> {
-    let mut cloud = Cloud::start(options, progress).await?;
+    let mut cloud = LocalCloud::start(options, progress).await?;
     let repositories = files.state_dir.join("repositories");
     let token = uuid::Uuid::new_v4().simple().to_string();
     let git_host = GitHost::start(GitHostOptions { root: repositories.clone(), token }).await?;

@@ -2,7 +2,7 @@
 
 mod support;
 
-use lockstep_local::{Cloud, VirtualEnvironment};
+use lockstep_local::{LocalCloud, VirtualEnvironment};
 use lockstep_statemachines::StateMachines;
 use std::path::Path;
 
@@ -18,7 +18,7 @@ async fn the_suite_passes(part: &str) {
     the_suite_passes_with(&cloud, &support::emulator_python(), &[], part);
 }
 
-fn the_suite_passes_with(cloud: &Cloud, python: &Path, variables: &[(&str, &Path)], part: &str) {
+fn the_suite_passes_with(cloud: &LocalCloud, python: &Path, variables: &[(&str, &Path)], part: &str) {
     let module = format!("overlay.tests.test_{part}");
     let arguments = ["-m", "unittest", &module];
     let output = tokio::task::block_in_place(|| support::run_with(python, cloud, &arguments, variables));

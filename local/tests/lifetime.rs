@@ -2,7 +2,7 @@
 
 mod support;
 
-use lockstep_local::{CallEffect, CallFault, CallFilter, Cloud, CloudOptions};
+use lockstep_local::{CallEffect, CallFault, CallFilter, CloudOptions, LocalCloud};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process_group};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -40,7 +40,7 @@ async fn gone(group: u32) {
     .await;
 }
 
-async fn cloud_with_a_worker() -> Cloud {
+async fn cloud_with_a_worker() -> LocalCloud {
     let cloud = support::cloud().await;
     let output = tokio::task::block_in_place(|| {
         support::run(&support::emulator_python(), &cloud, &["-c", START_A_WORKER])
@@ -82,7 +82,7 @@ async fn a_cloud_that_is_stopped_ends_its_recording() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut options = CloudOptions::new(support::state_dir());
     options.recording = Some(folder.path().to_owned());
-    let cloud = Cloud::start(options, |step| eprintln!("{step}")).await.expect("the cloud starts");
+    let cloud = LocalCloud::start(options, |step| eprintln!("{step}")).await.expect("the cloud starts");
     let group = cloud.pid();
     cloud.stop();
     gone(group).await;

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
 use lockstep_cli::functions::{Destination, Package, Profile};
-use lockstep_local::{Cloud, CloudOptions, Controls};
+use lockstep_local::{CloudOptions, Controls, LocalCloud};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::cloudformation::TemplateSource;
@@ -94,7 +94,7 @@ type Shared = (Arc<Mutex<Script>>, Aws);
 pub struct Emulator {
     pub aws: Aws,
     script: Arc<Mutex<Script>>,
-    cloud: Cloud,
+    cloud: LocalCloud,
 }
 
 impl Emulator {
@@ -103,7 +103,7 @@ impl Emulator {
         let state = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("local");
         let mut options = CloudOptions::new(state);
         options.wait_scale = 0.0;
-        let cloud = Cloud::start(options, |step| eprintln!("{step}")).await.expect("the cloud starts");
+        let cloud = LocalCloud::start(options, |step| eprintln!("{step}")).await.expect("the cloud starts");
         let aws = account(cloud.endpoint(), ACCOUNT);
         Self { aws, script: Arc::default(), cloud }
     }

@@ -21,7 +21,7 @@ const OTHER: &str = "222222222222";
 const PENDING: Duration = Duration::from_secs(3600);
 
 /// An implementation of EC2 under test.
-trait Place {
+trait ImagesUnderTest {
     type Images: Images;
 
     /// Returns EC2 as an account sees it.
@@ -49,7 +49,7 @@ fn location(account: &str) -> Location {
     Location { account: account.parse().expect("an account"), region: REGION.parse().expect("a region") }
 }
 
-impl Place for Simulated {
+impl ImagesUnderTest for Simulated {
     type Images = SimImages;
 
     fn images(&self, account: &str) -> SimImages {
@@ -78,7 +78,7 @@ struct Emulated {
     controls: Controls,
 }
 
-impl Place for Emulated {
+impl ImagesUnderTest for Emulated {
     type Images = Ec2;
 
     fn images(&self, account: &str) -> Ec2 {
@@ -133,7 +133,7 @@ async fn copied(images: &impl Images, wanted: &NewCopy) -> AmiId {
 }
 
 /// Checks the behaviour that Lockstep relies on.
-async fn check_promises(place: &impl Place) {
+async fn check_promises(place: &impl ImagesUnderTest) {
     let (home, other) = (place.images(HOME), place.images(OTHER));
     let account = location(OTHER).account;
     let (image, version) = ("logstash".parse().expect("a name"), "2.1.37".parse().expect("a version"));

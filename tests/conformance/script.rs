@@ -1,7 +1,7 @@
 //! The answers of the functions, the same for the interpreter and the emulator.
 
 use jiff::Timestamp;
-use lockstep_tests::asl::{End, TaskError, World};
+use lockstep_tests::asl::{End, TaskEnvironment, TaskError};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -144,7 +144,7 @@ impl Scripted {
     }
 }
 
-impl World for Scripted {
+impl TaskEnvironment for Scripted {
     fn now(&self) -> Timestamp {
         Timestamp::UNIX_EPOCH
     }

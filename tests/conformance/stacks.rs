@@ -19,7 +19,7 @@ const CHANGED: &str = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Prop
                        Other:\n    Type: AWS::SNS::Topic\nOutputs:\n  Topic:\n    Value: !Ref Topic\n";
 
 /// An implementation of CloudFormation under test.
-trait Place {
+trait StacksUnderTest {
     type Stacks: Stacks;
 
     fn stacks(&self) -> &Self::Stacks;
@@ -37,7 +37,7 @@ struct Simulated {
     stacks: lockstep_sim::cloudformation::SimStacks,
 }
 
-impl Place for Simulated {
+impl StacksUnderTest for Simulated {
     type Stacks = lockstep_sim::cloudformation::SimStacks;
 
     fn stacks(&self) -> &Self::Stacks {
@@ -59,7 +59,7 @@ struct Emulated {
     stacks: CloudFormation,
 }
 
-impl Place for Emulated {
+impl StacksUnderTest for Emulated {
     type Stacks = CloudFormation;
 
     fn stacks(&self) -> &CloudFormation {
@@ -97,7 +97,7 @@ fn wanted(stack: &str, attempt: u32, kind: ChangeSetKind, template_url: &str) ->
 const LOOKS: usize = 200;
 
 /// Creates a change set and waits until CloudFormation has computed it.
-async fn made(place: &impl Place, wanted: &NewChangeSet) -> ChangeSetView {
+async fn made(place: &impl StacksUnderTest, wanted: &NewChangeSet) -> ChangeSetView {
     assert_eq!(place.stacks().create_change_set(wanted).await.expect("it begins"), Creation::Begun);
     for _ in 0..LOOKS {
         let view = place.stacks().describe_change_set(&wanted.stack, &wanted.name).await.expect("a look");
@@ -111,7 +111,7 @@ async fn made(place: &impl Place, wanted: &NewChangeSet) -> ChangeSetView {
 }
 
 /// Waits until no operation runs. Returns the status of the stack, or `None` if it does not exist.
-async fn ended(place: &impl Place, stack: &str) -> Option<StackStatus> {
+async fn ended(place: &impl StacksUnderTest, stack: &str) -> Option<StackStatus> {
     for _ in 0..LOOKS {
         let found = place.stacks().describe(stack).await.expect("a look");
         match found.map(|stack| stack.status) {
@@ -123,7 +123,7 @@ async fn ended(place: &impl Place, stack: &str) -> Option<StackStatus> {
 }
 
 /// Checks the behaviour that Lockstep relies on.
-async fn check_promises(place: &impl Place) {
+async fn check_promises(place: &impl StacksUnderTest) {
     let stacks = place.stacks();
     let (first, second) = (place.put("first", TOPIC).await, place.put("second", CHANGED).await);
     assert_eq!(stacks.describe("conformance-a").await.expect("a look"), None);

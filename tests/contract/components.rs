@@ -9,7 +9,7 @@ use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::delivery::packaging::{self, PackagingInput};
 use lockstep_domain::delivery::parameters::{ComponentParameters, Layers, OrganisationParameters};
 use lockstep_domain::delivery::stages::Stages;
-use lockstep_domain::installation::doctor::{QuotaPlace, WANTED_QUOTAS};
+use lockstep_domain::installation::doctor::{QuotaScope, WANTED_QUOTAS};
 use lockstep_domain::model::ids::{ComponentName, Digest, LogicalId, StageName};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::records::{ImageOrigin, ImageVersion};
@@ -435,7 +435,7 @@ fn without_reserved_concurrency_a_function_uses_the_accounts() {
 #[test]
 fn the_log_stack_readme_explains_every_quota_that_the_doctor_reads() {
     let readme = std::fs::read_to_string(repository().join("infra/log-stack/README.md")).unwrap();
-    for quota in WANTED_QUOTAS.iter().filter(|quota| quota.place == QuotaPlace::Target) {
+    for quota in WANTED_QUOTAS.iter().filter(|quota| quota.place == QuotaScope::Target) {
         assert!(readme.contains(quota.name), "{}", quota.name);
     }
     assert!(readme.contains("Lambda: Concurrent executions"));

@@ -2,7 +2,7 @@
 
 use crate::stack::repository;
 use jiff::Timestamp;
-use lockstep_domain::installation::written_names::{Place, written_out};
+use lockstep_domain::installation::written_names::{NameContext, written_out};
 use lockstep_domain::stacks::template::Template;
 use lockstep_platform::cloudformation::TemplateSource;
 use lockstep_platform::operator::stacks::{Applied, Done, Installer, Wanted};
@@ -17,7 +17,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// The location of the simulation's stacks.
-const PLACE: Place<'_> = Place { partition: "aws", region: "eu-west-1", account: "111111111111" };
+const PLACE: NameContext<'_> = NameContext { partition: "aws", region: "eu-west-1", account: "111111111111" };
 
 /// A template as CloudFormation receives it: with its names resolved, and a value for each of its parameters.
 struct Sent {

@@ -8,7 +8,7 @@ use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, MAX_BODY
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::WebhookDelivery;
 use lockstep_platform::operator::executions::Status;
-use lockstep_platform::operator::signed::{Answer, post_unsigned};
+use lockstep_platform::operator::signed::{SignedResponse, post_unsigned};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tokio::task::JoinSet;
@@ -39,7 +39,7 @@ async fn deliver(
     delivery: &str,
     signature: Option<&str>,
     body: Vec<u8>,
-) -> Result<Answer, Failure> {
+) -> Result<SignedResponse, Failure> {
     let mut headers = vec![
         ("content-type".to_owned(), "application/json".to_owned()),
         (EVENT_HEADER.to_owned(), "push".to_owned()),

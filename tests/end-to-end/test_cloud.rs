@@ -9,7 +9,7 @@ use lockstep_cli::git::git;
 use lockstep_cli::output::Output;
 use lockstep_domain::records::{Key, Record};
 use lockstep_local::session::{self, SessionError};
-use lockstep_local::{Emulator, Faults, Journal};
+use lockstep_local::{CallLog, Emulator, Faults};
 use lockstep_platform::operator::executions::{Execution, Status};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -134,8 +134,8 @@ impl TestCloud {
     }
 
     /// Returns the log of calls.
-    pub fn calls(&self) -> Result<Journal<lockstep_local::CallRecord>, Failure> {
-        Ok(Journal::at(&self.demo.session()?.endpoint))
+    pub fn calls(&self) -> Result<CallLog<lockstep_local::CallRecord>, Failure> {
+        Ok(CallLog::at(&self.demo.session()?.endpoint))
     }
 
     /// Returns every record of one kind.

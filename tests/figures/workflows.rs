@@ -8,7 +8,7 @@ use lockstep_cli::failure::{Exit, Failure};
 use lockstep_cli::output::Output;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, WebhookDelivery};
-use lockstep_local::{CallFilter, CallRecord, Journal};
+use lockstep_local::{CallFilter, CallLog, CallRecord};
 use lockstep_platform::operator::executions::{Follow, What};
 use serde_json::Value;
 use std::process::ExitCode;
@@ -73,7 +73,7 @@ fn row(what: &str, mut runs: Vec<Run>) {
 }
 
 async fn push(story: &Demo) -> Result<(String, Run), Failure> {
-    let journal = Journal::<CallRecord>::at(&story.session()?.endpoint);
+    let journal = CallLog::<CallRecord>::at(&story.session()?.endpoint);
     let before = last(&journal).await?;
     let answer = story.push(Exit::Done).await?;
     let mut deployments = answer["deployments"].as_array().into_iter().flatten();
@@ -87,7 +87,7 @@ async fn push(story: &Demo) -> Result<(String, Run), Failure> {
 }
 
 async fn promotion(story: &Demo, version: &str) -> Result<Run, Failure> {
-    let journal = Journal::<CallRecord>::at(&story.session()?.endpoint);
+    let journal = CallLog::<CallRecord>::at(&story.session()?.endpoint);
     let before = last(&journal).await?;
     let release = format!("logs-broker@{version}");
     let answer = story.type_in(&["promote", &release, "--to", "production"], Exit::NeedsHuman).await?;
@@ -112,11 +112,11 @@ async fn deployment(story: &Demo, id: &Value) -> Result<Deployment, Failure> {
     found.map(|found| found.record).ok_or_else(|| Failure::new(format!("deployment {id} does not exist")))
 }
 
-async fn last(journal: &Journal<CallRecord>) -> Result<u64, Failure> {
+async fn last(journal: &CallLog<CallRecord>) -> Result<u64, Failure> {
     journal.last().await.map_err(|error| Failure::new(error.to_string()))
 }
 
-async fn run(journal: &Journal<CallRecord>, after: u64, seconds: f64) -> Result<Run, Failure> {
+async fn run(journal: &CallLog<CallRecord>, after: u64, seconds: f64) -> Result<Run, Failure> {
     let filter = CallFilter { after, kind: Some("invocation".into()), ..CallFilter::default() };
     let page = journal.read(&filter).await.map_err(|error| Failure::new(error.to_string()))?;
     let milliseconds: u64 = page.entries.iter().map(|call| call.duration_ms).sum();

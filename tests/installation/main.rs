@@ -14,7 +14,7 @@ use lockstep_cli::functions::{self as built, Profile};
 use lockstep_cli::installation::{Installation, Packages, TargetAccount};
 use lockstep_cli::output::Output;
 use lockstep_domain::model::deployment_path::DeploymentPath;
-use lockstep_local::{Cloud, CloudOptions, Controls, REGION};
+use lockstep_local::{CloudOptions, Controls, LocalCloud, REGION};
 use lockstep_platform::aws::Aws;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -55,7 +55,7 @@ async fn promises(here: &Here) -> Result<(), Failure> {
 
 /// A cloud for this test alone, and the packages to install into it.
 struct Here {
-    cloud: Cloud,
+    cloud: LocalCloud,
     tooling: Aws,
     target: Aws,
     sources: PathBuf,
@@ -71,7 +71,8 @@ impl Here {
             None => built::build(&sources, env!("CARGO"), Profile::Dev, &sources, |_| ()).await?,
         };
         let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installation");
-        let cloud = Cloud::start(CloudOptions::new(state), |_| ()).await.map_err(at("the local cloud"))?;
+        let cloud =
+            LocalCloud::start(CloudOptions::new(state), |_| ()).await.map_err(at("the local cloud"))?;
         let account =
             |id: &str| Aws::at(REGION, cloud.endpoint(), Credentials::new(id, "test", None, None, "test"));
         let (tooling, target) = (account(TOOLING)?, account(TARGET)?);

@@ -4,7 +4,7 @@ use crate::harness::Harness;
 use jiff::Timestamp;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_sim::faults::{Kind, Site};
-use lockstep_tests::asl::{End, TaskError, World};
+use lockstep_tests::asl::{End, TaskEnvironment, TaskError};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ impl Harness {
     }
 }
 
-impl World for Harness {
+impl TaskEnvironment for Harness {
     fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -8,7 +8,7 @@ use crate::global::Global;
 use crate::installation::{TARGET_STACK, TARGET_TEMPLATE};
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::installation::doctor::{
-    DryRun, Encryption, PlaceFacts, QuotaPlace, Reading, StackFacts, Unknown,
+    DryRun, Encryption, QuotaScope, Reading, StackFacts, TargetFacts, Unknown,
 };
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{AccountId, Region};
@@ -48,7 +48,7 @@ pub async fn credentials(
 
 impl Doctor {
     /// Reads each account and region of the stages, and each account that was added.
-    pub(super) async fn places(&self) -> Reading<Vec<PlaceFacts>> {
+    pub(super) async fn places(&self) -> Reading<Vec<TargetFacts>> {
         let mut places: BTreeMap<(AccountId, Region), DeploymentPath> = BTreeMap::new();
         for (place, path) in self.added().await?.into_iter().chain(self.staged().await?) {
             places.entry(place).or_insert(path);
@@ -89,7 +89,7 @@ impl Doctor {
         Ok(stages.iter().map(|stage| ((stage.account.clone(), stage.region.clone()), stage.path())).collect())
     }
 
-    async fn place(&self, account: AccountId, region: Region, path: DeploymentPath) -> PlaceFacts {
+    async fn place(&self, account: AccountId, region: Region, path: DeploymentPath) -> TargetFacts {
         let here = self.targets.iter().find(|target| target.account == account);
         let sends_images = path == DeploymentPath::Delivery;
         match here {
@@ -98,7 +98,7 @@ impl Doctor {
         }
     }
 
-    async fn read_place(&self, account: AccountId, aws: Aws, sends_images: bool) -> PlaceFacts {
+    async fn read_place(&self, account: AccountId, aws: Aws, sends_images: bool) -> TargetFacts {
         let region = aws.region().clone();
         let is_first = region == *self.connection.aws.region();
         let add = if is_first {
@@ -108,7 +108,7 @@ impl Doctor {
         };
         let read = self.stack(&aws, TARGET_STACK, TARGET_TEMPLATE, &add, &account).await;
         let here = format!("in {account} {region}");
-        PlaceFacts {
+        TargetFacts {
             caller: known(control_plane::identity(&aws).await).map(|(account, _)| account),
             stack: read.facts,
             resources: read.resources,
@@ -116,7 +116,7 @@ impl Doctor {
             allowed_images: known(readings::allowed_images(&aws).await),
             dry_runs: dry_runs(&aws).await,
             service_control_policies: known(readings::service_control_policies(&aws, &account).await),
-            quotas: quotas(&aws, QuotaPlace::Target, &here).await,
+            quotas: quotas(&aws, QuotaScope::Target, &here).await,
             account,
             region,
             sends_images,
@@ -125,12 +125,12 @@ impl Doctor {
 }
 
 /// Returns the facts of an account without credentials: each reading is unknown.
-fn unreachable_place(account: AccountId, region: Region, sends_images: bool) -> PlaceFacts {
+fn unreachable_place(account: AccountId, region: Region, sends_images: bool) -> TargetFacts {
     let no = || {
         Unknown::because("there are no credentials for it")
             .remedy("name a profile of the account with --target-profile")
     };
-    PlaceFacts {
+    TargetFacts {
         account,
         region,
         sends_images,

@@ -37,7 +37,7 @@ pub async fn copy<C: ImageContext>(context: &C, id: &DeploymentId, task: &Task) 
     let ami = match &record.record.ami {
         Some(ami) => ami.clone(),
         None => match begin(context, &images, &mut promotion).await? {
-            Begun::Copy(ami) => {
+            CopyStart::Copy(ami) => {
                 let mut image = record.record.clone();
                 image.ami = Some(ami.clone());
                 context.ledger().replace(&record, image).await?;
@@ -45,7 +45,7 @@ pub async fn copy<C: ImageContext>(context: &C, id: &DeploymentId, task: &Task) 
                     .await?;
                 ami
             }
-            Begun::NoSlot(why) => return wait_for_slot(context, &promotion, task, &why).await,
+            CopyStart::NoSlot(why) => return wait_for_slot(context, &promotion, task, &why).await,
         },
     };
     let key = Image::arn(context.partition(), &promotion.target().region, &ami);
@@ -58,7 +58,7 @@ pub async fn copy<C: ImageContext>(context: &C, id: &DeploymentId, task: &Task) 
 }
 
 /// Result of a copy request.
-enum Begun {
+enum CopyStart {
     Copy(AmiId),
     /// AWS accepts no further copy now; the text is its reason.
     NoSlot(String),
@@ -92,7 +92,7 @@ async fn begin<C: ImageContext>(
     context: &C,
     images: &C::Images,
     promotion: &mut Promotion,
-) -> Result<Begun, Failure> {
+) -> Result<CopyStart, Failure> {
     let plan = promotion.plan()?.clone();
     let operation = intend(context, promotion, &plan).await?;
     let request = NewCopy {
@@ -108,8 +108,8 @@ async fn begin<C: ImageContext>(
     let mut patience = pauses();
     loop {
         match images.copy(&request).await? {
-            Copied::Begun(ami) => return Ok(Begun::Copy(ami)),
-            Copied::Full(why) => return Ok(Begun::NoSlot(why)),
+            Copied::CopyStart(ami) => return Ok(CopyStart::Copy(ami)),
+            Copied::Full(why) => return Ok(CopyStart::NoSlot(why)),
             Copied::Refused(why) => {
                 let why = format!("AWS will not copy the image: {why}");
                 return Err(Failure::new(FailureKind::ImageStays, why));

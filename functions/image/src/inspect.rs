@@ -168,7 +168,7 @@ async fn plan<C: ImageContext>(
     Ok(go)
 }
 
-struct Seen<'a> {
+struct Observation<'a> {
     record: &'a Image,
     source: Option<Ami>,
     snapshots: Vec<Snapshot>,
@@ -182,7 +182,7 @@ async fn look<'a, C: ImageContext>(
     promotion: &Promotion,
     candidates: &[&'a Image],
     target_record: Option<&Image>,
-) -> Result<Seen<'a>, Failure> {
+) -> Result<Observation<'a>, Failure> {
     let session = promotion.session();
     let there = context.images(TargetRole::ImageTarget, promotion.target(), &session).await?;
     let (record, source) = first_present(context, candidates, &session).await?;
@@ -196,7 +196,7 @@ async fn look<'a, C: ImageContext>(
     let ids = source.as_ref().map(Ami::snapshots).unwrap_or_default();
     let snapshots =
         context.images(TargetRole::ImageSource, &record.location, &session).await?.snapshots(&ids).await?;
-    let mut seen = Seen { record, source, snapshots, keys: BTreeMap::new(), image_key: None, owned };
+    let mut seen = Observation { record, source, snapshots, keys: BTreeMap::new(), image_key: None, owned };
     if seen.source.as_ref().is_some_and(|source| is_encrypted(source, &seen.snapshots)) {
         seen.keys = source_keys(context, record, &seen.snapshots, &session).await?;
         seen.image_key = image_key(context, promotion.target(), &session).await?;
@@ -257,7 +257,12 @@ async fn image_key<C: ImageContext>(
     Ok(Some(ImageKey { key, policy, grants }))
 }
 
-fn copy_plan(promotion: &Promotion, seen: &Seen<'_>, ami: Option<&AmiId>, key: Option<String>) -> CopyPlan {
+fn copy_plan(
+    promotion: &Promotion,
+    seen: &Observation<'_>,
+    ami: Option<&AmiId>,
+    key: Option<String>,
+) -> CopyPlan {
     let tag = |key: &str| seen.source.as_ref().and_then(|ami| ami.tags.get(key).cloned());
     let begun = ami.and_then(|id| seen.owned.iter().find(|owned| owned.id == *id));
     let made_by = begun.and_then(|copy| copy.tags.get(TAG_DEPLOYMENT)?.parse().ok());

@@ -1,7 +1,9 @@
 //! Reads the applications and their token buckets in the component's table.
 
 use jiff::{SignedDuration, Timestamp};
-use lockstep_domain::logs::ingest::{Application, Bucket, KeyId, Rate, Refused, Taken, TooLarge, take};
+use lockstep_domain::logs::ingest::{
+    Application, Bucket, KeyId, Rate, RateDecision, Refused, TooLarge, take,
+};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::ApplicationName;
 use lockstep_platform::aws::Aws;
@@ -73,9 +75,9 @@ impl Applications {
         let before = self.table.get::<Bucket>(&Bucket::key_of(name)).await?;
         let bucket = before.as_ref().map(|found| &found.record);
         let after = match take(rate, name, bucket, events, clock::now()) {
-            Taken::Yes(after) => after,
-            Taken::After(seconds) => return Ok(Err(Refused::TooMany { seconds })),
-            Taken::Never => return Ok(Err(TooLarge::Burst { burst: rate.burst() }.into())),
+            RateDecision::Yes(after) => after,
+            RateDecision::After(seconds) => return Ok(Err(Refused::TooMany { seconds })),
+            RateDecision::Never => return Ok(Err(TooLarge::Burst { burst: rate.burst() }.into())),
         };
         match before {
             Some(before) => self.table.replace(&before, after).await.map(|_| Ok(())),

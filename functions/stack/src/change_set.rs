@@ -2,7 +2,7 @@
 
 use crate::context::StackContext;
 use crate::load::{self, CHANGE_SETS_MAX, Loaded};
-use crate::observe::{self, NESTING_MAX, Sight, unreadable};
+use crate::observe::{self, NESTING_MAX, StackReading, unreadable};
 use crate::permissions;
 use crate::plan::{decide, no_go, unchanged};
 use crate::template;
@@ -65,7 +65,7 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
         other => return Err(no_go(other)),
     };
     withdraws_nothing_in_use(&stacks, sight.as_ref(), &contents).await?;
-    let wish = Wish { release: &release, contents: &contents, stage, kind };
+    let wish = ChangeSetSpec { release: &release, contents: &contents, stage, kind };
     let (attempt, view) = make(context, &stacks, &loaded, &wish).await?;
     let unexamined = match kind {
         ChangeSetKind::Update if revert_drift => unexamined(&stacks, &view).await?,
@@ -110,7 +110,7 @@ async fn empty<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
     mut loaded: Loaded,
-    sight: Option<Sight>,
+    sight: Option<StackReading>,
     (attempt, view): (u32, ChangeSetView),
     unexamined: Vec<NamedResource>,
 ) -> Result<NextStep, Failure> {
@@ -159,7 +159,7 @@ fn next(
 }
 
 /// The input of a change set.
-struct Wish<'a> {
+struct ChangeSetSpec<'a> {
     release: &'a Release,
     contents: &'a Contents,
     stage: &'a Stage,
@@ -172,7 +172,7 @@ async fn make<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
     loaded: &Loaded,
-    wish: &Wish<'_>,
+    wish: &ChangeSetSpec<'_>,
 ) -> Result<(u32, ChangeSetView), Failure> {
     let deploy = loaded.deploy()?;
     let last = deploy.change_set.as_ref().map_or(1, |change_set| change_set.attempt);
@@ -225,7 +225,7 @@ async fn make<C: StackContext>(
 /// Refuses an update that withdraws an export that another stack imports.
 async fn withdraws_nothing_in_use(
     stacks: &impl Stacks,
-    sight: Option<&Sight>,
+    sight: Option<&StackReading>,
     contents: &Contents,
 ) -> Result<(), Failure> {
     let Some(sight) = sight else { return Ok(()) };
@@ -276,7 +276,7 @@ async fn create<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
     loaded: &Loaded,
-    wish: &Wish<'_>,
+    wish: &ChangeSetSpec<'_>,
     attempt: u32,
     name: &str,
 ) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use crate::context::StackContext;
 use crate::load;
-use crate::observe::{self, Depth, Sight};
+use crate::observe::{self, Depth, StackReading};
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -48,7 +48,7 @@ impl Target {
         self.environment.as_ref().and_then(|environment| environment.record.stack_arn.as_deref())
     }
 
-    fn decide(&self, sight: Option<&Sight>) -> Destroy {
+    fn decide(&self, sight: Option<&StackReading>) -> Destroy {
         let known = PlanInput {
             environment_stack: self.recorded_arn(),
             ever_stable: false,

@@ -15,7 +15,7 @@ use lockstep_platform::cloudformation::{Stack, Stacks};
 pub const NESTING_MAX: usize = 10;
 
 /// A stack as it was read.
-pub struct Sight {
+pub struct StackReading {
     /// The facts that the plan decides from.
     pub observed: StackSnapshot,
     /// The stack as CloudFormation describes it.
@@ -32,7 +32,7 @@ pub enum Depth {
 }
 
 /// Reads `stack` (a name or an ARN). Returns `None` if it does not exist.
-pub async fn look(stacks: &impl Stacks, stack: &str, depth: Depth) -> Result<Option<Sight>, Failure> {
+pub async fn look(stacks: &impl Stacks, stack: &str, depth: Depth) -> Result<Option<StackReading>, Failure> {
     let Some(found) = stacks.describe(stack).await? else { return Ok(None) };
     let (arn, status) = (found.arn.clone(), found.status.clone());
     let (newest, was_stable) = match status {
@@ -51,7 +51,7 @@ pub async fn look(stacks: &impl Stacks, stack: &str, depth: Depth) -> Result<Opt
         was_stable,
         termination_protection: found.termination_protection,
     };
-    Ok(Some(Sight { observed, stack: found }))
+    Ok(Some(StackReading { observed, stack: found }))
 }
 
 /// Returns the newest operation. Also returns if the stack ever was stable, where the status makes that

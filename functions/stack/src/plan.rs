@@ -2,7 +2,7 @@
 
 use crate::context::StackContext;
 use crate::load::{self, Loaded};
-use crate::observe::{self, Depth, Sight};
+use crate::observe::{self, Depth, StackReading};
 use crate::template;
 use jiff::Timestamp;
 use lockstep_domain::delivery::gate;
@@ -54,7 +54,7 @@ async fn next<C: StackContext>(
     context: &C,
     loaded: Loaded,
     plan: Plan,
-    sight: Option<Sight>,
+    sight: Option<StackReading>,
 ) -> Result<NextStep, Failure> {
     let id = loaded.id().clone();
     let plan_only = loaded.deploy()?.plan_only;
@@ -137,7 +137,7 @@ pub async fn decide<C: StackContext>(
     stacks: &C::Stacks,
     loaded: &Loaded,
     protect: &BTreeSet<LogicalId>,
-) -> Result<(Plan, Option<Sight>), Failure> {
+) -> Result<(Plan, Option<StackReading>), Failure> {
     let depth = if loaded.is_teardown() { Depth::Contents } else { Depth::Status };
     let sight = observe::look(stacks, loaded.stack.as_str(), depth).await?;
     let (deployment, environment) = (&loaded.deployment.record, &loaded.environment.record);
@@ -218,7 +218,7 @@ async fn remember_plan<C: StackContext>(
 async fn remember_stability<C: StackContext>(
     context: &C,
     loaded: &mut Loaded,
-    sight: Option<&Sight>,
+    sight: Option<&StackReading>,
 ) -> Result<(), Failure> {
     let Some(observed) = sight.map(|sight| &sight.observed) else { return Ok(()) };
     let environment = &loaded.environment.record;
@@ -234,9 +234,9 @@ async fn remember_stability<C: StackContext>(
 pub async fn unchanged<C: StackContext>(
     context: &C,
     mut loaded: Loaded,
-    sight: Option<Sight>,
+    sight: Option<StackReading>,
 ) -> Result<NextStep, Failure> {
-    if let Some(Sight { stack, .. }) = sight {
+    if let Some(StackReading { stack, .. }) = sight {
         loaded
             .change_deploy(context, |deploy| {
                 deploy.stack.arn = Some(stack.arn);

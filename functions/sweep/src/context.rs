@@ -135,7 +135,7 @@ impl CallsFunctions for AwsContext {
 }
 
 impl KeptImagesOf for AwsContext {
-    type KeptImages = Ec2;
+    type RetainedImages = Ec2;
 
     async fn kept_images(&self, location: &Location) -> Result<Ec2, Failure> {
         Ok(Ec2::new(&self.keeper(location).await?))

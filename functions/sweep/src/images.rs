@@ -17,8 +17,8 @@ use lockstep_domain::records::{
     Deployed, Deployment, Environment, Image, ImageVersion, Release, SweepReport,
 };
 use lockstep_platform::channels::Channels as _;
-use lockstep_platform::ec2::keeping::Keeping;
 use lockstep_platform::ec2::references::References;
+use lockstep_platform::ec2::retention::ImageRetention;
 use lockstep_platform::ledger::{Order, Versioned};
 use lockstep_runtime::stages;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +30,7 @@ const RECORDS: usize = 10_000;
 const STEPS: usize = 20;
 
 /// Records and settings of images in the ledger.
-pub struct Found {
+pub struct Inventory {
     /// Every version of every image.
     pub versions: Vec<ImageVersion>,
     /// Each copy of a version in an account and region.
@@ -68,17 +68,26 @@ pub async fn sweep(
 }
 
 /// Returns the records, or `None` if there are no images or no stages.
-async fn load(context: &impl SweepContext) -> Result<Option<Found>, Failure> {
+async fn load(context: &impl SweepContext) -> Result<Option<Inventory>, Failure> {
     let versions = records(context.ledger().list_kind::<ImageVersion>(RECORDS).await?);
     if versions.is_empty() {
         return Ok(None);
     }
     let Some(stages) = stages::applied(context.ledger()).await? else { return Ok(None) };
     let places = records(context.ledger().list_kind::<Image>(RECORDS).await?);
-    Ok(Some(Found { versions, places, stages, settings: stages::image_settings(context.ledger()).await? }))
+    Ok(Some(Inventory {
+        versions,
+        places,
+        stages,
+        settings: stages::image_settings(context.ledger()).await?,
+    }))
 }
 
-async fn plan(context: &impl SweepContext, found: &Found, now: Timestamp) -> Result<Vec<Planned>, Failure> {
+async fn plan(
+    context: &impl SweepContext,
+    found: &Inventory,
+    now: Timestamp,
+) -> Result<Vec<Planned>, Failure> {
     let mut environments = Vec::new();
     for stage in found.stages.iter() {
         let (pk, prefix) = Environment::all_of(&stage.name);
@@ -268,7 +277,7 @@ async fn answers(
 }
 
 /// Returns the locations where images are or may be.
-fn locations(found: &Found) -> BTreeSet<Location> {
+fn locations(found: &Inventory) -> BTreeSet<Location> {
     let of_stages = found.stages.iter().map(Stage::location);
     of_stages.chain(found.places.iter().map(|image| image.location.clone())).collect()
 }
@@ -277,7 +286,7 @@ fn locations(found: &Found) -> BTreeSet<Location> {
 async fn look(
     context: &impl SweepContext,
     report: &mut SweepReport,
-    found: &Found,
+    found: &Inventory,
     location: &Location,
     (before, now): (&[SeenOrphan], Timestamp),
 ) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 //! proven orphans.
 
 use crate::context::SweepContext;
-use crate::images::Found;
+use crate::images::Inventory;
 use crate::report;
 use jiff::Timestamp;
 use lockstep_domain::images::orphans::{Tagged, orphans, seen, why_kept, why_not};
@@ -11,8 +11,8 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::orphan::{OrphanResource, SeenOrphan};
 use lockstep_domain::records::{Deployment, SweepReport};
-use lockstep_platform::ec2::keeping::Keeping;
 use lockstep_platform::ec2::references::References;
+use lockstep_platform::ec2::retention::ImageRetention;
 
 /// Returns the orphans that the previous sweep reported.
 pub async fn before(context: &impl SweepContext) -> Result<Vec<SeenOrphan>, Failure> {
@@ -28,9 +28,9 @@ pub fn carry_over(report: &mut SweepReport, before: &[SeenOrphan], location: &Lo
 /// Examines the orphans of one location.
 pub async fn sweep(
     context: &impl SweepContext,
-    images: &(impl Keeping + References),
+    images: &(impl ImageRetention + References),
     report: &mut SweepReport,
-    found: &Found,
+    found: &Inventory,
     (location, tagged): (&Location, &Tagged),
     (before, now): (&[SeenOrphan], Timestamp),
 ) {
@@ -61,8 +61,8 @@ pub async fn sweep(
 /// Removes an orphan, or returns the reason to keep it.
 async fn one(
     context: &impl SweepContext,
-    images: &(impl Keeping + References),
-    found: &Found,
+    images: &(impl ImageRetention + References),
+    found: &Inventory,
     seen: &SeenOrphan,
     now: Timestamp,
 ) -> Result<Option<String>, Failure> {

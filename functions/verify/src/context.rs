@@ -9,7 +9,7 @@ use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::functions::{Called, Functions};
 use lockstep_platform::ledger::Ledger;
-use lockstep_platform::probe::{Answer, Get, Prober, SystemResolver, Unanswered};
+use lockstep_platform::probe::{Get, ProbeResponse, Prober, SystemResolver, Unanswered};
 use lockstep_runtime::{Artifacts, AssumedRoles, Clock, HasLedger};
 use serde_json::Value;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub trait Peers {
         get: Get<'_>,
         admission: &Admission,
         patience: Duration,
-    ) -> impl Future<Output = Result<Answer, Unanswered>>;
+    ) -> impl Future<Output = Result<ProbeResponse, Unanswered>>;
 
     /// Opens a connection and closes it.
     fn connect(
@@ -111,7 +111,7 @@ impl Peers for AwsContext {
         get: Get<'_>,
         admission: &Admission,
         patience: Duration,
-    ) -> Result<Answer, Unanswered> {
+    ) -> Result<ProbeResponse, Unanswered> {
         self.prober.get(get, admission, patience).await
     }
 

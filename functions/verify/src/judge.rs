@@ -10,7 +10,7 @@ use lockstep_domain::model::ids::{DeploymentId, Digest, StackName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{DeployBody, Deployment, DeploymentState, Release};
 use lockstep_platform::functions::{ANSWER_BYTES_MAX, Called};
-use lockstep_platform::probe::{Answer, Unanswered};
+use lockstep_platform::probe::{ProbeResponse, Unanswered};
 use serde_json::{Value, json};
 use std::time::Duration;
 use url::Url;
@@ -147,11 +147,11 @@ pub fn called(called: Result<Called, Failure>, patience: Duration) -> Result<(),
 
 /// Judges a check by an HTTP response.
 pub fn answered(
-    answer: Result<Answer, Unanswered>,
+    answer: Result<ProbeResponse, Unanswered>,
     wanted: &Statuses,
     matches: Option<&Pattern>,
 ) -> Result<(), Unmet> {
-    let Answer { status, body } = answer?;
+    let ProbeResponse { status, body } = answer?;
     evaluate_http(wanted, matches, status, &body).map_err(Unmet::NotYet)
 }
 

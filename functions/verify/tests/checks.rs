@@ -13,7 +13,7 @@ use lockstep_domain::records::{
 };
 use lockstep_platform::functions::Called;
 use lockstep_platform::ledger::{Ledger, Order};
-use lockstep_platform::probe::{Answer, Get, Unanswered};
+use lockstep_platform::probe::{Get, ProbeResponse, Unanswered};
 use lockstep_runtime::{Artifacts, Clock, HasLedger};
 use lockstep_sim::stages::{stage_text, text_of};
 use lockstep_sim::{FakeAws, TABLE};
@@ -66,7 +66,7 @@ struct Fixture {
     up_at: Duration,
     /// Result of a peer before it is up. `page` is the response after that.
     before: Unanswered,
-    page: Answer,
+    page: ProbeResponse,
     /// Peers that were asked, with the time.
     asked: RefCell<Vec<(String, Duration)>>,
     clock: Cell<Duration>,
@@ -93,7 +93,7 @@ impl Fixture {
             called: RefCell::default(),
             up_at: Duration::ZERO,
             before: Unanswered::NotYet("connection refused".to_owned()),
-            page: Answer { status: 200, body: b"ready".to_vec() },
+            page: ProbeResponse { status: 200, body: b"ready".to_vec() },
             asked: RefCell::default(),
             // The function has handled an invocation before.
             clock: Cell::new(Duration::from_secs(1000)),
@@ -188,7 +188,12 @@ impl Peers for Fixture {
         self.answers[function].clone()
     }
 
-    async fn get(&self, get: Get<'_>, _: &Admission, patience: Duration) -> Result<Answer, Unanswered> {
+    async fn get(
+        &self,
+        get: Get<'_>,
+        _: &Admission,
+        patience: Duration,
+    ) -> Result<ProbeResponse, Unanswered> {
         self.ask(get.url.as_str(), patience, self.page.clone())
     }
 

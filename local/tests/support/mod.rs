@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use lockstep_local::{Cloud, CloudOptions};
+use lockstep_local::{CloudOptions, LocalCloud};
 use serde_json::Value;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,10 @@ pub fn state_dir() -> PathBuf {
 }
 
 /// Starts a cloud.
-pub async fn cloud() -> Cloud {
-    Cloud::start(CloudOptions::new(state_dir()), |step| eprintln!("{step}")).await.expect("the cloud starts")
+pub async fn cloud() -> LocalCloud {
+    LocalCloud::start(CloudOptions::new(state_dir()), |step| eprintln!("{step}"))
+        .await
+        .expect("the cloud starts")
 }
 
 /// Repeats `look` until it returns a value. Panics with `what` after half a minute.
@@ -46,14 +48,14 @@ pub fn emulator_python() -> PathBuf {
 }
 
 /// Runs a Python with the overlay's source.
-pub fn run(python: &Path, cloud: &Cloud, arguments: &[&str]) -> std::process::Output {
+pub fn run(python: &Path, cloud: &LocalCloud, arguments: &[&str]) -> std::process::Output {
     run_with(python, cloud, arguments, &[])
 }
 
 /// Runs a Python with the overlay's source and more variables of the environment.
 pub fn run_with(
     python: &Path,
-    cloud: &Cloud,
+    cloud: &LocalCloud,
     arguments: &[&str],
     variables: &[(&str, &Path)],
 ) -> std::process::Output {
@@ -74,10 +76,10 @@ pub struct Api {
 }
 
 /// Status, headers and body of a response.
-pub type Answer = (StatusCode, HeaderMap, Bytes);
+pub type HttpResponse = (StatusCode, HeaderMap, Bytes);
 
 impl Api {
-    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> HttpResponse {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
         let mut request =
             Request::builder().method(method).uri(url).header("content-type", "application/json");

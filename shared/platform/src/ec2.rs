@@ -4,9 +4,9 @@
 //! read that failed is a failure and never absence.
 
 mod encryption;
-pub mod keeping;
 mod read;
 pub mod references;
+pub mod retention;
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};

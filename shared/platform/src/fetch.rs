@@ -72,7 +72,7 @@ impl From<FetchError> for Failure {
 
 /// Final response of a host, after redirects.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct FetchResponse {
     /// The HTTP status; never that of a followed redirect.
     pub status: u16,
     /// True if the host throttles, in one of GitHub's two ways.
@@ -115,7 +115,7 @@ impl Host {
     ///
     /// # Errors
     /// See [`FetchError`]; an HTTP status is a response, not an error.
-    pub async fn get(&self, path: &[&str], bytes_max: u64) -> Result<Answer, FetchError> {
+    pub async fn get(&self, path: &[&str], bytes_max: u64) -> Result<FetchResponse, FetchError> {
         let mut url = self.base.clone();
         url.path_segments_mut().map_err(|()| FetchError::BaseUrl("has no path"))?.pop_if_empty().extend(path);
         let mut hop = 0;
@@ -230,7 +230,7 @@ fn redirection(response: &Response) -> Option<&str> {
     response.headers().get(LOCATION).filter(|_| redirects)?.to_str().ok()
 }
 
-async fn read(mut response: Response, bytes_max: u64, host: &str) -> Result<Answer, FetchError> {
+async fn read(mut response: Response, bytes_max: u64, host: &str) -> Result<FetchResponse, FetchError> {
     let (status, throttled) = (response.status(), throttled(response.status(), response.headers()));
     let mut body = Vec::new();
     if status == StatusCode::OK {
@@ -245,7 +245,7 @@ async fn read(mut response: Response, bytes_max: u64, host: &str) -> Result<Answ
             body.extend_from_slice(&chunk);
         }
     }
-    Ok(Answer { status: status.as_u16(), throttled, body })
+    Ok(FetchResponse { status: status.as_u16(), throttled, body })
 }
 
 /// Returns true if GitHub throttles: with 429, or with 403 and one of two headers.

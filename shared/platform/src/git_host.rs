@@ -3,7 +3,7 @@
 //! GitHub's API (<https://docs.github.com/en/rest>), at the base URL of the repository's record.
 
 use crate::aws::Aws;
-use crate::fetch::{Answer, Host};
+use crate::fetch::{FetchResponse, Host};
 use crate::secrets::{ExposeSecret as _, Secrets};
 use jiff::SignedDuration;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -89,7 +89,12 @@ fn commit_of(body: &[u8], host: &Host, what: &str) -> Result<CommitSha, Failure>
 ///
 /// # Errors
 /// `Rejected` or `AccessDenied` with the setting to correct; `Throttled` and `Transient` for faults that pass.
-pub fn judge(answer: Answer, host: &Host, repository: &Repository, what: &str) -> Result<Vec<u8>, Failure> {
+pub fn judge(
+    answer: FetchResponse,
+    host: &Host,
+    repository: &Repository,
+    what: &str,
+) -> Result<Vec<u8>, Failure> {
     use FailureKind::{AccessDenied, Rejected, Throttled, Transient};
     let (name, secret) = (repository.id.full_name(), repository.id.token_secret());
     let (host, with_token) = (host.name(), host.has_token());
@@ -143,7 +148,7 @@ mod tests {
     }
 
     fn judged(status: u16, throttled: bool, with_token: bool) -> Result<Vec<u8>, Failure> {
-        let answer = Answer { status, throttled, body: b"tar".to_vec() };
+        let answer = FetchResponse { status, throttled, body: b"tar".to_vec() };
         judge(answer, &host(with_token), &repository("https://api.github.com"), "commit 0123")
     }
 

@@ -49,7 +49,7 @@ pub struct Get<'a> {
 
 /// The final answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ProbeResponse {
     /// The HTTP status.
     pub status: u16,
     /// The beginning of the body, at most [`BODY_BYTES_MAX`]; empty if it was not requested.
@@ -107,7 +107,7 @@ impl<R: Resolve> Prober<R> {
         get: Get<'_>,
         admission: &Admission,
         patience: Duration,
-    ) -> Result<Answer, Unanswered> {
+    ) -> Result<ProbeResponse, Unanswered> {
         let answered = timeout(patience, self.follow(get, admission)).await;
         answered.unwrap_or_else(|_| Err(silent(&shown_url(get.url), patience)))
     }
@@ -126,7 +126,7 @@ impl<R: Resolve> Prober<R> {
         Err(Unanswered::NotYet(format!("{peer} {why}")))
     }
 
-    async fn follow(&self, get: Get<'_>, admission: &Admission) -> Result<Answer, Unanswered> {
+    async fn follow(&self, get: Get<'_>, admission: &Admission) -> Result<ProbeResponse, Unanswered> {
         let (mut url, mut followed) = (get.url.clone(), 0);
         loop {
             let response = self.send(&url, admission).await?;
@@ -195,7 +195,7 @@ fn redirection(response: &Response) -> Option<&str> {
     response.headers().get(LOCATION).filter(|_| redirects)?.to_str().ok()
 }
 
-async fn read(mut response: Response, url: &Url, with_body: bool) -> Result<Answer, Unanswered> {
+async fn read(mut response: Response, url: &Url, with_body: bool) -> Result<ProbeResponse, Unanswered> {
     let (status, mut body) = (response.status().as_u16(), Vec::new());
     while with_body && body.len() < BODY_BYTES_MAX {
         match response.chunk().await {
@@ -207,7 +207,7 @@ async fn read(mut response: Response, url: &Url, with_body: bool) -> Result<Answ
             Err(_) => return Err(Unanswered::NotYet(format!("{} broke off its answer", shown_url(url)))),
         }
     }
-    Ok(Answer { status, body })
+    Ok(ProbeResponse { status, body })
 }
 
 /// Returns the reason of a redirect that was not followed. A loop of redirects may end once the peer is ready; the

@@ -25,7 +25,7 @@ use lockstep_platform::cloudformation::Stacks;
 #[cfg(all(feature = "codebuild", feature = "s3"))]
 use lockstep_platform::codebuild::Builds;
 #[cfg(feature = "ec2")]
-use lockstep_platform::ec2::{Images, keeping::Keeping, references::References};
+use lockstep_platform::ec2::{Images, references::References, retention::ImageRetention};
 #[cfg(feature = "answer-tokens")]
 use lockstep_platform::executions::Answered;
 #[cfg(feature = "sfn")]
@@ -220,10 +220,10 @@ pub trait PublicImagesOf {
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait KeptImagesOf {
     /// EC2 in one account and region.
-    type KeptImages: Keeping + References;
+    type RetainedImages: ImageRetention + References;
 
     /// Returns EC2 at `location`.
-    async fn kept_images(&self, location: &Location) -> Result<Self::KeptImages, Failure>;
+    async fn kept_images(&self, location: &Location) -> Result<Self::RetainedImages, Failure>;
 }
 
 /// Reaches the parameters that name the newest images in target accounts.

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// Behavior on one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub enum BrokerBehavior {
     /// Correct behavior.
     Honest,
     /// Correct behavior, after a delay before the first accept.
@@ -43,7 +43,7 @@ pub enum Manner {
     Answers(u16),
 }
 
-impl Manner {
+impl BrokerBehavior {
     fn limit(self) -> usize {
         match self {
             Self::ClosesAfter(bytes)
@@ -68,7 +68,7 @@ pub struct Broker {
 struct Shared {
     protocol: Protocol,
     tls: Option<Arc<ServerConfig>>,
-    manners: Mutex<VecDeque<Manner>>,
+    manners: Mutex<VecDeque<BrokerBehavior>>,
     sink: Mutex<Sink>,
     connections: AtomicU32,
     ended: AtomicBool,
@@ -85,7 +85,7 @@ impl Broker {
     pub fn start(
         protocol: Protocol,
         tls: Option<Arc<ServerConfig>>,
-        manners: impl IntoIterator<Item = Manner>,
+        manners: impl IntoIterator<Item = BrokerBehavior>,
         sink: Sink,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port on the loopback address");
@@ -174,8 +174,8 @@ impl Shared {
                 return;
             }
             self.connections.fetch_add(1, Ordering::SeqCst);
-            let manner = lock(&self.manners).pop_front().unwrap_or(Manner::Honest);
-            if let Manner::AcceptsLate(late) = manner {
+            let manner = lock(&self.manners).pop_front().unwrap_or(BrokerBehavior::Honest);
+            if let BrokerBehavior::AcceptsLate(late) = manner {
                 self.wait(Some(late));
             }
             let shared = Arc::clone(self);
@@ -193,7 +193,7 @@ impl Shared {
         }
     }
 
-    fn treat(&self, socket: TcpStream, manner: Manner) {
+    fn treat(&self, socket: TcpStream, manner: BrokerBehavior) {
         let Ok(raw) = socket.try_clone() else { return };
         let stream: Box<dyn Stream> = match &self.tls {
             None => Box::new(socket),
@@ -213,13 +213,13 @@ impl Shared {
         }
     }
 
-    fn misbehave(&self, socket: &TcpStream, manner: Manner) {
+    fn misbehave(&self, socket: &TcpStream, manner: BrokerBehavior) {
         match manner {
-            Manner::ResetsAfter(_) => {
+            BrokerBehavior::ResetsAfter(_) => {
                 drop(socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO)));
             }
-            Manner::StallsAfter(_) => self.wait(None),
-            Manner::HalfClosesAfter(_) => {
+            BrokerBehavior::StallsAfter(_) => self.wait(None),
+            BrokerBehavior::HalfClosesAfter(_) => {
                 drop(socket.shutdown(Shutdown::Write));
                 let mut rest = socket;
                 drop(io::copy(&mut rest, &mut io::sink()));
@@ -244,26 +244,26 @@ impl Shared {
     }
 
     /// Reads like Logstash's `beats` input: window after window.
-    fn beats(&self, stream: &mut Upto, manner: Manner) -> io::Result<()> {
+    fn beats(&self, stream: &mut Upto, manner: BrokerBehavior) -> io::Result<()> {
         while let Some(events) = read_window(stream)? {
             let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
             match manner {
-                Manner::AcknowledgesPartly if count > 1 => {
+                BrokerBehavior::AcknowledgesPartly if count > 1 => {
                     self.take(&events[..events.len() - 1]);
                     acknowledge(stream, count - 1)?;
                     stream.stream.close()?;
                     // A close with unread bytes would be a reset, which overtakes the acknowledgement.
                     return io::copy(stream, &mut io::sink()).map(drop);
                 }
-                Manner::AcknowledgesEach => {
+                BrokerBehavior::AcknowledgesEach => {
                     for (number, event) in (1..).zip(&events) {
                         self.take(std::slice::from_ref(event));
                         acknowledge(stream, number)?;
                     }
                     continue;
                 }
-                Manner::AcknowledgesAhead => return acknowledge(stream, count + 1),
-                Manner::KeepsAlive(times) => {
+                BrokerBehavior::AcknowledgesAhead => return acknowledge(stream, count + 1),
+                BrokerBehavior::KeepsAlive(times) => {
                     for _ in 0..times {
                         acknowledge(stream, 0)?;
                     }
@@ -277,9 +277,9 @@ impl Shared {
     }
 
     /// Reads like Logstash's `http` input: a request, an answer.
-    fn http(&self, stream: &mut Upto, manner: Manner) -> io::Result<()> {
+    fn http(&self, stream: &mut Upto, manner: BrokerBehavior) -> io::Result<()> {
         while let Some(body) = read_request(stream)? {
-            if let Manner::Answers(status) = manner {
+            if let BrokerBehavior::Answers(status) = manner {
                 write!(stream, "HTTP/1.1 {status} No\r\nContent-Length: 0\r\nRetry-After: 0\r\n\r\n")?;
                 stream.flush()?;
                 continue;

@@ -460,7 +460,7 @@ impl<C> PublicImagesOf for SimContext<C> {
 }
 
 impl<C> KeptImagesOf for SimContext<C> {
-    type KeptImages = SimImages;
+    type RetainedImages = SimImages;
 
     async fn kept_images(&self, location: &Location) -> Result<SimImages, Failure> {
         self.reach(location)?;

@@ -8,10 +8,10 @@
 //! compares it with the adapter on an emulator.
 mod channels;
 mod copies;
-mod keeping;
 mod keys;
 mod model;
 mod port;
+mod retention;
 
 use super::clock::VirtualClock;
 use jiff::Timestamp;

@@ -324,7 +324,7 @@ impl PublicImagesOf for FaultyContext {
 }
 
 impl KeptImagesOf for FaultyContext {
-    type KeptImages = SimImages;
+    type RetainedImages = SimImages;
 
     async fn kept_images(&self, location: &Location) -> Result<SimImages, Failure> {
         self.sim.kept_images(location).await

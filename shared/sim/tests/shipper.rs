@@ -3,7 +3,7 @@
 use lockstep_domain::logs::shipping::{Batch, BodyShape, Protocol};
 use lockstep_domain::model::error::FailureKind;
 use lockstep_platform::shipper::{Pace, Shipper, Stopped};
-use lockstep_sim::broker::{Broker, Manner};
+use lockstep_sim::broker::{Broker, BrokerBehavior};
 use rustls::ServerConfig;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -21,10 +21,14 @@ const PACE: Pace = Pace {
 const PROTOCOLS: [Protocol; 3] = [Protocol::JsonLines, Protocol::Beats, Protocol::Http(BodyShape::Array)];
 
 /// Number of times that each event was accepted.
-type Taken = Arc<Mutex<BTreeMap<String, u32>>>;
+type ReceivedCounts = Arc<Mutex<BTreeMap<String, u32>>>;
 
-fn broker(protocol: Protocol, tls: Option<Arc<ServerConfig>>, manners: &[Manner]) -> (Broker, Taken) {
-    let taken = Taken::default();
+fn broker(
+    protocol: Protocol,
+    tls: Option<Arc<ServerConfig>>,
+    manners: &[BrokerBehavior],
+) -> (Broker, ReceivedCounts) {
+    let taken = ReceivedCounts::default();
     let sink = {
         let taken = Arc::clone(&taken);
         Box::new(move |event: &[u8]| {
@@ -68,7 +72,7 @@ async fn ship(shipper: &mut Shipper, until: Instant) -> (usize, Result<(), Stopp
 }
 
 /// Asserts that every event of the first `batches` was accepted; returns the number accepted more than once.
-fn expect_taken(taken: &Taken, batches: usize, what: &str) -> usize {
+fn expect_taken(taken: &ReceivedCounts, batches: usize, what: &str) -> usize {
     let taken = taken.lock().unwrap();
     for number in 0..batches * 20 {
         assert!(taken.contains_key(&event(number)), "{what}: event {number} counts and is lost");
@@ -77,24 +81,32 @@ fn expect_taken(taken: &Taken, batches: usize, what: &str) -> usize {
 }
 
 /// Returns faulty behavior that no protocol defines.
-fn hostile(protocol: Protocol) -> Vec<Vec<Manner>> {
+fn hostile(protocol: Protocol) -> Vec<Vec<BrokerBehavior>> {
     let late = Duration::from_millis(50);
     let mut hostile = vec![
-        vec![Manner::AcceptsLate(late)],
-        vec![Manner::ClosesAfter(0), Manner::ClosesAfter(1), Manner::ClosesAfter(5_000)],
-        vec![Manner::ResetsAfter(0), Manner::ResetsAfter(700), Manner::ResetsAfter(9_000)],
-        vec![Manner::StallsAfter(0), Manner::StallsAfter(3_000)],
+        vec![BrokerBehavior::AcceptsLate(late)],
         vec![
-            Manner::ClosesAfter(300),
-            Manner::ResetsAfter(4_000),
-            Manner::StallsAfter(10),
-            Manner::AcceptsLate(late),
+            BrokerBehavior::ClosesAfter(0),
+            BrokerBehavior::ClosesAfter(1),
+            BrokerBehavior::ClosesAfter(5_000),
+        ],
+        vec![
+            BrokerBehavior::ResetsAfter(0),
+            BrokerBehavior::ResetsAfter(700),
+            BrokerBehavior::ResetsAfter(9_000),
+        ],
+        vec![BrokerBehavior::StallsAfter(0), BrokerBehavior::StallsAfter(3_000)],
+        vec![
+            BrokerBehavior::ClosesAfter(300),
+            BrokerBehavior::ResetsAfter(4_000),
+            BrokerBehavior::StallsAfter(10),
+            BrokerBehavior::AcceptsLate(late),
         ],
     ];
     // Without acknowledgements, a peer that closes its side and discards the rest looks like one that accepted it:
     // docs/elb-logs.md.
     if protocol != Protocol::JsonLines {
-        hostile.push(vec![Manner::HalfClosesAfter(0), Manner::HalfClosesAfter(2_000)]);
+        hostile.push(vec![BrokerBehavior::HalfClosesAfter(0), BrokerBehavior::HalfClosesAfter(2_000)]);
     }
     hostile
 }
@@ -125,12 +137,12 @@ async fn an_honest_peer_gets_each_event_once() {
 
 #[tokio::test]
 async fn a_beats_peer_may_acknowledge_partly_one_by_one_or_keep_alive() {
-    let partly = vec![Manner::AcknowledgesPartly; 5];
+    let partly = vec![BrokerBehavior::AcknowledgesPartly; 5];
     for (manners, duplicates) in [
         (partly, 0),
-        (vec![Manner::AcknowledgesEach], 0),
-        (vec![Manner::KeepsAlive(50)], 0),
-        (vec![Manner::AcknowledgesAhead], 0),
+        (vec![BrokerBehavior::AcknowledgesEach], 0),
+        (vec![BrokerBehavior::KeepsAlive(50)], 0),
+        (vec![BrokerBehavior::AcknowledgesAhead], 0),
     ] {
         let (broker, taken) = broker(Protocol::Beats, None, &manners);
         assert_eq!(ship(&mut shipper(&broker, None), soon()).await, (40, Ok(())), "{manners:?}");
@@ -140,12 +152,15 @@ async fn a_beats_peer_may_acknowledge_partly_one_by_one_or_keep_alive() {
 
 #[tokio::test]
 async fn a_failing_status_is_retried_or_reported() {
-    let (busy, taken) =
-        broker(Protocol::Http(BodyShape::Array), None, &[Manner::Answers(503), Manner::Answers(429)]);
+    let (busy, taken) = broker(
+        Protocol::Http(BodyShape::Array),
+        None,
+        &[BrokerBehavior::Answers(503), BrokerBehavior::Answers(429)],
+    );
     assert_eq!(ship(&mut shipper(&busy, None), soon()).await, (40, Ok(())));
     assert_eq!(expect_taken(&taken, 40, "busy"), 0);
 
-    let (refusing, taken) = broker(Protocol::Http(BodyShape::Array), None, &[Manner::Answers(401)]);
+    let (refusing, taken) = broker(Protocol::Http(BodyShape::Array), None, &[BrokerBehavior::Answers(401)]);
     let (acknowledged, stopped) = ship(&mut shipper(&refusing, None), soon()).await;
     let Err(Stopped::Broker(failure)) = stopped else { panic!("{stopped:?}") };
     assert_eq!((acknowledged, failure.kind), (0, FailureKind::Rejected));
@@ -156,7 +171,7 @@ async fn a_failing_status_is_retried_or_reported() {
 #[tokio::test]
 async fn an_absent_broker_is_given_up_and_no_event_counts() {
     for protocol in PROTOCOLS {
-        let (broker, taken) = broker(protocol, None, &[Manner::ClosesAfter(0); 20]);
+        let (broker, taken) = broker(protocol, None, &[BrokerBehavior::ClosesAfter(0); 20]);
         let (acknowledged, stopped) = ship(&mut shipper(&broker, None), soon()).await;
         let Err(Stopped::Broker(failure)) = stopped else { panic!("{stopped:?}") };
         assert_eq!((acknowledged, failure.kind), (0, FailureKind::Transient), "{protocol:?}");
@@ -167,7 +182,7 @@ async fn an_absent_broker_is_given_up_and_no_event_counts() {
 #[tokio::test]
 async fn after_the_deadline_only_acknowledged_events_count() {
     for protocol in PROTOCOLS {
-        let manners = [Manner::Honest, Manner::StallsAfter(0)];
+        let manners = [BrokerBehavior::Honest, BrokerBehavior::StallsAfter(0)];
         let (broker, taken) = broker(protocol, None, &manners);
         let mut shipper = shipper(&broker, None);
         shipper.send(batch(0, 20), soon()).await.unwrap();
@@ -234,7 +249,8 @@ async fn an_untrusted_certificate_is_refused_before_any_write() {
 async fn batches_in_flight_at_the_deadline_are_awaited_and_not_resent() {
     for protocol in [Protocol::JsonLines, Protocol::Beats] {
         // The listener starts after the window's waiting time has passed.
-        let (broker, taken) = broker(protocol, None, &[Manner::AcceptsLate(Duration::from_millis(150))]);
+        let (broker, taken) =
+            broker(protocol, None, &[BrokerBehavior::AcceptsLate(Duration::from_millis(150))]);
         let mut shipper = shipper(&broker, None);
         let until = Instant::now() + Duration::from_millis(50);
         let mut stopped = Ok(());

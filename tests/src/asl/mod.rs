@@ -2,7 +2,7 @@
 //! our state machines use.
 //!
 //! The specification is <https://states-language.net/spec.html>, with the JSONata of
-//! <https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html>. A [`World`] provides time, randomness
+//! <https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html>. A [`TaskEnvironment`] provides time, randomness
 //! and the effects of tasks. With a virtual clock and a seed, each run is the same. `tests/conformance` compares the
 //! interpreter with the emulator's Step Functions.
 
@@ -43,7 +43,7 @@ impl TaskError {
 
 /// The environment of a state machine: a clock, a source of randomness, and the functions that its tasks invoke.
 #[expect(async_fn_in_trait, reason = "a run is one future on one thread")]
-pub trait World {
+pub trait TaskEnvironment {
     /// Returns the current time.
     fn now(&self) -> Timestamp;
 
@@ -139,7 +139,13 @@ pub fn execution_arn(machine: &str, name: &str) -> String {
 ///
 /// # Panics
 /// If there is no such state machine, or the definition uses a feature that this interpreter lacks.
-pub async fn run(world: &impl World, machines: &Machines, machine: &str, name: &str, input: &Value) -> Run {
+pub async fn run(
+    world: &impl TaskEnvironment,
+    machines: &Machines,
+    machine: &str,
+    name: &str,
+    input: &Value,
+) -> Run {
     let definition = machines.0.get(machine).unwrap_or_else(|| panic!("no state machine {machine}"));
     let execution = execution_arn(machine, name);
     world.started(&execution);

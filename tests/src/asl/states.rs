@@ -2,7 +2,7 @@
 
 use super::expressions::{Variables, evaluate, expression, render};
 use super::retry::{Retries, catcher};
-use super::{End, Machines, Run, TaskError, World, execution_arn};
+use super::{End, Machines, Run, TaskEnvironment, TaskError, execution_arn};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
@@ -85,7 +85,7 @@ impl Scope<'_> {
 }
 
 /// Runs an execution to its end.
-pub(super) async fn execute<W: World>(
+pub(super) async fn execute<W: TaskEnvironment>(
     world: &W,
     machines: &Machines,
     definition: &Value,
@@ -119,7 +119,7 @@ fn written(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
-impl<W: World> Execution<'_, W> {
+impl<W: TaskEnvironment> Execution<'_, W> {
     /// Runs the states from `StartAt` to an end. `map` is the part of the context object that a Map adds, inside one.
     async fn walk(
         &self,

@@ -31,7 +31,7 @@ impl Script {
     }
 }
 
-impl World for Script {
+impl TaskEnvironment for Script {
     fn now(&self) -> Timestamp {
         Timestamp::UNIX_EPOCH + Duration::from_secs_f64(self.seconds.get())
     }

@@ -7,7 +7,7 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::Deployment;
 use lockstep_platform::functions::Called;
 use lockstep_platform::ledger::Ledger;
-use lockstep_platform::probe::{Answer, Get, Unanswered};
+use lockstep_platform::probe::{Get, ProbeResponse, Unanswered};
 use lockstep_runtime::{Artifacts, Clock, HasLedger};
 use lockstep_verify::context::Peers;
 use serde_json::Value;
@@ -51,7 +51,7 @@ impl Peers for Verifying<'_> {
         Err(Failure::new(FailureKind::NotFound, format!("no function {function}")))
     }
 
-    async fn get(&self, _: Get<'_>, _: &Admission, _: Duration) -> Result<Answer, Unanswered> {
+    async fn get(&self, _: Get<'_>, _: &Admission, _: Duration) -> Result<ProbeResponse, Unanswered> {
         Err(Unanswered::NotYet("there is no such page".to_owned()))
     }
 

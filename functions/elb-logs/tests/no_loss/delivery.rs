@@ -10,7 +10,7 @@ use lockstep_elb_logs::AwsContext;
 use lockstep_elb_logs::handler::{BatchResponse, Response, handle};
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::shipper::Pace;
-use lockstep_sim::broker::{Broker, Manner};
+use lockstep_sim::broker::{Broker, BrokerBehavior};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -67,8 +67,12 @@ async fn every_line_is_taken_or_in_quarantine_with_any_broker() {
     for protocol in PROTOCOLS {
         for manners in [
             vec![],
-            vec![Manner::AcceptsLate(Duration::from_millis(50)), Manner::ClosesAfter(0)],
-            vec![Manner::ClosesAfter(100_000), Manner::ResetsAfter(70_000), Manner::StallsAfter(9)],
+            vec![BrokerBehavior::AcceptsLate(Duration::from_millis(50)), BrokerBehavior::ClosesAfter(0)],
+            vec![
+                BrokerBehavior::ClosesAfter(100_000),
+                BrokerBehavior::ResetsAfter(70_000),
+                BrokerBehavior::StallsAfter(9),
+            ],
         ] {
             let what = format!("{protocol:?} {manners:?}");
             let ((cloud, _), tally, text) = (FakeAccount::start().await, Tally::default(), log(1000));
@@ -107,11 +111,12 @@ async fn rest_near_the_deadline_is_sent_to_the_queue_without_loss() {
         // The broker stalls after some windows, so the time runs out in the middle.
         let first = match protocol {
             // JSON lines use a connection for each window.
-            Protocol::JsonLines => Manner::Honest,
-            Protocol::Beats => Manner::StallsAfter(150_000),
-            Protocol::Http(_) => Manner::StallsAfter(900_000),
+            Protocol::JsonLines => BrokerBehavior::Honest,
+            Protocol::Beats => BrokerBehavior::StallsAfter(150_000),
+            Protocol::Http(_) => BrokerBehavior::StallsAfter(900_000),
         };
-        let broker = tally.broker(protocol, &[[first].as_slice(), &[Manner::StallsAfter(0); 9]].concat());
+        let broker =
+            tally.broker(protocol, &[[first].as_slice(), &[BrokerBehavior::StallsAfter(0); 9]].concat());
         let context = context(&cloud, &broker.url());
         cloud.put(KEY, gzip(&text));
         let answer = deliver(&context, &by_queue(ENCODED), Duration::from_secs(2)).await;
@@ -132,7 +137,7 @@ async fn rest_near_the_deadline_is_sent_to_the_queue_without_loss() {
 #[tokio::test]
 async fn message_without_progress_remains_in_the_queue() {
     let ((cloud, _), tally) = (FakeAccount::start().await, Tally::default());
-    let broker = tally.broker(Protocol::Beats, &[Manner::StallsAfter(0); 9]);
+    let broker = tally.broker(Protocol::Beats, &[BrokerBehavior::StallsAfter(0); 9]);
     let context = context(&cloud, &broker.url());
     cloud.put(KEY, gzip(&log(10)));
     let answer = deliver(&context, &by_queue(ENCODED), Duration::from_millis(300)).await;

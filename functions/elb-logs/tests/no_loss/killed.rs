@@ -5,7 +5,7 @@ use crate::delivery::{PROTOCOLS, log};
 use crate::tally::{Account, Tally};
 use lockstep_access_log::synthetic::gzip;
 use lockstep_domain::logs::shipping::Protocol;
-use lockstep_sim::broker::{Broker, Manner};
+use lockstep_sim::broker::{Broker, BrokerBehavior};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::process::Stdio;
@@ -50,7 +50,7 @@ struct Watched {
 }
 
 impl Watched {
-    fn start(protocol: Protocol, manners: &[Manner]) -> Self {
+    fn start(protocol: Protocol, manners: &[BrokerBehavior]) -> Self {
         let (tally, left, reached) =
             (Tally::default(), Arc::new(AtomicU64::new(u64::MAX)), Arc::new(Notify::new()));
         let sink = {
@@ -115,7 +115,7 @@ fn random(seed: u64, most: u64) -> impl Iterator<Item = u64> {
     })
 }
 
-async fn run(protocol: Protocol, seed: u64, manners: &[Manner]) -> (Account, u32) {
+async fn run(protocol: Protocol, seed: u64, manners: &[BrokerBehavior]) -> (Account, u32) {
     let ((cloud, mut answers), text) = (FakeAccount::start().await, log(2000));
     let watched = Watched::start(protocol, manners);
     cloud.put(KEY, gzip(&text));
@@ -143,10 +143,10 @@ async fn function_killed_at_any_point_loses_no_line() {
 #[tokio::test]
 async fn function_killed_with_a_faulty_broker_loses_no_line() {
     let manners = [
-        Manner::AcknowledgesPartly,
-        Manner::ClosesAfter(90_000),
-        Manner::ResetsAfter(40_000),
-        Manner::KeepsAlive(9),
+        BrokerBehavior::AcknowledgesPartly,
+        BrokerBehavior::ClosesAfter(90_000),
+        BrokerBehavior::ResetsAfter(40_000),
+        BrokerBehavior::KeepsAlive(9),
     ];
     run(Protocol::Beats, 3, &manners).await;
 }
@@ -155,7 +155,7 @@ async fn function_killed_with_a_faulty_broker_loses_no_line() {
 async fn account_finds_a_checkpoint_ahead_of_the_acknowledgements() {
     let ((cloud, mut answers), text) = (FakeAccount::start().await, log(4000));
     // The broker stalls in the middle, so that lines are left for a continuation.
-    let watched = Watched::start(Protocol::Beats, &[Manner::StallsAfter(250_000); 30]);
+    let watched = Watched::start(Protocol::Beats, &[BrokerBehavior::StallsAfter(250_000); 30]);
     cloud.put(KEY, gzip(&text));
     let handed_on = Mutex::new(0);
     let ahead = |sent: &mut Value| {

@@ -5,7 +5,7 @@ use crate::delivery::log;
 use crate::tally::Tally;
 use lockstep_access_log::{Reader, Settings, Source};
 use lockstep_domain::logs::shipping::Protocol;
-use lockstep_sim::broker::{Broker, Manner};
+use lockstep_sim::broker::{Broker, BrokerBehavior};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 
@@ -57,10 +57,10 @@ fn send(broker: &Broker, events: &[u8], mistake: Careless) -> bool {
 #[tokio::test]
 async fn account_finds_each_mistake_of_a_careless_sender() {
     for (mistake, manner) in [
-        (Careless::WritesBeforeItConnects, Manner::Honest),
-        (Careless::CountsBeforeItFlushes, Manner::Honest),
-        (Careless::CountsWhatWasWritten, Manner::ClosesAfter(10_000)),
-        (Careless::BelievesEveryClose, Manner::ResetsAfter(10_000)),
+        (Careless::WritesBeforeItConnects, BrokerBehavior::Honest),
+        (Careless::CountsBeforeItFlushes, BrokerBehavior::Honest),
+        (Careless::CountsWhatWasWritten, BrokerBehavior::ClosesAfter(10_000)),
+        (Careless::BelievesEveryClose, BrokerBehavior::ResetsAfter(10_000)),
     ] {
         let ((cloud, _), tally) = (FakeAccount::start().await, Tally::default());
         let broker = tally.broker(Protocol::JsonLines, &[manner]);

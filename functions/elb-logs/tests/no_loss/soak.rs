@@ -7,7 +7,7 @@ use crate::tally::Tally;
 use lockstep_access_log::Format;
 use lockstep_access_log::synthetic::{Synthetic, gzip};
 use lockstep_domain::logs::shipping::Protocol;
-use lockstep_sim::broker::{Broker, Manner};
+use lockstep_sim::broker::{Broker, BrokerBehavior};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -54,8 +54,11 @@ async fn soak(number: u64, count: u64) -> [u64; 3] {
     let key = format!("AWSLogs/1/elasticloadbalancing/eu-west-1/{number}.log.gz");
     let text = Synthetic::new(Format::Alb, number).odd(10).lines(count).0;
     cloud.put(&key, gzip(&text));
-    let manners =
-        [Manner::ClosesAfter(3_000_000), Manner::AcknowledgesPartly, Manner::ResetsAfter(2_000_000)];
+    let manners = [
+        BrokerBehavior::ClosesAfter(3_000_000),
+        BrokerBehavior::AcknowledgesPartly,
+        BrokerBehavior::ResetsAfter(2_000_000),
+    ];
     let broker = Broker::start(Protocol::Beats, None, manners, tally.sink(|_| ()));
     let mut function = start(&cloud, &broker.url());
     let mut queue = VecDeque::from([by_queue(&key)]);

@@ -4,7 +4,7 @@ use crate::account::FakeAccount;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockstep_domain::logs::shipping::Protocol;
-use lockstep_sim::broker::{Broker, Manner, Sink};
+use lockstep_sim::broker::{Broker, BrokerBehavior, Sink};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -44,7 +44,7 @@ impl Tally {
     }
 
     /// Starts a broker with a counted sink.
-    pub fn broker(&self, protocol: Protocol, manners: &[Manner]) -> Broker {
+    pub fn broker(&self, protocol: Protocol, manners: &[BrokerBehavior]) -> Broker {
         Broker::start(protocol, None, manners.iter().copied(), self.sink(|_| ()))
     }
 

@@ -5,7 +5,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use lockstep_domain::logs::shipping::{BodyShape, Protocol};
 use lockstep_log_intake::AwsContext;
-use lockstep_sim::broker::Manner;
+use lockstep_sim::broker::BrokerBehavior;
 use serde_json::json;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -13,41 +13,48 @@ use std::time::{Duration, Instant};
 const PROTOCOLS: [Protocol; 3] = [Protocol::JsonLines, Protocol::Beats, Protocol::Http(BodyShape::Array)];
 
 /// Returns the behaviors of a broker on a connection.
-fn manners(protocol: Protocol) -> Vec<Manner> {
+fn manners(protocol: Protocol) -> Vec<BrokerBehavior> {
     let mut manners = vec![
-        Manner::Honest,
-        Manner::AcceptsLate(Duration::from_millis(20)),
-        Manner::ClosesAfter(0),
-        Manner::ClosesAfter(100),
-        Manner::ResetsAfter(0),
-        Manner::ResetsAfter(100),
-        Manner::StallsAfter(0),
-        Manner::StallsAfter(100),
+        BrokerBehavior::Honest,
+        BrokerBehavior::AcceptsLate(Duration::from_millis(20)),
+        BrokerBehavior::ClosesAfter(0),
+        BrokerBehavior::ClosesAfter(100),
+        BrokerBehavior::ResetsAfter(0),
+        BrokerBehavior::ResetsAfter(100),
+        BrokerBehavior::StallsAfter(0),
+        BrokerBehavior::StallsAfter(100),
     ];
     if protocol != Protocol::JsonLines {
         // Without acknowledgements, a broker that half-closes looks like one that took the events.
-        manners.extend([Manner::HalfClosesAfter(0), Manner::HalfClosesAfter(100)]);
+        manners.extend([BrokerBehavior::HalfClosesAfter(0), BrokerBehavior::HalfClosesAfter(100)]);
     }
     if protocol == Protocol::Beats {
         let own = [
-            Manner::AcknowledgesPartly,
-            Manner::AcknowledgesEach,
-            Manner::KeepsAlive(5),
-            Manner::AcknowledgesAhead,
+            BrokerBehavior::AcknowledgesPartly,
+            BrokerBehavior::AcknowledgesEach,
+            BrokerBehavior::KeepsAlive(5),
+            BrokerBehavior::AcknowledgesAhead,
         ];
         manners.extend(own);
     }
     if matches!(protocol, Protocol::Http(_)) {
-        manners.extend([Manner::Answers(503), Manner::Answers(429), Manner::Answers(401)]);
+        manners.extend([
+            BrokerBehavior::Answers(503),
+            BrokerBehavior::Answers(429),
+            BrokerBehavior::Answers(401),
+        ]);
     }
     manners
 }
 
 /// Returns true if a broker with this behavior takes every event in the end.
-fn is_good(manner: Manner) -> bool {
+fn is_good(manner: BrokerBehavior) -> bool {
     matches!(
         manner,
-        Manner::Honest | Manner::AcceptsLate(_) | Manner::KeepsAlive(_) | Manner::AcknowledgesEach
+        BrokerBehavior::Honest
+            | BrokerBehavior::AcceptsLate(_)
+            | BrokerBehavior::KeepsAlive(_)
+            | BrokerBehavior::AcknowledgesEach
     )
 }
 
@@ -88,7 +95,10 @@ async fn accepted_means_that_the_broker_acknowledged_every_event() {
             }
             if matches!(
                 manner,
-                Manner::ClosesAfter(0) | Manner::ResetsAfter(0) | Manner::StallsAfter(0) | Manner::Answers(_)
+                BrokerBehavior::ClosesAfter(0)
+                    | BrokerBehavior::ResetsAfter(0)
+                    | BrokerBehavior::StallsAfter(0)
+                    | BrokerBehavior::Answers(_)
             ) {
                 assert_eq!((response.status_code, taken.len()), (503, 0), "{what}");
             }
@@ -100,7 +110,7 @@ async fn accepted_means_that_the_broker_acknowledged_every_event() {
 async fn client_that_retries_until_202_loses_and_duplicates_nothing() {
     for protocol in PROTOCOLS {
         // More faults than one invocation tolerates, then a good broker.
-        let manners: Vec<Manner> =
+        let manners: Vec<BrokerBehavior> =
             manners(protocol).into_iter().skip(2).flat_map(|manner| [manner; 5]).collect();
         let fixture = Fixture::new(protocol, &manners);
         let (context, key) = (fixture.function(), fixture.key_of("shop").await);
@@ -134,7 +144,7 @@ async fn event_posted_twice_is_one_document_with_an_id_and_two_without() {
 #[tokio::test]
 async fn silent_broker_gives_a_response_before_the_invocation_ends() {
     for protocol in PROTOCOLS {
-        let fixture = Fixture::new(protocol, &[Manner::StallsAfter(10); 20]);
+        let fixture = Fixture::new(protocol, &[BrokerBehavior::StallsAfter(10); 20]);
         let (context, key) = (fixture.function(), fixture.key_of("shop").await);
         let left = Duration::from_secs(1);
         let began = Instant::now();

@@ -6,7 +6,7 @@ use lockstep_domain::logs::shipping::Protocol;
 use lockstep_log_intake::{AwsContext, PACE};
 use lockstep_platform::config::{Config, Setting};
 use lockstep_sim::FakeAws;
-use lockstep_sim::broker::Manner;
+use lockstep_sim::broker::BrokerBehavior;
 use lockstep_sim::logged::Logged;
 use serde_json::json;
 use std::time::Duration;
@@ -14,8 +14,10 @@ use std::time::Duration;
 #[tokio::test]
 async fn log_contains_no_key_and_no_content_of_an_event() {
     let log = Logged::hear(tracing::Level::DEBUG);
-    let fixture =
-        Fixture::new(Protocol::Beats, &[&[Manner::Honest][..], &[Manner::StallsAfter(0); 5]].concat());
+    let fixture = Fixture::new(
+        Protocol::Beats,
+        &[&[BrokerBehavior::Honest][..], &[BrokerBehavior::StallsAfter(0); 5]].concat(),
+    );
     let (context, key) = (fixture.function(), fixture.key_of("shop").await);
     let forged = ApiKey::new(key.id.clone(), [0xab; 32]);
     let event =

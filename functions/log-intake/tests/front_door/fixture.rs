@@ -11,7 +11,7 @@ use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::function_url::{Invocation, UrlResponse};
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::shipper::Pace;
-use lockstep_sim::broker::{Broker, Manner};
+use lockstep_sim::broker::{Broker, BrokerBehavior};
 use lockstep_sim::{FakeAws, Interceptor, TABLE};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -34,17 +34,17 @@ const SHORT: Pace = Pace {
 pub const LEFT: Duration = Duration::from_secs(60);
 
 /// Documents that a broker took, by id, with their number of deliveries.
-type Taken = Arc<Mutex<BTreeMap<String, (u32, Value)>>>;
+type ReceivedEvents = Arc<Mutex<BTreeMap<String, (u32, Value)>>>;
 
 /// Broker that records the events it takes.
 pub struct Watched {
     pub broker: Broker,
-    taken: Taken,
+    taken: ReceivedEvents,
 }
 
 impl Watched {
-    pub fn start(protocol: Protocol, manners: &[Manner]) -> Self {
-        let taken = Taken::default();
+    pub fn start(protocol: Protocol, manners: &[BrokerBehavior]) -> Self {
+        let taken = ReceivedEvents::default();
         let sink = {
             let taken = Arc::clone(&taken);
             Box::new(move |event: &[u8]| {
@@ -88,7 +88,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    pub fn new(protocol: Protocol, manners: &[Manner]) -> Self {
+    pub fn new(protocol: Protocol, manners: &[BrokerBehavior]) -> Self {
         let cloud = FakeAws::new();
         let table = Ledger::new(&cloud.aws(), TABLE);
         Self { cloud, watched: Watched::start(protocol, manners), table }

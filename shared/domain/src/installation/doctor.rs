@@ -13,8 +13,8 @@ mod tests;
 
 pub use definition::is_rendered_from;
 pub use judge::examine;
-pub use limits::{LEAST_CONCURRENCY, Quota, QuotaFacts, QuotaPlace, WANTED_QUOTAS};
-pub use place::{AllowedImages, DryRun, Encryption, PlaceFacts};
+pub use limits::{LEAST_CONCURRENCY, Quota, QuotaFacts, QuotaScope, WANTED_QUOTAS};
+pub use place::{AllowedImages, DryRun, Encryption, TargetFacts};
 pub use resource::{
     Diagnostic, FunctionState, MachineState, ResourceFacts, ResourceState, RoleState, RuleState,
 };
@@ -190,5 +190,5 @@ pub struct Facts {
     /// Facts of the webhook, one entry for each repository.
     pub webhook: Reading<Vec<WebhookFacts>>,
     /// Accounts and regions that Lockstep deploys to.
-    pub places: Reading<Vec<PlaceFacts>>,
+    pub places: Reading<Vec<TargetFacts>>,
 }

@@ -7,7 +7,7 @@
 
 /// Account and region that a template is deployed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct NameContext<'a> {
     /// The partition, such as `aws`.
     pub partition: &'a str,
     /// The region.
@@ -18,7 +18,7 @@ pub struct Place<'a> {
 
 /// Returns the template in which each `<Something>Name: !Sub <text>` that depends on the location alone is a
 /// literal.
-pub fn written_out(template: &str, place: Place<'_>) -> String {
+pub fn written_out(template: &str, place: NameContext<'_>) -> String {
     template
         .split_inclusive('\n')
         .map(|line| literal(line, place).unwrap_or_else(|| line.to_owned()))
@@ -26,7 +26,7 @@ pub fn written_out(template: &str, place: Place<'_>) -> String {
 }
 
 /// Returns the line with its name as a literal. `None` if it has no name, or one that depends on more.
-fn literal(line: &str, place: Place<'_>) -> Option<String> {
+fn literal(line: &str, place: NameContext<'_>) -> Option<String> {
     let (property, value) = line.split_once(": !Sub ")?;
     if !property.ends_with("Name") {
         return None;
@@ -48,7 +48,8 @@ fn literal(line: &str, place: Place<'_>) -> Option<String> {
 mod tests {
     use super::*;
 
-    const PLACE: Place<'_> = Place { partition: "aws", region: "eu-west-1", account: "111111111111" };
+    const PLACE: NameContext<'_> =
+        NameContext { partition: "aws", region: "eu-west-1", account: "111111111111" };
 
     #[test]
     fn a_name_that_depends_on_the_location_alone_becomes_a_literal() {

@@ -23,7 +23,7 @@ pub use event::{
     MESSAGE_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, VALUE_BYTES_MAX, Why, events,
 };
 pub use key::{ApiKey, KeyId, SECRET_BYTES, presented};
-pub use rate::{Bucket, InvalidRate, Rate, Taken, take};
+pub use rate::{Bucket, InvalidRate, Rate, RateDecision, take};
 pub use request::{
     BODY_BYTES_MAX, EVENTS_MAX, Form, INFLATED_BYTES_MAX, Malformed, PATH, Request, TooLarge, documents, form,
 };

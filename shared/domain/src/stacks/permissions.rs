@@ -117,7 +117,7 @@ const OF_CLOUDFORMATION: [&str; 3] =
 const MADE_BY_STACK: [&str; 3] = ["AWS::IAM::Role", "AWS::IAM::InstanceProfile", "AWS::IAM::ManagedPolicy"];
 
 /// The current resource.
-struct Place<'n> {
+struct ResourceUse<'n> {
     entry: &'n Entry,
     kind: &'n str,
     properties: &'n Node,
@@ -125,7 +125,7 @@ struct Place<'n> {
     condition: Option<&'n str>,
 }
 
-impl Place<'_> {
+impl ResourceUse<'_> {
     /// Returns the presence of a property, or of the attribute that a word with `@` stands for.
     fn presence(&self, values: &Values<'_>, pointer: &str) -> Presence {
         let attribute = |name: &str| self.entry.node.get(name);
@@ -160,7 +160,7 @@ impl Collector<'_> {
         }
         let nothing = Node { line: entry.line, value: Value::Map(Vec::new()) };
         let properties = node.get("Properties").unwrap_or(&nothing);
-        let place = Place { entry, kind, properties, condition: condition.filter(|_| holds.is_none()) };
+        let place = ResourceUse { entry, kind, properties, condition: condition.filter(|_| holds.is_none()) };
         self.references(&place, node);
         let custom = kind.starts_with("Custom::") || kind == "AWS::CloudFormation::CustomResource";
         if custom {
@@ -176,7 +176,7 @@ impl Collector<'_> {
         }
     }
 
-    fn row(&mut self, place: &Place<'_>, row: &ResourceType) {
+    fn row(&mut self, place: &ResourceUse<'_>, row: &ResourceType) {
         let arns = Arns { values: self.values, place, row };
         for Wanted { action, level, because, tags } in self.wanted(place, row) {
             let by_pointer = action == "iam:PassRole" && !row.pass_role.is_empty()
@@ -192,7 +192,7 @@ impl Collector<'_> {
     }
 
     /// Returns the actions that a resource needs, with the reason for each.
-    fn wanted<'r>(&self, place: &Place<'_>, row: &'r ResourceType) -> Vec<Wanted<'r>> {
+    fn wanted<'r>(&self, place: &ResourceUse<'_>, row: &'r ResourceType) -> Vec<Wanted<'r>> {
         let mut wanted = Vec::new();
         let mut want = |actions: &mut dyn Iterator<Item = &'r str>, level, because: &str, tags| {
             let because = because.to_owned();
@@ -216,7 +216,7 @@ impl Collector<'_> {
         wanted
     }
 
-    fn pass_roles(&mut self, place: &Place<'_>, row: &ResourceType) {
+    fn pass_roles(&mut self, place: &ResourceUse<'_>, row: &ResourceType) {
         for pointer in &row.pass_role {
             let (level, because) = match place.presence(self.values, pointer) {
                 Presence::Unset => continue,
@@ -237,7 +237,7 @@ impl Collector<'_> {
     }
 
     /// Adds the permission to create a service-linked role, which the first resource of some types in an account needs.
-    fn service_linked_roles(&mut self, place: &Place<'_>, row: &ResourceType) {
+    fn service_linked_roles(&mut self, place: &ResourceUse<'_>, row: &ResourceType) {
         let set = |property: &str| place.presence(self.values, property) != Presence::Unset;
         let by_property =
             row.when.iter().filter(|when| set(&when.property)).filter_map(|when| when.service.as_ref());
@@ -251,7 +251,7 @@ impl Collector<'_> {
     }
 
     /// Adds the call of a custom resource to the function or topic behind its token.
-    fn custom(&mut self, place: &Place<'_>) {
+    fn custom(&mut self, place: &ResourceUse<'_>) {
         let tokens = self.values.nodes(place.properties, &["ServiceToken"]);
         if tokens.is_empty() {
             return self.unknown(place, "the custom resource has no ServiceToken");
@@ -287,7 +287,7 @@ impl Collector<'_> {
 
     /// Adds the permissions for dynamic references, which CloudFormation resolves with the rights of the stack's role.
     /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html>
-    fn references(&mut self, place: &Place<'_>, node: &Node) {
+    fn references(&mut self, place: &ResourceUse<'_>, node: &Node) {
         let texts: Vec<String> = match (&node.value, function(node)) {
             (Value::Text(text), _) => vec![text.clone()],
             (Value::List(items), _) => return items.iter().for_each(|item| self.references(place, item)),
@@ -311,7 +311,7 @@ impl Collector<'_> {
         }
     }
 
-    fn reference(&mut self, place: &Place<'_>, reference: &str) {
+    fn reference(&mut self, place: &ResourceUse<'_>, reference: &str) {
         let (service, rest) = reference.split_once(':').unwrap_or((reference, ""));
         let name = cut_unknown(rest.split(':').next().unwrap_or_default());
         let own = |service: &str, rest: &str| {
@@ -339,7 +339,7 @@ impl Collector<'_> {
 
     fn add(
         &mut self,
-        place: &Place<'_>,
+        place: &ResourceUse<'_>,
         action: &str,
         (arn, certainty): On,
         level: Level,
@@ -369,7 +369,7 @@ impl Collector<'_> {
         }
     }
 
-    fn unknown(&mut self, place: &Place<'_>, because: &str) {
+    fn unknown(&mut self, place: &ResourceUse<'_>, because: &str) {
         self.unknown.push(Unknown {
             line: place.entry.line,
             resource: place.entry.key.clone(),

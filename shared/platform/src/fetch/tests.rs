@@ -183,7 +183,7 @@ async fn half_an_answer_is_no_answer() {
 async fn the_body_of_a_hosts_failure_is_not_kept() {
     let (api, _) = server(404, vec![], b"secret words").await;
     let answer = Host::new(&api, None).unwrap().get(&["x"], 100).await.unwrap();
-    assert_eq!(answer, Answer { status: 404, throttled: false, body: vec![] });
+    assert_eq!(answer, FetchResponse { status: 404, throttled: false, body: vec![] });
 }
 
 #[tokio::test]

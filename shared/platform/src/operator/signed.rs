@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct SignedResponse {
     /// The HTTP status.
     pub status: u16,
     /// The body, at most one mebibyte of it.
@@ -53,7 +53,7 @@ pub async fn post(
     url: &str,
     headers: &[(&str, &str)],
     body: Vec<u8>,
-) -> Result<Answer, Failure> {
+) -> Result<SignedResponse, Failure> {
     let host = host(url)?;
     let mut all: Vec<(String, String)> =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -74,7 +74,7 @@ pub async fn post_unsigned(
     url: &str,
     headers: &[(String, String)],
     body: Vec<u8>,
-) -> Result<Answer, Failure> {
+) -> Result<SignedResponse, Failure> {
     send(url, headers, body).await
 }
 
@@ -118,7 +118,7 @@ async fn signature(
     Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
-async fn send(url: &str, headers: &[(String, String)], body: Vec<u8>) -> Result<Answer, Failure> {
+async fn send(url: &str, headers: &[(String, String)], body: Vec<u8>) -> Result<SignedResponse, Failure> {
     let lost = |error: reqwest::Error| {
         // Without the URL: the message names it already.
         Failure::new(FailureKind::Transient, format!("POST {url}: {}", error.without_url()))
@@ -145,7 +145,7 @@ async fn send(url: &str, headers: &[(String, String)], body: Vec<u8>) -> Result<
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, body, date })
+    Ok(SignedResponse { status, body, date })
 }
 
 fn without_credentials() -> Failure {

@@ -113,7 +113,11 @@ fn peer(host: &str, port: u16) -> Peer {
     format!("{host}:{port}").parse::<TcpTarget>().unwrap().resolve(&Outputs::new()).unwrap()
 }
 
-async fn get<R: Resolve>(prober: &Prober<R>, url: &Url, admission: &Admission) -> Result<Answer, Unanswered> {
+async fn get<R: Resolve>(
+    prober: &Prober<R>,
+    url: &Url,
+    admission: &Admission,
+) -> Result<ProbeResponse, Unanswered> {
     prober.get(Get { url, wanted: &Statuses::default(), body: true }, admission, PATIENT).await
 }
 
@@ -204,7 +208,7 @@ async fn row_82_a_name_is_resolved_once_and_its_judged_address_is_used() {
     let prober = Script::of([&["127.0.0.1"]]);
     let url = server.url("rebinding.test");
     let answer = get(&prober, &url, &loopback()).await;
-    assert_eq!(answer, Ok(Answer { status: 200, body: b"fine".to_vec() }));
+    assert_eq!(answer, Ok(ProbeResponse { status: 200, body: b"fine".to_vec() }));
     assert_eq!(*prober.resolver.asked.borrow(), ["rebinding.test"]);
     let host = format!("host: rebinding.test:{}\r\n", server.port);
     let requests = server.requests();
@@ -268,7 +272,7 @@ async fn an_accepted_redirect_is_the_answer() {
     let (url, wanted) = (server.url("127.0.0.1"), BTreeSet::from([302]).try_into().unwrap());
     let question = Get { url: &url, wanted: &wanted, body: false };
     let answer = Prober::new(SystemResolver).get(question, &loopback(), PATIENT).await;
-    assert_eq!(answer, Ok(Answer { status: 302, body: Vec::new() }));
+    assert_eq!(answer, Ok(ProbeResponse { status: 302, body: Vec::new() }));
 }
 
 #[tokio::test]
@@ -303,7 +307,7 @@ async fn a_body_is_read_as_far_as_the_cap_and_no_further() {
     let (port, _open) = stalling(begun);
     let url = Url::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
     let answer = get(&Prober::new(SystemResolver), &url, &loopback()).await.unwrap();
-    assert_eq!(answer, Answer { status: 200, body: vec![b'x'; BODY_BYTES_MAX] });
+    assert_eq!(answer, ProbeResponse { status: 200, body: vec![b'x'; BODY_BYTES_MAX] });
 }
 
 #[tokio::test]
@@ -312,7 +316,7 @@ async fn an_unrequested_body_is_not_awaited() {
     let url = Url::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
     let question = Get { url: &url, wanted: &Statuses::default(), body: false };
     let answer = Prober::new(SystemResolver).get(question, &loopback(), PATIENT).await;
-    assert_eq!(answer, Ok(Answer { status: 200, body: Vec::new() }));
+    assert_eq!(answer, Ok(ProbeResponse { status: 200, body: Vec::new() }));
 }
 
 #[tokio::test]

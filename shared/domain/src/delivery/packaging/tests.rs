@@ -49,7 +49,7 @@ fn stages_text() -> String {
 const ORGANISATION: &str = "[default]\nVpcId = \"vpc-1\"\nUnused = \"x\"\n";
 
 /// The known state of the organisation.
-struct Known {
+struct Fixture {
     stages: Stages,
     organisation: OrganisationParameters,
     images: Vec<ImageVersion>,
@@ -57,7 +57,7 @@ struct Known {
     functions: FunctionLock,
 }
 
-impl Known {
+impl Fixture {
     fn new() -> Self {
         Self {
             stages: Stages::parse("stages.toml", &stages_text()).unwrap(),
@@ -112,11 +112,11 @@ fn without(path: &str) -> Files {
 }
 
 fn packaged(files: &Files) -> Package {
-    plan("broker", files, &Known::new().world()).unwrap()
+    plan("broker", files, &Fixture::new().world()).unwrap()
 }
 
 fn problems(files: &Files) -> Vec<String> {
-    reported(plan("broker", files, &Known::new().world()))
+    reported(plan("broker", files, &Fixture::new().world()))
 }
 
 fn reported(result: Result<Package, Vec<Problem>>) -> Vec<String> {
@@ -169,7 +169,7 @@ fn a_damaged_artifact_is_not_opened() {
 #[test]
 fn a_patched_image_changes_the_release_and_not_its_source() {
     let before = packaged(&component());
-    let mut known = Known::new();
+    let mut known = Fixture::new();
     known.images[0].version = "2.1.38".parse().unwrap();
     let after = plan("broker", &component(), &known.world()).unwrap();
     assert_eq!(before.source_digest, after.source_digest);
@@ -187,7 +187,7 @@ fn a_changed_file_changes_source_and_release() {
 
 #[test]
 fn the_folder_a_component_lies_in_is_not_part_of_its_digest() {
-    let elsewhere = plan("other/place", &component(), &Known::new().world()).unwrap();
+    let elsewhere = plan("other/place", &component(), &Fixture::new().world()).unwrap();
     assert_eq!(elsewhere.digest, packaged(&component()).digest);
 }
 
@@ -229,13 +229,13 @@ fn all_problems_are_reported_at_once_relative_to_the_repository() {
 
 #[test]
 fn a_component_at_the_top_of_a_repository_has_files_without_a_folder() {
-    let problems = reported(plan("", &without("template.yaml"), &Known::new().world()));
+    let problems = reported(plan("", &without("template.yaml"), &Fixture::new().world()));
     assert_eq!(problems, ["template.yaml: is missing, but lockstep.toml names it as the template"]);
 }
 
 #[test]
 fn every_parameter_must_have_a_value_in_every_stage() {
-    let mut known = Known::new();
+    let mut known = Fixture::new();
     known.organisation =
         OrganisationParameters::parse("o.toml", "[test]\nVpcId = \"a\"\n[ci]\nVpcId = \"b\"\n").unwrap();
     assert_eq!(
@@ -282,7 +282,7 @@ fn an_output_of_another_component_is_proven_to_exist() {
 
 #[test]
 fn an_output_that_a_loop_declares_counts_as_declared() {
-    let mut known = Known::new();
+    let mut known = Fixture::new();
     known.producers.insert("logs-cache".parse().unwrap(), ["Url${Zone}".to_owned()].into());
     let files = with("parameters/default.toml", "Queue = \"${outputs.logs-cache.UrlA}\"\n");
     assert!(plan("broker", &files, &known.world()).is_ok());
@@ -315,7 +315,7 @@ fn the_test_stack_names_the_stage_whose_outputs_it_uses() {
 fn a_test_without_references_needs_no_outputs_from() {
     let mut files = edited("lockstep.toml", "outputs_from = \"ci\"", "");
     files.insert("parameters/test.toml".to_owned(), b"Queue = \"none\"\n".to_vec());
-    assert!(plan("broker", &files, &Known::new().world()).is_ok());
+    assert!(plan("broker", &files, &Fixture::new().world()).is_ok());
 }
 
 #[test]
@@ -378,7 +378,7 @@ fn an_image_id_is_never_typed() {
 
 #[test]
 fn a_problem_of_the_organisations_file_keeps_its_name() {
-    let mut known = Known::new();
+    let mut known = Fixture::new();
     known.organisation =
         OrganisationParameters::parse("organisation.toml", "[default]\nVpcId = \"${stages.x.account}\"\n")
             .unwrap();
@@ -441,7 +441,7 @@ fn offline_packaging_skips_rules_that_need_the_organisation() {
 
 #[test]
 fn each_unknown_input_is_reported_and_the_rest_is_judged() {
-    let known = Known::new();
+    let known = Fixture::new();
     let unchecked = |world: PackagingInput<'_>| plan("broker", &component(), &world).unwrap().unchecked;
     assert_eq!(
         unchecked(PackagingInput { organisation: None, ..known.world() }),
@@ -464,7 +464,7 @@ fn each_unknown_input_is_reported_and_the_rest_is_judged() {
 
 #[test]
 fn a_referenced_function_is_pinned_in_the_release_and_read_back() {
-    let known = Known::new();
+    let known = Fixture::new();
     let using = with("parameters/default.toml", "Queue = \"${functions.elb-logs}\"\n");
     let package = plan("broker", &using, &known.world()).unwrap();
     assert_eq!(package.function_lock, known.functions);
@@ -476,7 +476,7 @@ fn a_referenced_function_is_pinned_in_the_release_and_read_back() {
 
 #[test]
 fn other_code_of_a_function_gives_another_artifact() {
-    let mut known = Known::new();
+    let mut known = Fixture::new();
     let using = with("parameters/default.toml", "Queue = \"${functions.elb-logs}\"\n");
     let first = plan("broker", &using, &known.world()).unwrap();
     known.functions = FunctionLock::of_keys(&SHIPPED.replace("e3b0", "ffff")).unwrap();
@@ -488,7 +488,7 @@ fn other_code_of_a_function_gives_another_artifact() {
 #[test]
 fn a_function_that_is_not_shipped_is_refused_at_its_line() {
     let using = with("parameters/default.toml", "Queue = \"${functions.elb-log}\"\n");
-    let known = Known::new();
+    let known = Fixture::new();
     assert_eq!(
         reported(plan("broker", &using, &known.world())),
         [
@@ -508,7 +508,7 @@ fn a_new_component_passes_unchanged() {
     let name: ComponentName = "logs-index".parse().unwrap();
     let files: Files =
         manifest::template(&name).into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
-    let package = plan("logs-index", &files, &Known::new().world()).unwrap();
+    let package = plan("logs-index", &files, &Fixture::new().world()).unwrap();
     assert_eq!(package.manifest.component.name, name);
     assert_eq!(package.unchecked, Vec::<String>::new());
 }
@@ -543,7 +543,7 @@ proptest! {
             let kept: Vec<_> = lines.iter().enumerate().filter(|(n, _)| *n != lost).map(|(_, l)| l.as_str()).collect();
             *text = kept.join("\n").into_bytes();
         }
-        if let Err(problems) = plan("broker", &files, &Known::new().world()) {
+        if let Err(problems) = plan("broker", &files, &Fixture::new().world()) {
             prop_assert!(problems.iter().all(|p| p.file.starts_with("broker")), "{problems:?}");
         }
     }

@@ -200,14 +200,14 @@ pub fn settled(request: &Request<'_>) -> BTreeMap<String, String> {
     values.filter_map(|(name, parameter)| Some((name.clone(), of(name, parameter)?))).collect()
 }
 
-type Found = Option<(String, Provenance)>;
+type ResolvedValue = Option<(String, Provenance)>;
 
 fn one(
     request: &Request<'_>,
     id: &LogicalId,
     parameter: &Parameter,
     provisional: bool,
-) -> Result<Found, Problem> {
+) -> Result<ResolvedValue, Problem> {
     if let Some(ami) = request.images.get(id) {
         let provenance = Provenance { layer: LayerName::Image, file: String::new(), line: None };
         return Ok(Some((ami.to_string(), provenance)));

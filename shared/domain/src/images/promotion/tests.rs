@@ -58,7 +58,7 @@ fn snapshot(key: Option<&str>) -> Snapshot {
     Snapshot { id: "snap-00000000000000001".parse().unwrap(), completed: true, key: key.map(str::to_owned) }
 }
 
-struct World {
+struct PromotionFixture {
     record: Image,
     source: Option<Ami>,
     snapshots: Vec<Snapshot>,
@@ -69,7 +69,7 @@ struct World {
     owned: Vec<Ami>,
 }
 
-impl World {
+impl PromotionFixture {
     fn new() -> Self {
         Self {
             record: record(HERE, Some(SOURCE), ImageState::Available),
@@ -119,47 +119,47 @@ fn key(arn: &str, managed_by_aws: bool) -> Key {
 }
 
 /// Returns a source encrypted under a customer key, and a target with a usable key of its own.
-fn encrypted() -> World {
+fn encrypted() -> PromotionFixture {
     let grant = keys::Grant {
         id: "g".into(),
         name: None,
         grantee: keys::autoscaling_role("aws", THERE),
         operations: keys::GRANT_OPERATIONS.map(str::to_owned).into(),
     };
-    World {
+    PromotionFixture {
         snapshots: vec![snapshot(Some(KEY))],
         keys: [(KEY.to_owned(), key(KEY, false))].into(),
         image_key: Some(ImageKey { key: key(IMAGE_KEY, false), policy: String::new(), grants: vec![grant] }),
-        ..World::with_source(|source| source.devices[0].encrypted = true)
+        ..PromotionFixture::with_source(|source| source.devices[0].encrypted = true)
     }
 }
 
 #[test]
 fn an_image_missing_in_the_target_is_copied() {
-    assert_eq!(World::new().inspect(), Inspect::Copy { key: None });
+    assert_eq!(PromotionFixture::new().inspect(), Inspect::Copy { key: None });
 }
 
 #[test]
 fn an_encrypted_image_is_encrypted_again_under_a_key_of_the_target() {
     assert_eq!(encrypted().inspect(), Inspect::Copy { key: Some(IMAGE_KEY.into()) });
-    let told_by_snapshots_alone = World { source: Some(ami(SOURCE, HERE)), ..encrypted() };
+    let told_by_snapshots_alone = PromotionFixture { source: Some(ami(SOURCE, HERE)), ..encrypted() };
     assert_eq!(told_by_snapshots_alone.inspect(), Inspect::Copy { key: Some(IMAGE_KEY.into()) });
 }
 
 /// Row 33: an encrypted image is never copied with its source key.
 #[test]
 fn an_encrypted_image_is_refused_if_its_copy_cannot_be_encrypted() {
-    let why = World { image_key: None, ..encrypted() }.refusal();
+    let why = PromotionFixture { image_key: None, ..encrypted() }.refusal();
     assert!(why.contains("no key alias/lockstep-images"), "{why}");
 }
 
 /// Row 32.
 #[test]
 fn inspection_refuses_a_snapshot_under_the_aws_managed_key_with_remedy() {
-    let managed = World { keys: [(KEY.to_owned(), key(KEY, true))].into(), ..encrypted() };
+    let managed = PromotionFixture { keys: [(KEY.to_owned(), key(KEY, true))].into(), ..encrypted() };
     let why = managed.refusal();
     assert!(why.contains("key that AWS manages") && why.contains("aws ec2 copy-image --encrypted"), "{why}");
-    let mut within = World { keys: managed.keys.clone(), ..encrypted() };
+    let mut within = PromotionFixture { keys: managed.keys.clone(), ..encrypted() };
     within.record.location = Location { region: "eu-central-1".parse().unwrap(), ..location(THERE) };
     within.source = Some(Ami { owner: account(THERE), ..within.source.unwrap() });
     assert_eq!(within.inspect(), Inspect::Copy { key: Some(IMAGE_KEY.into()) }, "within its account it may");
@@ -167,15 +167,26 @@ fn inspection_refuses_a_snapshot_under_the_aws_managed_key_with_remedy() {
 
 #[test]
 fn a_snapshot_with_a_missing_or_disabled_key_is_refused() {
-    assert!(World { keys: BTreeMap::new(), ..encrypted() }.refusal().contains("does not exist any more"));
+    assert!(
+        PromotionFixture { keys: BTreeMap::new(), ..encrypted() }
+            .refusal()
+            .contains("does not exist any more")
+    );
     let off = Key { state: "Disabled".into(), ..key(KEY, false) };
-    assert!(World { keys: [(KEY.to_owned(), off)].into(), ..encrypted() }.refusal().contains("is Disabled"));
+    assert!(
+        PromotionFixture { keys: [(KEY.to_owned(), off)].into(), ..encrypted() }
+            .refusal()
+            .contains("is Disabled")
+    );
 }
 
 /// Row 42.
 #[test]
 fn a_pending_image_is_awaited_and_not_shared() {
-    assert_eq!(World::with_source(|source| source.state = AmiState::Pending).inspect(), Inspect::Wait);
+    assert_eq!(
+        PromotionFixture::with_source(|source| source.state = AmiState::Pending).inspect(),
+        Inspect::Wait
+    );
 }
 
 /// Row 35.
@@ -188,25 +199,29 @@ fn a_licensed_image_cannot_be_copied_and_must_be_built_in_the_target() {
         (|a| a.product_codes = vec!["abc".into()], "the product abc"),
     ];
     for (change, expected) in cases {
-        let Inspect::Stays(why) = World::with_source(change).inspect() else { panic!("{expected}") };
+        let Inspect::Stays(why) = PromotionFixture::with_source(change).inspect() else {
+            panic!("{expected}")
+        };
         assert!(why.contains(expected) && why.contains("build it in account 222222222222"), "{why}");
     }
 }
 
 #[test]
 fn an_image_that_the_target_has_is_present() {
-    let world = World {
+    let world = PromotionFixture {
         target_record: Some(record(THERE, Some(COPY), ImageState::Available)),
         owned: vec![ami(COPY, THERE)],
-        ..World::new()
+        ..PromotionFixture::new()
     };
     assert_eq!(world.inspect(), Inspect::Present { ami: COPY.parse().unwrap() });
 }
 
 #[test]
 fn a_record_without_its_ami_is_refused() {
-    let mut world =
-        World { target_record: Some(record(THERE, Some(COPY), ImageState::Available)), ..World::new() };
+    let mut world = PromotionFixture {
+        target_record: Some(record(THERE, Some(COPY), ImageState::Available)),
+        ..PromotionFixture::new()
+    };
     assert!(world.refusal().contains("is not there"));
     world.owned = vec![Ami { state: AmiState::Broken("failed: x".into()), ..ami(COPY, THERE) }];
     assert!(world.refusal().contains("is failed: x"));
@@ -214,8 +229,10 @@ fn a_record_without_its_ami_is_refused() {
 
 #[test]
 fn a_started_copy_is_resumed() {
-    let mut world =
-        World { target_record: Some(record(THERE, Some(COPY), ImageState::Promoting)), ..World::new() };
+    let mut world = PromotionFixture {
+        target_record: Some(record(THERE, Some(COPY), ImageState::Promoting)),
+        ..PromotionFixture::new()
+    };
     assert_eq!(world.inspect(), Inspect::Resume { ami: COPY.parse().unwrap() });
     world.target_record = Some(record(THERE, None, ImageState::Promoting));
     assert_eq!(world.inspect(), Inspect::Copy { key: None });
@@ -223,7 +240,7 @@ fn a_started_copy_is_resumed() {
 
 #[test]
 fn a_copy_without_a_recorded_id_is_found_by_its_tags() {
-    let mut world = World { owned: vec![ami(COPY, THERE)], ..World::new() };
+    let mut world = PromotionFixture { owned: vec![ami(COPY, THERE)], ..PromotionFixture::new() };
     assert_eq!(world.inspect(), Inspect::Resume { ami: COPY.parse().unwrap() });
     world.owned[0].tags.insert(TAG_SOURCE.into(), "ami-00000000000000009".into());
     assert_eq!(world.inspect(), Inspect::Copy { key: None });
@@ -246,12 +263,15 @@ fn images_that_cannot_leave_are_refused_before_anything_is_shared() {
         (|a| a.devices[0].snapshot = Some("snap-00000000000000007".parse().unwrap()), "is not there"),
     ];
     for (change, expected) in cases {
-        let why = World::with_source(change).refusal();
+        let why = PromotionFixture::with_source(change).refusal();
         assert!(why.contains(expected), "{why}");
     }
-    let open = World { snapshots: vec![Snapshot { completed: false, ..snapshot(None) }], ..World::new() };
+    let open = PromotionFixture {
+        snapshots: vec![Snapshot { completed: false, ..snapshot(None) }],
+        ..PromotionFixture::new()
+    };
     assert!(open.refusal().contains("not complete"));
-    assert!(World { source: None, ..World::new() }.refusal().contains("no such AMI"));
+    assert!(PromotionFixture { source: None, ..PromotionFixture::new() }.refusal().contains("no such AMI"));
 }
 
 #[test]

@@ -249,9 +249,9 @@ fn declare(file: &File<'_>, template: &mut HclTemplate) {
 
 /// Collector for every `var.<name>` of a file.
 #[derive(Default)]
-struct Uses(Vec<(String, Option<std::ops::Range<usize>>)>);
+struct VariableReferences(Vec<(String, Option<std::ops::Range<usize>>)>);
 
-impl Visit for Uses {
+impl Visit for VariableReferences {
     fn visit_traversal(&mut self, node: &Traversal) {
         let of_var = node.expr.as_variable().is_some_and(|variable| variable.as_str() == "var");
         if let (true, Some(TraversalOperator::GetAttr(name))) =
@@ -266,7 +266,7 @@ impl Visit for Uses {
 fn judge_uses(parsed: &[File<'_>], template: &mut HclTemplate) {
     let mut used = BTreeSet::new();
     for file in parsed {
-        let mut uses = Uses::default();
+        let mut uses = VariableReferences::default();
         uses.visit_body(&file.body);
         for (name, span) in uses.0 {
             if !template.declares(&name) {

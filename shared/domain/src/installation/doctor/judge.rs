@@ -1,7 +1,7 @@
 //! Judges a whole installation.
 
 use super::{
-    Facts, Finding, Installed, PlaceFacts, Reading, StackFacts, WebhookFacts, limits, place, resource,
+    Facts, Finding, Installed, Reading, StackFacts, TargetFacts, WebhookFacts, limits, place, resource,
 };
 use crate::model::ids::AccountId;
 use std::collections::BTreeSet;
@@ -167,7 +167,7 @@ fn judge_places(facts: &Facts) -> Vec<Finding> {
     }
     let senders: BTreeSet<&AccountId> =
         places.iter().filter(|place| place.sends_images).map(|place| &place.account).collect();
-    let judge = |place: &PlaceFacts| {
+    let judge = |place: &TargetFacts| {
         let others: Vec<&AccountId> =
             senders.iter().copied().filter(|account| **account != place.account).collect();
         place::judge(place, &others)

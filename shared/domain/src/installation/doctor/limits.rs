@@ -14,12 +14,12 @@ pub struct Quota {
     /// Effect of a lower value.
     pub why: &'static str,
     /// Location in which the quota applies.
-    pub place: QuotaPlace,
+    pub place: QuotaScope,
 }
 
 /// Location in which a quota applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QuotaPlace {
+pub enum QuotaScope {
     /// The tooling account.
     Tooling,
     /// Each account and region that Lockstep deploys to.
@@ -36,35 +36,35 @@ pub const WANTED_QUOTAS: [Quota; 5] = [
         name: "StartExecution throttle token bucket size",
         least: 100.0,
         why: "a push of many components starts an execution for each of them and for each stage",
-        place: QuotaPlace::Tooling,
+        place: QuotaScope::Tooling,
     },
     Quota {
         service: "states",
         name: "StartExecution throttle token refill rate per second",
         least: 10.0,
         why: "a sweep starts an execution for each thing that it finds",
-        place: QuotaPlace::Tooling,
+        place: QuotaScope::Tooling,
     },
     Quota {
         service: "ebs",
         name: "Concurrent snapshot copies per destination Region",
         least: 20.0,
         why: "Lockstep copies up to eighteen images at once into an account and region",
-        place: QuotaPlace::Target,
+        place: QuotaScope::Target,
     },
     Quota {
         service: "ec2",
         name: "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances",
         least: 16.0,
         why: "a test stack starts instances beside those of the stages in its account",
-        place: QuotaPlace::Target,
+        place: QuotaScope::Target,
     },
     Quota {
         service: "codebuild",
         name: "Concurrently running builds for Linux/Small environment",
         least: 1.0,
         why: "an image is built by one such build",
-        place: QuotaPlace::Target,
+        place: QuotaScope::Target,
     },
 ];
 

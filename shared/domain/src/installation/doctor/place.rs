@@ -6,7 +6,7 @@ use crate::model::ids::{AccountId, Region};
 
 /// Facts of one account and region.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlaceFacts {
+pub struct TargetFacts {
     /// The account.
     pub account: AccountId,
     /// The region.
@@ -72,7 +72,7 @@ pub enum DryRun {
     NotAsked,
 }
 
-pub(super) fn judge(place: &PlaceFacts, providers: &[&AccountId]) -> Vec<Finding> {
+pub(super) fn judge(place: &TargetFacts, providers: &[&AccountId]) -> Vec<Finding> {
     let name = format!("account {} in {}", place.account, place.region);
     let caller = match &place.caller {
         // No fact of the location can be read, so there is one finding instead of many.

@@ -43,8 +43,8 @@ fn quota(subject: &str) -> QuotaFacts {
     QuotaFacts { subject: subject.into(), least: 10.0, why: "ten are used".into(), value: Ok(10.0) }
 }
 
-fn place(id: &str, sends_images: bool) -> PlaceFacts {
-    PlaceFacts {
+fn place(id: &str, sends_images: bool) -> TargetFacts {
+    TargetFacts {
         account: account(id),
         region: "eu-west-1".parse().unwrap(),
         sends_images,
@@ -128,7 +128,7 @@ fn role_of(facts: &mut Facts) -> &mut RoleState {
     role
 }
 
-fn production(facts: &mut Facts) -> &mut PlaceFacts {
+fn production(facts: &mut Facts) -> &mut TargetFacts {
     &mut facts.places.as_mut().unwrap()[1]
 }
 

@@ -108,7 +108,7 @@ impl Record for Bucket {
 
 /// Result of taking tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum RateDecision {
     /// The bucket had enough tokens; its new state.
     Yes(Bucket),
     /// The bucket will have enough tokens after so many seconds, at least one.
@@ -124,9 +124,9 @@ pub fn take(
     bucket: Option<&Bucket>,
     events: u32,
     now: Timestamp,
-) -> Taken {
+) -> RateDecision {
     if events > rate.burst {
-        return Taken::Never;
+        return RateDecision::Never;
     }
     let room = rate.time_for(rate.burst);
     // A bucket is at worst empty, even if another clock or another rate wrote it.
@@ -134,8 +134,8 @@ pub fn take(
     let missing = missing.clamp(SignedDuration::ZERO, room) + rate.time_for(events);
     if missing > room {
         let nanoseconds = u64::try_from((missing - room).as_nanos()).unwrap_or(u64::MAX);
-        return Taken::After(nanoseconds.div_ceil(NANOSECONDS));
+        return RateDecision::After(nanoseconds.div_ceil(NANOSECONDS));
     }
     let full_at = now.checked_add(missing).unwrap_or(Timestamp::MAX);
-    Taken::Yes(Bucket { application: application.clone(), full_at })
+    RateDecision::Yes(Bucket { application: application.clone(), full_at })
 }

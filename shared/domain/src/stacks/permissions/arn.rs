@@ -3,7 +3,7 @@
 use super::policy::covers;
 use super::table::{Action, ResourceType};
 use super::values::{ANY, Presence, Values, collapsed, is_exact, segments};
-use super::{MADE_BY_STACK, Place};
+use super::{MADE_BY_STACK, ResourceUse};
 use crate::model::permission::Certainty;
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ pub(super) type On = (String, Certainty);
 /// Resolver for the ARNs of one resource.
 pub(super) struct Arns<'a> {
     pub(super) values: &'a Values<'a>,
-    pub(super) place: &'a Place<'a>,
+    pub(super) place: &'a ResourceUse<'a>,
     pub(super) row: &'a ResourceType,
 }
 

@@ -11,7 +11,7 @@ fn digest(of: &str) -> Digest {
     Digest::of(of.as_bytes())
 }
 
-struct World {
+struct StackFixture {
     known_stack: bool,
     ever_stable: bool,
     deployed: bool,
@@ -24,7 +24,7 @@ struct World {
     b: Digest,
 }
 
-impl World {
+impl StackFixture {
     fn ours() -> Self {
         Self {
             known_stack: true,
@@ -65,7 +65,7 @@ impl World {
     }
 }
 
-impl World {
+impl StackFixture {
     /// Returns the input and the snapshot after the first plan for `found` ran and failed.
     fn known_after_plain(self, found: &StackSnapshot) -> (Self, StackSnapshot) {
         let first = plan(Some(found), &self.known());
@@ -130,8 +130,8 @@ fn why(plan: Plan) -> String {
 #[test]
 fn a_missing_or_deleted_stack_is_created() {
     let create = Plan::CreateChangeSet(ChangeSetKind::Create);
-    assert_eq!(plan(None, &World::ours().known()), create);
-    assert_eq!(plan(Some(&stack(StackStatus::DeleteComplete)), &World::ours().known()), create);
+    assert_eq!(plan(None, &StackFixture::ours().known()), create);
+    assert_eq!(plan(Some(&stack(StackStatus::DeleteComplete)), &StackFixture::ours().known()), create);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_stable_stack_is_updated() {
     for status in ["CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"] {
         let found = stack(StackStatus::parse(status));
         assert_eq!(
-            plan(Some(&found), &World::ours().known()),
+            plan(Some(&found), &StackFixture::ours().known()),
             Plan::CreateChangeSet(ChangeSetKind::Update),
             "{status}"
         );
@@ -148,7 +148,7 @@ fn a_stable_stack_is_updated() {
 
 #[test]
 fn a_stack_with_the_wanted_digests_is_left_unchanged() {
-    let world = World { deployed: true, ..World::ours() };
+    let world = StackFixture { deployed: true, ..StackFixture::ours() };
     assert_eq!(plan(Some(&stack(StackStatus::UpdateComplete)), &world.known()), Plan::NoChanges);
     let other = digest("other");
     let differs = PlanInput { wanted: Some((&world.a, &other)), ..world.known() };
@@ -160,7 +160,7 @@ fn a_stack_with_the_wanted_digests_is_left_unchanged() {
 
 #[test]
 fn digests_of_a_deleted_stack_do_not_count_for_its_successor() {
-    let world = World { deployed: true, ..World::ours() };
+    let world = StackFixture { deployed: true, ..StackFixture::ours() };
     let known =
         PlanInput { environment_stack: Some("arn:another"), deployment_stack: Some(ARN), ..world.known() };
     assert_eq!(
@@ -171,7 +171,7 @@ fn digests_of_a_deleted_stack_do_not_count_for_its_successor() {
 
 #[test]
 fn own_operation_is_adopted_and_another_callers_is_awaited_with_a_limit() {
-    let world = World::ours();
+    let world = StackFixture::ours();
     let mut found = stack(StackStatus::UpdateInProgress);
     assert_eq!(plan(Some(&found), &world.known()), Plan::Adopt { key: format!("{ARN}#{}", ours()) });
     found.newest = LatestOperation::Unseen;
@@ -212,12 +212,12 @@ fn an_event_of_the_previous_operation_does_not_identify_the_running_one() {
 #[test]
 fn an_own_empty_placeholder_is_cleared() {
     let found = stack(StackStatus::ReviewInProgress);
-    assert!(clears(&plan(Some(&found), &World::ours().known())));
+    assert!(clears(&plan(Some(&found), &StackFixture::ours().known())));
 }
 
 #[test]
 fn names_of_change_sets_identify_the_placeholder_of_a_dead_deployment() {
-    let world = World { known_stack: false, ..World::ours() };
+    let world = StackFixture { known_stack: false, ..StackFixture::ours() };
     let placeholder = |names: &[&str]| StackSnapshot {
         newest: LatestOperation::Unseen,
         remains: Some(Remains {
@@ -240,20 +240,20 @@ fn names_of_change_sets_identify_the_placeholder_of_a_dead_deployment() {
 #[test]
 fn the_placeholder_of_this_deployments_change_set_is_kept() {
     let ours = client_token("this deployment", "change-set", 1);
-    let world = World { known_stack: false, change_sets: vec![ours.clone()], ..World::ours() };
+    let world = StackFixture { known_stack: false, change_sets: vec![ours.clone()], ..StackFixture::ours() };
     let found = StackSnapshot {
         newest: LatestOperation::Unseen,
         remains: Some(Remains { change_sets: vec![ours], ..Remains::default() }),
         ..stack(StackStatus::ReviewInProgress)
     };
     assert_eq!(plan(Some(&found), &world.known()), Plan::CreateChangeSet(ChangeSetKind::Create));
-    let dead = World { known_stack: false, ..World::ours() };
+    let dead = StackFixture { known_stack: false, ..StackFixture::ours() };
     assert!(clears(&plan(Some(&found), &dead.known())));
 }
 
 #[test]
 fn a_placeholder_with_resources_or_unread_contents_needs_an_operator() {
-    let known = World::ours();
+    let known = StackFixture::ours();
     let found = holding(StackStatus::ReviewInProgress, "AWS::SNS::Topic", "CREATE_COMPLETE");
     assert!(why(plan(Some(&found), &known.known())).contains("holds Thing"));
     let unread = StackSnapshot { remains: None, ..stack(StackStatus::ReviewInProgress) };
@@ -263,7 +263,7 @@ fn a_placeholder_with_resources_or_unread_contents_needs_an_operator() {
 #[test]
 fn a_failed_creation_is_cleared_unless_a_protected_resource_survives() {
     for status in [StackStatus::RollbackComplete, StackStatus::CreateFailed] {
-        let clear = |found: &StackSnapshot| plan(Some(found), &World::ours().known());
+        let clear = |found: &StackSnapshot| plan(Some(found), &StackFixture::ours().known());
         assert!(clears(&clear(&stack(status.clone()))));
         assert!(clears(&clear(&holding(status.clone(), "AWS::SNS::Topic", "CREATE_COMPLETE"))));
         assert!(clears(&clear(&holding(status.clone(), "AWS::S3::Bucket", "DELETE_COMPLETE"))));
@@ -275,13 +275,13 @@ fn a_failed_creation_is_cleared_unless_a_protected_resource_survives() {
 
 #[test]
 fn a_stack_that_was_ever_stable_is_never_cleared() {
-    let world = World { ever_stable: true, ..World::ours() };
+    let world = StackFixture { ever_stable: true, ..StackFixture::ours() };
     assert!(why(plan(Some(&stack(StackStatus::RollbackComplete)), &world.known())).contains("stable once"));
 }
 
 #[test]
 fn a_foreign_stack_is_never_touched_in_any_status() {
-    let world = World { known_stack: false, ..World::ours() };
+    let world = StackFixture { known_stack: false, ..StackFixture::ours() };
     for status in StackStatus::ALL.iter().filter(|s| **s != StackStatus::DeleteComplete) {
         let found =
             StackSnapshot { newest: LatestOperation::Named("by-hand".into()), ..stack(status.clone()) };
@@ -292,14 +292,14 @@ fn a_foreign_stack_is_never_touched_in_any_status() {
 #[test]
 fn a_nested_stack_of_the_same_name_is_not_touched() {
     let found = StackSnapshot { parent: Some("arn:root".into()), ..stack(StackStatus::UpdateComplete) };
-    assert!(why(plan(Some(&found), &World::ours().known())).contains("nested in arn:root"));
+    assert!(why(plan(Some(&found), &StackFixture::ours().known())).contains("nested in arn:root"));
 }
 
 /// Row 2 of the failure modes, and row 21.
 #[test]
 fn failed_creation_is_deleted_once_then_retains_undeletables_if_approved() {
     for status in [StackStatus::RollbackFailed, StackStatus::DeleteFailed] {
-        let world = World::ours();
+        let world = StackFixture::ours();
         let found = holding(status, "AWS::EC2::VPC", "DELETE_FAILED");
         let first = plan(Some(&found), &world.known());
         assert!(clears(&first), "{first:?}");
@@ -324,8 +324,8 @@ fn failed_creation_is_deleted_once_then_retains_undeletables_if_approved() {
 #[test]
 fn failed_creation_is_kept_while_it_holds_a_protected_resource() {
     let found = holding(StackStatus::RollbackFailed, "AWS::S3::Bucket", "DELETE_FAILED");
-    assert!(why(plan(Some(&found), &World::ours().known())).contains("Thing"));
-    let mut world = World::ours();
+    assert!(why(plan(Some(&found), &StackFixture::ours().known())).contains("Thing"));
+    let mut world = StackFixture::ours();
     world.protect.insert("Thing".parse().unwrap());
     let named = holding(StackStatus::RollbackFailed, "AWS::SNS::Topic", "DELETE_FAILED");
     assert!(why(plan(Some(&named), &world.known())).contains("Thing"));
@@ -334,7 +334,7 @@ fn failed_creation_is_kept_while_it_holds_a_protected_resource() {
 /// Rows 6 and 9: the stack is never deleted and never recreated.
 #[test]
 fn failed_rollback_is_continued_once_then_skips_resources_if_approved() {
-    let world = World { ever_stable: true, ..World::ours() };
+    let world = StackFixture { ever_stable: true, ..StackFixture::ours() };
     let found = holding(StackStatus::UpdateRollbackFailed, "AWS::SQS::Queue", "UPDATE_FAILED");
     let first = plan(Some(&found), &world.known());
     assert!(begins(&first, OperationKind::ContinueRollback, &[]), "{first:?}");
@@ -359,7 +359,7 @@ fn only_resources_that_failed_themselves_are_skipped() {
         resource("Child.Topic", "AWS::SNS::Topic", "UPDATE_ROLLBACK_COMPLETE"),
         resource("Role", "AWS::IAM::Role", "UPDATE_FAILED"),
     ];
-    let world = World::ours();
+    let world = StackFixture::ours();
     let found = with(StackStatus::UpdateRollbackFailed, resources);
     let (world, found) = world.known_after_plain(&found);
     let Plan::Ask(proposal) = plan(Some(&found), &world.known()) else { panic!("no approval is asked for") };
@@ -391,13 +391,15 @@ fn an_approval_covers_exactly_the_resources_it_names() {
 #[test]
 fn a_failed_update_is_rolled_back_only_to_an_existing_stable_state() {
     let found = stack(StackStatus::UpdateFailed);
-    let stable = World { ever_stable: true, ..World::ours() };
+    let stable = StackFixture { ever_stable: true, ..StackFixture::ours() };
     assert!(begins(&plan(Some(&found), &stable.known()), OperationKind::Rollback, &[]));
     let seen = StackSnapshot { was_stable: Some(true), ..found.clone() };
-    assert!(begins(&plan(Some(&seen), &World::ours().known()), OperationKind::Rollback, &[]));
+    assert!(begins(&plan(Some(&seen), &StackFixture::ours().known()), OperationKind::Rollback, &[]));
     let never = StackSnapshot { was_stable: Some(false), ..found.clone() };
-    assert!(clears(&plan(Some(&never), &World::ours().known())));
-    assert!(why(plan(Some(&found), &World::ours().known())).contains("do not show if it was ever stable"));
+    assert!(clears(&plan(Some(&never), &StackFixture::ours().known())));
+    assert!(
+        why(plan(Some(&found), &StackFixture::ours().known())).contains("do not show if it was ever stable")
+    );
 }
 
 #[test]
@@ -405,7 +407,7 @@ fn a_state_without_a_rule_is_reported_with_its_next_step() {
     for (status, step) in
         [("IMPORT_ROLLBACK_FAILED", "describe-stack-events"), ("SOMETHING_NEW", "inspect the stack")]
     {
-        let sentence = why(plan(Some(&stack(StackStatus::parse(status))), &World::ours().known()));
+        let sentence = why(plan(Some(&stack(StackStatus::parse(status))), &StackFixture::ours().known()));
         assert!(sentence.contains(status) && sentence.contains(step), "{sentence}");
     }
 }
@@ -413,7 +415,7 @@ fn a_state_without_a_rule_is_reported_with_its_next_step() {
 /// Rows 16 and 61: the token changes only after CloudFormation showed the previous one.
 #[test]
 fn a_recovery_without_a_trace_is_repeated_with_its_token() {
-    let world = World::ours();
+    let world = StackFixture::ours();
     let found = stack(StackStatus::RollbackComplete);
     let first = plan(Some(&found), &world.known());
     let (world, reached) = world.after(&found, &first);
@@ -428,7 +430,7 @@ fn a_recovery_without_a_trace_is_repeated_with_its_token() {
 
 #[test]
 fn recovery_attempts_are_limited() {
-    let mut world = World { ever_stable: true, ..World::ours() };
+    let mut world = StackFixture { ever_stable: true, ..StackFixture::ours() };
     let found =
         StackSnapshot { newest: LatestOperation::Nameless, ..stack(StackStatus::UpdateRollbackFailed) };
     for _ in 0..3 {
@@ -442,7 +444,7 @@ fn recovery_attempts_are_limited() {
 /// CloudFormation lists the resources a moment after it reports the stack's status.
 #[test]
 fn a_failure_that_no_resource_shows_yet_is_read_again() {
-    let world = World::ours();
+    let world = StackFixture::ours();
     let found = stack(StackStatus::RollbackFailed);
     let delete = teardown(Some(&found), &world.known(), false);
     let (world, found) = world.after(&found, &delete);
@@ -452,7 +454,7 @@ fn a_failure_that_no_resource_shows_yet_is_read_again() {
 
 #[test]
 fn a_teardown_asks_for_every_protected_resource_before_it_deletes() {
-    let mut world = World { ever_stable: true, ..World::ours() };
+    let mut world = StackFixture { ever_stable: true, ..StackFixture::ours() };
     let found = with(
         StackStatus::UpdateComplete,
         vec![
@@ -475,10 +477,14 @@ fn a_teardown_asks_for_every_protected_resource_before_it_deletes() {
 #[test]
 fn teardown_of_a_stack_that_was_stable_needs_approval_even_if_it_is_empty() {
     let found = stack(StackStatus::CreateComplete);
-    assert!(matches!(teardown(Some(&found), &World::ours().known(), false), Plan::Ask(_)));
+    assert!(matches!(teardown(Some(&found), &StackFixture::ours().known(), false), Plan::Ask(_)));
     let failed = stack(StackStatus::RollbackComplete);
-    assert!(begins(&teardown(Some(&failed), &World::ours().known(), false), OperationKind::Delete, &[]));
-    assert!(begins(&teardown(Some(&found), &World::ours().known(), true), OperationKind::Delete, &[]));
+    assert!(begins(
+        &teardown(Some(&failed), &StackFixture::ours().known(), false),
+        OperationKind::Delete,
+        &[]
+    ));
+    assert!(begins(&teardown(Some(&found), &StackFixture::ours().known(), true), OperationKind::Delete, &[]));
 }
 
 /// Row 22.
@@ -486,7 +492,7 @@ fn teardown_of_a_stack_that_was_stable_needs_approval_even_if_it_is_empty() {
 fn termination_protection_is_reported_and_never_lifted() {
     let found = StackSnapshot { termination_protection: true, ..stack(StackStatus::UpdateComplete) };
     for is_thrown_away in [false, true] {
-        let refusal = why(teardown(Some(&found), &World::ours().known(), is_thrown_away));
+        let refusal = why(teardown(Some(&found), &StackFixture::ours().known(), is_thrown_away));
         assert!(refusal.contains("termination protection"), "{refusal}");
     }
 }
@@ -494,7 +500,7 @@ fn termination_protection_is_reported_and_never_lifted() {
 /// Row 21.
 #[test]
 fn a_failed_teardown_retains_resources_only_if_approved() {
-    let world = World::ours();
+    let world = StackFixture::ours();
     let found = holding(StackStatus::RollbackFailed, "AWS::EC2::VPC", "DELETE_FAILED");
     let delete = teardown(Some(&found), &world.known(), false);
     let (mut world, found) = world.after(&found, &delete);
@@ -521,7 +527,7 @@ fn full_buckets_of_a_test_stack_are_emptied_before_the_next_deletion() {
         newest: LatestOperation::Named(client_token(ARN, "destroy", attempt)),
         ..with(StackStatus::DeleteFailed, vec![bucket(name)])
     };
-    let known = World::ours();
+    let known = StackFixture::ours();
     let full = found("test-logs-archive-1abc", 1);
     assert_eq!(destroyed(Some(&full)), Destroy::LookAgain);
     assert!(matches!(destroy(Some(&full), &known.known()),
@@ -553,7 +559,7 @@ fn statuses_survive_a_round_trip() {
 
 #[test]
 fn a_test_stack_is_deleted_by_arn_and_its_token_changes_after_a_failure() {
-    let known = World::ours();
+    let known = StackFixture::ours();
     let first = Destroy::Delete { arn: ARN.into(), token: client_token(ARN, "destroy", 1), empty: vec![] };
     assert_eq!(destroy(Some(&stack(StackStatus::CreateComplete)), &known.known()), first);
     assert_eq!(destroy(Some(&stack(StackStatus::RollbackComplete)), &known.known()), first);
@@ -570,7 +576,7 @@ fn a_test_stack_is_deleted_by_arn_and_its_token_changes_after_a_failure() {
 
 #[test]
 fn a_foreign_test_stack_is_not_deleted() {
-    let world = World { known_stack: false, ..World::ours() };
+    let world = StackFixture { known_stack: false, ..StackFixture::ours() };
     let found = StackSnapshot {
         newest: LatestOperation::Named("by-hand".into()),
         ..stack(StackStatus::CreateComplete)
@@ -580,7 +586,7 @@ fn a_foreign_test_stack_is_not_deleted() {
 
 #[test]
 fn a_test_stack_is_gone_only_if_it_is_missing_or_deleted() {
-    let known = World::ours();
+    let known = StackFixture::ours();
     assert_eq!(destroy(None, &known.known()), Destroy::Gone);
     for status in StackStatus::ALL {
         let found = stack(status.clone());
@@ -676,7 +682,7 @@ proptest! {
         was_stable: Option<bool>, kind in "AWS::S3::Bucket|AWS::SNS::Topic",
         resource_status in "CREATE_COMPLETE|DELETE_COMPLETE|DELETE_FAILED|UPDATE_FAILED",
     ) {
-        let world = World { known_stack, ever_stable, ..World::ours() };
+        let world = StackFixture { known_stack, ever_stable, ..StackFixture::ours() };
         let mut found = holding(status.clone(), &kind, &resource_status);
         (found.newest, found.was_stable) = (newest, was_stable);
         if !read {

@@ -1,8 +1,8 @@
 use super::*;
 
-fn took(taken: Taken) -> Bucket {
+fn took(taken: RateDecision) -> Bucket {
     match taken {
-        Taken::Yes(bucket) => bucket,
+        RateDecision::Yes(bucket) => bucket,
         other => panic!("{other:?}"),
     }
 }
@@ -12,18 +12,18 @@ fn a_bucket_allows_its_burst_at_once_and_then_its_pace() {
     let rate = Rate::new(10, 100).unwrap();
     let take = |bucket: Option<&Bucket>, events, at| take(rate, &shop(), bucket, events, at);
     let empty = took(take(None, 100, now()));
-    assert_eq!(take(Some(&empty), 1, now()), Taken::After(1));
-    assert_eq!(take(Some(&empty), 100, now()), Taken::After(10));
-    assert_eq!(take(Some(&empty), 11, later(1)), Taken::After(1));
+    assert_eq!(take(Some(&empty), 1, now()), RateDecision::After(1));
+    assert_eq!(take(Some(&empty), 100, now()), RateDecision::After(10));
+    assert_eq!(take(Some(&empty), 11, later(1)), RateDecision::After(1));
     let again = took(take(Some(&empty), 10, later(1)));
-    assert_eq!(take(Some(&again), 1, later(1)), Taken::After(1));
+    assert_eq!(take(Some(&again), 1, later(1)), RateDecision::After(1));
     assert_eq!(take(Some(&again), 100, later(11)), took(take(None, 100, later(11))).into_taken());
-    assert_eq!(take(None, 101, now()), Taken::Never);
+    assert_eq!(take(None, 101, now()), RateDecision::Never);
 }
 
 impl Bucket {
-    fn into_taken(self) -> Taken {
-        Taken::Yes(self)
+    fn into_taken(self) -> RateDecision {
+        RateDecision::Yes(self)
     }
 }
 
@@ -31,7 +31,7 @@ impl Bucket {
 fn a_bucket_of_another_clock_or_another_rate_is_at_worst_empty() {
     let rate = Rate::new(10, 100).unwrap();
     let odd = Bucket { application: shop(), full_at: later(1_000_000) };
-    assert_eq!(take(rate, &shop(), Some(&odd), 1, now()), Taken::After(1));
+    assert_eq!(take(rate, &shop(), Some(&odd), 1, now()), RateDecision::After(1));
     assert_eq!(Rate::new(0, 1), Err(InvalidRate));
     assert_eq!(Rate::new(1, 0), Err(InvalidRate));
     assert!(serde_json::from_value::<Rate>(json!({"events_per_second": 0, "burst": 1})).is_err());
@@ -49,17 +49,17 @@ proptest! {
         for (pause, events) in requests {
             at += SignedDuration::from_millis(pause);
             match take(rate, &shop(), bucket.as_ref(), events, at) {
-                Taken::Yes(next) => {
+                RateDecision::Yes(next) => {
                     bucket = Some(next);
                     let_in.push((at, u64::from(events)));
                 }
                 // The reported time is true: after it the same request is admitted.
-                Taken::After(seconds) => {
+                RateDecision::After(seconds) => {
                     let then = at + SignedDuration::from_secs(i64::try_from(seconds).unwrap());
                     prop_assert!(seconds > 0);
-                    prop_assert!(matches!(take(rate, &shop(), bucket.as_ref(), events, then), Taken::Yes(_)));
+                    prop_assert!(matches!(take(rate, &shop(), bucket.as_ref(), events, then), RateDecision::Yes(_)));
                 }
-                Taken::Never => prop_assert!(events > burst),
+                RateDecision::Never => prop_assert!(events > burst),
             }
         }
         for (first, (from, _)) in let_in.iter().enumerate() {

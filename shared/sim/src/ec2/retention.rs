@@ -8,10 +8,10 @@ use lockstep_domain::images::promotion::TAG_IMAGE;
 use lockstep_domain::images::retention::Removed;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, SnapshotId};
-use lockstep_platform::ec2::keeping::{Keeping, made};
+use lockstep_platform::ec2::retention::{ImageRetention, made};
 use std::collections::BTreeMap;
 
-impl Keeping for SimImages {
+impl ImageRetention for SimImages {
     async fn deprecate(&self, ami: &AmiId, _: Timestamp) -> Result<(), Failure> {
         self.change("EnableImageDeprecation", |inner, here| {
             let now = inner.clock.now();

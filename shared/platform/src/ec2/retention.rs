@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 
 /// The operations of EC2 that retirement needs.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
-pub trait Keeping {
+pub trait ImageRetention {
     /// Deprecates an image of this account from `at` on, which is not in the past; the image may be gone. Undone by
-    /// [`Keeping::restore`]. Running instances are not affected.
+    /// [`ImageRetention::restore`]. Running instances are not affected.
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EnableImageDeprecation.html>
     async fn deprecate(&self, ami: &AmiId, at: Timestamp) -> Result<(), Failure>;
 
@@ -36,7 +36,7 @@ pub trait Keeping {
     async fn tagged(&self) -> Result<Tagged, Failure>;
 }
 
-impl Keeping for Ec2 {
+impl ImageRetention for Ec2 {
     async fn deprecate(&self, ami: &AmiId, at: Timestamp) -> Result<(), Failure> {
         let at = DateTime::from_secs(at.as_second());
         match self.client().enable_image_deprecation().image_id(ami.as_str()).deprecate_at(at).send().await {
