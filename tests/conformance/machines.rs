@@ -175,21 +175,21 @@ fn scenarios() -> Vec<Scenario> {
         of("bake-image", "has-no-recipe", &[("package recipe", &[refused()])]),
         of("bake-image", "is-refused", &[("bake claim", &[refused()])]),
         of("bake-image", "waits-for-another", &[("bake claim", &[busy(), busy()])]),
-        of("bake-image", "goes-nowhere", &[("bake spread", &[Answer(json!({"places": []}))])]),
+        of("bake-image", "goes-nowhere", &[("bake distribute", &[Answer(json!({"places": []}))])]),
         of("bake-image", "cannot-be-built", &[("bake observe_build", &[failed()])]),
-        of("bake-image", "cannot-spread", &[("bake spread", &[refused()])]),
+        of("bake-image", "cannot-distribute", &[("bake distribute", &[refused()])]),
         of(
             "bake-image",
             "is-built-there",
-            &[("image inspect", &[stays()]), ("bake not_copied", &[next("build")])],
+            &[("image inspect", &[stays()]), ("bake copy_failed", &[next("build")])],
         ),
         of(
             "bake-image",
             "is-built-in-delivery",
             &[
-                ("bake spread", &[delivered("copied", "built-in-delivery")]),
+                ("bake distribute", &[delivered("copied", "built-in-delivery")]),
                 ("image inspect", &[stays()]),
-                ("bake not_copied", &[next("build")]),
+                ("bake copy_failed", &[next("build")]),
             ],
         ),
         of(
@@ -197,7 +197,7 @@ fn scenarios() -> Vec<Scenario> {
             "cannot-be-built-there",
             &[
                 ("image inspect", &[stays()]),
-                ("bake not_copied", &[next("build")]),
+                ("bake copy_failed", &[next("build")]),
                 ("bake begin_build", &[begun("build"), refused()]),
                 ("bake complete", &[failed()]),
             ],
@@ -208,11 +208,15 @@ fn scenarios() -> Vec<Scenario> {
             "cannot-be-removed",
             &[
                 ("bake complete", &[failed()]),
-                ("bake give_up", &[given_up_in_delivery()]),
+                ("bake fail_version", &[given_up_in_delivery()]),
                 ("bake discard_version", &[busy(), refused()]),
             ],
         ),
-        of("bake-image", "cannot-give-up", &[("bake complete", &[failed()]), ("bake give_up", &[refused()])]),
+        of(
+            "bake-image",
+            "cannot-fail-version",
+            &[("bake complete", &[failed()]), ("bake fail_version", &[refused()])],
+        ),
         of(
             "bake-image",
             "cannot-say-so",
@@ -226,7 +230,7 @@ fn scenarios() -> Vec<Scenario> {
         of(
             "bake-image",
             "is-surprised-there",
-            &[("image inspect", &[stays()]), ("bake not_copied", &[next("dance")])],
+            &[("image inspect", &[stays()]), ("bake copy_failed", &[next("dance")])],
         ),
         of(
             "release",

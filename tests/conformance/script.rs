@@ -104,13 +104,13 @@ fn usual(key: &str, payload: &Value, suffix: usize) -> Value {
         }),
         "bake begin_build" => json!({"build": ID, "next": "build"}),
         "bake observe_build" => json!({"next": "register"}),
-        "bake spread" => json!({"places": [{
+        "bake distribute" => json!({"places": [{
             "stage": "production", "path": "promotion", "promotion": format!("brought-{suffix}"),
             "build": format!("built-there-{suffix}"),
         }]}),
-        "bake not_copied" => json!({"next": "fail"}),
+        "bake copy_failed" => json!({"next": "fail"}),
         "bake register" | "bake complete" => json!({"image": "logstash", "version": "2.1.38"}),
-        "bake give_up" => json!({"places": [{"stage": "production", "path": "promotion"}]}),
+        "bake fail_version" => json!({"places": [{"stage": "production", "path": "promotion"}]}),
         "bake fail_build" | "bake record_discarded" => failed,
         "image record" => json!({"image": "logstash", "version": "2.1.37"}),
         _ => json!({}),

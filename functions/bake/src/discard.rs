@@ -95,15 +95,15 @@ async fn remove<I: Images>(images: &I, all: &[Ami]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Handles `give_up`: withholds the version from every later use, and returns the stages that must discard it.
-pub async fn give_up<C: BakeContext>(
+/// Handles `fail_version`: withholds the version from every later use, and returns the stages that must discard it.
+pub async fn fail_version<C: BakeContext>(
     context: &C,
     image: &ImageName,
     version: &Version,
     error: &CaughtError,
 ) -> Result<VersionFailed, Failure> {
     let found = load::version(context, image, version).await?;
-    let given_up = apply(&found.record, &Transition::GiveUp { why: error.sentence() })?;
+    let given_up = apply(&found.record, &Transition::Fail { why: error.sentence() })?;
     if given_up != found.record {
         context.ledger().replace(&found, given_up.clone()).await?;
     }

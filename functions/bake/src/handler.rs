@@ -49,15 +49,15 @@ pub async fn handle<C: BakeContext>(context: &C, request: Request) -> Result<Rep
         Request::FailBuild { build, error } => {
             discard::fail_build(context, &build, &error).await.map(Reply::Failed)
         }
-        Request::Spread { execution, image, version } => {
-            version::spread(context, &execution, &image, &version).await.map(Reply::Distribution)
+        Request::Distribute { execution, image, version } => {
+            version::distribute(context, &execution, &image, &version).await.map(Reply::Distribution)
         }
-        Request::NotCopied { error } => version::not_copied(&error).map(next),
+        Request::CopyFailed { error } => version::copy_failed(&error).map(next),
         Request::Complete { image, version, places } => {
             version::complete(context, &image, &version, &places).await.map(Reply::Completed)
         }
-        Request::GiveUp { image, version, error } => {
-            discard::give_up(context, &image, &version, &error).await.map(Reply::VersionFailed)
+        Request::FailVersion { image, version, error } => {
+            discard::fail_version(context, &image, &version, &error).await.map(Reply::VersionFailed)
         }
         Request::DiscardVersion { image, version, stage } => {
             discard::discard(context, &image, &version, &stage).await.map(|()| Reply::Nothing)

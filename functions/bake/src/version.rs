@@ -167,9 +167,9 @@ pub async fn versions<C: BakeContext>(context: &C, image: &ImageName) -> Result<
     Ok(found.into_iter().rev().map(|found| found.record).collect())
 }
 
-/// Handles `spread`: returns the locations that lack the version. Each execution name is derived from the execution and the
+/// Handles `distribute`: returns the locations that lack the version. Each execution name is derived from the execution and the
 /// location, so a retry joins the executions that run.
-pub async fn spread<C: BakeContext>(
+pub async fn distribute<C: BakeContext>(
     context: &C,
     execution: &str,
     image: &ImageName,
@@ -196,8 +196,8 @@ pub async fn spread<C: BakeContext>(
     Ok(Distribution { places: places.collect() })
 }
 
-/// Handles `not_copied`: returns the next step after a failed copy.
-pub fn not_copied(error: &CaughtError) -> Result<NextStep, Failure> {
+/// Handles `copy_failed`: returns the next step after a failed copy.
+pub fn copy_failed(error: &CaughtError) -> Result<NextStep, Failure> {
     Ok(if bake::must_build_there(error) { NextStep::Build } else { NextStep::Fail })
 }
 

@@ -186,8 +186,11 @@ mod tests {
         assert_eq!(fields(&begin), expected);
         let copy = json!({"action": "observe", "promotion": id});
         assert_eq!(fields(&copy), json!({"action": "observe", "deployment": id}));
-        let spread = json!({"action": "spread", "execution": EXECUTION, "image": "logstash"});
-        assert_eq!(fields(&spread), json!({"action": "spread", "execution": EXECUTION, "image": "logstash"}));
+        let request = json!({"action": "distribute", "execution": EXECUTION, "image": "logstash"});
+        assert_eq!(
+            fields(&request),
+            json!({"action": "distribute", "execution": EXECUTION, "image": "logstash"})
+        );
     }
 
     #[test]

@@ -157,9 +157,9 @@ impl Fixture {
         }
     }
 
-    async fn give_up(&self) -> Vec<DiscardTargets> {
+    async fn fail_version(&self) -> Vec<DiscardTargets> {
         let version = self.version().await;
-        let request = Request::GiveUp { image: version.name, version: version.version, error: no() };
+        let request = Request::FailVersion { image: version.name, version: version.version, error: no() };
         match self.ask(request).await.unwrap() {
             Reply::VersionFailed(given_up) => given_up.places,
             other => panic!("{other:?}"),
@@ -333,7 +333,7 @@ async fn failed_version_is_removed_everywhere_and_its_record_holds_the_reason() 
     fixture.claim().await;
     fixture.build_at("test").await;
     fixture.build_at("production").await;
-    let doomed = fixture.give_up().await;
+    let doomed = fixture.fail_version().await;
     assert_eq!(
         doomed.iter().map(|place| place.stage.to_string()).collect::<Vec<_>>(),
         ["test", "production"]
@@ -359,7 +359,7 @@ async fn image_that_a_resource_refers_to_is_not_discarded() {
     fixture.claim().await;
     let ami = fixture.build_at("test").await;
     fixture.ec2.refer(&ami, "arn:aws:ec2:eu-west-1:222222222222:instance/i-1");
-    fixture.give_up().await;
+    fixture.fail_version().await;
     let refused = fixture.discard("test").await.unwrap_err();
     assert!(
         refused.kind == FailureKind::EnvironmentBusy && refused.message.contains("instance/i-1"),
@@ -388,7 +388,7 @@ async fn branch_gives_a_pre_release_that_is_not_distributed_and_expires() {
     let version = fixture.version().await;
     assert!(version.required.is_empty());
     assert_eq!(version.expires_at.unwrap().to_string(), "2026-01-15T00:00:00Z");
-    let request = Request::Spread {
+    let request = Request::Distribute {
         execution: BAKE.into(),
         image: version.name.clone(),
         version: version.version.clone(),
@@ -406,7 +406,7 @@ async fn image_that_cannot_be_copied_is_built_and_other_failures_end_the_bake() 
         cause: serde_json::json!({"Error": error, "Cause": "x"}).to_string(),
     };
     for (error, expected) in [("ImageStays", NextStep::Build), ("ImageUnusable", NextStep::Fail)] {
-        let answer = fixture.ask(Request::NotCopied { error: stays(error) }).await.unwrap();
+        let answer = fixture.ask(Request::CopyFailed { error: stays(error) }).await.unwrap();
         assert_eq!(answer, Reply::Next(Next { next: expected }), "{error}");
     }
 }

@@ -29,7 +29,7 @@ pub enum Transition {
     /// Every required location has the version.
     Complete,
     /// The version failed finally.
-    GiveUp {
+    Fail {
         /// Reason, as a sentence.
         why: String,
     },
@@ -64,11 +64,11 @@ pub fn apply(version: &ImageVersion, change: &Transition) -> Result<ImageVersion
             next.why = None;
         }
         (Transition::Complete, Usable | Retiring) => {}
-        (Transition::GiveUp { why }, Building | Withheld) => {
+        (Transition::Fail { why }, Building | Withheld) => {
             next.state = Discarding;
             next.why = Some(why.clone());
         }
-        (Transition::GiveUp { .. }, Discarding | Discarded) => {}
+        (Transition::Fail { .. }, Discarding | Discarded) => {}
         (Transition::Discarded, Discarding) => next.state = Discarded,
         (Transition::Discarded, Discarded) => {}
         (Transition::Retire { at }, Usable) => {
@@ -86,7 +86,7 @@ pub fn apply(version: &ImageVersion, change: &Transition) -> Result<ImageVersion
         (
             Transition::Built { .. }
             | Transition::Complete
-            | Transition::GiveUp { .. }
+            | Transition::Fail { .. }
             | Transition::Discarded
             | Transition::Retire { .. }
             | Transition::Keep
@@ -168,7 +168,7 @@ mod tests {
                 why: "production lacks it".into(),
             },
             Transition::Complete,
-            Transition::GiveUp { why: "it cannot be copied".into() },
+            Transition::Fail { why: "it cannot be copied".into() },
             Transition::Discarded,
             Transition::Retire { at: Timestamp::UNIX_EPOCH },
             Transition::Keep,
@@ -184,7 +184,7 @@ mod tests {
     fn every_state_has_its_permitted_transitions() {
         use ImageVersionState::*;
         let expected = [
-            // Built, Complete, GiveUp, Discarded, Retire, Keep, Retired
+            // Built, Complete, Fail, Discarded, Retire, Keep, Retired
             (Building, [Some(Withheld), None, Some(Discarding), None, None, None, None]),
             (Withheld, [Some(Withheld), Some(Usable), Some(Discarding), None, None, None, None]),
             (Usable, [Some(Usable), Some(Usable), None, None, Some(Retiring), Some(Usable), None]),

@@ -52,7 +52,7 @@ pub enum Request {
         error: CaughtError,
     },
     /// Lists the targets that still lack the version. Returns [`Distribution`].
-    Spread {
+    Distribute {
         /// ARN of the execution of `bake-image`.
         execution: String,
         /// The image.
@@ -61,7 +61,7 @@ pub enum Request {
         version: Version,
     },
     /// Decides if a version that was not copied is built at the target. Returns [`Next`].
-    NotCopied {
+    CopyFailed {
         /// The error of the copy.
         error: CaughtError,
     },
@@ -76,7 +76,7 @@ pub enum Request {
         places: Vec<DistributionResult>,
     },
     /// Marks the version as failed: nothing may use it any more. Returns [`VersionFailed`].
-    GiveUp {
+    FailVersion {
         /// The image.
         image: ImageName,
         /// Its version.

@@ -223,7 +223,7 @@ proptest! {
     #[test]
     fn a_discardable_version_was_never_usable(state in 0usize..7) {
         let version = baked("2.1.0", ONE, "r", ImageVersionState::ALL[state]);
-        let given_up = crate::images::lifecycle::apply(&version, &Transition::GiveUp { why: "x".into() });
+        let given_up = crate::images::lifecycle::apply(&version, &Transition::Fail { why: "x".into() });
         prop_assert!(given_up.is_err() || version.state != ImageVersionState::Usable);
     }
 }
