@@ -272,7 +272,8 @@ impl<'a> Installation<'a> {
         parameters.push(("Path", path.as_str().to_owned()));
         let own = PER_PATH.iter().chain(&DEFINITIONS_PER_PATH).map(|(_, parameter)| *parameter);
         parameters.extend(own.map(|parameter| (parameter, keys[parameter].clone())));
-        let template = self.uploaded("infra/control-plane/path.yaml", self.aws, &self.account).await?;
+        let template =
+            self.uploaded("infra/control-plane/deployment-path.yaml", self.aws, &self.account).await?;
         self.apply(self.aws, &format!("lockstep-{}", path.as_str()), template, &parameters).await
     }
 
@@ -379,9 +380,9 @@ pub fn template_of(stack: &str) -> &'static str {
     match stack {
         "lockstep-bootstrap" => BUCKET_TEMPLATE,
         "lockstep-control-plane" => "infra/control-plane/template.yaml",
-        "lockstep-delivery" | "lockstep-promotion" => "infra/control-plane/path.yaml",
+        "lockstep-delivery" | "lockstep-promotion" => "infra/control-plane/deployment-path.yaml",
         ACCOUNTS_STACK => "infra/control-plane/accounts.yaml",
-        _ => "infra/control-plane/account.yaml",
+        _ => "infra/control-plane/trusted-account.yaml",
     }
 }
 

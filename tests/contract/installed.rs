@@ -24,7 +24,7 @@ pub fn stacks() -> Vec<Stack> {
     for path in PATHS {
         let parameters = [&common[..], &[("Path", path)]].concat();
         let name = format!("lockstep-{path}");
-        stacks.push(Stack::new(&name, TOOLING, "infra/control-plane/path.yaml", &parameters));
+        stacks.push(Stack::new(&name, TOOLING, "infra/control-plane/deployment-path.yaml", &parameters));
     }
     let both = format!("{DEVELOPMENT},{PRODUCTION}");
     let lists =
@@ -34,7 +34,7 @@ pub fn stacks() -> Vec<Stack> {
         stacks.push(target(account, path));
         let name = format!("lockstep-account-{account}");
         let parameters = [("AccountId", account), ("Path", path)];
-        stacks.push(Stack::new(&name, TOOLING, "infra/control-plane/account.yaml", &parameters));
+        stacks.push(Stack::new(&name, TOOLING, "infra/control-plane/trusted-account.yaml", &parameters));
     }
     stacks
 }

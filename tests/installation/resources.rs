@@ -9,8 +9,8 @@ use lockstep_domain::stacks::template::Template;
 const STACKS: [(&str, &str); 5] = [
     ("lockstep-bootstrap", "infra/bootstrap/template.yaml"),
     ("lockstep-control-plane", "infra/control-plane/template.yaml"),
-    ("lockstep-delivery", "infra/control-plane/path.yaml"),
-    ("lockstep-promotion", "infra/control-plane/path.yaml"),
+    ("lockstep-delivery", "infra/control-plane/deployment-path.yaml"),
+    ("lockstep-promotion", "infra/control-plane/deployment-path.yaml"),
     ("lockstep-accounts", "infra/control-plane/accounts.yaml"),
 ];
 
@@ -40,7 +40,7 @@ pub async fn of_an_account(here: &Here) -> Result<(), Failure> {
     let new = |condition: &Option<&str>| condition.is_some_and(|name| BY_THE_ACCOUNT.contains(&name));
     let target = resources(here, "infra/target-account/template.yaml", unconditional)?;
     let policies = resources(here, "infra/control-plane/accounts.yaml", new)?;
-    let registration = resources(here, "infra/control-plane/account.yaml", unconditional)?;
+    let registration = resources(here, "infra/control-plane/trusted-account.yaml", unconditional)?;
     let stacks = [
         (TARGET, "lockstep-target", target),
         (TOOLING, "lockstep-accounts", policies),

@@ -118,7 +118,8 @@ impl Installation<'_> {
 
     async fn register(&self, account: &AccountId, path: DeploymentPath) -> Result<Step, Failure> {
         let parameters = [("AccountId", account.to_string()), ("Path", path.as_str().to_owned())];
-        let template = self.uploaded("infra/control-plane/account.yaml", self.aws, &self.account).await?;
+        let template =
+            self.uploaded("infra/control-plane/trusted-account.yaml", self.aws, &self.account).await?;
         self.apply(self.aws, &format!("lockstep-account-{account}"), template, &parameters).await
     }
 }

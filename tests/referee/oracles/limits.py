@@ -278,7 +278,7 @@ def _characters(policy: Any) -> int:
 
 
 def _long_policy(copy: Context) -> str:
-    path = copy.root / "infra/control-plane/path.yaml"
+    path = copy.root / "infra/control-plane/deployment-path.yaml"
     actions = "".join(f"\n                  - ec2:Describe{'Thing' * 20}{number}" for number in range(100))
     replace(
         path,
@@ -289,7 +289,7 @@ def _long_policy(copy: Context) -> str:
 
 
 def _long_trust(copy: Context) -> str:
-    path = copy.root / "infra/control-plane/path.yaml"
+    path = copy.root / "infra/control-plane/deployment-path.yaml"
     services = "".join(f"\n                - {'service' * 5}{number}.amazonaws.com" for number in range(50))
     replace(
         path,
@@ -301,7 +301,7 @@ def _long_trust(copy: Context) -> str:
 
 def _long_environment(copy: Context) -> str:
     replace(
-        copy.root / "infra/control-plane/path.yaml",
+        copy.root / "infra/control-plane/deployment-path.yaml",
         "          LOCKSTEP_TABLE: lockstep-ledger\n",
         f"          LOCKSTEP_TABLE: lockstep-ledger\n          LOCKSTEP_MORE: {'x' * 4000}\n",
     )

@@ -239,12 +239,12 @@ def _type_of(key: str, action: str, reference: Reference) -> str:
 
 
 def _unknown_action(copy: Context) -> str:
-    replace(copy.root / "infra/control-plane/path.yaml", "Action: lambda:InvokeFunction", "Action: lambda:Invoke")
+    replace(copy.root / "infra/control-plane/deployment-path.yaml", "Action: lambda:InvokeFunction", "Action: lambda:Invoke")
     return "names the action lambda:Invoke,"
 
 
 def _wrong_resource(copy: Context) -> str:
-    path = copy.root / "infra/control-plane/path.yaml"
+    path = copy.root / "infra/control-plane/deployment-path.yaml"
     replace(
         path,
         "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:",
@@ -254,7 +254,7 @@ def _wrong_resource(copy: Context) -> str:
 
 
 def _unsupported_key(copy: Context) -> str:
-    path = copy.root / "infra/control-plane/path.yaml"
+    path = copy.root / "infra/control-plane/deployment-path.yaml"
     replace(
         path,
         "                Action: lambda:InvokeFunction\n",
@@ -265,7 +265,7 @@ def _unsupported_key(copy: Context) -> str:
 
 
 def _no_null(copy: Context) -> str:
-    path = copy.root / "infra/control-plane/path.yaml"
+    path = copy.root / "infra/control-plane/deployment-path.yaml"
     replace(
         path,
         "                Action: lambda:InvokeFunction\n",
@@ -276,7 +276,7 @@ def _no_null(copy: Context) -> str:
 
 
 def _same_sid(copy: Context) -> str:
-    replace(copy.root / "infra/control-plane/path.yaml", "- Sid: BringImages", "- Sid: Functions")
+    replace(copy.root / "infra/control-plane/deployment-path.yaml", "- Sid: BringImages", "- Sid: Functions")
     return "has the Sid of another statement"
 
 
