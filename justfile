@@ -42,7 +42,7 @@ contract *filter:
 
 # Faults at the calls of a workflow: `just faults image`, `just faults bake`, `just faults update`; of all without a name.
 faults scenarios='' *filter:
-    LOCKSTEP_SWEEP_ONLY='{{ scenarios }}' cargo test --locked --test sweep -- --nocapture {{ filter }}
+    LOCKSTEP_FAULTS_ONLY='{{ scenarios }}' cargo test --locked --test faults -- --nocapture {{ filter }}
 
 # What stands in for AWS, against the emulator: after a change of an adapter, a simulation or the overlay.
 conformance *filter:

@@ -1,4 +1,4 @@
-//! `promote-image` in the sweep.
+//! `promote-image` under faults.
 
 pub mod invariants;
 pub mod scenarios;

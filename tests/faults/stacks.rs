@@ -1,4 +1,4 @@
-//! `deploy` and `teardown` in the sweep.
+//! `deploy` and `teardown` under faults.
 
 pub mod checks;
 pub mod invariants;

@@ -1,4 +1,4 @@
-//! The fault sweep: runs `deploy`, `teardown`, `promote-image` and `bake-image` within the process, with a fault at
+//! The fault tests: run `deploy`, `teardown`, `promote-image` and `bake-image` within the process, with a fault at
 //! each call.
 //!
 //! The state machines are the real files, the functions are the real handlers, and DynamoDB is its engine.
@@ -31,13 +31,13 @@ use std::time::{Duration, Instant};
 use workflows::{execute, word};
 
 /// The case to replay.
-const CASE: &str = "LOCKSTEP_SWEEP_CASE";
+const CASE: &str = "LOCKSTEP_FAULTS_CASE";
 
 /// The extent: `all` runs every single fault.
-const EXTENT: &str = "LOCKSTEP_SWEEP";
+const EXTENT: &str = "LOCKSTEP_FAULTS";
 
 /// The step: one single fault in this many runs.
-const STEP: &str = "LOCKSTEP_SWEEP_STEP";
+const STEP: &str = "LOCKSTEP_FAULTS_STEP";
 
 /// The default step. It shares no factor with the number of kinds of a call, so that the kinds alternate from call to
 /// call.
@@ -47,13 +47,13 @@ const SINGLES_STEP: u64 = 41;
 const PAIRS_OF_A_SCENARIO: u64 = 1;
 
 /// Number of pairs to draw for each scenario.
-const PAIRS: &str = "LOCKSTEP_SWEEP_PAIRS";
+const PAIRS: &str = "LOCKSTEP_FAULTS_PAIRS";
 
 /// The prefix of the names of the scenarios to run.
-const ONLY: &str = "LOCKSTEP_SWEEP_ONLY";
+const ONLY: &str = "LOCKSTEP_FAULTS_ONLY";
 
 /// The seed of the pairs.
-const SEED: &str = "LOCKSTEP_SWEEP_SEED";
+const SEED: &str = "LOCKSTEP_FAULTS_SEED";
 
 /// Returns a setting from the environment.
 #[expect(clippy::disallowed_methods, reason = "what is asked of a test is no setting of the product")]
@@ -66,7 +66,7 @@ fn number(name: &str, default: u64) -> u64 {
     wish(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
 }
 
-fn sweep(what: &str, choose: impl Fn(&Scenario, &Calm) -> Vec<Case> + Sync) {
+fn run_cases(what: &str, choose: impl Fn(&Scenario, &Calm) -> Vec<Case> + Sync) {
     let began = Instant::now();
     let Tally { count, failures } = run_all(choose);
     println!("{count} {what} in {:.1} s", began.elapsed().as_secs_f64());
@@ -77,7 +77,7 @@ fn sweep(what: &str, choose: impl Fn(&Scenario, &Calm) -> Vec<Case> + Sync) {
 fn every_scenario_ends_as_expected_without_faults() {
     let calm =
         |scenario: &Scenario, _: &Calm| vec![Case { scenario: scenario.name, faults: vec![], bug: None }];
-    sweep("scenarios", calm);
+    run_cases("scenarios", calm);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_fault_at_any_call_is_survived_and_so_are_two() {
     let (pair_count, seed) = (number(PAIRS, PAIRS_OF_A_SCENARIO), number(SEED, 1));
     let pair_count = usize::try_from(pair_count).expect("a small number");
     let known = AtomicUsize::new(0);
-    sweep("cases of one fault or two", |scenario, calm| {
+    run_cases("cases of one fault or two", |scenario, calm| {
         let singles = singles(&calm.crossed);
         known.fetch_add(singles.len(), Ordering::Relaxed);
         let single = |fault: &Fault| Case { scenario: scenario.name, faults: vec![*fault], bug: None };

@@ -1,4 +1,4 @@
-//! The sweep finds every planted mistake.
+//! The fault tests find every planted mistake.
 
 use crate::bugs::Bug;
 use crate::cases::{Case, Grounds, block_on, judge, singles, spawn};

@@ -1,4 +1,4 @@
-//! `bake-image` and `build-image` in the sweep.
+//! `bake-image` and `build-image` under faults.
 
 pub mod invariants;
 pub mod recipes;

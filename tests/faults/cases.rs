@@ -286,7 +286,7 @@ pub fn failure_report(case: &Case, verdict: &[String], crossed: &[Crossing]) -> 
         None => fault.to_string(),
     });
     format!(
-        "{case} ({})\n    {}\n    LOCKSTEP_SWEEP_CASE='{case}' cargo test --test sweep one_case -- --nocapture",
+        "{case} ({})\n    {}\n    LOCKSTEP_FAULTS_CASE='{case}' cargo test --test faults one_case -- --nocapture",
         where_.collect::<Vec<_>>().join(", then "),
         verdict.join("\n    ")
     )
