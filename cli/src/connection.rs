@@ -8,10 +8,10 @@ use crate::failure::{Failure, at};
 use crate::global::Global;
 use crate::local::{Session, TOOLING};
 use aws_config::{BehaviorVersion, Region};
+use lockstep_aws::aws::Aws;
+use lockstep_aws::http;
+use lockstep_aws::operator::{AccessKey, connect, control_plane};
 use lockstep_domain::delivery::stages::Stage;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::http;
-use lockstep_platform::operator::{AccessKey, connect, control_plane};
 
 /// The managed policy of ordinary commands: lockstep-operator of the control plane.
 const OPERATOR: &str = "operator";

@@ -6,6 +6,11 @@ use crate::failure::{Exit, Failure};
 use crate::global::Global;
 use crate::installation::not_installed;
 use crate::names::DeploymentPrefix;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::ledger::{Ledger, Order};
+use lockstep_aws::operator::control_plane;
+use lockstep_aws::operator::executions::Follow;
+use lockstep_aws::operator::signed;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
@@ -15,11 +20,6 @@ use lockstep_domain::records::{
     BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageVersion, LogEntry, Record, Release,
     SweepReport, WebhookDelivery,
 };
-use lockstep_platform::aws::Aws;
-use lockstep_platform::ledger::{Ledger, Order};
-use lockstep_platform::operator::control_plane;
-use lockstep_platform::operator::executions::Follow;
-use lockstep_platform::operator::signed;
 
 /// Maximum number of records of one kind in a list.
 const LISTED: usize = 500;
@@ -192,7 +192,7 @@ pub async fn newest_config(ledger: &Ledger, kind: ConfigKind) -> Result<Option<C
     Ok(newest.into_iter().next().map(|found| found.record))
 }
 
-fn records<T: Record>(found: Vec<lockstep_platform::ledger::Versioned<T>>) -> Vec<T> {
+fn records<T: Record>(found: Vec<lockstep_aws::ledger::Versioned<T>>) -> Vec<T> {
     found.into_iter().map(|found| found.record).collect()
 }
 

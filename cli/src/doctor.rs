@@ -13,6 +13,11 @@ use crate::context::CommandContext;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::installation::{self, STACKS};
+use lockstep_aws::aws::Aws;
+use lockstep_aws::ledger::Ledger;
+use lockstep_aws::operator::control_plane::{self, ControlPlane};
+use lockstep_aws::operator::stacks::Installer;
+use lockstep_aws::operator::{readings, signed};
 use lockstep_domain::installation::doctor::{
     Facts, Installed, LEAST_CONCURRENCY, QuotaFacts, QuotaScope, Reading, ResourceFacts, StackFacts,
     StackState, Unknown, WANTED_QUOTAS,
@@ -20,11 +25,6 @@ use lockstep_domain::installation::doctor::{
 use lockstep_domain::model::error::{Failure as DomainFailure, FailureKind};
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::stacks::template::Template;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::ledger::Ledger;
-use lockstep_platform::operator::control_plane::{self, ControlPlane};
-use lockstep_platform::operator::stacks::Installer;
-use lockstep_platform::operator::{readings, signed};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

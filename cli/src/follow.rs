@@ -12,6 +12,7 @@ use crate::views::question::{answer_with, show};
 use crate::views::{clock, seconds, why};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use jiff::Timestamp;
+use lockstep_aws::operator::executions::{Execution, Status};
 use lockstep_domain::delivery::approval::open_question;
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::Summary;
@@ -23,7 +24,6 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
     Approval, Deployment, DeploymentBody, DeploymentState, ImageOrigin, ImageVersion,
 };
-use lockstep_platform::operator::executions::{Execution, Status};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,11 +2,11 @@
 
 use crate::context::CommandContext;
 use crate::failure::{Failure, at};
+use lockstep_aws::aws::Aws;
+use lockstep_aws::operator::{AccessKey, connect};
 use lockstep_domain::model::ids::{AccountId, Region};
 use lockstep_local::session::{self, Status};
 use lockstep_local::{ROOT_SECRET, default_state_dir};
-use lockstep_platform::aws::Aws;
-use lockstep_platform::operator::{AccessKey, connect};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;

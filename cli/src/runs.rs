@@ -5,14 +5,14 @@
 
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
+use lockstep_aws::executions::{Executions, Started};
+use lockstep_aws::operator::control_plane::StateMachines;
 use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentBody, StackRun, WebhookDelivery};
-use lockstep_platform::executions::{Executions, Started};
-use lockstep_platform::operator::control_plane::StateMachines;
 use serde_json::Value;
 use strum::IntoStaticStr;
 

@@ -2,8 +2,8 @@
 
 use crate::cloud::{Emulator, apply};
 use jiff::{SignedDuration, Timestamp};
-use lockstep_platform::operator::dead_letters::{DeadLetters, PutBack};
-use lockstep_platform::operator::stacks::Installer;
+use lockstep_aws::operator::dead_letters::{DeadLetters, PutBack};
+use lockstep_aws::operator::stacks::Installer;
 use serde_json::json;
 
 /// More messages than one call returns.

@@ -1,14 +1,14 @@
 //! Images of EC2: one set of promises, checked on the simulation and on the adapter over the emulator.
 
 use crate::cloud::{Emulator, REGION};
+use lockstep_aws::ec2::{Copied, Ec2, Images, NewCopy};
+use lockstep_aws::operator::base_images::BaseImages;
 use lockstep_domain::images::promotion::{AmiState, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, DeploymentId};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::token::client_token;
 use lockstep_local::{Controls, ImageAttributes};
-use lockstep_platform::ec2::{Copied, Ec2, Images, NewCopy};
-use lockstep_platform::operator::base_images::BaseImages;
 use lockstep_sim::clock::VirtualClock;
 use lockstep_sim::ec2::{SimEc2, SimImages};
 use std::time::Duration;

@@ -4,7 +4,7 @@
 use crate::cloud::{Emulator, MACHINES, machine, substitutions, text};
 use crate::script::Said::{Error, Ok as Answer};
 use crate::script::{ID, Said, Script, Scripted};
-use lockstep_platform::operator::executions::Status;
+use lockstep_aws::operator::executions::Status;
 use lockstep_tests::asl::{End, Machines, run};
 use serde_json::{Value, json};
 

@@ -1,13 +1,13 @@
 //! CloudFormation: one set of promises, checked on the simulation and on the adapter over the emulator.
 
 use crate::cloud::Emulator;
-use lockstep_domain::model::token::client_token;
-use lockstep_domain::stacks::plan::{ChangeSetKind, Phase, StackStatus};
-use lockstep_platform::artifacts::Artifacts;
-use lockstep_platform::cloudformation::{
+use lockstep_aws::artifacts::Artifacts;
+use lockstep_aws::cloudformation::{
     ChangeSetState, ChangeSetView, CloudFormation, Creation, Execution, NewChangeSet, Stacks, TemplateSource,
 };
-use lockstep_platform::operator::stacks::{Installer, Wanted};
+use lockstep_aws::operator::stacks::{Installer, Wanted};
+use lockstep_domain::model::token::client_token;
+use lockstep_domain::stacks::plan::{ChangeSetKind, Phase, StackStatus};
 use lockstep_sim::clock::VirtualClock;
 use lockstep_sim::cloudformation::SimCloudFormation;
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use crate::installed::stacks;
 use crate::operations::{FUNCTIONS, sources};
-use lockstep_platform::config::Setting;
+use lockstep_aws::config::Setting;
 use std::collections::BTreeSet;
 
 /// Returns the variables in each template of a function called `name`, on each path.

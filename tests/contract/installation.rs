@@ -2,10 +2,10 @@
 
 use crate::stack::repository;
 use jiff::Timestamp;
+use lockstep_aws::cloudformation::TemplateSource;
+use lockstep_aws::operator::stacks::{Applied, Done, Installer, Wanted};
 use lockstep_domain::installation::written_names::{NameContext, written_out};
 use lockstep_domain::stacks::template::Template;
-use lockstep_platform::cloudformation::TemplateSource;
-use lockstep_platform::operator::stacks::{Applied, Done, Installer, Wanted};
 use lockstep_sim::clock::VirtualClock;
 use lockstep_sim::cloudformation::{SimCloudFormation, SimStacks, Trouble};
 use serde_json::{Value, json};

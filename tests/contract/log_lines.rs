@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
+use lockstep_aws::config::Setting;
 use lockstep_cli::functions::SHIPPED;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
@@ -19,7 +20,6 @@ use lockstep_domain::records::{
     BuildImageBody, Callback, CallbackState, DeployBody, Deployment, DeploymentStart, PromoteImageBody,
     StackRun,
 };
-use lockstep_platform::config::Setting;
 use lockstep_sim::{FakeAws, Request, TABLE};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -181,7 +181,7 @@ fn each_metric_is_documented_with_its_unit_and_dimensions() {
 #[test]
 fn each_metric_of_the_table_is_emitted_by_code() {
     let mut sources = Vec::new();
-    for folder in ["functions", "shared/platform/src", "shared/runtime/src", "shared/domain/src/logs"] {
+    for folder in ["functions", "shared/aws/src", "shared/runtime/src", "shared/domain/src/logs"] {
         read_below(&repository().join(folder), &mut sources);
     }
     let text = sources.concat();

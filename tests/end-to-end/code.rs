@@ -1,12 +1,12 @@
 //! The code that runs, and the principals of its calls.
 
 use crate::test_cloud::TestCloud;
+use lockstep_aws::operator::control_plane::code_sha256;
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::functions::{Destination, NAMES, Package, Profile};
 use lockstep_cli::installation::function_names;
 use lockstep_local::CallFilter;
-use lockstep_platform::operator::control_plane::code_sha256;
 use std::collections::BTreeMap;
 
 /// The emulator creates a function without its code too, and that function succeeds with every request.

@@ -1,14 +1,14 @@
 //! Webhook deliveries: unauthenticated, oversized, repeated.
 
 use crate::test_cloud::TestCloud;
+use lockstep_aws::operator::executions::Status;
+use lockstep_aws::operator::signed::{SignedResponse, post_unsigned};
 use lockstep_cli::commands::repositories::{sign, webhook_secret, webhook_url};
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, MAX_BODY_BYTES, SIGNATURE_HEADER};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::WebhookDelivery;
-use lockstep_platform::operator::executions::Status;
-use lockstep_platform::operator::signed::{SignedResponse, post_unsigned};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tokio::task::JoinSet;

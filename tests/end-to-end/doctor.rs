@@ -1,10 +1,10 @@
 //! `lockstep doctor` and planted faults.
 
 use crate::test_cloud::TestCloud;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::operator::signed;
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Exit, Failure};
-use lockstep_platform::aws::Aws;
-use lockstep_platform::operator::signed;
 use serde_json::{Value, json};
 
 /// Breaks, as root, one resource of each kind that the command reads, and expects a finding with a next step.

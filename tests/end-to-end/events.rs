@@ -1,11 +1,11 @@
 //! Events are hints: they may come early, late, twice, or never.
 
 use crate::test_cloud::{TestCloud, until};
+use lockstep_aws::operator::executions::Status;
+use lockstep_aws::operator::signed;
 use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_local::{AwaitedEvent, CallEffect, CallFault, CallFilter, EventEffect, EventFault};
-use lockstep_platform::operator::executions::Status;
-use lockstep_platform::operator::signed;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;

@@ -1,13 +1,13 @@
 //! Gates: rejections, evidence, approvals, and the separation of the paths.
 
 use crate::test_cloud::{TestCloud, text, until};
+use lockstep_aws::functions::{Called, Functions};
+use lockstep_aws::operator::executions::Status;
 use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{DeploymentState, Rejection, Release};
 use lockstep_local::{CallEffect, CallFault};
-use lockstep_platform::functions::{Called, Functions};
-use lockstep_platform::operator::executions::Status;
 use serde_json::{Value, json};
 use std::time::Duration;
 

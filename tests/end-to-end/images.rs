@@ -1,6 +1,7 @@
 //! Baked images: a push gives an image in each account and a release that uses it, or neither.
 
 use crate::test_cloud::TestCloud;
+use lockstep_aws::channels::{Channels as _, ParameterStore};
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_cli::runs::{self, Run};
@@ -9,7 +10,6 @@ use lockstep_domain::messages::inputs;
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::records::{Image, ImageVersion, Release};
 use lockstep_local::{BuildOutcome, Controls};
-use lockstep_platform::channels::{Channels as _, ParameterStore};
 use std::path::Path;
 
 const IMAGE: &str = "logstash";

@@ -1,11 +1,11 @@
 //! Plans, rollbacks and clones.
 
 use crate::test_cloud::{TestCloud, text, until};
+use lockstep_aws::cloudformation::Stack;
 use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure};
 use lockstep_domain::records::Environment;
 use lockstep_domain::stacks::plan::StackStatus;
-use lockstep_platform::cloudformation::Stack;
 use serde_json::Value;
 
 /// The stack of the component in ci.

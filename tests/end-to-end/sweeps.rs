@@ -2,6 +2,8 @@
 
 use crate::test_cloud::{TestCloud, until};
 use jiff::{Timestamp, ToSpan};
+use lockstep_aws::functions::{Called, Functions};
+use lockstep_aws::ledger::Ledger;
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Failure, at};
 use lockstep_domain::delivery::environment::acquire;
@@ -12,8 +14,6 @@ use lockstep_domain::records::{
     DeliveryEnd, DeployBody, Deployment, DeploymentStart, DeploymentState, Environment, Record, StackRun,
     SweepReport, WebhookDelivery, WebhookDeliveryState,
 };
-use lockstep_platform::functions::{Called, Functions};
-use lockstep_platform::ledger::Ledger;
 use serde_json::json;
 use std::time::Duration;
 

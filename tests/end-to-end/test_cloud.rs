@@ -1,5 +1,6 @@
 //! The cloud under test.
 
+use lockstep_aws::operator::executions::{Execution, Status};
 use lockstep_cli::context::{CommandContext, Input};
 use lockstep_cli::demo::Demo;
 use lockstep_cli::demo::log_stack::{Brokers, Shipped};
@@ -10,7 +11,6 @@ use lockstep_cli::output::Output;
 use lockstep_domain::records::{Key, Record};
 use lockstep_local::session::{self, SessionError};
 use lockstep_local::{CallLog, Emulator, Faults};
-use lockstep_platform::operator::executions::{Execution, Status};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;

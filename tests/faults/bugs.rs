@@ -5,12 +5,12 @@
 //! planted in its text.
 
 use crate::workflows::Work;
+use lockstep_aws::cloudformation::{ChangeSetView, Stack};
 use lockstep_domain::images::promotion::Ami;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::plan::{LiveResource, StackStatus};
-use lockstep_platform::cloudformation::{ChangeSetView, Stack};
 use lockstep_sim::faulty::Mistake;
 use lockstep_sim::{Reply, Request};
 use serde_json::{Value, json};

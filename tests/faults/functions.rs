@@ -3,12 +3,12 @@
 use crate::harness::{Harness, Token};
 use crate::stacks::checks::Verifying;
 use crate::workflows::{Work, path};
+use lockstep_aws::executions::Answered;
+use lockstep_aws::function_url::Invocation;
+use lockstep_aws::ledger::Ledger;
 use lockstep_domain::messages;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
-use lockstep_platform::executions::Answered;
-use lockstep_platform::function_url::Invocation;
-use lockstep_platform::ledger::Ledger;
 use lockstep_runtime::{HasLedger, RegisteredAccounts, TaskTokens};
 use lockstep_sim::faults::{Driven, Pause, Site};
 use lockstep_sim::faulty::FaultyContext;

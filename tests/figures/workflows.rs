@@ -2,6 +2,7 @@
 //! record.
 
 use jiff::Timestamp;
+use lockstep_aws::operator::executions::{Follow, What};
 use lockstep_cli::context::CommandContext;
 use lockstep_cli::demo::Demo;
 use lockstep_cli::failure::{Exit, Failure};
@@ -9,7 +10,6 @@ use lockstep_cli::output::Output;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, WebhookDelivery};
 use lockstep_local::{CallFilter, CallLog, CallRecord};
-use lockstep_platform::operator::executions::{Follow, What};
 use serde_json::Value;
 use std::process::ExitCode;
 

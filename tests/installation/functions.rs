@@ -1,14 +1,14 @@
 //! The functions are invoked before an installation says that it is done.
 
 use crate::Here;
+use lockstep_aws::functions::{Called, Functions};
+use lockstep_aws::operator::control_plane;
+use lockstep_aws::operator::signed::{post, post_unsigned};
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::functions::{Destination, Package, Profile};
 use lockstep_cli::installation::{Packages, function_names};
 use lockstep_domain::messages::ping;
-use lockstep_platform::functions::{Called, Functions};
-use lockstep_platform::operator::control_plane;
-use lockstep_platform::operator::signed::{post, post_unsigned};
 use std::time::Duration;
 
 /// Checks that each function answers a direct ping, and refuses a ping through its URL.

@@ -2,13 +2,13 @@
 
 use crate::Here;
 use jiff::Timestamp;
+use lockstep_aws::artifacts::Artifacts;
+use lockstep_aws::ledger::{Inserted, Ledger};
+use lockstep_aws::operator::control_plane;
+use lockstep_aws::operator::stacks::Installer;
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::Failure;
 use lockstep_domain::records::{Config, ConfigKind};
-use lockstep_platform::artifacts::Artifacts;
-use lockstep_platform::ledger::{Inserted, Ledger};
-use lockstep_platform::operator::control_plane;
-use lockstep_platform::operator::stacks::Installer;
 
 const KEY: &str = "releases/kept/1.0.0.zip";
 

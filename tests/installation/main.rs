@@ -9,13 +9,13 @@ mod resources;
 
 use aws_credential_types::Credentials;
 use jiff::Timestamp;
+use lockstep_aws::aws::Aws;
 use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::functions::{self as built, Profile};
 use lockstep_cli::installation::{Installation, Packages, TargetAccount};
 use lockstep_cli::output::Output;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_local::{CloudOptions, Controls, LocalCloud, REGION};
-use lockstep_platform::aws::Aws;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

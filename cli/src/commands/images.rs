@@ -11,12 +11,12 @@ use crate::report::Report;
 use crate::views::images;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use lockstep_aws::functions::{Called, Functions};
 use lockstep_domain::images::retention::{self, RetentionInput};
 use lockstep_domain::messages::image::{Promoted, Request};
 use lockstep_domain::messages::{operator, sweep};
 use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
 use lockstep_domain::model::version::Version;
-use lockstep_platform::functions::{Called, Functions};
 use serde_json::{Value, json};
 use std::time::Duration;
 

@@ -10,11 +10,11 @@ use crate::failure::Failure;
 use crate::global::Global;
 use crate::report::Report;
 use clap::{Args, Subcommand};
+use lockstep_aws::aws::Aws;
+use lockstep_aws::cloudformation::Stack;
+use lockstep_aws::operator::stacks::Installer;
 use lockstep_domain::delivery::environment;
 use lockstep_domain::model::ids::StageName;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::cloudformation::Stack;
-use lockstep_platform::operator::stacks::Installer;
 
 /// The arguments of `logs`.
 #[derive(Args, Debug)]

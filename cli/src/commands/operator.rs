@@ -11,6 +11,7 @@ use crate::runs::{self, Run};
 use crate::views::why;
 use clap::Args;
 use jiff::Timestamp;
+use lockstep_aws::operator::executions::Status;
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::operator::Request;
 use lockstep_domain::model::ids::TEST;
@@ -19,7 +20,6 @@ use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::records::{
     Deployment, DeploymentState, LeaseHolder, WebhookDelivery, WebhookDeliveryState,
 };
-use lockstep_platform::operator::executions::Status;
 use serde_json::json;
 
 /// The git host of webhook deliveries.

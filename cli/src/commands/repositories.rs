@@ -10,12 +10,12 @@ use crate::report::Report;
 use clap::{Args, Subcommand};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::SignedDuration;
+use lockstep_aws::operator::secrets::exists;
+use lockstep_aws::operator::signed;
+use lockstep_aws::secrets::{ExposeSecret as _, SecretString, Secrets};
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
 use lockstep_domain::messages::operator::Request;
 use lockstep_domain::model::ids::RepositoryId;
-use lockstep_platform::operator::secrets::exists;
-use lockstep_platform::operator::signed;
-use lockstep_platform::secrets::{ExposeSecret as _, SecretString, Secrets};
 use serde_json::json;
 use sha2::Sha256;
 

@@ -7,8 +7,8 @@ use crate::global::Global;
 use crate::names::RepositoryName;
 use crate::report::Report;
 use clap::{Args, Subcommand, ValueEnum};
-use lockstep_platform::operator::secrets::store;
-use lockstep_platform::secrets::SecretString;
+use lockstep_aws::operator::secrets::store;
+use lockstep_aws::secrets::SecretString;
 use serde_json::json;
 
 /// Maximum size of a secret in bytes.

@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure, at};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
-use lockstep_platform::operator::signed::post_unsigned;
+use lockstep_aws::operator::signed::post_unsigned;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::time::Instant;

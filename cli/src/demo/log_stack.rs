@@ -9,9 +9,9 @@ use crate::failure::{Exit, Failure, at};
 use crate::functions::code_sha256;
 use lockstep_access_log::Format;
 use lockstep_access_log::synthetic::{Synthetic, gzip};
+use lockstep_aws::artifacts::Artifacts;
+use lockstep_aws::operator::control_plane;
 use lockstep_domain::delivery::function_code::FunctionCode;
-use lockstep_platform::artifacts::Artifacts;
-use lockstep_platform::operator::control_plane;
 use std::time::{Duration, Instant};
 
 /// The layers in the order of their dependencies. The components of a push need the outputs of the pushes before.

@@ -4,11 +4,11 @@ use super::{Demo, MARK, REPOSITORY, ensure};
 use crate::commands::repositories::{webhook_secret, webhook_url};
 use crate::failure::{Exit, Failure, at};
 use crate::local::{Session, state_dir};
+use lockstep_aws::operator::base_images::BaseImages;
+use lockstep_aws::operator::signed;
+use lockstep_aws::secrets::ExposeSecret as _;
 use lockstep_domain::model::ids::{AmiId, RepositoryId};
 use lockstep_local::session;
-use lockstep_platform::operator::base_images::BaseImages;
-use lockstep_platform::operator::signed;
-use lockstep_platform::secrets::ExposeSecret as _;
 use serde_json::{Value, json};
 
 impl Demo {

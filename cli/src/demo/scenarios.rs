@@ -2,9 +2,9 @@
 
 use super::{COMPONENT, Demo, ensure};
 use crate::failure::{Exit, Failure};
+use lockstep_aws::operator::base_images::BaseImages;
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::stacks::plan::StackStatus;
-use lockstep_platform::operator::base_images::BaseImages;
 use serde_json::Value;
 
 /// The stack of the component in ci.
@@ -182,7 +182,7 @@ impl Demo {
         self.type_in(&["push", "logs/broker"], expected).await
     }
 
-    async fn stack_in_ci(&self) -> Result<lockstep_platform::cloudformation::Stack, Failure> {
+    async fn stack_in_ci(&self) -> Result<lockstep_aws::cloudformation::Stack, Failure> {
         let found = self.stacks("development")?.find(CI_STACK).await?;
         found.ok_or_else(|| Failure::new(format!("stack {CI_STACK} does not exist")))
     }

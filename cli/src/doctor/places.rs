@@ -6,6 +6,9 @@ use crate::control_plane::newest_config;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::installation::{TARGET_STACK, TARGET_TEMPLATE};
+use lockstep_aws::aws::Aws;
+use lockstep_aws::operator::stacks::Installer;
+use lockstep_aws::operator::{control_plane, readings};
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::installation::doctor::{
     DryRun, Encryption, QuotaScope, Reading, StackFacts, TargetFacts, Unknown,
@@ -13,9 +16,6 @@ use lockstep_domain::installation::doctor::{
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{AccountId, Region};
 use lockstep_domain::records::ConfigKind;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::operator::stacks::Installer;
-use lockstep_platform::operator::{control_plane, readings};
 use std::collections::BTreeMap;
 
 /// Credentials of an account that Lockstep deploys to.

@@ -3,15 +3,15 @@
 use super::known;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use lockstep_aws::artifacts::Artifacts;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::operator::readings;
 use lockstep_domain::installation::doctor::{
     FunctionState, MachineState, Reading, ResourceFacts, ResourceState, RoleState, RuleState, Unknown,
     is_rendered_from,
 };
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::stacks::plan::LiveResource;
-use lockstep_platform::artifacts::Artifacts;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::operator::readings;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

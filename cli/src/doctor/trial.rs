@@ -3,8 +3,8 @@
 use super::{Doctor, INSTALL};
 use crate::failure::{Exit, Failure};
 use crate::installation::STACKS;
+use lockstep_aws::operator::trial::{Outcome, Trial};
 use lockstep_domain::installation::doctor::{Finding, Severity};
-use lockstep_platform::operator::trial::{Outcome, Trial};
 
 /// Tries each stack of the tooling account.
 pub async fn run(doctor: &Doctor) -> Result<Vec<Finding>, Failure> {

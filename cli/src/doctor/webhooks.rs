@@ -2,9 +2,9 @@
 
 use super::{Doctor, known};
 use jiff::{Timestamp, ToSpan};
+use lockstep_aws::operator::readings;
 use lockstep_domain::installation::doctor::{Reading, WebhookFacts};
 use lockstep_domain::records::Repository;
-use lockstep_platform::operator::readings;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

@@ -3,10 +3,10 @@
 
 use super::{Installation, Step};
 use crate::failure::{Failure, at};
+use lockstep_aws::operator::stacks::Installer;
 use lockstep_domain::installation::accounts::{self, Registered};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{AccountId, InvalidId, OrganizationId};
-use lockstep_platform::operator::stacks::Installer;
 use std::str::FromStr;
 
 /// The stack with the policies for all registered accounts.

@@ -5,12 +5,12 @@ use super::{
     rendered,
 };
 use crate::failure::Failure;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::cloudformation::TemplateSource;
+use lockstep_aws::operator::control_plane;
+use lockstep_aws::operator::stacks::Installer;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{AccountId, Region};
-use lockstep_platform::aws::Aws;
-use lockstep_platform::cloudformation::TemplateSource;
-use lockstep_platform::operator::control_plane;
-use lockstep_platform::operator::stacks::Installer;
 
 /// The settings of an account to add.
 #[derive(Clone, Debug)]

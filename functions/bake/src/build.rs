@@ -3,6 +3,9 @@
 use crate::context::BakeContext;
 use crate::load::{self, Building, baked, session, unusable};
 use crate::version::{build_id, versions};
+use lockstep_aws::codebuild::{Builds, NewBuild};
+use lockstep_aws::ledger::Inserted;
+use lockstep_aws::public_images::PublicImages;
 use lockstep_domain::images::bake::{self, BuildKey, BuildObservation, BuildStatus};
 use lockstep_domain::images::promotion::KEY_ALIAS;
 use lockstep_domain::images::recipe::layered_file;
@@ -20,9 +23,6 @@ use lockstep_domain::records::{
     BuildImageBody, Deployment, DeploymentStart, DeploymentState, Image, ImageVersion, Operation,
     OperationKind,
 };
-use lockstep_platform::codebuild::{Builds, NewBuild};
-use lockstep_platform::ledger::Inserted;
-use lockstep_platform::public_images::PublicImages;
 use lockstep_runtime::{deployment_log, lease, stages};
 
 /// Handles `begin_build`: creates the record of the build, unless the image exists in the account.
@@ -82,7 +82,7 @@ pub async fn begin<C: BakeContext>(
 /// Takes over a build that another execution created. Returns `EnvironmentBusy` while that execution may run.
 async fn resume<C: BakeContext>(
     context: &C,
-    other: lockstep_platform::ledger::Versioned<Deployment>,
+    other: lockstep_aws::ledger::Versioned<Deployment>,
     execution: &str,
 ) -> Result<(), Failure> {
     let record = &other.record;

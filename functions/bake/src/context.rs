@@ -1,18 +1,18 @@
 //! The capabilities of this function.
 
+use lockstep_aws::aws::Aws;
+use lockstep_aws::codebuild::CodeBuild;
+use lockstep_aws::config::{Config, Setting};
+use lockstep_aws::ec2::Ec2;
+use lockstep_aws::executions::Executions;
+use lockstep_aws::kms::{Keys, Kms};
+use lockstep_aws::ledger::Ledger;
+use lockstep_aws::public_images::Published;
 use lockstep_domain::images::bake::{Encryption, EncryptionKey};
 use lockstep_domain::images::promotion::KEY_ALIAS;
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::location::Location;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::codebuild::CodeBuild;
-use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::ec2::Ec2;
-use lockstep_platform::executions::Executions;
-use lockstep_platform::kms::{Keys, Kms};
-use lockstep_platform::ledger::Ledger;
-use lockstep_platform::public_images::Published;
 use lockstep_runtime::{
     Artifacts, AssumedRoles, BuildsOf, Callbacks, Clock, EncryptionOf, HasCallbacks, HasExecutions,
     HasLedger, ImagesOf, PublicImagesOf,
@@ -54,7 +54,7 @@ pub struct AwsContext {
     ledger: Ledger,
     callbacks: Callbacks,
     executions: Executions,
-    artifacts: lockstep_platform::artifacts::Artifacts,
+    artifacts: lockstep_aws::artifacts::Artifacts,
     roles: AssumedRoles,
 }
 
@@ -66,7 +66,7 @@ impl AwsContext {
             callbacks: Callbacks::new(aws, &ledger, config.get(Setting::ResumeFunction)?),
             ledger,
             executions: Executions::new(aws),
-            artifacts: lockstep_platform::artifacts::Artifacts::new(aws, config.get(Setting::Bucket)?),
+            artifacts: lockstep_aws::artifacts::Artifacts::new(aws, config.get(Setting::Bucket)?),
             roles: AssumedRoles::new(aws, config)?,
         })
     }

@@ -4,6 +4,8 @@ use crate::build::{looked_at, under_way};
 use crate::context::BakeContext;
 use crate::load::{self, Building, session};
 use crate::version::build_id;
+use lockstep_aws::ec2::Images;
+use lockstep_aws::ec2::references::References;
 use lockstep_domain::images::bake::{BuildObservation, to_discard};
 use lockstep_domain::images::lifecycle::{Transition, apply};
 use lockstep_domain::images::promotion::{Ami, TAG_DEPLOYMENT};
@@ -16,8 +18,6 @@ use lockstep_domain::model::ids::{DeploymentId, ImageName, SnapshotId, StageName
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image};
-use lockstep_platform::ec2::Images;
-use lockstep_platform::ec2::references::References;
 use lockstep_runtime::{deployment_end, deployment_log, stages};
 use std::collections::BTreeSet;
 

@@ -1,6 +1,8 @@
 //! Loads the records that each step starts from.
 
 use crate::context::BakeContext;
+use lockstep_aws::ledger::{Order, Versioned};
+use lockstep_aws::scope;
 use lockstep_domain::images::promotion::{Origin, TAG_BUILD, tags};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, ImageName};
@@ -9,8 +11,6 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
     BuildImageBody, Deployment, DeploymentState, Image, ImageOrigin, ImageVersion,
 };
-use lockstep_platform::ledger::{Order, Versioned};
-use lockstep_platform::scope;
 use std::collections::BTreeMap;
 
 /// Maximum number of records of one version of an image: accounts times regions.

@@ -1,11 +1,11 @@
 //! The `lockstep-bake` function.
 
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::Config;
+use lockstep_aws::shell;
 use lockstep_bake::context::{AwsContext, SETTINGS};
 use lockstep_bake::handler::handle;
 use lockstep_domain::messages::bake::Request;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::Config;
-use lockstep_platform::shell;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

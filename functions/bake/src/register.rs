@@ -4,6 +4,8 @@ use crate::build::{looked_at, under_way};
 use crate::context::BakeContext;
 use crate::load::{self, Building, session, unusable};
 use crate::version;
+use lockstep_aws::ec2::Images;
+use lockstep_aws::ledger::Inserted;
 use lockstep_domain::images::bake::BuildObservation;
 use lockstep_domain::images::promotion::{Ami, AmiState, BUILD_ACCEPTED, TAG_BUILD, TAG_SOURCE};
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -12,8 +14,6 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, DeploymentId};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState, ImageVersion};
-use lockstep_platform::ec2::Images;
-use lockstep_platform::ledger::Inserted;
 use lockstep_runtime::{deployment_end, deployment_log};
 use std::collections::BTreeMap;
 
@@ -83,7 +83,7 @@ pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<
 async fn version_of<C: BakeContext>(
     context: &C,
     building: &Building,
-) -> Result<lockstep_platform::ledger::Versioned<ImageVersion>, Failure> {
+) -> Result<lockstep_aws::ledger::Versioned<ImageVersion>, Failure> {
     let found = load::version(context, &building.body.image, building.version()).await?;
     match found.record.state {
         ImageVersionState::Building | ImageVersionState::Withheld | ImageVersionState::Usable => Ok(found),

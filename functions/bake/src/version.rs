@@ -3,6 +3,8 @@
 use crate::context::BakeContext;
 use crate::load::{self, unusable};
 use jiff::{SignedDuration, Timestamp};
+use lockstep_aws::ledger::{Inserted, Order};
+use lockstep_aws::public_images::PublicImages;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::bake::{self, BakeRequest, Claim};
 use lockstep_domain::images::constraint::resolve;
@@ -20,8 +22,6 @@ use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{ImageOrigin, ImageVersion};
-use lockstep_platform::ledger::{Inserted, Order};
-use lockstep_platform::public_images::PublicImages;
 use lockstep_runtime::lease;
 use lockstep_runtime::stages::stages;
 use std::collections::BTreeSet;

@@ -1,12 +1,12 @@
 //! The clients of this function, created from its settings.
 
 use lockstep_access_log::{Format, Labels, Settings};
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::{Config, Setting};
+use lockstep_aws::objects::Objects;
+use lockstep_aws::queue::Queue;
+use lockstep_aws::shipper::{Output, Pace};
 use lockstep_domain::model::error::Failure;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::objects::Objects;
-use lockstep_platform::queue::Queue;
-use lockstep_platform::shipper::{Output, Pace};
 
 /// Required settings.
 pub const SETTINGS: [Setting; 4] =

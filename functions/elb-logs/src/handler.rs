@@ -3,14 +3,14 @@
 use crate::AwsContext;
 use crate::ship::{Deadlines, Shipped, ship};
 use lockstep_access_log::Format;
+use lockstep_aws::clock;
+use lockstep_aws::metrics;
+use lockstep_aws::shipper::Stopped;
 use lockstep_domain::logs::delivery::{
     Continuation, LineCounts, Message, Next, Object, go_on, is_check, read,
 };
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::metric::{Dimension, Metric};
-use lockstep_platform::clock;
-use lockstep_platform::metrics;
-use lockstep_platform::shipper::Stopped;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Duration;

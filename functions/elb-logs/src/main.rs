@@ -1,10 +1,10 @@
 //! The `lockstep-elb-logs` function.
 
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::{self, Config};
+use lockstep_aws::shell;
+use lockstep_aws::shipper::Pace;
 use lockstep_elb_logs::{AwsContext, OPTIONAL, SETTINGS, handler::handle};
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::{self, Config};
-use lockstep_platform::shell;
-use lockstep_platform::shipper::Pace;
 use serde_json::Value;
 use std::process::ExitCode;
 use std::time::Duration;

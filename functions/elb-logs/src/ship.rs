@@ -3,11 +3,11 @@
 use crate::AwsContext;
 use crate::quarantine::Quarantine;
 use lockstep_access_log::{Batch, Reader, Source};
+use lockstep_aws::objects::Reading;
+use lockstep_aws::shipper::{Shipper, Stopped};
 use lockstep_domain::logs::delivery::{AckTracker, Budget, LineCounts, Object, PendingBatch};
 use lockstep_domain::logs::shipping;
 use lockstep_domain::model::error::Failure;
-use lockstep_platform::objects::Reading;
-use lockstep_platform::shipper::{Shipper, Stopped};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 

@@ -1,15 +1,15 @@
 //! The capabilities of this function.
 
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::{Config, Setting};
+use lockstep_aws::ec2::Ec2;
+use lockstep_aws::executions::Executions;
+use lockstep_aws::kms::Kms;
+use lockstep_aws::ledger::Ledger;
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::location::Location;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::ec2::Ec2;
-use lockstep_platform::executions::Executions;
-use lockstep_platform::kms::Kms;
-use lockstep_platform::ledger::Ledger;
 use lockstep_runtime::{
     AssumedRoles, Callbacks, Clock, HasCallbacks, HasExecutions, HasLedger, ImagesOf, KeysOf, TargetRoles,
 };

@@ -4,6 +4,7 @@ use crate::context::ImageContext;
 use crate::copy::{self, look_again};
 use crate::load::{Promotion, unusable};
 use crate::{room, share};
+use lockstep_aws::ledger::Versioned;
 use lockstep_domain::delivery::environment;
 use lockstep_domain::images::promotion;
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -13,7 +14,6 @@ use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image, ImageState};
-use lockstep_platform::ledger::Versioned;
 use lockstep_runtime::{deployment_end, deployment_log, lease};
 
 /// Handles `record`: records the copy as usable and closes the promotion as succeeded.

@@ -2,6 +2,8 @@
 
 use crate::context::ImageContext;
 use crate::load::{self, unusable};
+use lockstep_aws::ec2::Images;
+use lockstep_aws::ledger::Inserted;
 use lockstep_domain::images::promotion::{
     Ami, Origin, TAG_BUILT_AT, TAG_COMMIT, TAG_REPOSITORY, tags, why_not_imported,
 };
@@ -13,8 +15,6 @@ use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion};
-use lockstep_platform::ec2::Images;
-use lockstep_platform::ledger::Inserted;
 use lockstep_runtime::stages;
 use std::collections::{BTreeMap, BTreeSet};
 

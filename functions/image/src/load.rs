@@ -1,6 +1,8 @@
 //! Loads the records that each step starts from.
 
 use crate::context::ImageContext;
+use lockstep_aws::ledger::{Order, Versioned};
+use lockstep_aws::scope;
 use lockstep_domain::images::promotion::{Origin, tags};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, ImageName};
@@ -8,8 +10,6 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
     CopyPlan, Deployment, DeploymentBody, DeploymentState, Image, ImageVersion, PromoteImageBody,
 };
-use lockstep_platform::ledger::{Order, Versioned};
-use lockstep_platform::scope;
 
 /// Maximum number of records of one version of an image: accounts times regions.
 const PLACES_MAX: usize = 1000;

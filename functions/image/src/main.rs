@@ -1,11 +1,11 @@
 //! The `lockstep-image` function.
 
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::Config;
+use lockstep_aws::shell;
 use lockstep_domain::messages::image::Request;
 use lockstep_image::context::{AwsContext, SETTINGS};
 use lockstep_image::handler::handle;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::Config;
-use lockstep_platform::shell;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -4,12 +4,12 @@
 
 use crate::context::ImageContext;
 use jiff::Timestamp;
+use lockstep_aws::ledger::Inserted;
 use lockstep_domain::images::copy_slots::{self, Acquired, COPY_CALLS, SHARE_CALLS};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::CopySlots;
-use lockstep_platform::ledger::Inserted;
 use lockstep_runtime::retry::retry_under_contention;
 use lockstep_runtime::stages::image_settings;
 use lockstep_runtime::{deployment_log, lease};

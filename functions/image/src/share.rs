@@ -6,15 +6,15 @@
 use crate::context::ImageContext;
 use crate::load::{Promotion, unusable};
 use crate::room;
+use lockstep_aws::ec2::Images;
+use lockstep_aws::kms::{Keys, NewGrant};
+use lockstep_aws::ledger::Versioned;
 use lockstep_domain::images::promotion::keys::{GRANT_OPERATIONS, encrypted_for_its_account_only};
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AccountId, DeploymentId, SnapshotId};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{CopyPlan, Image};
-use lockstep_platform::ec2::Images;
-use lockstep_platform::kms::{Keys, NewGrant};
-use lockstep_platform::ledger::Versioned;
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::retry::retry_on_conflict;
 

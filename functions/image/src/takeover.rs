@@ -6,10 +6,10 @@ use crate::context::ImageContext;
 use crate::finish::write_closed;
 use crate::load::Promotion;
 use crate::room;
+use lockstep_aws::ledger::Versioned;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState};
-use lockstep_platform::ledger::Versioned;
 use lockstep_runtime::lease;
 
 /// Returns the promotion whose work `execution` continues, if there is one. A promotion without an end is closed as abandoned.

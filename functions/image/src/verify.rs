@@ -2,6 +2,8 @@
 
 use crate::context::ImageContext;
 use crate::load::{session, unusable};
+use lockstep_aws::ec2::Images;
+use lockstep_aws::scope;
 use lockstep_domain::images::lifecycle::{Purpose, obstacle};
 use lockstep_domain::images::promotion;
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -10,8 +12,6 @@ use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::image_lock::LockedImage;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Deployment, Image, ImageVersion, Release};
-use lockstep_platform::ec2::Images;
-use lockstep_platform::scope;
 
 /// Handles `verify`. The failure names each image that may not be used.
 pub async fn verify<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {

@@ -3,13 +3,13 @@
 use crate::context::ImageContext;
 use crate::load::{Promotion, unusable};
 use crate::room;
+use lockstep_aws::ec2::Images;
 use lockstep_domain::images::promotion::{Ami, AmiState};
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::messages::Task;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::Image;
-use lockstep_platform::ec2::Images;
 
 /// Handles `wait`: registers the callback of the state, and completes it at once if there is nothing to wait for.
 pub async fn wait<C: ImageContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {

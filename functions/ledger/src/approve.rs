@@ -3,13 +3,13 @@
 use crate::context::LedgerContext;
 use crate::{begin, load};
 use jiff::Timestamp;
+use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_domain::delivery::approval::{self, ApprovalAnswer, Decided};
 use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::{Task, ledger::Started, operator::Applied};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState};
-use lockstep_platform::ledger::{Versioned, Write};
 use lockstep_runtime::stages::stages;
 
 /// Stores the question, releases the environment, and registers the callback for the answer.

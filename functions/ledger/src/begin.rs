@@ -3,6 +3,8 @@
 use crate::context::LedgerContext;
 use crate::{images, load};
 use jiff::Timestamp;
+use lockstep_aws::ledger::{Versioned, Write};
+use lockstep_aws::scope;
 use lockstep_domain::delivery::parameters::Layer;
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::delivery::{environment, gate};
@@ -11,8 +13,6 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{DeployBody, Deployment, DeploymentStart, Environment, Release, StackRun};
-use lockstep_platform::ledger::{Versioned, Write};
-use lockstep_platform::scope;
 use lockstep_runtime::stages::stages;
 use lockstep_runtime::{deployment_end, lease};
 

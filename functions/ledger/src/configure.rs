@@ -4,13 +4,13 @@ use crate::base_url::check_base_url;
 use crate::context::LedgerContext;
 use crate::load;
 use jiff::Timestamp;
+use lockstep_aws::ledger::Inserted;
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::messages::operator::Applied;
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Config, ConfigKind, Repository};
-use lockstep_platform::ledger::Inserted;
 
 /// Stores `text` as the next version, unless the newest version has the same text.
 pub async fn apply(

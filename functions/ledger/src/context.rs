@@ -1,10 +1,10 @@
 //! The capabilities of the `ledger` function, and their adapters on AWS.
 
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::{Config, Setting};
+use lockstep_aws::executions::Executions;
+use lockstep_aws::ledger::Ledger;
 use lockstep_domain::model::error::Failure;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::executions::Executions;
-use lockstep_platform::ledger::Ledger;
 use lockstep_runtime::{Callbacks, HasCallbacks, HasExecutions, HasLedger};
 
 /// The capabilities of this function.

@@ -3,13 +3,13 @@
 use crate::context::LedgerContext;
 use crate::load;
 use jiff::Timestamp;
+use lockstep_aws::ledger::Write;
 use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::ledger::{Failed, Finished};
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, TEST};
 use lockstep_domain::records::{DeployBody, Deployment, Evidence};
-use lockstep_platform::ledger::Write;
 use lockstep_runtime::deployment_end;
 
 /// Closes a deployment that succeeded. Returns the same reply if it is closed with success already.

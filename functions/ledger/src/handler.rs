@@ -3,9 +3,9 @@
 use crate::context::LedgerContext;
 use crate::{approve, begin, finish, gate, operator, release, teardown};
 use jiff::Timestamp;
+use lockstep_aws::function_url::Invocation;
 use lockstep_domain::messages::ledger::Request;
 use lockstep_domain::model::error::Failure;
-use lockstep_platform::function_url::Invocation;
 use lockstep_runtime::retry::retry_on_conflict;
 use serde::Serialize;
 use serde_json::{Value, json};

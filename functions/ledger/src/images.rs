@@ -1,6 +1,7 @@
 //! Images: the ones that a deployment lacks, and revocations.
 
 use crate::context::LedgerContext;
+use lockstep_aws::ledger::Order;
 use lockstep_domain::delivery::gate::missing_images;
 use lockstep_domain::images::lifecycle;
 use lockstep_domain::messages::ledger::MissingImage;
@@ -12,7 +13,6 @@ use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Image, ImageVersion, Release};
-use lockstep_platform::ledger::Order;
 
 /// The most accounts and regions that one version of an image is in.
 const COPIES: usize = 1000;

@@ -2,6 +2,7 @@
 
 use crate::context::LedgerContext;
 use crate::load;
+use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_domain::delivery::operator_actions;
 use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::operator::Applied;
@@ -10,7 +11,6 @@ use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{BreakGlass, Environment};
-use lockstep_platform::ledger::{Versioned, Write};
 use lockstep_runtime::stages::stages;
 use lockstep_runtime::{deployment_log, lease};
 

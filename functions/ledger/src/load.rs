@@ -1,14 +1,14 @@
 //! The records that decisions are made from.
 
 use crate::context::LedgerContext;
+use lockstep_aws::ledger::Versioned;
+use lockstep_aws::scope;
 use lockstep_domain::delivery::environment;
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{BreakGlass, Deployment, Environment, Evidence, Release};
-use lockstep_platform::ledger::Versioned;
-use lockstep_platform::scope;
 
 /// Returns the release, or fails with `NotFound`.
 pub async fn release(

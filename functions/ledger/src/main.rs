@@ -1,9 +1,9 @@
 //! The `lockstep-ledger` function.
 
+use lockstep_aws::aws::Aws;
+use lockstep_aws::{clock, config::Config, shell};
 use lockstep_ledger::context::{AwsContext, SETTINGS};
 use lockstep_ledger::handler::handle;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::{clock, config::Config, shell};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

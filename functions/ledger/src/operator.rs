@@ -4,14 +4,14 @@
 use crate::context::LedgerContext;
 use crate::{approve, configure, images, intervene};
 use jiff::Timestamp;
+use lockstep_aws::function_url::{UrlRequest, UrlResponse, body, caller};
+use lockstep_aws::{clock, metrics, scope};
 use lockstep_domain::delivery::approval::ApprovalAnswer;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::records::ConfigKind;
-use lockstep_platform::function_url::{UrlRequest, UrlResponse, body, caller};
-use lockstep_platform::{clock, metrics, scope};
 use lockstep_runtime::retry::retry_on_conflict;
 
 /// The largest body, in bytes: a configuration file and its JSON.

@@ -1,15 +1,15 @@
 //! Reads the applications and their token buckets in the component's table.
 
 use jiff::{SignedDuration, Timestamp};
+use lockstep_aws::aws::Aws;
+use lockstep_aws::clock;
+use lockstep_aws::ledger::{Inserted, Ledger};
+use lockstep_aws::remembered::Remembered;
 use lockstep_domain::logs::ingest::{
     Application, Bucket, KeyId, Rate, RateDecision, Refused, TooLarge, take,
 };
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::ApplicationName;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::clock;
-use lockstep_platform::ledger::{Inserted, Ledger};
-use lockstep_platform::remembered::Remembered;
 use lockstep_runtime::retry::retry_on_conflict;
 
 /// Age up to which a cached record, or its absence, counts. A revoked key is refused after half a minute at most.

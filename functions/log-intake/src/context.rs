@@ -1,11 +1,11 @@
 //! The clients of this function, created from its settings.
 
 use crate::applications::Applications;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::{Config, Setting};
+use lockstep_aws::shipper::{Output, Pace};
 use lockstep_domain::logs::ingest::{Labels, Rate};
 use lockstep_domain::model::error::Failure;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::shipper::{Output, Pace};
 use std::time::Duration;
 
 /// Required settings.

@@ -2,15 +2,15 @@
 
 use crate::AwsContext;
 use jiff::Timestamp;
+use lockstep_aws::clock;
+use lockstep_aws::function_url::{Invocation, UrlRequest, UrlResponse, body};
+use lockstep_aws::metrics;
 use lockstep_domain::logs::delivery::{Budget, is_check};
 use lockstep_domain::logs::ingest::{self, Event, IngestResponse, KeyId, Origin, Refused, Request};
 use lockstep_domain::logs::shipping::Batch;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::ApplicationName;
 use lockstep_domain::model::metric::{Dimension, Metric};
-use lockstep_platform::clock;
-use lockstep_platform::function_url::{Invocation, UrlRequest, UrlResponse, body};
-use lockstep_platform::metrics;
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! The `lockstep-log-intake` function.
 
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::{self, Config};
+use lockstep_aws::function_url::Invocation;
+use lockstep_aws::shell;
 use lockstep_log_intake::{AwsContext, OPTIONAL, PACE, SETTINGS, handler::handle};
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::{self, Config};
-use lockstep_platform::function_url::Invocation;
-use lockstep_platform::shell;
 use serde_json::Value;
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,16 +1,16 @@
 //! Capabilities of the function.
 
 use crate::source::fetch;
+use lockstep_aws::artifacts::Artifacts;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::{Config, Setting};
+use lockstep_aws::git_host::GitHosts;
+use lockstep_aws::ledger::Ledger;
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::records::Repository;
 use lockstep_domain::stacks::permissions::{TABLE_BYTES_MAX, Table, table_digest};
-use lockstep_platform::artifacts::Artifacts;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::git_host::GitHosts;
-use lockstep_platform::ledger::Ledger;
 use lockstep_runtime::{
     BranchHeads, CommitArchive, CommitArchives, HasLedger, PermissionTable, ShippedFunctions, StoresArtifacts,
 };

@@ -1,12 +1,12 @@
 //! The `lockstep-package` function.
 
+use lockstep_aws::aws::Aws;
+use lockstep_aws::clock;
+use lockstep_aws::config::Config;
+use lockstep_aws::shell;
 use lockstep_domain::messages::package::Request;
 use lockstep_package::context::{AwsContext, SETTINGS};
 use lockstep_package::handler::handle;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::clock;
-use lockstep_platform::config::Config;
-use lockstep_platform::shell;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

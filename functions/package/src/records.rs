@@ -1,8 +1,8 @@
 //! Reads and conditional writes of the ledger, in the forms that packaging needs.
 
+use lockstep_aws::ledger::{Inserted, Ledger, Order};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::{Key, Record};
-use lockstep_platform::ledger::{Inserted, Ledger, Order};
 
 /// Returns the record at `key`, or `None` if the key has no item.
 pub async fn find<T: Record>(ledger: &Ledger, key: &Key) -> Result<Option<T>, Failure> {

@@ -1,11 +1,11 @@
 //! Commits from the API of their git host.
 
+use lockstep_aws::fetch::Host;
+use lockstep_aws::git_host::judge;
 use lockstep_domain::delivery::archive::Limits;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{CommitSha, RepositoryId};
 use lockstep_domain::records::Repository;
-use lockstep_platform::fetch::Host;
-use lockstep_platform::git_host::judge;
 use lockstep_runtime::CommitArchive;
 use serde::Deserialize;
 

@@ -1,12 +1,12 @@
 //! The capabilities of this function.
 
+use lockstep_aws::accounts::Registrations;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::{Config, Setting};
+use lockstep_aws::executions::{Answered, Executions};
+use lockstep_aws::ledger::Ledger;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
-use lockstep_platform::accounts::Registrations;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::executions::{Answered, Executions};
-use lockstep_platform::ledger::Ledger;
 use lockstep_runtime::{HasLedger, RegisteredAccounts, TaskTokens};
 
 /// Capabilities that the handler uses.

@@ -2,14 +2,14 @@
 
 use crate::context::ResumeContext;
 use jiff::Timestamp;
+use lockstep_aws::ledger::{Inserted, Ledger, Versioned};
+use lockstep_aws::{metrics, scope};
 use lockstep_domain::delivery::aws_events::{account_of, ended_operation};
 use lockstep_domain::delivery::callbacks::{Completion, complete};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::metric::Metric;
 use lockstep_domain::records::{Callback, CallbackState};
-use lockstep_platform::ledger::{Inserted, Ledger, Versioned};
-use lockstep_platform::{metrics, scope};
 use lockstep_runtime::RegisteredAccounts;
 use lockstep_runtime::retry::retry_on_conflict;
 
@@ -77,9 +77,9 @@ async fn write(ledger: &Ledger, old: Option<Versioned<Callback>>, callback: Call
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockstep_aws::executions::Answered;
     use lockstep_domain::delivery::callbacks::{Registration, register};
     use lockstep_domain::messages::Task;
-    use lockstep_platform::executions::Answered;
     use lockstep_runtime::{HasLedger, TaskTokens};
     use lockstep_sim::{FakeAws, TABLE};
     use serde_json::json;

@@ -1,9 +1,9 @@
 //! The `lockstep-resume` function.
 
-use lockstep_platform::aws::Aws;
-use lockstep_platform::clock;
-use lockstep_platform::config::Config;
-use lockstep_platform::shell;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::clock;
+use lockstep_aws::config::Config;
+use lockstep_aws::shell;
 use lockstep_resume::context::{AwsContext, SETTINGS};
 use lockstep_resume::handler::handle;
 use serde_json::Value;

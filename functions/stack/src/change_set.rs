@@ -8,6 +8,7 @@ use crate::plan::{decide, no_go, unchanged};
 use crate::template;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
+use lockstep_aws::cloudformation::{ChangeSetState, ChangeSetView, NewChangeSet, Stacks, TemplateSource};
 use lockstep_domain::delivery::function_code::FunctionCode;
 use lockstep_domain::delivery::packaging::Contents;
 use lockstep_domain::delivery::stages::Stage;
@@ -22,9 +23,6 @@ use lockstep_domain::stacks::change_set_review::{self, NestedChanges, ProposedCh
 use lockstep_domain::stacks::drift::{Drift, Examined};
 use lockstep_domain::stacks::exports;
 use lockstep_domain::stacks::plan::{ChangeSetKind, Plan};
-use lockstep_platform::cloudformation::{
-    ChangeSetState, ChangeSetView, NewChangeSet, Stacks, TemplateSource,
-};
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,18 +1,18 @@
 //! The capabilities of the `stack` function, and their adapters on AWS.
 
+use lockstep_aws::artifacts;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::buckets;
+use lockstep_aws::cloudformation::CloudFormation;
+use lockstep_aws::config::{Config, Setting};
+use lockstep_aws::ledger::Ledger;
+use lockstep_aws::simulation::Simulator;
 use lockstep_domain::delivery::function_code::{FunctionCode, MAX_ZIP_BYTES};
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, Digest};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
-use lockstep_platform::artifacts;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::buckets;
-use lockstep_platform::cloudformation::CloudFormation;
-use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::ledger::Ledger;
-use lockstep_platform::simulation::Simulator;
 use lockstep_runtime::{
     Artifacts, AssumedRoles, Callbacks, Clock, HasCallbacks, HasLedger, PolicySimulation, StacksOf,
     TargetBuckets, TargetRoles,

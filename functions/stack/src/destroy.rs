@@ -3,6 +3,8 @@
 use crate::context::StackContext;
 use crate::load;
 use crate::observe::{self, Depth, StackReading};
+use lockstep_aws::cloudformation::Stacks;
+use lockstep_aws::ledger::Versioned;
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -10,8 +12,6 @@ use lockstep_domain::model::ids::{StackName, StageName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Environment;
 use lockstep_domain::stacks::plan::{self, Destroy, PlanInput, operation_key};
-use lockstep_platform::cloudformation::Stacks;
-use lockstep_platform::ledger::Versioned;
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
 use std::collections::BTreeSet;

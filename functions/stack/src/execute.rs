@@ -4,6 +4,7 @@ use crate::context::StackContext;
 use crate::load::{self, Loaded};
 use crate::observe;
 use crate::plan::decide;
+use lockstep_aws::cloudformation::{Execution, Stack, Stacks};
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -13,7 +14,6 @@ use lockstep_domain::records::{ChangeSet, Operation, OperationKind, Release};
 use lockstep_domain::stacks::change_set_review;
 use lockstep_domain::stacks::diagnosis;
 use lockstep_domain::stacks::plan::{OperationState, Plan, StackStatus, operation_key, operation_state};
-use lockstep_platform::cloudformation::{Execution, Stack, Stacks};
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
 

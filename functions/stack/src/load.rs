@@ -2,6 +2,8 @@
 
 use crate::context::StackContext;
 use jiff::Timestamp;
+use lockstep_aws::ledger::Versioned;
+use lockstep_aws::scope;
 use lockstep_domain::delivery::approval;
 use lockstep_domain::delivery::packaging::{self, Contents};
 use lockstep_domain::delivery::stages::{Stage, Stages};
@@ -13,8 +15,6 @@ use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
     DeployBody, Deployment, DeploymentState, Environment, Proposal, Release, StackRun,
 };
-use lockstep_platform::ledger::Versioned;
-use lockstep_platform::scope;
 use lockstep_runtime::TargetRoles;
 use std::collections::BTreeSet;
 

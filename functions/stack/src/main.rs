@@ -1,9 +1,9 @@
 //! The `lockstep-stack` function.
 
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::Config;
+use lockstep_aws::shell;
 use lockstep_domain::messages::stack::Request;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::Config;
-use lockstep_platform::shell;
 use lockstep_stack::context::{AwsContext, SETTINGS};
 use lockstep_stack::handler::handle;
 use std::process::ExitCode;

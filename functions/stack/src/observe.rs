@@ -1,6 +1,7 @@
 //! Reads of stacks, their resources, and their events.
 
 use jiff::Timestamp;
+use lockstep_aws::cloudformation::{Stack, Stacks};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::policies::Policies;
 use lockstep_domain::model::resource_change::NESTED_STACK;
@@ -9,7 +10,6 @@ use lockstep_domain::stacks::plan::{
     self, LatestOperation, LiveResource, Phase, Progress, Remains, StackSnapshot, StackStatus,
 };
 use lockstep_domain::stacks::protected::is_protected;
-use lockstep_platform::cloudformation::{Stack, Stacks};
 
 /// The deepest nesting of stacks that is read.
 pub const NESTING_MAX: usize = 10;

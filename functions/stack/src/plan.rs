@@ -5,6 +5,7 @@ use crate::load::{self, Loaded};
 use crate::observe::{self, Depth, StackReading};
 use crate::template;
 use jiff::Timestamp;
+use lockstep_aws::cloudformation::Stacks;
 use lockstep_domain::delivery::gate;
 use lockstep_domain::delivery::packaging::Contents;
 use lockstep_domain::delivery::parameters::{
@@ -18,7 +19,6 @@ use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, FunctionName, Log
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Release};
 use lockstep_domain::stacks::plan::{self, ChangeSetKind, Plan, PlanInput, Recovery};
-use lockstep_platform::cloudformation::Stacks;
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};

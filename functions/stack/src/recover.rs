@@ -4,13 +4,13 @@
 use crate::context::StackContext;
 use crate::load::{self, Loaded};
 use crate::plan::{self, no_go};
+use lockstep_aws::cloudformation::Stacks;
 use lockstep_domain::messages::Task;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, LogicalId};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Operation, OperationKind, ProposedAction};
 use lockstep_domain::stacks::plan::{Plan, Recovery, intend, operation_key};
-use lockstep_platform::cloudformation::Stacks;
 use lockstep_runtime::deployment_log;
 use std::collections::BTreeSet;
 

@@ -4,12 +4,12 @@ use crate::context::StackContext;
 use crate::load::Loaded;
 use crate::observe;
 use crate::plan::{decide, no_go, wait_for_other};
+use lockstep_aws::cloudformation::Stacks;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::NamedResource;
 use lockstep_domain::stacks::plan::{LiveResource, Plan};
-use lockstep_platform::cloudformation::Stacks;
 use lockstep_runtime::deployment_log;
 
 /// Handles `plan_teardown`. The state machine runs `delete` next, and plans again after it.

@@ -2,14 +2,14 @@
 //! them.
 
 use crate::context::SweepContext;
+use lockstep_aws::channels::Channels;
+use lockstep_aws::ledger::Order;
 use lockstep_domain::images::channels::{self, Edit};
 use lockstep_domain::messages::sweep::Followed;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Image, ImageVersion};
-use lockstep_platform::channels::Channels;
-use lockstep_platform::ledger::Order;
 use lockstep_runtime::stages;
 use std::collections::{BTreeMap, BTreeSet};
 

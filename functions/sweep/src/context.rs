@@ -1,19 +1,19 @@
 //! The capabilities of the `sweep` function, and their adapters on AWS.
 
+use lockstep_aws::artifacts;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::channels::ParameterStore;
+use lockstep_aws::config::{Config, Setting};
+use lockstep_aws::ec2::Ec2;
+use lockstep_aws::executions::Executions;
+use lockstep_aws::functions::{Called, Functions};
+use lockstep_aws::git_host::GitHosts;
+use lockstep_aws::ledger::Ledger;
 use lockstep_domain::installation::target_roles::IMAGE_KEEPER;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Repository;
-use lockstep_platform::artifacts;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::channels::ParameterStore;
-use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::ec2::Ec2;
-use lockstep_platform::executions::Executions;
-use lockstep_platform::functions::{Called, Functions};
-use lockstep_platform::git_host::GitHosts;
-use lockstep_platform::ledger::Ledger;
 use lockstep_runtime::{
     Artifacts, BranchHeads, Callbacks, CallsFunctions, ChannelsOf, HasCallbacks, HasExecutions, HasLedger,
     KeptImagesOf, ReleaseMachine, TeardownMachine,

@@ -3,6 +3,8 @@
 use crate::context::SweepContext;
 use crate::report;
 use jiff::Timestamp;
+use lockstep_aws::executions::Started;
+use lockstep_aws::ledger::{Order, Versioned};
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::delivery::sweep::{self, TestStackStep};
@@ -12,8 +14,6 @@ use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, Environment, Release, SweepReport};
-use lockstep_platform::executions::Started;
-use lockstep_platform::ledger::{Order, Versioned};
 use lockstep_runtime::{lease, stages};
 
 /// The most environments of one stage that are read.

@@ -3,13 +3,13 @@
 use crate::context::SweepContext;
 use crate::report;
 use jiff::Timestamp;
+use lockstep_aws::executions::Started;
+use lockstep_aws::ledger::Versioned;
 use lockstep_domain::delivery::sweep::{self, DeliveryStep};
 use lockstep_domain::delivery::webhook_delivery;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{Record as _, SweepReport, WebhookDelivery, WebhookDeliveryState};
-use lockstep_platform::executions::Started;
-use lockstep_platform::ledger::Versioned;
 
 /// The most webhook deliveries that are read: more than arrive between two sweeps.
 const EVENTS: usize = 1000;

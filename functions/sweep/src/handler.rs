@@ -3,12 +3,12 @@
 use crate::context::SweepContext;
 use crate::{channels, environments, events, heads, images, promotions, report, waits};
 use jiff::Timestamp;
+use lockstep_aws::ledger::Inserted;
+use lockstep_aws::metrics;
 use lockstep_domain::messages::sweep::{Followed, Request};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::SweepReport;
-use lockstep_platform::ledger::Inserted;
-use lockstep_platform::metrics;
 use serde::Serialize;
 use serde_json::Value;
 

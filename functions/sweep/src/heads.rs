@@ -6,10 +6,10 @@
 use crate::context::SweepContext;
 use crate::{events, report};
 use jiff::Timestamp;
+use lockstep_aws::ledger::Inserted;
 use lockstep_domain::delivery::sweep;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::{Record as _, Repository, SweepReport, WebhookDelivery};
-use lockstep_platform::ledger::Inserted;
 use std::collections::BTreeMap;
 
 /// The most repositories that are read. Four sweeps an hour then send fewer requests than GitHub allows with

@@ -3,6 +3,10 @@
 use crate::context::SweepContext;
 use crate::{channels, orphans, records, report};
 use jiff::{Timestamp, ToSpan};
+use lockstep_aws::channels::Channels as _;
+use lockstep_aws::ec2::references::References;
+use lockstep_aws::ec2::retention::ImageRetention;
+use lockstep_aws::ledger::{Order, Versioned};
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::images::channels::wanted;
 use lockstep_domain::images::lifecycle::{Transition, apply};
@@ -16,10 +20,6 @@ use lockstep_domain::model::orphan::SeenOrphan;
 use lockstep_domain::records::{
     Deployed, Deployment, Environment, Image, ImageVersion, Release, SweepReport,
 };
-use lockstep_platform::channels::Channels as _;
-use lockstep_platform::ec2::references::References;
-use lockstep_platform::ec2::retention::ImageRetention;
-use lockstep_platform::ledger::{Order, Versioned};
 use lockstep_runtime::stages;
 use std::collections::{BTreeMap, BTreeSet};
 

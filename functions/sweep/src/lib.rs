@@ -27,7 +27,7 @@ mod promotions;
 mod report;
 mod waits;
 
-use lockstep_platform::ledger::Versioned;
+use lockstep_aws::ledger::Versioned;
 
 fn records<T>(found: Vec<Versioned<T>>) -> Vec<T> {
     found.into_iter().map(|found| found.record).collect()

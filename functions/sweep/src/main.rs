@@ -1,8 +1,8 @@
 //! The `lockstep-sweep` function.
 
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::Config;
-use lockstep_platform::{clock, shell};
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::Config;
+use lockstep_aws::{clock, shell};
 use lockstep_sweep::context::{AwsContext, SETTINGS};
 use lockstep_sweep::handler::serve;
 use serde_json::Value;

@@ -5,14 +5,14 @@ use crate::context::SweepContext;
 use crate::images::Inventory;
 use crate::report;
 use jiff::Timestamp;
+use lockstep_aws::ec2::references::References;
+use lockstep_aws::ec2::retention::ImageRetention;
 use lockstep_domain::images::orphans::{Tagged, orphans, seen, why_kept, why_not};
 use lockstep_domain::images::retention::Removed;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::orphan::{OrphanResource, SeenOrphan};
 use lockstep_domain::records::{Deployment, SweepReport};
-use lockstep_platform::ec2::references::References;
-use lockstep_platform::ec2::retention::ImageRetention;
 
 /// Returns the orphans that the previous sweep reported.
 pub async fn before(context: &impl SweepContext) -> Result<Vec<SeenOrphan>, Failure> {

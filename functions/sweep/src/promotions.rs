@@ -3,13 +3,13 @@
 
 use crate::context::SweepContext;
 use crate::report;
+use lockstep_aws::functions::Called;
 use lockstep_domain::delivery::sweep;
 use lockstep_domain::messages::image::Request;
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, Image, PromoteImageBody, Record as _, SweepReport};
-use lockstep_platform::functions::Called;
 use serde_json::json;
 use std::time::Duration;
 

@@ -3,13 +3,13 @@
 use crate::context::SweepContext;
 use crate::report;
 use jiff::Timestamp;
+use lockstep_aws::ledger::{Versioned, Write};
+use lockstep_aws::metrics;
 use lockstep_domain::delivery::approval;
 use lockstep_domain::delivery::sweep::{self, CallbackStep};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::{Callback, CallbackState, Deployment, Record as _, SweepReport};
-use lockstep_platform::ledger::{Versioned, Write};
-use lockstep_platform::metrics;
 use lockstep_runtime::deployment_end;
 
 /// The most open callbacks that are read. Each belongs to a waiting execution.

@@ -1,15 +1,15 @@
 //! The capabilities of this function.
 
+use lockstep_aws::artifacts;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::{Config, Setting};
+use lockstep_aws::functions::{Called, Functions};
+use lockstep_aws::ledger::Ledger;
+use lockstep_aws::probe::{Get, ProbeResponse, Prober, SystemResolver, Unanswered};
 use lockstep_domain::delivery::checks::{Admission, Peer};
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::records::Deployment;
-use lockstep_platform::artifacts;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::functions::{Called, Functions};
-use lockstep_platform::ledger::Ledger;
-use lockstep_platform::probe::{Get, ProbeResponse, Prober, SystemResolver, Unanswered};
 use lockstep_runtime::{Artifacts, AssumedRoles, Clock, HasLedger};
 use serde_json::Value;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Judges checks: the checks that need no peer, the peer of each other check, the next look, and the verdict of all checks.
 
+use lockstep_aws::functions::{ANSWER_BYTES_MAX, Called};
+use lockstep_aws::probe::{ProbeResponse, Unanswered};
 use lockstep_domain::delivery::checks::{
     Check, Outputs, Pattern, Peer, Statuses, evaluate_http, evaluate_lambda, evaluate_output, lambda_function,
 };
@@ -9,8 +11,6 @@ use lockstep_domain::model::error::{Failure, FailureKind, Policy};
 use lockstep_domain::model::ids::{DeploymentId, Digest, StackName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{DeployBody, Deployment, DeploymentState, Release};
-use lockstep_platform::functions::{ANSWER_BYTES_MAX, Called};
-use lockstep_platform::probe::{ProbeResponse, Unanswered};
 use serde_json::{Value, json};
 use std::time::Duration;
 use url::Url;

@@ -1,9 +1,9 @@
 //! The `lockstep-verify` function.
 
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::Config;
+use lockstep_aws::shell;
 use lockstep_domain::messages::verify::Request;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::Config;
-use lockstep_platform::shell;
 use lockstep_verify::context::{AwsContext, SETTINGS};
 use lockstep_verify::handler::handle;
 

@@ -1,6 +1,9 @@
 //! Tests of the checks of a deployment.
 
 use jiff::Timestamp;
+use lockstep_aws::functions::Called;
+use lockstep_aws::ledger::{Ledger, Order};
+use lockstep_aws::probe::{Get, ProbeResponse, Unanswered};
 use lockstep_domain::delivery::archive::{Files, pack};
 use lockstep_domain::delivery::checks::{Admission, Peer};
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -11,9 +14,6 @@ use lockstep_domain::records::{
     Config, ConfigKind, DeployBody, Deployment, DeploymentStart, DeploymentState, LogEntry, Release,
     ReleaseState, StackRun,
 };
-use lockstep_platform::functions::Called;
-use lockstep_platform::ledger::{Ledger, Order};
-use lockstep_platform::probe::{Get, ProbeResponse, Unanswered};
 use lockstep_runtime::{Artifacts, Clock, HasLedger};
 use lockstep_sim::stages::{stage_text, text_of};
 use lockstep_sim::{FakeAws, TABLE};

@@ -1,12 +1,12 @@
 //! Capabilities of the function.
 
 use jiff::SignedDuration;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::{Config, Setting};
+use lockstep_aws::executions::Executions;
+use lockstep_aws::ledger::Ledger;
+use lockstep_aws::secrets::Secrets;
 use lockstep_domain::model::error::Failure;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::executions::Executions;
-use lockstep_platform::ledger::Ledger;
-use lockstep_platform::secrets::Secrets;
 use lockstep_runtime::{HasExecutions, HasLedger, HasSecrets, ReleaseMachine};
 
 /// Age until which a secret, or its absence, needs no other read: a new secret works after a minute at most.

@@ -3,15 +3,15 @@
 use crate::context::WebhookContext;
 use crate::decide::{self, Next, Reply};
 use jiff::Timestamp;
+use lockstep_aws::function_url::{UrlRequest, UrlResponse, body};
+use lockstep_aws::metrics;
+use lockstep_aws::secrets::{ExposeSecret as _, SecretString};
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
 use lockstep_domain::delivery::webhook_delivery;
 use lockstep_domain::model::error::{Failure, FailureKind, Policy};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::{Record, Repository, WebhookDelivery, WebhookDeliveryState};
-use lockstep_platform::function_url::{UrlRequest, UrlResponse, body};
-use lockstep_platform::metrics;
-use lockstep_platform::secrets::{ExposeSecret as _, SecretString};
 
 /// Length to which the log cuts the path of a request.
 const LOGGED_CHARS: usize = 120;

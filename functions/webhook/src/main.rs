@@ -1,10 +1,10 @@
 //! The `lockstep-webhook` function.
 
-use lockstep_platform::aws::Aws;
-use lockstep_platform::clock;
-use lockstep_platform::config::Config;
-use lockstep_platform::function_url::UrlRequest;
-use lockstep_platform::shell;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::clock;
+use lockstep_aws::config::Config;
+use lockstep_aws::function_url::UrlRequest;
+use lockstep_aws::shell;
 use lockstep_webhook::context::{AwsContext, SETTINGS};
 use lockstep_webhook::handler::handle;
 use std::process::ExitCode;

@@ -2,11 +2,11 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
+use lockstep_aws::function_url::UrlResponse;
 use lockstep_domain::delivery::webhook::MAX_BODY_BYTES;
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{Repository, WebhookDelivery, WebhookDeliveryState};
-use lockstep_platform::function_url::UrlResponse;
 use lockstep_sim::context::{RELEASE, SimContext};
 use lockstep_sim::faults::{Fault, Faults, Kind};
 use lockstep_sim::faulty::{FaultyAccount, FaultyContext, NoMistake};

@@ -1,14 +1,14 @@
 //! Task tokens that wait for the end of an AWS operation, or for an operator.
 
 use crate::retry::retry_on_conflict;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::clock;
+use lockstep_aws::functions::Receiver;
+use lockstep_aws::ledger::{Inserted, Ledger};
 use lockstep_domain::delivery::callbacks::{self, Registration};
 use lockstep_domain::messages::{Task, resume::Wake};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::Callback;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::clock;
-use lockstep_platform::functions::Receiver;
-use lockstep_platform::ledger::{Inserted, Ledger};
 
 /// The callbacks of the ledger, and the function that answers them.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub trait Clock {
     /// Returns the current time.
     fn now(&self) -> Timestamp {
-        lockstep_platform::clock::now()
+        lockstep_aws::clock::now()
     }
 
     /// Returns the monotonic time since an arbitrary origin.

@@ -4,11 +4,32 @@
 //! compiler keeps `webhook` from EC2, and a simulation implements a capability once for every function that has it.
 //!
 //! The ledger, callbacks and executions are the real services in every context: tests run them against an in-process
-//! DynamoDB and Step Functions (`lockstep_sim`). The clouds of target accounts are traits of `lockstep_platform`, which
+//! DynamoDB and Step Functions (`lockstep_sim`). The clouds of target accounts are traits of `lockstep_aws`, which
 //! a simulation implements.
 
 #[cfg(feature = "lambda")]
 use crate::Callbacks;
+#[cfg(feature = "ssm")]
+use lockstep_aws::channels::Channels;
+#[cfg(feature = "cloudformation")]
+use lockstep_aws::cloudformation::Stacks;
+#[cfg(all(feature = "codebuild", feature = "s3"))]
+use lockstep_aws::codebuild::Builds;
+#[cfg(feature = "ec2")]
+use lockstep_aws::ec2::{Images, references::References, retention::ImageRetention};
+#[cfg(feature = "answer-tokens")]
+use lockstep_aws::executions::Answered;
+#[cfg(feature = "sfn")]
+use lockstep_aws::executions::Executions;
+#[cfg(feature = "lambda")]
+use lockstep_aws::functions::Called;
+#[cfg(feature = "kms")]
+use lockstep_aws::kms::Keys;
+use lockstep_aws::ledger::Ledger;
+#[cfg(all(feature = "ec2", feature = "ssm"))]
+use lockstep_aws::public_images::PublicImages;
+#[cfg(feature = "secretsmanager")]
+use lockstep_aws::secrets::Secrets;
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -18,27 +39,6 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Repository;
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
-#[cfg(feature = "ssm")]
-use lockstep_platform::channels::Channels;
-#[cfg(feature = "cloudformation")]
-use lockstep_platform::cloudformation::Stacks;
-#[cfg(all(feature = "codebuild", feature = "s3"))]
-use lockstep_platform::codebuild::Builds;
-#[cfg(feature = "ec2")]
-use lockstep_platform::ec2::{Images, references::References, retention::ImageRetention};
-#[cfg(feature = "answer-tokens")]
-use lockstep_platform::executions::Answered;
-#[cfg(feature = "sfn")]
-use lockstep_platform::executions::Executions;
-#[cfg(feature = "lambda")]
-use lockstep_platform::functions::Called;
-#[cfg(feature = "kms")]
-use lockstep_platform::kms::Keys;
-use lockstep_platform::ledger::Ledger;
-#[cfg(all(feature = "ec2", feature = "ssm"))]
-use lockstep_platform::public_images::PublicImages;
-#[cfg(feature = "secretsmanager")]
-use lockstep_platform::secrets::Secrets;
 #[cfg(feature = "lambda")]
 use serde_json::Value;
 use std::sync::Arc;

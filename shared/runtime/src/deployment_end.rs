@@ -4,9 +4,9 @@
 //! counts nothing.
 
 use jiff::Timestamp;
+use lockstep_aws::metrics;
 use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::Deployment;
-use lockstep_platform::metrics;
 
 /// Reports `closed`, which ended at `now`. A deployment that can still change is left out.
 pub fn report(closed: &Deployment, now: Timestamp) {

@@ -10,12 +10,12 @@
 
 use crate::retry::retry_on_conflict;
 use jiff::Timestamp;
+use lockstep_aws::ledger::{Inserted, Ledger, Order};
+use lockstep_aws::metrics;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::metric::Metric;
 use lockstep_domain::records::LogEntry;
-use lockstep_platform::ledger::{Inserted, Ledger, Order};
-use lockstep_platform::metrics;
 
 /// Appends `line` to the log of `deployment`.
 ///

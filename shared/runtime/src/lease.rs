@@ -6,12 +6,12 @@
 
 use crate::deployment_end;
 use jiff::Timestamp;
+use lockstep_aws::executions::Executions;
+use lockstep_aws::ledger::{Ledger, Versioned, Write};
 use lockstep_domain::delivery::environment;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, Environment, LeaseHolder};
-use lockstep_platform::executions::Executions;
-use lockstep_platform::ledger::{Ledger, Versioned, Write};
 
 /// Confirms that `execution`, which holds what the caller wants, certainly has ended.
 ///

@@ -1,13 +1,13 @@
 //! Roles of target accounts.
 
 use crate::TargetRoles;
+use lockstep_aws::aws::Aws;
+use lockstep_aws::config::{Config, Setting};
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::location::Location;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::{Config, Setting};
 
 /// The roles that functions of one deployment path assume in target accounts.
 pub struct AssumedRoles {

@@ -5,12 +5,12 @@
 //! continues without stages: a new installation has none yet, and the sweep still repairs its deliveries, callbacks and
 //! branch heads.
 
+use lockstep_aws::ledger::Ledger;
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::StageName;
 use lockstep_domain::records::{Config, ConfigKind};
-use lockstep_platform::ledger::Ledger;
 
 /// The name of the file in problems.
 const FILE: &str = "stages.toml";

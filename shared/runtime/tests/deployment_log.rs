@@ -1,9 +1,9 @@
 //! The deployment log, over the in-process DynamoDB engine.
 
 use jiff::Timestamp;
+use lockstep_aws::ledger::{Ledger, Order};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::LogEntry;
-use lockstep_platform::ledger::{Ledger, Order};
 use lockstep_runtime::deployment_log::{append, next};
 use lockstep_sim::logged::Logged;
 use lockstep_sim::{FakeAws, Interceptor, Reply, Request, TABLE};

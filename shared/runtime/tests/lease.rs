@@ -1,7 +1,7 @@
 //! Taking over from an execution that has ended, over an in-process Step Functions.
 
+use lockstep_aws::executions::Executions;
 use lockstep_domain::model::error::FailureKind;
-use lockstep_platform::executions::Executions;
 use lockstep_runtime::lease::{ensure_ended, has_ended};
 use lockstep_sim::FakeAws;
 

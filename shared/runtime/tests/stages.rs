@@ -1,9 +1,9 @@
 //! The applied stages, over the in-process DynamoDB engine.
 
 use jiff::Timestamp;
+use lockstep_aws::ledger::Ledger;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::records::{Config, ConfigKind};
-use lockstep_platform::ledger::Ledger;
 use lockstep_runtime::stages::{applied, image_settings, stage, stages};
 use lockstep_sim::stages::{stage_text, text_of};
 use lockstep_sim::{FakeAws, TABLE};

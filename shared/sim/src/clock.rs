@@ -38,7 +38,7 @@ impl VirtualClock {
 }
 
 #[cfg(feature = "operator")]
-impl lockstep_platform::operator::stacks::Time for VirtualClock {
+impl lockstep_aws::operator::stacks::Time for VirtualClock {
     fn now(&self) -> Duration {
         self.elapsed()
     }

@@ -13,11 +13,11 @@ mod tests;
 
 use super::clock::VirtualClock;
 use jiff::Timestamp;
+use lockstep_aws::cloudformation::{ChangeSetState, ChangeSetView};
 use lockstep_domain::model::resource_change::NESTED_STACK;
 use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::plan::StackStatus;
-use lockstep_platform::cloudformation::{ChangeSetState, ChangeSetView};
 use model::{Design, Holdings};
 use operations::Moment;
 pub use port::SimStacks;

@@ -6,11 +6,11 @@
 use super::clock::VirtualClock;
 use super::ec2::SimEc2;
 use jiff::{SignedDuration, Timestamp};
+use lockstep_aws::codebuild::{Builds, NewBuild};
 use lockstep_domain::images::bake::{Build, BuildStatus};
 use lockstep_domain::images::promotion::AmiState;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::location::Location;
-use lockstep_platform::codebuild::{Builds, NewBuild};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -220,7 +220,7 @@ impl Inner {
             "region": build.location.region,
             "resources": [build.arn],
             "detail": {
-                "build-status": word, "build-id": build.arn, "project-name": lockstep_platform::codebuild::PROJECT,
+                "build-status": word, "build-id": build.arn, "project-name": lockstep_aws::codebuild::PROJECT,
             },
         }));
     }
@@ -278,10 +278,8 @@ impl Builds for SimBuilds {
             None => {
                 let number = inner.builds.len() + 1;
                 let place = format!("{}:{}", self.here.region, self.here.account);
-                let arn = format!(
-                    "arn:aws:codebuild:{place}:build/{}:{number}",
-                    lockstep_platform::codebuild::PROJECT
-                );
+                let arn =
+                    format!("arn:aws:codebuild:{place}:build/{}:{number}", lockstep_aws::codebuild::PROJECT);
                 let usual = inner.usual.clone();
                 let ending = inner.next.pop_front().unwrap_or(usual);
                 let (location, wanted) = (self.here.clone(), wanted.clone());

@@ -1,8 +1,8 @@
 //! Promises of every ledger, as one body of assertions: run against the in-process engine and against an emulator.
 
+use lockstep_aws::ledger::{Inserted, Ledger, Order};
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::records::{Config, ConfigKind, LogEntry, Record, Repository};
-use lockstep_platform::ledger::{Inserted, Ledger, Order};
 
 /// Asserts the promises of [`Ledger`], in a table whose partitions `CONFIG`, `REPOSITORY#github.acme.*` and
 /// `DEPLOYMENT#…` of a made-up deployment are empty.

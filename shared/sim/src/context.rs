@@ -9,6 +9,12 @@ use crate::codebuild::{SimBuilds, SimCodeBuild};
 use crate::ec2::{SimEc2, SimImages, SimKeys};
 use crate::{FakeAws, TABLE};
 use jiff::{SignedDuration, Timestamp};
+use lockstep_aws::cloudformation::Stacks;
+use lockstep_aws::executions::Executions;
+use lockstep_aws::functions::{Called, Functions};
+use lockstep_aws::ledger::Ledger;
+use lockstep_aws::public_images::PublicImages;
+use lockstep_aws::secrets::Secrets;
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -21,12 +27,6 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Config, ConfigKind, Repository};
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{Decision, SimulationRequest, SimulationResult};
-use lockstep_platform::cloudformation::Stacks;
-use lockstep_platform::executions::Executions;
-use lockstep_platform::functions::{Called, Functions};
-use lockstep_platform::ledger::Ledger;
-use lockstep_platform::public_images::PublicImages;
-use lockstep_platform::secrets::Secrets;
 use lockstep_runtime::{
     Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, CommitArchive,
     CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasLedger, HasSecrets, ImagesOf, KeptImagesOf,

@@ -13,6 +13,11 @@ pub use clouds::{
     FaultyBuilds, FaultyImages, FaultyKeys, FaultyPort, FaultyPublished, FaultyStacks, NeverStale, ReadsStale,
 };
 use jiff::Timestamp;
+use lockstep_aws::cloudformation::{ChangeSetView, Stack};
+use lockstep_aws::executions::Executions;
+use lockstep_aws::functions::Called;
+use lockstep_aws::ledger::Ledger;
+use lockstep_aws::secrets::Secrets;
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::images::promotion::Ami;
@@ -25,11 +30,6 @@ use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
 use lockstep_domain::stacks::plan::LiveResource;
-use lockstep_platform::cloudformation::{ChangeSetView, Stack};
-use lockstep_platform::executions::Executions;
-use lockstep_platform::functions::Called;
-use lockstep_platform::ledger::Ledger;
-use lockstep_platform::secrets::Secrets;
 use lockstep_runtime::{
     Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, CommitArchive,
     CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasLedger, HasSecrets, ImagesOf, KeptImagesOf,

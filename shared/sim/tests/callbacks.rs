@@ -1,10 +1,10 @@
 //! Callbacks over the in-process DynamoDB engine.
 
 use jiff::Timestamp;
+use lockstep_aws::clock;
+use lockstep_aws::ledger::Ledger;
 use lockstep_domain::messages::Task;
 use lockstep_domain::records::{Callback, CallbackState};
-use lockstep_platform::clock;
-use lockstep_platform::ledger::Ledger;
 use lockstep_runtime::Callbacks;
 use lockstep_sim::{FakeAws, TABLE};
 use serde_json::json;

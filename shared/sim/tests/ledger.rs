@@ -1,5 +1,7 @@
 //! The ledger over the in-process DynamoDB engine.
 
+use lockstep_aws::clock;
+use lockstep_aws::ledger::{Inserted, Ledger, Order, Write};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
@@ -10,8 +12,6 @@ use lockstep_domain::records::{
     DeploymentStart, DeploymentState, FailedEvent, Record as _, StackRun, Subject, WebhookDelivery,
     WebhookDeliveryState,
 };
-use lockstep_platform::clock;
-use lockstep_platform::ledger::{Inserted, Ledger, Order, Write};
 use lockstep_sim::conformance::holds_what_a_ledger_promises;
 use lockstep_sim::{FakeAws, TABLE};
 

@@ -1,8 +1,8 @@
 //! The shipper against a broker that implements its protocols over real sockets.
 
+use lockstep_aws::shipper::{Pace, Shipper, Stopped};
 use lockstep_domain::logs::shipping::{Batch, BodyShape, Protocol};
 use lockstep_domain::model::error::FailureKind;
-use lockstep_platform::shipper::{Pace, Shipper, Stopped};
 use lockstep_sim::broker::{Broker, BrokerBehavior};
 use rustls::ServerConfig;
 use std::collections::BTreeMap;

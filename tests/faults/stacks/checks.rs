@@ -2,12 +2,12 @@
 
 use crate::harness::Harness;
 use jiff::Timestamp;
+use lockstep_aws::functions::Called;
+use lockstep_aws::ledger::Ledger;
+use lockstep_aws::probe::{Get, ProbeResponse, Unanswered};
 use lockstep_domain::delivery::checks::{Admission, Peer};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::Deployment;
-use lockstep_platform::functions::Called;
-use lockstep_platform::ledger::Ledger;
-use lockstep_platform::probe::{Get, ProbeResponse, Unanswered};
 use lockstep_runtime::{Artifacts, Clock, HasLedger};
 use lockstep_verify::context::Peers;
 use serde_json::Value;

@@ -5,10 +5,10 @@ use crate::failure::{Failure, at};
 use crate::functions::{self, Profile};
 use crate::installation::{self, Installation, TargetAccount};
 use crate::local::{Session, StoredCredentials, TOOLING, state_dir};
+use lockstep_aws::aws::Aws;
+use lockstep_aws::cloudformation::TemplateSource;
+use lockstep_aws::operator::stacks::Installer;
 use lockstep_domain::model::deployment_path::DeploymentPath;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::cloudformation::TemplateSource;
-use lockstep_platform::operator::stacks::Installer;
 use std::path::Path;
 
 /// The user that operates an account from the keyboard.

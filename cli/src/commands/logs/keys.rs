@@ -10,10 +10,10 @@ use crate::global::Global;
 use crate::report::Report;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
+use lockstep_aws::ledger::{Inserted, Ledger, Versioned};
+use lockstep_aws::operator::control_plane::identity;
 use lockstep_domain::logs::ingest::{ApiKey, Application, KeyState, Rate, SECRET_BYTES, Unissued, Which};
 use lockstep_domain::model::ids::ApplicationName;
-use lockstep_platform::ledger::{Inserted, Ledger, Versioned};
-use lockstep_platform::operator::control_plane::identity;
 use serde_json::{Value, json};
 
 /// Maximum number of applications in a list.

@@ -9,8 +9,8 @@ use crate::names::S3Uri;
 use crate::report::Report;
 use clap::Args;
 use jiff::Timestamp;
+use lockstep_aws::operator::dead_letters::{DeadLetters, PutBack};
 use lockstep_domain::logs::delivery::Object;
-use lockstep_platform::operator::dead_letters::{DeadLetters, PutBack};
 use serde_json::json;
 
 /// The arguments of `logs replay`.

@@ -1,6 +1,7 @@
 //! Bakes against an EC2 and a CodeBuild in memory, with an interruption at each step.
 
 use super::*;
+use lockstep_aws::ledger::Order;
 use lockstep_domain::images::bake::{Encryption, EncryptionKey};
 use lockstep_domain::images::promotion::{Ami, BUILD_ACCEPTED, TAG_BUILD, TAG_DEPLOYMENT, TAG_SOURCE};
 use lockstep_domain::messages::bake::{DiscardTargets, DistributionResult};
@@ -12,7 +13,6 @@ use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageOrigin, ImageVersion, LogEntry};
-use lockstep_platform::ledger::Order;
 use lockstep_runtime::{Clock as _, HasLedger as _};
 use lockstep_sim::codebuild::Ending;
 use lockstep_sim::context::{BUCKET, SimContext};

@@ -1,8 +1,8 @@
 //! Configuration that administrators write over the function's URL.
 
 use super::fixture::{Fixture, stages_text};
+use lockstep_aws::ledger::Order;
 use lockstep_domain::records::{Config, ConfigKind, Repository};
-use lockstep_platform::ledger::Order;
 use serde_json::{Value, json};
 
 fn stages(text: &str) -> Value {

@@ -1,5 +1,7 @@
 //! An organisation with three stages, and one component.
 
+use lockstep_aws::function_url::Invocation;
+use lockstep_aws::ledger::{Ledger, Order, Versioned};
 use lockstep_domain::messages::ledger::{Request, Started};
 use lockstep_domain::messages::{Task, inputs};
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -11,8 +13,6 @@ use lockstep_domain::records::{
 };
 use lockstep_ledger::context::AwsContext;
 use lockstep_ledger::handler::handle;
-use lockstep_platform::function_url::Invocation;
-use lockstep_platform::ledger::{Ledger, Order, Versioned};
 use lockstep_sim::stages::{stage_text, with_production};
 use lockstep_sim::{FakeAws, TABLE};
 use serde_json::{Value, json};

@@ -2,9 +2,9 @@
 
 use crate::fixture::{Fixture, LEFT, post, said, ten};
 use jiff::SignedDuration;
+use lockstep_aws::function_url::Invocation;
 use lockstep_domain::logs::ingest::{ApiKey, Rate};
 use lockstep_log_intake::handler::{Answered, handle};
-use lockstep_platform::function_url::Invocation;
 use lockstep_sim::{FakeAws, Interceptor, Reply, Request};
 use serde_json::{Value, json};
 use std::pin::Pin;

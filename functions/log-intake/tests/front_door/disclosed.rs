@@ -1,10 +1,10 @@
 //! Tests of the information in the log, the responses and the errors.
 
 use crate::fixture::{Fixture, post, ten};
+use lockstep_aws::config::{Config, Setting};
 use lockstep_domain::logs::ingest::ApiKey;
 use lockstep_domain::logs::shipping::Protocol;
 use lockstep_log_intake::{AwsContext, PACE};
-use lockstep_platform::config::{Config, Setting};
 use lockstep_sim::FakeAws;
 use lockstep_sim::broker::BrokerBehavior;
 use lockstep_sim::logged::Logged;

@@ -3,14 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
+use lockstep_aws::config::{Config, Setting};
+use lockstep_aws::function_url::{Invocation, UrlResponse};
+use lockstep_aws::ledger::Ledger;
+use lockstep_aws::shipper::Pace;
 use lockstep_domain::logs::ingest::{ApiKey, Application, Rate, Which};
 use lockstep_domain::logs::shipping::Protocol;
 use lockstep_log_intake::handler::{Answered, handle};
 use lockstep_log_intake::{AwsContext, PACE};
-use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::function_url::{Invocation, UrlResponse};
-use lockstep_platform::ledger::Ledger;
-use lockstep_platform::shipper::Pace;
 use lockstep_sim::broker::{Broker, BrokerBehavior};
 use lockstep_sim::{FakeAws, Interceptor, TABLE};
 use serde_json::{Value, json};

@@ -5,6 +5,7 @@ mod recovery;
 
 use super::*;
 use fixture::{Fixture, SHIPPED, failed_event};
+use lockstep_aws::cloudformation::{ChangeSetState, TemplateSource};
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::FailureKind;
@@ -14,7 +15,6 @@ use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Approval, Decision, Deployed, Deployment, Environment, Subject};
 use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::plan::{StackStatus, operation_key};
-use lockstep_platform::cloudformation::{ChangeSetState, TemplateSource};
 use lockstep_runtime::{Clock as _, HasLedger as _};
 
 fn task() -> Task {

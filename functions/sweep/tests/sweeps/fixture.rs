@@ -1,6 +1,7 @@
 //! An organisation with two stages, and one release.
 
 use jiff::Timestamp;
+use lockstep_aws::ledger::{Ledger, Versioned};
 use lockstep_domain::delivery::environment::acquire;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::messages::sweep::Followed;
@@ -12,7 +13,6 @@ use lockstep_domain::records::{
     Config, ConfigKind, DeployBody, Deployment, DeploymentStart, DeploymentState, Environment, Key,
     PromoteImageBody, Record, Release, ReleaseState, StackRun, SweepReport,
 };
-use lockstep_platform::ledger::{Ledger, Versioned};
 use lockstep_runtime::HasLedger;
 use lockstep_sim::FakeAws;
 use lockstep_sim::context::{BUCKET, SimContext};

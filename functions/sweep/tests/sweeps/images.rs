@@ -1,6 +1,7 @@
 //! Unreferenced images, images without a record, and the channel parameters.
 
 use super::fixture::{Fixture, at};
+use lockstep_aws::ec2::Images as _;
 use lockstep_domain::images::retention::GRACE_DAYS;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::AmiId;
@@ -11,7 +12,6 @@ use lockstep_domain::records::{
     Config, ConfigKind, Deployed, Deployment, DeploymentState, Environment, Image, ImageOrigin, ImageState,
     ImageVersion, Release, SweepReport,
 };
-use lockstep_platform::ec2::Images as _;
 use lockstep_sim::stages::{stage_text, with_production};
 
 const DEVELOPMENT: &str = "111111111111";

@@ -3,8 +3,8 @@
 use super::model::{Design, Holdings, Resource, Wanted};
 use super::{Inner, Loss, Trouble};
 use jiff::Timestamp;
+use lockstep_aws::cloudformation::ChangeSetState;
 use lockstep_domain::stacks::plan::{Phase, StackStatus};
-use lockstep_platform::cloudformation::ChangeSetState;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -2,13 +2,13 @@
 
 use super::model::Design;
 use super::{CHANGE_SET_TIME, ChangeSet, Effect, Inner, STALENESS, SimCloudFormation, SimStack};
+use lockstep_aws::cloudformation::{
+    ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks, TemplateSource,
+};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
-use lockstep_platform::cloudformation::{
-    ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks, TemplateSource,
-};
 use std::collections::BTreeMap;
 
 /// [`SimCloudFormation`] as functions reach it.

@@ -1,7 +1,7 @@
 use super::*;
+use lockstep_aws::cloudformation::{Execution, NewChangeSet, Stacks, TemplateSource};
 use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::stacks::plan::ChangeSetKind;
-use lockstep_platform::cloudformation::{Execution, NewChangeSet, Stacks, TemplateSource};
 
 /// Returns a template with a retained log group of a fixed name, and a topic.
 fn template(display_name: &str, more: &str) -> String {
@@ -34,7 +34,7 @@ impl Here {
         kind: ChangeSetKind,
         template: &str,
         revert_drift: bool,
-    ) -> lockstep_platform::cloudformation::ChangeSetView {
+    ) -> lockstep_aws::cloudformation::ChangeSetView {
         self.attempt += 1;
         self.cloud.put_template("t", template);
         let name = format!("change-{}", self.attempt);

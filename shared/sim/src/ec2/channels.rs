@@ -1,9 +1,9 @@
 //! The parameters that name the newest images, stored beside them.
 
 use super::SimImages;
+use lockstep_aws::channels::Channels;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AmiId;
-use lockstep_platform::channels::Channels;
 use std::collections::BTreeMap;
 
 impl Channels for SimImages {

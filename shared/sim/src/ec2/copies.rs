@@ -2,11 +2,11 @@
 
 use super::Inner;
 use super::model::{Image, Stored};
+use lockstep_aws::ec2::{Copied, NewCopy};
 use lockstep_domain::images::promotion::{Ami, AmiState, Device, Snapshot};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, AmiId};
 use lockstep_domain::model::location::Location;
-use lockstep_platform::ec2::{Copied, NewCopy};
 use std::collections::BTreeMap;
 
 /// Reason why a copy does not start.

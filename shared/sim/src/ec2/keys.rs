@@ -2,10 +2,10 @@
 
 use super::model::Granted;
 use super::{Inner, SimEc2};
+use lockstep_aws::kms::{Keys, NewGrant};
 use lockstep_domain::images::promotion::keys::{Grant, Key, autoscaling_role};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::location::Location;
-use lockstep_platform::kms::{Keys, NewGrant};
 use serde_json::json;
 
 /// KMS of [`SimEc2`] as one account reaches it in one region.

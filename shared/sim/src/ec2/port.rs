@@ -2,12 +2,12 @@
 
 use super::model::{Image, Shelf, Stored};
 use super::{Inner, SimEc2};
+use lockstep_aws::ec2::{Copied, Images, NewCopy};
 use lockstep_domain::images::promotion::{Ami, AmiState, Snapshot, TAG_DEPLOYMENT};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AccountId, AmiId, DeploymentId, ImageName, SnapshotId};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::version::Version;
-use lockstep_platform::ec2::{Copied, Images, NewCopy};
 use std::collections::BTreeSet;
 
 /// [`SimEc2`] as one account reaches it in one region.
@@ -293,7 +293,7 @@ impl Images for SimImages {
     }
 }
 
-impl lockstep_platform::ec2::references::References for SimImages {
+impl lockstep_aws::ec2::references::References for SimImages {
     async fn references(
         &self,
         wanted: &BTreeSet<AmiId>,

@@ -3,12 +3,12 @@
 use super::SimImages;
 use super::model::{Image, Stored};
 use jiff::Timestamp;
+use lockstep_aws::ec2::retention::{ImageRetention, made};
 use lockstep_domain::images::orphans::{Tagged, TaggedImage};
 use lockstep_domain::images::promotion::TAG_IMAGE;
 use lockstep_domain::images::retention::Removed;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, SnapshotId};
-use lockstep_platform::ec2::retention::{ImageRetention, made};
 use std::collections::BTreeMap;
 
 impl ImageRetention for SimImages {

@@ -7,6 +7,12 @@ use crate::codebuild::{SimBuilds, SimCodeBuild};
 use crate::context::SimPublished;
 use crate::ec2::{SimEc2, SimImages, SimKeys};
 use crate::faults::Site;
+use lockstep_aws::cloudformation::{ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks};
+use lockstep_aws::codebuild::{Builds, NewBuild};
+use lockstep_aws::ec2::references::References;
+use lockstep_aws::ec2::{Copied, Images, NewCopy};
+use lockstep_aws::kms::{Keys, NewGrant};
+use lockstep_aws::public_images::PublicImages;
 use lockstep_domain::images::bake::Build;
 use lockstep_domain::images::promotion::keys::{Grant, Key};
 use lockstep_domain::images::promotion::{Ami, Snapshot};
@@ -16,12 +22,6 @@ use lockstep_domain::model::ids::{AccountId, AmiId, DeploymentId, ImageName, Sna
 use lockstep_domain::model::version::Version;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::plan::LiveResource;
-use lockstep_platform::cloudformation::{ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks};
-use lockstep_platform::codebuild::{Builds, NewBuild};
-use lockstep_platform::ec2::references::References;
-use lockstep_platform::ec2::{Copied, Images, NewCopy};
-use lockstep_platform::kms::{Keys, NewGrant};
-use lockstep_platform::public_images::PublicImages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 

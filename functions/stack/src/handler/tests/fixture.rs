@@ -1,6 +1,9 @@
 //! A CloudFormation in memory whose stacks have any state that a test needs, and one release.
 
 use jiff::Timestamp;
+use lockstep_aws::cloudformation::{
+    ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks,
+};
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::delivery::stages::Stages;
@@ -16,9 +19,6 @@ use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::permissions::{Table, excerpt_key};
 use lockstep_domain::stacks::plan::{LiveResource, StackStatus};
-use lockstep_platform::cloudformation::{
-    ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks,
-};
 use lockstep_sim::context::{BUCKET, CloudFormations, SimContext};
 use lockstep_sim::stages::{stage_text, with_production};
 use std::cell::{Cell, RefCell};
