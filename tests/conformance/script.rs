@@ -49,7 +49,7 @@ impl Script {
         let key = format!("{function} {}", payload["action"].as_str().unwrap_or_default());
         self.calls.push((key.trim().to_owned(), comparable(payload.clone())));
         let given = self.given.get_mut(key.trim()).and_then(VecDeque::pop_front);
-        given.unwrap_or_else(|| Said::Ok(usual(key.trim(), payload, self.suffix)))
+        given.unwrap_or_else(|| Said::Ok(usual(key.trim(), self.suffix)))
     }
 }
 
@@ -72,7 +72,7 @@ fn comparable(mut payload: Value) -> Value {
 }
 
 /// Returns the answer of a function in the usual case.
-fn usual(key: &str, payload: &Value, suffix: usize) -> Value {
+fn usual(key: &str, suffix: usize) -> Value {
     let failed = json!({"error": "StackFailed", "cause": "the queue exists"});
     match key {
         "package recipe" => {

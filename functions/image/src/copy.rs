@@ -108,7 +108,7 @@ async fn begin<C: ImageContext>(
     let mut patience = pauses();
     loop {
         match images.copy(&request).await? {
-            Copied::CopyStart(ami) => return Ok(CopyStart::Copy(ami)),
+            Copied::Begun(ami) => return Ok(CopyStart::Copy(ami)),
             Copied::Full(why) => return Ok(CopyStart::NoSlot(why)),
             Copied::Refused(why) => {
                 let why = format!("AWS will not copy the image: {why}");
