@@ -25,7 +25,7 @@ pub async fn doctor_finds_each_planted_fault(cloud: &mut TestCloud) -> Result<()
             contains("severity", breakage.severity)
                 && contains("subject", breakage.subject)
                 && contains("sentence", breakage.sentence)
-                && finding["mend"].as_str().is_some_and(|mend| !mend.is_empty())
+                && finding["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty())
         };
         let findings = found["findings"].as_array().cloned().unwrap_or_default();
         let condition = format!("doctor finds that {} {}: {found:#}", breakage.subject, breakage.sentence);

@@ -159,7 +159,7 @@ impl Run {
             return Err(cause);
         }
         let began = Instant::now();
-        cloud.begin(promise.name);
+        cloud.begin(promise.name).await;
         let outcome = without_panic((promise.check)(cloud)).await;
         self.durations.push((promise.name, began.elapsed()));
         let Err(failure) = outcome else { return Ok(()) };

@@ -37,6 +37,8 @@ pub struct TestCloud {
     output: Output,
     /// Length of the output before the current promise.
     output_before: usize,
+    /// Commit of the repository before the current promise. `None` without a repository.
+    commit_before: Option<String>,
     _work: tempfile::TempDir,
     _turn: File,
 }
@@ -71,6 +73,7 @@ impl TestCloud {
             shipped: Vec::new(),
             output,
             output_before: 0,
+            commit_before: None,
             _work: work,
             _turn: turn,
         })
@@ -81,20 +84,30 @@ impl TestCloud {
         self.demo.stop().await
     }
 
-    /// Begins the output of a promise.
-    pub fn begin(&mut self, promise: &str) {
+    /// Begins a promise.
+    pub async fn begin(&mut self, promise: &str) {
+        self.commit_before = self.demo.repository().head().await.ok();
         self.output_before = self.output().len();
         self.output.line(format!("\n== {promise}"));
     }
 
-    /// Removes what a failed promise may have left: faults, another branch, uncommitted changes.
+    /// Removes what a failed promise may have left: faults, another branch, changed files.
     pub async fn clean_up(&self) {
         if let Ok(faults) = self.faults() {
             // The failure that is reported is that of the promise.
             let _ = faults.clear().await;
         }
-        let _ =
-            git(self.demo.repository().folder(), &["switch", "--quiet", "--discard-changes", "main"]).await;
+        let repository = self.demo.repository();
+        let Some(commit) = &self.commit_before else { return };
+        // A new commit with the files of the earlier one can be pushed, whatever the failed promise has pushed.
+        for command in [
+            ["switch", "--quiet", "--discard-changes", "main"].as_slice(),
+            &["clean", "--quiet", "--force", "-d"],
+            &["read-tree", "--reset", "-u", commit],
+            &["commit", "--quiet", "--allow-empty", "--message", "The files before a failed promise"],
+        ] {
+            let _ = git(repository.folder(), command).await;
+        }
     }
 
     /// Returns everything that the commands have printed.
