@@ -8,12 +8,11 @@ from sources import Crate, listed
 
 def judge(crate: Crate, limits: dict, words: list[Forbidden]) -> list[str]:
     """Returns a sentence for each thing of the crate that exceeds a limit."""
-    ceilings = limits["before_the_language_pass"].get(crate.name, {})
     return [
-        *_openers(crate, ceilings.get("openers", limits["openers"])),
-        *_phrases(crate, limits, ceilings.get("phrases", 0)),
-        *_test_names(crate, limits["test_name_length"], ceilings.get("test_names", 0)),
-        *_types(crate, words, limits["types"]),
+        *_openers(crate, limits["openers"]),
+        *_phrases(crate, limits),
+        *_test_names(crate, limits["test_name_length"]),
+        *_types(crate, words),
         *_functions(crate, limits["function_lines"]),
         *_commands(crate, words),
         *_documentation(crate),
@@ -30,31 +29,29 @@ def _openers(crate: Crate, limit: float) -> list[str]:
     return [f"{crate.name}: {share:.1f} % of its doc comments open with a question word, more than {limit} %: {first}"]
 
 
-def _phrases(crate: Crate, limits: dict, ceiling: int) -> list[str]:
+def _phrases(crate: Crate, limits: dict) -> list[str]:
     allowed = limits["allowed"]
-    found = [
+    return [
         f"{place}: '{phrase}' is a listed phrase; docs/STYLE.md says how to write it"
         for place, phrase in listed(crate, limits)
         if not any(phrase.lower() == rule["phrase"] and place.partition(":")[0] in rule["files"] for rule in allowed)
     ]
-    return found if len(found) > ceiling else []
 
 
-def _test_names(crate: Crate, limit: int, ceiling: int) -> list[str]:
-    found = [
+def _test_names(crate: Crate, limit: int) -> list[str]:
+    return [
         f"{place}: the name of the test has {len(name)} characters, more than {limit}"
         for place, name in crate.tests()
         if len(name) > limit
     ]
-    return found if len(found) > ceiling else []
 
 
-def _types(crate: Crate, words: list[Forbidden], allowed: dict) -> list[str]:
+def _types(crate: Crate, words: list[Forbidden]) -> list[str]:
     return [
         f"{place}: the type {name} uses '{word.word}'; GLOSSARY.md says {word.instead}"
         for place, name in crate.types()
         for word in words
-        if word.names(name) and name not in allowed
+        if word.names(name)
     ]
 
 

@@ -34,7 +34,7 @@ _MISTAKES = {
 def missed(limits: dict) -> list[str]:
     """Returns a sentence for each mistake that no check finds, and for each finding in a text without mistakes."""
     words = glossary.forbidden(_GLOSSARY)
-    strict = {**limits, "before_the_language_pass": {}, "types": {}, "allowed": []}
+    strict = {**limits, "allowed": []}
     found = []
     for mistake, (text, sentence) in _MISTAKES.items():
         crate = Crate("cli", [Source("cli/src/commands/planted.rs", text.splitlines())])

@@ -125,7 +125,7 @@ pub fn scenarios() -> Vec<Scenario> {
             answers: &[Approve, Approve],
             ..CI
         },
-        Scenario { name: "somebody-else", ground: &[FIRST_IN_CI, Step::ForeignUpdate], version: SAFE, ..CI },
+        Scenario { name: "another-caller", ground: &[FIRST_IN_CI, Step::ForeignUpdate], version: SAFE, ..CI },
         Scenario {
             name: "foreign-stack",
             ground: &[Step::Foreign],
@@ -158,7 +158,7 @@ pub fn scenarios() -> Vec<Scenario> {
             ..CI
         },
         Scenario {
-            name: "nobody-answers",
+            name: "no-answer",
             ground: production,
             stage: "production",
             ends: "ApprovalRefused",
