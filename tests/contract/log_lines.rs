@@ -252,7 +252,7 @@ async fn printed(function: &str, event: Value) -> String {
 fn assert_is_in_the_table(line: &Value) {
     for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
         let (namespace, name) = (&directive["Namespace"], &directive["Metrics"][0]["Name"]);
-        let row = Metric::ALL.map(Metric::definition).into_iter();
+        let row = Metric::ALL.iter().map(|metric| metric.definition());
         let mut rows = row.filter(|row| *namespace == row.namespace && *name == row.name);
         let row = rows.next().unwrap_or_else(|| panic!("{line}"));
         let sets = row.dimensions.iter().map(|set| set.iter().map(|d| d.as_str()).collect::<Vec<_>>());

@@ -173,7 +173,7 @@ fn each_metric_is_documented_with_its_unit_and_dimensions() {
         let name = filter["MetricTransformations"][0]["MetricName"].as_str().unwrap().to_owned();
         vec![format!("`{CONTROL_PLANE}`"), format!("`{name}`"), "Count".to_owned(), "none".to_owned()]
     });
-    let emitted: BTreeSet<Vec<String>> = Metric::ALL.into_iter().map(row).chain(of_filters).collect();
+    let emitted: BTreeSet<Vec<String>> = Metric::ALL.iter().copied().map(row).chain(of_filters).collect();
     let documented = table("| namespace | metric |").into_iter().map(|cells| cells[..4].to_vec());
     assert_eq!(documented.collect::<BTreeSet<_>>(), emitted);
 }
