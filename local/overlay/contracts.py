@@ -159,6 +159,12 @@ class DeployStack(Protocol):
     ) -> None: ...
 
 
+class ResolveForDiff(Protocol):
+    """Resolves the properties of a template before a change set compares it."""
+
+    def __call__(self, template: Record, params: Record, stack_name: str, stack_id: str) -> Record: ...
+
+
 class ValidationErrors(Protocol):
     """What a deployment finds wrong with the resources before it makes one."""
 

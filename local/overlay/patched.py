@@ -175,6 +175,7 @@ REQUEST_TAG_CONTEXT = Patched(contracts.RequestTagContext, _ACTIONS, "request_ta
 ADD_EVENT = Patched(contracts.AddEvent, _STACKS, "_add_event")
 RESOLVE_DOCUMENT = Patched(contracts.ResolveDocument, f"{_CLOUDFORMATION}.helpers", "_resolve_document")
 DEPLOY_STACK = Patched(contracts.DeployStack, _CHANGE_SETS, "_deploy_stack_async")
+RESOLVE_FOR_DIFF = Patched(contracts.ResolveForDiff, _CHANGE_SETS, "_resolve_props_for_diff")
 VALIDATION_ERRORS = Patched(contracts.ValidationErrors, _STACKS, "_validation_errors")
 FAIL_PROPERTY_VALIDATION = Patched(contracts.FailPropertyValidation, _STACKS, "_fail_property_validation")
 PROVISION_RESOURCE = Patched(contracts.ProvisionResource, _STACKS, "_provision_resource")

@@ -14,6 +14,7 @@ PATCHES = (
     "nested_stacks",
     "stack_templates",
     "change_sets",
+    "change_set_conditions",
     "imports",
     "drift_readers",
     "drift_reverting",

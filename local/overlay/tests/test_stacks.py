@@ -364,6 +364,21 @@ class ChangeSets(CloudTest):
         change = api.describe_change_set(StackName=name, ChangeSetName="r")["Changes"][0]["ResourceChange"]
         self.assertEqual((change["Action"], change["Replacement"]), ("Modify", "True"))
 
+    def test_a_change_set_holds_no_resource_whose_condition_is_false(self) -> None:
+        taken = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {"BucketName": unique("taken")}}
+        owner, api = self.stack({"Resources": {"Taken": taken}}), client("cloudformation", DEVELOPMENT)
+        self.addCleanup(self.delete_stack, owner["StackName"], DEVELOPMENT)
+        resources = {**_TWO_TOPICS["Resources"], "Taken": {**taken, "Condition": "Never"}}
+        wanted = {"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}}, "Resources": resources}
+        name = self.stack(_TOPIC)["StackName"]
+        api.create_change_set(
+            StackName=name, ChangeSetName="c", TemplateBody=json.dumps(wanted), ImportExistingResources=True
+        )
+        found = api.describe_change_set(StackName=name, ChangeSetName="c")
+        self.assertEqual(found["Status"], "CREATE_COMPLETE", found.get("StatusReason"))
+        changes = [change["ResourceChange"] for change in found["Changes"]]
+        self.assertEqual([(change["Action"], change["LogicalResourceId"]) for change in changes], [("Add", "Second")])
+
     def test_the_time_of_the_last_update_is_absent_until_the_first_update(self) -> None:
         stack = self.stack(_TOPIC)
         self.assertNotIn("LastUpdatedTime", stack)

@@ -118,7 +118,11 @@ def _name(document: Document, way: str | None) -> str:
     folder, stem = document.path.parent.name, document.path.stem
     if folder == "target-account":
         return "lockstep-target"
-    named = {"trusted-account": f"lockstep-account-{TARGET}", "accounts": "lockstep-accounts", "deployment-path": f"lockstep-{way}"}
+    named = {
+        "trusted-account": f"lockstep-account-{TARGET}",
+        "accounts": "lockstep-accounts",
+        "deployment-path": f"lockstep-{way}",
+    }
     return named.get(stem, f"lockstep-{folder}")
 
 

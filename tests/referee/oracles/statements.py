@@ -239,7 +239,8 @@ def _type_of(key: str, action: str, reference: Reference) -> str:
 
 
 def _unknown_action(copy: Context) -> str:
-    replace(copy.root / "infra/control-plane/deployment-path.yaml", "Action: lambda:InvokeFunction", "Action: lambda:Invoke")
+    path = copy.root / "infra/control-plane/deployment-path.yaml"
+    replace(path, "Action: lambda:InvokeFunction", "Action: lambda:Invoke")
     return "names the action lambda:Invoke,"
 
 
