@@ -80,8 +80,7 @@ pub async fn post_unsigned(
 
 /// Returns the value of the header `host`: it includes the port unless it is the scheme's default.
 fn host(url: &str) -> Result<String, Failure> {
-    let parsed =
-        reqwest::Url::parse(url).map_err(|error| Failure::rejected(url).caused_by(&error))?;
+    let parsed = reqwest::Url::parse(url).map_err(|error| Failure::rejected(url).caused_by(&error))?;
     let host = parsed.host_str().ok_or_else(|| Failure::rejected(format!("{url} names no host")))?;
     Ok(match parsed.port() {
         Some(port) => format!("{host}:{port}"),
