@@ -21,6 +21,7 @@ overlay_files![
     "authorization.py",
     "builds.py",
     "calls.py",
+    "change_set_conditions.py",
     "change_sets.py",
     "checks.py",
     "contracts.py",

@@ -21,7 +21,7 @@ fn series(namespace: &str, name: &str, dimensions: impl IntoIterator<Item = Stri
 
 /// Every series that functions emit, and those of the metric filters of `stacks`.
 fn emitted(stacks: &[Stack]) -> BTreeSet<Series> {
-    let of_functions = Metric::ALL.into_iter().flat_map(|metric| {
+    let of_functions = Metric::ALL.iter().flat_map(|metric| {
         let Definition { namespace, name, dimensions, .. } = metric.definition();
         dimensions.iter().map(move |set| series(namespace, name, set.iter().map(|d| d.as_str().to_owned())))
     });
