@@ -109,7 +109,7 @@ fn promotion() -> DeploymentId {
     DeploymentId::of_execution("conformance")
 }
 
-fn wish(source: &AmiId, name: &str, attempt: u32) -> NewCopy {
+fn new_copy(source: &AmiId, name: &str, attempt: u32) -> NewCopy {
     let tag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     NewCopy {
         source: source.clone(),
@@ -153,7 +153,7 @@ async fn check_promises(place: &impl ImagesUnderTest) {
     assert_eq!(other.describe(&source).await.expect("a look"), None);
     assert!(other.snapshots(&snapshots).await.expect("a look").is_empty());
     let not_visible = |copied: Copied| assert!(matches!(copied, Copied::NotVisible(_)), "{copied:?}");
-    not_visible(other.copy(&wish(&source, "copy", 1)).await.expect("a call"));
+    not_visible(other.copy(&new_copy(&source, "copy", 1)).await.expect("a call"));
     let refused = other.share(&source, &account).await.expect_err("it is not theirs");
     assert_eq!(refused.kind, FailureKind::NotFound);
 
@@ -163,7 +163,7 @@ async fn check_promises(place: &impl ImagesUnderTest) {
     let shared = other.describe(&source).await.expect("a look").expect("it is shared");
     assert_eq!((shared.owner.as_str(), shared.tags.len()), (HOME, 0));
     assert!(other.owned(&image, &version).await.expect("a list").is_empty());
-    not_visible(other.copy(&wish(&source, "copy", 1)).await.expect("a call"));
+    not_visible(other.copy(&new_copy(&source, "copy", 1)).await.expect("a call"));
     let refused = other.share(&source, &account).await.expect_err("it is not theirs");
     assert_eq!(refused.kind, FailureKind::AccessDenied);
 
@@ -172,13 +172,13 @@ async fn check_promises(place: &impl ImagesUnderTest) {
         home.share_snapshot(snapshot, &account).await.expect("it is shared");
     }
     assert_eq!(other.snapshots(&snapshots).await.expect("a look").len(), 1);
-    let wanted = wish(&source, "copy", 1);
+    let wanted = new_copy(&source, "copy", 1);
     let copy = copied(&other, &wanted).await;
     assert_eq!(copied(&other, &wanted).await, copy);
     let is_rejected = |failure: Failure| assert_eq!(failure.kind, FailureKind::Rejected, "{failure:?}");
     let renamed = NewCopy { name: "renamed".to_owned(), ..wanted.clone() };
     is_rejected(other.copy(&renamed).await.expect_err("the same token for something else"));
-    is_rejected(other.copy(&wish(&source, "copy", 2)).await.expect_err("the same name for another"));
+    is_rejected(other.copy(&new_copy(&source, "copy", 2)).await.expect_err("the same name for another"));
 
     // The copy has its tags from the first moment, and is pending first.
     let pending = other.describe(&copy).await.expect("a look").expect("it is there");
@@ -200,7 +200,7 @@ async fn check_promises(place: &impl ImagesUnderTest) {
 
     // A failed copy reports the reason and leaves its snapshots.
     place.fail_next_copy().await;
-    let failing = copied(&other, &wish(&source, "failing", 1)).await;
+    let failing = copied(&other, &new_copy(&source, "failing", 1)).await;
     place.finish(&failing).await;
     let failed = other.describe(&failing).await.expect("a look").expect("it is there");
     assert_eq!(failed.state, AmiState::Broken("failed: no disk".to_owned()));
@@ -240,7 +240,7 @@ async fn check_promises(place: &impl ImagesUnderTest) {
     for snapshot in &described.snapshots() {
         home.share_snapshot(snapshot, &account).await.expect("it is shared");
     }
-    let copied = other.copy(&wish(&licensed, "licensed-copy", 1)).await.expect("a call");
+    let copied = other.copy(&new_copy(&licensed, "licensed-copy", 1)).await.expect("a call");
     assert!(matches!(copied, Copied::Refused(_)), "{copied:?}");
 }
 

@@ -305,12 +305,12 @@ async fn the_interpreter_and_step_functions_run_every_state_machine_alike() {
         script.name_executions(number);
         let input = input(scenario.machine);
         let (path, status) = emulator.run(scenario.machine, scenario.name, &input, &script).await;
-        let world = Scripted::new(&script);
-        let here = run(&world, &machines, &machine(scenario.machine), scenario.name, &input).await;
+        let scripted = Scripted::new(&script);
+        let here = run(&scripted, &machines, &machine(scenario.machine), scenario.name, &input).await;
         // The emulator's history omits states inside a Map, so the calls are compared there.
         let outside: Vec<String> =
             here.path.into_iter().filter(|state| is_outside(scenario.machine, state)).collect();
-        let here = (outside, plain(&status_of(here.end)), world.calls());
+        let here = (outside, plain(&status_of(here.end)), scripted.calls());
         let there = (path, plain(&status), emulator.calls());
         if here != there {
             let name = format!("{} {}", scenario.machine, scenario.name);

@@ -117,7 +117,7 @@ fn usual(key: &str, suffix: usize) -> Value {
     }
 }
 
-/// The world of the interpreter: answers come from the script, and no time passes.
+/// The environment of the interpreter: answers come from the script, and no time passes.
 pub struct Scripted {
     script: RefCell<Script>,
     tokens: Cell<u32>,
@@ -126,7 +126,7 @@ pub struct Scripted {
 }
 
 impl Scripted {
-    /// Returns a world that follows `script`.
+    /// Returns an environment that follows `script`.
     pub fn new(script: &Script) -> Self {
         Self {
             script: RefCell::new(script.clone()),

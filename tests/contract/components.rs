@@ -188,7 +188,7 @@ fn every_component_is_packaged_without_an_open_reference() {
             (name.parse().unwrap(), template(folder).outputs().keys().cloned().collect())
         })
         .collect();
-    let world = PackagingInput {
+    let input = PackagingInput {
         stages: Some(&stages),
         organisation: Some(&organisation),
         images: Some(&images),
@@ -197,7 +197,7 @@ fn every_component_is_packaged_without_an_open_reference() {
         permissions: None,
     };
     for folder in FOLDERS {
-        let package = packaging::plan(folder, &files(folder), &world).unwrap_or_else(|problems| {
+        let package = packaging::plan(folder, &files(folder), &input).unwrap_or_else(|problems| {
             panic!("{folder}: {}", problems.iter().map(|p| format!("\n{p}")).collect::<String>())
         });
         assert_eq!(package.unchecked, Vec::<String>::new(), "{folder}");

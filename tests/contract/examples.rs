@@ -50,14 +50,14 @@ fn every_example_is_packaged_without_an_open_reference() {
     let file = repository().join("examples/stages.toml");
     let stages = Stages::parse("stages.toml", &std::fs::read_to_string(file).unwrap()).unwrap();
     let (organisation, producers) = (OrganisationParameters::default(), outputs(&examples));
-    let world = PackagingInput {
+    let input = PackagingInput {
         stages: Some(&stages),
         organisation: Some(&organisation),
         producers: Some(&producers),
         ..PackagingInput::default()
     };
     for (folder, files) in &examples {
-        let package = packaging::plan(folder, files, &world).unwrap_or_else(|problems| {
+        let package = packaging::plan(folder, files, &input).unwrap_or_else(|problems| {
             panic!("{folder}: {}", problems.iter().map(|p| format!("\n{p}")).collect::<String>())
         });
         assert_eq!(package.unchecked, Vec::<String>::new(), "{folder}");

@@ -72,12 +72,12 @@ pub struct Calm {
     pub remains: String,
 }
 
-/// The worlds that a thread has prepared, by scenario.
+/// The harnesses that a thread has prepared, by scenario.
 #[derive(Default)]
 pub struct Grounds(BTreeMap<&'static str, (Scenario, Harness, Calm)>);
 
 impl Grounds {
-    /// Returns the prepared world of a scenario.
+    /// Returns the prepared harness of a scenario.
     pub async fn get(&mut self, name: &'static str) -> &(Scenario, Harness, Calm) {
         if !self.0.contains_key(name) {
             let scenario = scenario(name).expect("a scenario");
@@ -135,7 +135,7 @@ impl<'a> Left<'a> {
         }
     }
 
-    /// Returns the state that decides about the next run: two worlds with equal states behave alike.
+    /// Returns the state that decides about the next run: two harnesses with equal states behave alike.
     fn in_short(&self) -> String {
         match self {
             Self::Stacks(remains, images) => format!("{} {}", remains.in_short(), images.in_short()),
@@ -326,7 +326,7 @@ pub struct Tally {
 
 /// Runs the cases that `choose` returns for each scenario, scenario after scenario on every core.
 pub fn run_all(choose: impl Fn(&Scenario, &Calm) -> Vec<Case> + Sync) -> Tally {
-    let only = crate::wish(crate::ONLY).unwrap_or_default();
+    let only = crate::setting(crate::ONLY).unwrap_or_default();
     let names: Vec<Scenario> = scenarios().into_iter().filter(|it| it.name.starts_with(&only)).collect();
     let next = AtomicUsize::new(0);
     let tally = Mutex::new(Tally::default());

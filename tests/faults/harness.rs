@@ -103,7 +103,7 @@ impl Harness {
         harness
     }
 
-    /// Returns another world in the same state, for a case.
+    /// Returns another harness in the same state, for a case.
     pub fn case(&self, faults: &[lockstep_sim::faults::Fault], bug: Option<Bug>) -> Self {
         let clock = VirtualClock::at(self.clock.now());
         let ec2 = self.ec2.duplicate(&clock);

@@ -1,4 +1,4 @@
-//! The harness as the world of the state machines.
+//! The harness as the environment of the state machines.
 
 use crate::harness::Harness;
 use jiff::Timestamp;

@@ -57,13 +57,13 @@ const SEED: &str = "LOCKSTEP_FAULTS_SEED";
 
 /// Returns a setting from the environment.
 #[expect(clippy::disallowed_methods, reason = "what is asked of a test is no setting of the product")]
-fn wish(name: &str) -> Option<String> {
+fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
 /// Returns a number from the environment.
 fn number(name: &str, default: u64) -> u64 {
-    wish(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
+    setting(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
 }
 
 fn run_cases(what: &str, choose: impl Fn(&Scenario, &Calm) -> Vec<Case> + Sync) {
@@ -82,7 +82,7 @@ fn every_scenario_ends_as_expected_without_faults() {
 
 #[test]
 fn a_fault_at_any_call_is_survived_and_so_are_two() {
-    let all = wish(EXTENT).is_some_and(|extent| extent == "all");
+    let all = setting(EXTENT).is_some_and(|extent| extent == "all");
     let step = usize::try_from(number(STEP, if all { 1 } else { SINGLES_STEP })).expect("a small number");
     let (pair_count, seed) = (number(PAIRS, PAIRS_OF_A_SCENARIO), number(SEED, 1));
     let pair_count = usize::try_from(pair_count).expect("a small number");
@@ -100,7 +100,7 @@ fn a_fault_at_any_call_is_survived_and_so_are_two() {
 
 #[test]
 fn one_case() {
-    let line = wish(CASE).unwrap_or_else(|| "update:".to_owned());
+    let line = setting(CASE).unwrap_or_else(|| "update:".to_owned());
     let case = Case::parse(&line).unwrap_or_else(|why| panic!("{CASE}: {why}"));
     let run = async || {
         let mut grounds = Grounds::default();

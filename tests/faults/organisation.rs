@@ -103,8 +103,8 @@ fn make(version: &str) -> Made {
         files.push(("README.md".to_owned(), b"read me".to_vec()));
     }
     let images = [crate::images::scenarios::version()];
-    let world = packaging::PackagingInput { images: Some(&images), ..packaging::PackagingInput::default() };
-    let package = packaging::plan("", &files.into_iter().collect(), &world);
+    let input = packaging::PackagingInput { images: Some(&images), ..packaging::PackagingInput::default() };
+    let package = packaging::plan("", &files.into_iter().collect(), &input);
     let package = package.unwrap_or_else(|problems| panic!("{version}: {problems:?}"));
     Made { release: record(version, &package), artifact: package.artifact, template }
 }

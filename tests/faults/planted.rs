@@ -66,7 +66,7 @@ const CASES_MAX: usize = 400;
 
 #[test]
 fn every_planted_mistake_is_found() {
-    let only = crate::wish(crate::ONLY).unwrap_or_default();
+    let only = crate::setting(crate::ONLY).unwrap_or_default();
     let bugs: Vec<Bug> =
         Bug::ALL.iter().copied().filter(|bug| scenario_of(*bug).starts_with(&only)).collect();
     let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));

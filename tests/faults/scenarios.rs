@@ -144,7 +144,7 @@ impl Scenario {
         self.work == Work::Teardown
     }
 
-    /// Returns the world before any fault.
+    /// Returns the harness before any fault.
     pub async fn prepare(&self) -> Harness {
         let harness = Harness::new().await;
         harness.faults.suspend(true);
@@ -158,7 +158,7 @@ impl Scenario {
         harness
     }
 
-    /// Returns the world of one case.
+    /// Returns the harness of one case.
     pub fn case(&self, ground: &Harness, faults: &[Fault], bug: Option<Bug>) -> Harness {
         let case = ground.case(faults, bug);
         case.answers.replace(self.answers.to_vec());

@@ -48,7 +48,7 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
         let component = &package.manifest.component;
         output.line(format!("{} {}: good", component.name, component.version));
         package.unchecked.iter().for_each(|what| output.line(format!("  not checked here: {what}")));
-        let needs = needs_by_stage(package, &found.world(), table()?, Scope::Stage);
+        let needs = needs_by_stage(package, &found.input(), table()?, Scope::Stage);
         permissions::show_needs(&needs, component.template.as_str(), arguments.permissions, output);
         let needs: Vec<Value> = needs.iter().map(permissions::needs_document).collect();
         components.push(json!({
@@ -74,7 +74,7 @@ pub(super) struct CheckedPackages {
 
 impl CheckedPackages {
     /// Returns the organisation's part of the packaging input.
-    pub(super) fn world(&self) -> PackagingInput<'_> {
+    pub(super) fn input(&self) -> PackagingInput<'_> {
         PackagingInput {
             stages: self.stages.as_ref(),
             organisation: self.organisation.as_ref(),
@@ -104,7 +104,7 @@ pub(super) async fn find(
                 .next("write one: lockstep init <name>"));
         }
         for folder in folders {
-            match plan(&folder, &below(&files, &folder), &found.world()) {
+            match plan(&folder, &below(&files, &folder), &found.input()) {
                 Ok(package) => found.packages.push(package),
                 Err(problems) => found.problems.extend(problems.into_iter().map(|problem| Problem {
                     file: typed.join(&problem.file).display().to_string(),

@@ -58,7 +58,7 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
     if let (Some(stage), Some(stages)) = (&arguments.stage, &found.stages) {
         stages.named(stage)?;
     }
-    let (needs, unknown) = gather(&found.packages, &found.world(), table()?, arguments.stage.as_ref());
+    let (needs, unknown) = gather(&found.packages, &found.input(), table()?, arguments.stage.as_ref());
     let policies = split(statements(&needs));
     print(&policies, arguments.format, &context.output);
     warn(&policies, &unknown, &context.output);
@@ -73,14 +73,14 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
 /// Returns the needs of all components in the chosen stages, for any account and region.
 fn gather(
     packages: &[Package],
-    world: &PackagingInput<'_>,
+    input: &PackagingInput<'_>,
     table: &Table,
     stage: Option<&StageName>,
 ) -> (Vec<Need>, BTreeSet<Unknown>) {
     let mut all = Vec::new();
     let mut unknown = BTreeSet::new();
     for package in packages {
-        for of_stage in needs_by_stage(package, world, table, Scope::Account) {
+        for of_stage in needs_by_stage(package, input, table, Scope::Account) {
             if stage.is_none_or(|stage| of_stage.stage.as_ref() == Some(stage)) {
                 all.extend(of_stage.needs.needs);
                 unknown.extend(of_stage.needs.unknown);

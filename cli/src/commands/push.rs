@@ -47,8 +47,8 @@ pub async fn run(
     let refspec = format!("HEAD:refs/heads/{}", clean.branch);
     git::git(&folder, &["push", "--quiet", &arguments.remote, &refspec]).await?;
     context.output.line(format!("pushed {} of {} to {}", clean.commit.short(), clean.branch, repository.id));
-    let patience = Duration::from_secs(arguments.webhook_wait);
-    let execution = match by_webhook(&plane, &clean.commit, begun, patience).await? {
+    let time_limit = Duration::from_secs(arguments.webhook_wait);
+    let execution = match by_webhook(&plane, &clean.commit, begun, time_limit).await? {
         Some(execution) => execution,
         None => {
             context.output.note("no webhook has started a release of this commit; starting it from here");
@@ -81,9 +81,9 @@ async fn by_webhook(
     plane: &ControlPlane,
     commit: &CommitSha,
     begun: Timestamp,
-    patience: Duration,
+    time_limit: Duration,
 ) -> Result<Option<String>, Failure> {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + time_limit;
     loop {
         let newest = plane.executions.newest(&plane.found.state_machines.release, LOOKED_AT).await?;
         for (arn, _) in newest.into_iter().filter(|(_, started_at)| not_before(*started_at, begun)) {

@@ -162,7 +162,7 @@ impl Delivery<'_> {
             Ok(shipped) => self.shipped(shipped),
             Err(failure) => {
                 tracing::error!(bucket, key, error = failure.kind.error_type(), "{}", failure.chain());
-                self.tell(&LineCounts::default(), [(Metric::ObjectsFailed, 1)]);
+                self.report(&LineCounts::default(), [(Metric::ObjectsFailed, 1)]);
                 self.left.push(object.clone());
                 self.troubles.push(failure);
             }
@@ -185,17 +185,17 @@ impl Delivery<'_> {
         match stopped {
             None => {
                 let lag = u64::try_from(clock::now().as_second() - written).unwrap_or_default();
-                self.tell(&account, [(Metric::ObjectsFinished, 1), (Metric::ObjectLag, lag)]);
+                self.report(&account, [(Metric::ObjectsFinished, 1), (Metric::ObjectLag, lag)]);
             }
             Some(_) => {
-                self.tell(&account, [(Metric::ObjectsContinued, 1)]);
+                self.report(&account, [(Metric::ObjectsContinued, 1)]);
                 self.left.push(reached);
                 self.stopped = stopped;
             }
         }
     }
 
-    fn tell<const N: usize>(&self, account: &LineCounts, of_the_object: [(Metric, u64); N]) {
+    fn report<const N: usize>(&self, account: &LineCounts, of_the_object: [(Metric, u64); N]) {
         let lines = [
             (Metric::LinesAcknowledged, account.acknowledged),
             (Metric::LinesQuarantined, account.quarantined),

@@ -105,7 +105,7 @@ async fn begin<C: ImageContext>(
     };
     wait_for_keys(context, promotion, &plan).await?;
     room::pace_copy(context, promotion.id(), promotion.target()).await?;
-    let mut patience = pauses();
+    let mut pauses_left = pauses();
     loop {
         match images.copy(&request).await? {
             Copied::Begun(ami) => return Ok(CopyStart::Copy(ami)),
@@ -114,7 +114,7 @@ async fn begin<C: ImageContext>(
                 let why = format!("AWS will not copy the image: {why}");
                 return Err(Failure::new(FailureKind::ImageStays, why));
             }
-            Copied::NotVisible(why) => match patience.next() {
+            Copied::NotVisible(why) => match pauses_left.next() {
                 Some(pause) => context.sleep(pause).await,
                 None => return Err(not_seen(images, promotion, &why).await?),
             },
@@ -153,13 +153,13 @@ async fn wait_for_keys<C: ImageContext>(
         return Ok(());
     }
     let keys = context.keys(TargetRole::ImageTarget, promotion.target(), &promotion.session()).await?;
-    let mut patience = pauses();
+    let mut pauses_left = pauses();
     for key in &plan.keys {
         loop {
             match keys.describe(key).await {
                 Ok(Some(_)) => break,
                 Err(failure) if failure.kind != FailureKind::AccessDenied => return Err(failure),
-                Ok(None) | Err(_) => match patience.next() {
+                Ok(None) | Err(_) => match pauses_left.next() {
                     Some(pause) => context.sleep(pause).await,
                     None => return Err(unusable(forbidden(promotion, key))),
                 },

@@ -122,7 +122,7 @@ pub async fn take(
     }
     let mut before = found.as_ref().map(|found| found.record.clone());
     let mut abandoned = None;
-    if let Some(dead) = dead_rival(context, before.as_ref(), wanted).await? {
+    if let Some(dead) = ended_holder(context, before.as_ref(), wanted).await? {
         before = before.map(|before| environment::after(&before, &dead.record, now));
         abandoned = environment::abandon(&dead.record, TAKEN_OVER, now);
         if let Some(abandoned) = &abandoned {
@@ -148,13 +148,13 @@ pub async fn take(
 
 /// Returns the deployment that holds the environment though its execution has ended, or `None` if no other
 /// deployment holds it.
-async fn dead_rival(
+async fn ended_holder(
     context: &impl LedgerContext,
     environment: Option<&Environment>,
     wanted: &Deployment,
 ) -> Result<Option<Versioned<Deployment>>, Failure> {
-    let Some(rival) = environment::competing_holder(environment, wanted) else { return Ok(None) };
-    let dead = lease::ended_holder(context.ledger(), context.executions(), rival).await?;
-    tracing::warn!(deployment = %rival.deployment, execution = rival.execution, "taking over from an ended execution");
+    let Some(holder) = environment::competing_holder(environment, wanted) else { return Ok(None) };
+    let dead = lease::ended_holder(context.ledger(), context.executions(), holder).await?;
+    tracing::warn!(deployment = %holder.deployment, execution = holder.execution, "taking over from an ended execution");
     Ok(Some(dead))
 }

@@ -2,7 +2,7 @@
 //! runs.
 
 use crate::context::LedgerContext;
-use crate::{approve, configure, images, intervene};
+use crate::{approve, configure, images, operator_actions};
 use jiff::Timestamp;
 use lockstep_aws::function_url::{UrlRequest, UrlResponse, body, caller};
 use lockstep_aws::{clock, metrics, scope};
@@ -85,18 +85,25 @@ async fn apply(
             approve::decide(context, deployment, &answer, now).await
         }
         Request::Cancel { deployment, reason } => {
-            intervene::cancel(context, deployment, &OperatorAction::new(by, reason, now)?).await
+            operator_actions::cancel(context, deployment, &OperatorAction::new(by, reason, now)?).await
         }
         Request::Unlock { stage, environment } => {
             let action = OperatorAction::new(by, "its execution has ended", now)?;
-            intervene::unlock(context, stage, environment, &action).await
+            operator_actions::unlock(context, stage, environment, &action).await
         }
         Request::Reconcile { stage, environment, reason } => {
-            intervene::reconcile(context, stage, environment, &OperatorAction::new(by, reason, now)?).await
+            operator_actions::reconcile(context, stage, environment, &OperatorAction::new(by, reason, now)?)
+                .await
         }
         Request::BreakGlass { component, version, stage, reason } => {
-            intervene::break_glass(context, component, version, stage, &OperatorAction::new(by, reason, now)?)
-                .await
+            operator_actions::break_glass(
+                context,
+                component,
+                version,
+                stage,
+                &OperatorAction::new(by, reason, now)?,
+            )
+            .await
         }
         Request::RevokeImage { image, version, reason } => {
             images::revoke(context, image, version, &OperatorAction::new(by, reason, now)?).await

@@ -94,7 +94,7 @@ async fn respond(context: &AwsContext, request: &UrlRequest, until: Instant) -> 
             (IngestResponse::Refused(Refused::Unavailable), None)
         }
     };
-    visit.tell(&answer, oldest);
+    visit.report(&answer, oldest);
     let mut response = UrlResponse::json(answer.status(), &answer.body())?;
     response.headers.extend(answer.headers());
     Ok(response)
@@ -163,7 +163,7 @@ impl Visit<'_> {
     }
 
     /// Writes the result to the log and the metrics, with the size but no content of the request.
-    fn tell(&self, answer: &IngestResponse, oldest: Option<Timestamp>) {
+    fn report(&self, answer: &IngestResponse, oldest: Option<Timestamp>) {
         let (status, key) = (answer.status(), self.key.as_ref().map(ToString::to_string));
         let figures = match answer {
             IngestResponse::Accepted { events } => {

@@ -53,9 +53,9 @@ async fn settle(context: &impl ResumeContext, operation: &str, now: Timestamp) -
             tracing::info!(operation, ?answered, "the callback is completed");
             write(context.ledger(), existing, then).await
         }
-        Completion::RecordEnd(tombstone) => {
+        Completion::RecordEnd(completed) => {
             tracing::info!(operation, "the operation ended before its callback");
-            write(context.ledger(), existing, tombstone).await
+            write(context.ledger(), existing, completed).await
         }
         Completion::Known => Ok(()),
     }
@@ -156,7 +156,7 @@ mod tests {
         let context = Context::new();
         handle(&context, &json!({"wake": "op"}), now()).await.unwrap();
         assert!(context.answered.borrow().is_empty());
-        assert_eq!(context.state("op").await, Some(CallbackState::Tombstone));
+        assert_eq!(context.state("op").await, Some(CallbackState::Completed));
     }
 
     #[tokio::test]
@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(context.state(image).await, None, "{stranger}");
         }
         handle(&context, &event(ADDED), now()).await.unwrap();
-        assert_eq!(context.state(image).await, Some(CallbackState::Tombstone));
+        assert_eq!(context.state(image).await, Some(CallbackState::Completed));
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use crate::context::StackContext;
 use crate::load::{self, CHANGE_SETS_MAX, Loaded};
 use crate::observe::{self, NESTING_MAX, StackReading, unreadable};
 use crate::permissions;
-use crate::plan::{decide, no_go, unchanged};
+use crate::plan::{decide, unchanged, unexpected_plan};
 use crate::template;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
@@ -41,7 +41,7 @@ fn pauses() -> impl Iterator<Item = Duration> {
 /// Handles `change_set`.
 pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
     let mut loaded = Loaded::load(context, id).await?;
-    loaded.goes_on()?;
+    loaded.ensure_not_cancelled()?;
     let deploy = loaded.deploy()?;
     let (plan_only, revert_drift) = (deploy.plan_only, deploy.revert_drift);
     if plan_only && deploy.change_set.is_some() {
@@ -54,23 +54,23 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
     let contents = load::contents(context, &release).await?;
     let stacks = context.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let protect = &contents.manifest.protect.logical_ids;
-    let (plan, sight) = decide(context, &stacks, &loaded, protect).await?;
+    let (plan, reading) = decide(context, &stacks, &loaded, protect).await?;
     let kind = match plan {
         Plan::CreateChangeSet(kind) => kind,
-        Plan::NoChanges => return unchanged(context, loaded, sight).await,
+        Plan::NoChanges => return unchanged(context, loaded, reading).await,
         // Another operation began after the plan. The deployment waits for it and plans again.
         Plan::Adopt { .. } | Plan::AwaitOther { .. } => return Ok(NextStep::Recover),
-        other => return Err(no_go(other)),
+        other => return Err(unexpected_plan(other)),
     };
-    withdraws_nothing_in_use(&stacks, sight.as_ref(), &contents).await?;
-    let wish = ChangeSetSpec { release: &release, contents: &contents, stage, kind };
-    let (attempt, view) = make(context, &stacks, &loaded, &wish).await?;
+    ensure_exports_unused(&stacks, reading.as_ref(), &contents).await?;
+    let spec = ChangeSetSpec { release: &release, contents: &contents, stage, kind };
+    let (attempt, view) = make(context, &stacks, &loaded, &spec).await?;
     let unexamined = match kind {
         ChangeSetKind::Update if revert_drift => unexamined(&stacks, &view).await?,
         ChangeSetKind::Create | ChangeSetKind::Update => Vec::new(),
     };
     if view.state == ChangeSetState::Empty {
-        return empty(context, &stacks, loaded, sight, (attempt, view), unexamined).await;
+        return empty(context, &stacks, loaded, reading, (attempt, view), unexamined).await;
     }
     let changes = judge(&stacks, &view, protect).await?;
     let lack = permissions::lack(context, &loaded, loaded.deploy()?, &release, &contents).await;
@@ -95,7 +95,7 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
     )
     .await?;
     if go == NextStep::Planned {
-        forget(context, &stacks, &loaded, &view, kind).await?;
+        delete_change_set(context, &stacks, &loaded, &view, kind).await?;
     }
     Ok(go)
 }
@@ -108,7 +108,7 @@ async fn empty<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
     mut loaded: Loaded,
-    sight: Option<StackReading>,
+    reading: Option<StackReading>,
     (attempt, view): (u32, ChangeSetView),
     unexamined: Vec<NamedResource>,
 ) -> Result<NextStep, Failure> {
@@ -120,11 +120,11 @@ async fn empty<C: StackContext>(
     if loaded.deploy()?.plan_only && !change_set.unexamined.is_empty() {
         loaded.change_deploy(context, |deploy| deploy.change_set = Some(change_set)).await?;
     }
-    unchanged(context, loaded, sight).await
+    unchanged(context, loaded, reading).await
 }
 
 /// Removes a change set that was only shown, and the placeholder of the stack that it would have created.
-async fn forget<C: StackContext>(
+async fn delete_change_set<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
     loaded: &Loaded,
@@ -170,7 +170,7 @@ async fn make<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
     loaded: &Loaded,
-    wish: &ChangeSetSpec<'_>,
+    spec: &ChangeSetSpec<'_>,
 ) -> Result<(u32, ChangeSetView), Failure> {
     let deploy = loaded.deploy()?;
     let last = deploy.change_set.as_ref().map_or(1, |change_set| change_set.attempt);
@@ -179,7 +179,7 @@ async fn make<C: StackContext>(
         let mut view = stacks.describe_change_set(loaded.stack.as_str(), &name).await?;
         let vanished = view.is_none() && recorded(deploy, attempt);
         if view.is_none() && !vanished {
-            create(context, stacks, loaded, wish, attempt, &name).await?;
+            create(context, stacks, loaded, spec, attempt, &name).await?;
             view = stacks.describe_change_set(loaded.stack.as_str(), &name).await?;
         }
         let Some(view) = finished(context, stacks, loaded, &name, view).await? else { continue };
@@ -190,7 +190,7 @@ async fn make<C: StackContext>(
             ChangeSetState::Obsolete => {}
             ChangeSetState::Failed(ref why) => {
                 let why = invalid(stacks, &view.arn, why).await;
-                forget(context, stacks, loaded, &view, wish.kind).await?;
+                delete_change_set(context, stacks, loaded, &view, spec.kind).await?;
                 return Err(Failure::new(
                     FailureKind::StackFailed,
                     format!("the change set for {} could not be made: {why}", loaded.stack),
@@ -221,13 +221,13 @@ async fn make<C: StackContext>(
 }
 
 /// Refuses an update that withdraws an export that another stack imports.
-async fn withdraws_nothing_in_use(
+async fn ensure_exports_unused(
     stacks: &impl Stacks,
-    sight: Option<&StackReading>,
+    reading: Option<&StackReading>,
     contents: &Contents,
 ) -> Result<(), Failure> {
-    let Some(sight) = sight else { return Ok(()) };
-    for export in exports::withdrawn(&sight.stack.exports, &contents.template.to_json()) {
+    let Some(reading) = reading else { return Ok(()) };
+    for export in exports::withdrawn(&reading.stack.exports, &contents.template.to_json()) {
         let importers = stacks.importers(export).await?;
         if !importers.is_empty() {
             return Err(Failure::rejected(exports::refusal(export, &importers)));
@@ -274,13 +274,13 @@ async fn create<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
     loaded: &Loaded,
-    wish: &ChangeSetSpec<'_>,
+    spec: &ChangeSetSpec<'_>,
     attempt: u32,
     name: &str,
 ) -> Result<(), Failure> {
     let (deploy, location) = (loaded.deploy()?, &loaded.deployment.record.location);
-    let text = template::text(wish.contents, wish.stage);
-    for code in functions_in_use(deploy, wish.contents) {
+    let text = template::text(spec.contents, spec.stage);
+    for code in functions_in_use(deploy, spec.contents) {
         context.put_function(location, &loaded.session(), code).await?;
     }
     let key = template::key(&deploy.template_digest);
@@ -296,15 +296,15 @@ async fn create<C: StackContext>(
         stack: loaded.stack.to_string(),
         name: name.to_owned(),
         token: name.to_owned(),
-        kind: wish.kind,
+        kind: spec.kind,
         template: TemplateSource::Url(url),
         parameters: deploy.parameters.clone(),
-        tags: tags(wish.release, wish.stage),
-        capabilities: template::capabilities(&wish.contents.template),
+        tags: tags(spec.release, spec.stage),
+        capabilities: template::capabilities(&spec.contents.template),
         role: load::execution_role(context, location),
         imports_existing: false,
         // A stack that does not exist yet has no drift.
-        revert_drift: deploy.revert_drift && wish.kind == ChangeSetKind::Update,
+        revert_drift: deploy.revert_drift && spec.kind == ChangeSetKind::Update,
         description: description(loaded.id(), deploy),
     };
     // An existing change set of that name is ours: the name is a hash of this deployment and attempt.

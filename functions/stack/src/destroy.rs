@@ -48,7 +48,7 @@ impl Target {
         self.environment.as_ref().and_then(|environment| environment.record.stack_arn.as_deref())
     }
 
-    fn decide(&self, sight: Option<&StackReading>) -> Destroy {
+    fn decide(&self, reading: Option<&StackReading>) -> Destroy {
         let known = PlanInput {
             environment_stack: self.recorded_arn(),
             ever_stable: false,
@@ -61,7 +61,7 @@ impl Target {
             deployed: None,
             wanted: None,
         };
-        plan::destroy(sight.map(|sight| &sight.observed), &known)
+        plan::destroy(reading.map(|reading| &reading.observed), &known)
     }
 
     /// Writes to the deployment log of the deployment that made the stack.
@@ -86,8 +86,8 @@ pub async fn destroy<C: StackContext>(
 ) -> Result<(), Failure> {
     let target = Target::load(context, stage, name).await?;
     let stacks = context.stacks(&target.location, &target.session).await?;
-    let sight = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
-    match target.decide(sight.as_ref()) {
+    let reading = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
+    match target.decide(reading.as_ref()) {
         Destroy::Gone => {
             let key = operation_key(target.stack.as_str(), "gone");
             context.callbacks().register(&key, task).await?;
@@ -109,8 +109,8 @@ pub async fn destroy<C: StackContext>(
         }
         Destroy::Wait { key } => {
             context.callbacks().register(&key, task).await?;
-            let sight = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
-            match target.decide(sight.as_ref()) {
+            let reading = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
+            match target.decide(reading.as_ref()) {
                 Destroy::Wait { key: still } if still == key => Ok(()),
                 _ => context.callbacks().wake(&key).await,
             }
@@ -131,8 +131,8 @@ pub async fn destroyed<C: StackContext>(
 ) -> Result<NextStep, Failure> {
     let target = Target::load(context, stage, name).await?;
     let stacks = context.stacks(&target.location, &target.session).await?;
-    let sight = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
-    match plan::destroyed(sight.as_ref().map(|sight| &sight.observed)) {
+    let reading = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
+    match plan::destroyed(reading.as_ref().map(|reading| &reading.observed)) {
         Destroy::NeedsHuman { why } => Err(Failure::new(FailureKind::StackNeedsHuman, why)),
         Destroy::Gone => {
             target.note(context, "the test stack is gone").await?;

@@ -38,7 +38,7 @@ pub async fn execute<C: StackContext>(context: &C, id: &DeploymentId, task: &Tas
             }
         }
         None => {
-            loaded.goes_on()?;
+            loaded.ensure_not_cancelled()?;
             let operation = intend(context, loaded, &stack_arn, &change_set, &token).await?;
             context.callbacks().register(&key, task).await?;
             operation
@@ -185,14 +185,14 @@ async fn cancel<C: StackContext>(
     loaded: &Loaded,
     stack: &Stack,
 ) -> Result<(), Failure> {
-    let Some(wish) = &loaded.deployment.record.cancellation else { return Ok(()) };
+    let Some(spec) = &loaded.deployment.record.cancellation else { return Ok(()) };
     if stack.status != StackStatus::UpdateInProgress {
         return Ok(());
     }
     deployment_log::append(
         context.ledger(),
         loaded.id(),
-        &format!("cancelling the update, as {} wishes", wish.by),
+        &format!("cancelling the update, as {} wishes", spec.by),
         context.now(),
     )
     .await?;
@@ -228,8 +228,8 @@ async fn failed<C: StackContext>(
     let contents = load::contents(context, &release).await?;
     let protect = &contents.manifest.protect.logical_ids;
     let (stack_arn, _) = planned(&loaded)?;
-    let story = observe::story(stacks, &stack_arn, &operation.token, operation.at).await?;
-    let causes = diagnosis::diagnose(&story, Some(&contents.template));
+    let failure_events = observe::failure_events(stacks, &stack_arn, &operation.token, operation.at).await?;
+    let causes = diagnosis::diagnose(&failure_events, Some(&contents.template));
     loaded.change_deploy(context, |deploy| deploy.diagnosis = causes).await?;
     let (plan, _) = decide(context, stacks, &loaded, protect).await?;
     if is_unfinished_rollback(&plan) {
@@ -252,7 +252,7 @@ async fn failed<C: StackContext>(
     let message = explain(&reason, diagnosis.len(), &loaded.stack, &release, &status);
     deployment_log::append(context.ledger(), loaded.id(), &format!("failed: {message}"), context.now())
         .await?;
-    Err(match loaded.goes_on() {
+    Err(match loaded.ensure_not_cancelled() {
         Err(cancelled) => {
             Failure::new(cancelled.kind, format!("{cancelled}. The stack {} is {status}", loaded.stack))
         }

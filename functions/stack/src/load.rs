@@ -141,11 +141,11 @@ impl Loaded {
     }
 
     /// Fails if an operator cancelled the deployment.
-    pub fn goes_on(&self) -> Result<(), Failure> {
+    pub fn ensure_not_cancelled(&self) -> Result<(), Failure> {
         match &self.deployment.record.cancellation {
             None => Ok(()),
-            Some(wish) => {
-                Err(Failure::new(FailureKind::Cancelled, format!("{} stopped it: {}", wish.by, wish.reason)))
+            Some(spec) => {
+                Err(Failure::new(FailureKind::Cancelled, format!("{} stopped it: {}", spec.by, spec.reason)))
             }
         }
     }

@@ -174,7 +174,7 @@ async fn events(stacks: &impl Stacks, arn: &str, since: Timestamp) -> Result<Vec
 }
 
 /// Returns the events of a failed operation: those of the stack, and of every nested stack that failed.
-pub async fn story(
+pub async fn failure_events(
     stacks: &impl Stacks,
     arn: &str,
     token: &str,

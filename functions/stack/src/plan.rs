@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Handles `plan`.
 pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
     let mut loaded = Loaded::load(context, id).await?;
-    loaded.goes_on()?;
+    loaded.ensure_not_cancelled()?;
     let release = loaded.release(context).await?;
     let stages = stages(context.ledger()).await?;
     let stage = load::stage(&stages, &loaded.deployment.record.stage)?.clone();
@@ -43,10 +43,10 @@ pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Nex
 
     let stacks = context.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let protect = &contents.manifest.protect.logical_ids;
-    let (plan, sight) = decide(context, &stacks, &loaded, protect).await?;
-    remember_stability(context, &mut loaded, sight.as_ref()).await?;
+    let (plan, reading) = decide(context, &stacks, &loaded, protect).await?;
+    remember_stability(context, &mut loaded, reading.as_ref()).await?;
     remember_plan(context, &mut loaded, &plan).await?;
-    next(context, loaded, plan, sight).await
+    next(context, loaded, plan, reading).await
 }
 
 /// Returns the step that the plan leads to.
@@ -54,7 +54,7 @@ async fn next<C: StackContext>(
     context: &C,
     loaded: Loaded,
     plan: Plan,
-    sight: Option<StackReading>,
+    reading: Option<StackReading>,
 ) -> Result<NextStep, Failure> {
     let id = loaded.id().clone();
     let plan_only = loaded.deploy()?.plan_only;
@@ -103,10 +103,10 @@ async fn next<C: StackContext>(
                 context.now(),
             )
             .await?;
-            unchanged(context, loaded, sight).await
+            unchanged(context, loaded, reading).await
         }
         other @ (Plan::Gone | Plan::NeedsHuman { .. } | Plan::Wait | Plan::LookAgain { .. }) => {
-            Err(no_go(other))
+            Err(unexpected_plan(other))
         }
     }
 }
@@ -139,7 +139,7 @@ pub async fn decide<C: StackContext>(
     protect: &BTreeSet<LogicalId>,
 ) -> Result<(Plan, Option<StackReading>), Failure> {
     let depth = if loaded.is_teardown() { Depth::Contents } else { Depth::Status };
-    let sight = observe::look(stacks, loaded.stack.as_str(), depth).await?;
+    let reading = observe::look(stacks, loaded.stack.as_str(), depth).await?;
     let (deployment, environment) = (&loaded.deployment.record, &loaded.environment.record);
     let run = loaded.run()?;
     let names = loaded.change_set_names();
@@ -160,17 +160,17 @@ pub async fn decide<C: StackContext>(
         deployed: deployed.map(|deployed| (&deployed.template_digest, &deployed.parameters_digest)),
         wanted: deploy.and_then(|deploy| Some((&deploy.template_digest, deploy.parameters_digest.as_ref()?))),
     };
-    let found = sight.as_ref().map(|sight| &sight.observed);
+    let found = reading.as_ref().map(|reading| &reading.observed);
     let plan = if loaded.is_teardown() {
         plan::teardown(found, &known, deployment.stage.as_str() == TEST)
     } else {
         plan::plan(found, &known)
     };
-    Ok((plan, sight))
+    Ok((plan, reading))
 }
 
 /// Returns the failure of a plan that a step cannot carry out.
-pub fn no_go(plan: Plan) -> Failure {
+pub fn unexpected_plan(plan: Plan) -> Failure {
     match plan {
         Plan::NeedsHuman { why } => Failure::new(FailureKind::StackNeedsHuman, why),
         Plan::LookAgain { why } => Failure::new(FailureKind::Transient, why),
@@ -218,9 +218,9 @@ async fn remember_plan<C: StackContext>(
 async fn remember_stability<C: StackContext>(
     context: &C,
     loaded: &mut Loaded,
-    sight: Option<&StackReading>,
+    reading: Option<&StackReading>,
 ) -> Result<(), Failure> {
-    let Some(observed) = sight.map(|sight| &sight.observed) else { return Ok(()) };
+    let Some(observed) = reading.map(|reading| &reading.observed) else { return Ok(()) };
     let environment = &loaded.environment.record;
     let same = environment.stack_arn.as_deref() == Some(&observed.arn);
     if same && observed.status.proves_stability() && !environment.ever_stable {
@@ -234,9 +234,9 @@ async fn remember_stability<C: StackContext>(
 pub async fn unchanged<C: StackContext>(
     context: &C,
     mut loaded: Loaded,
-    sight: Option<StackReading>,
+    reading: Option<StackReading>,
 ) -> Result<NextStep, Failure> {
-    if let Some(StackReading { stack, .. }) = sight {
+    if let Some(StackReading { stack, .. }) = reading {
         loaded
             .change_deploy(context, |deploy| {
                 deploy.stack.arn = Some(stack.arn);

@@ -3,7 +3,7 @@
 
 use crate::context::StackContext;
 use crate::load::{self, Loaded};
-use crate::plan::{self, no_go};
+use crate::plan::{self, unexpected_plan};
 use lockstep_aws::cloudformation::Stacks;
 use lockstep_domain::messages::Task;
 use lockstep_domain::model::error::Failure;
@@ -17,10 +17,10 @@ use std::collections::BTreeSet;
 /// Handles `recover` and `delete`. The kind of the deployment decides which of the two.
 pub async fn recover<C: StackContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
     let loaded = Loaded::load(context, id).await?;
-    loaded.goes_on()?;
+    loaded.ensure_not_cancelled()?;
     let stacks = context.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let protect = loaded.protected(context).await?;
-    let (plan, sight) = plan::decide(context, &stacks, &loaded, &protect).await?;
+    let (plan, reading) = plan::decide(context, &stacks, &loaded, &protect).await?;
     let recovery = match plan {
         Plan::Recover(recovery) => recovery,
         Plan::Adopt { key } | Plan::AwaitOther { key } => {
@@ -30,7 +30,7 @@ pub async fn recover<C: StackContext>(context: &C, id: &DeploymentId, task: &Tas
         }
         other => return over(context, &loaded, other, task).await,
     };
-    let observed = sight.map(|sight| sight.observed);
+    let observed = reading.map(|reading| reading.observed);
     let observed = observed.ok_or_else(|| Failure::bug("a recovery without a stack"))?;
     let recorded = &loaded.deployment.record.operations;
     let operation = intend(id, &recovery, &observed, recorded, context.now());
@@ -137,7 +137,7 @@ async fn wait_for<C: StackContext>(
 /// Wakes the task at once if there is no operation to wait for. The next plan decides about the stack.
 async fn over<C: StackContext>(context: &C, loaded: &Loaded, plan: Plan, task: &Task) -> Result<(), Failure> {
     if let failure @ (Plan::NeedsHuman { .. } | Plan::Wait | Plan::LookAgain { .. }) = plan {
-        return Err(no_go(failure));
+        return Err(unexpected_plan(failure));
     }
     let key =
         operation_key(loaded.stack.as_str(), &client_token(loaded.id().as_str(), "nothing-runs", task.retry));

@@ -3,7 +3,7 @@
 use crate::context::StackContext;
 use crate::load::Loaded;
 use crate::observe;
-use crate::plan::{decide, no_go, wait_for_other};
+use crate::plan::{decide, unexpected_plan, wait_for_other};
 use lockstep_aws::cloudformation::Stacks;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::Failure;
@@ -15,13 +15,13 @@ use lockstep_runtime::deployment_log;
 /// Handles `plan_teardown`. The state machine runs `delete` next, and plans again after it.
 pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
     let mut loaded = Loaded::load(context, id).await?;
-    loaded.goes_on()?;
+    loaded.ensure_not_cancelled()?;
     let stacks = context.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let protect = loaded.protected(context).await?;
-    let (plan, sight) = decide(context, &stacks, &loaded, &protect).await?;
+    let (plan, reading) = decide(context, &stacks, &loaded, &protect).await?;
     let mut run = loaded.run()?.clone();
-    if let Some(sight) = &sight {
-        run.arn = Some(sight.observed.arn.clone());
+    if let Some(reading) = &reading {
+        run.arn = Some(reading.observed.arn.clone());
     }
     run.proposal = None;
     run.waits_since = wait_for_other(&plan, run.waits_since, context.now());
@@ -47,7 +47,7 @@ pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Nex
                 if names.is_empty() { String::new() } else { format!("; left behind: {}", names.join(", ")) };
             (NextStep::Done, format!("the stack is gone{left}"))
         }
-        other => return Err(no_go(other)),
+        other => return Err(unexpected_plan(other)),
     };
     loaded.change_run(context, |stored| *stored = run).await?;
     deployment_log::append(context.ledger(), id, &line, context.now()).await?;

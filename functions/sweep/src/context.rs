@@ -129,8 +129,8 @@ impl BranchHeads for AwsContext {
 }
 
 impl CallsFunctions for AwsContext {
-    async fn call(&self, function: &str, payload: &Value, patience: Duration) -> Result<Called, Failure> {
-        self.functions.call(function, payload, patience).await
+    async fn call(&self, function: &str, payload: &Value, time_limit: Duration) -> Result<Called, Failure> {
+        self.functions.call(function, payload, time_limit).await
     }
 }
 

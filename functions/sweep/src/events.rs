@@ -35,13 +35,13 @@ pub async fn sweep(
     let latest = latest(context).await?;
     for event in latest.iter().filter(|event| event.state != WebhookDeliveryState::Finished) {
         let what = format!("delivery {}", event.delivery);
-        let outcome = one(context, report, &what, event, &latest, now).await;
+        let outcome = sweep_event(context, report, &what, event, &latest, now).await;
         report::go_on(report, &what, outcome);
     }
     Ok(())
 }
 
-async fn one(
+async fn sweep_event(
     context: &impl SweepContext,
     report: &mut SweepReport,
     what: &str,

@@ -34,7 +34,7 @@ pub async fn sweep(
             report::left(report, &what, "its git host does not answer; it is asked again by the next sweep");
             continue;
         }
-        let outcome = one(context, report, &listed.record, &latest, now).await;
+        let outcome = sweep_head(context, report, &listed.record, &latest, now).await;
         if let Err(failure) = &outcome {
             tired.after(&listed.record, failure);
         }
@@ -43,7 +43,7 @@ pub async fn sweep(
     Ok(())
 }
 
-async fn one(
+async fn sweep_head(
     context: &impl SweepContext,
     report: &mut SweepReport,
     listed: &Repository,

@@ -37,7 +37,7 @@ pub async fn sweep(
     for orphan in orphans(location, tagged, &found.places, &found.versions) {
         let seen = seen(orphan, before, now);
         let what = format!("{} in account {}, {}", seen.orphan.thing, location.account, location.region);
-        let stays = match one(context, images, found, &seen, now).await {
+        let stays = match sweep_orphan(context, images, found, &seen, now).await {
             Ok(None) => {
                 report.retired.push(format!(
                     "{what} is gone: it was tagged as {}, and nothing knew it",
@@ -59,7 +59,7 @@ pub async fn sweep(
 }
 
 /// Removes an orphan, or returns the reason to keep it.
-async fn one(
+async fn sweep_orphan(
     context: &impl SweepContext,
     images: &(impl ImageRetention + References),
     found: &Inventory,

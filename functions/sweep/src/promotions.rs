@@ -29,14 +29,14 @@ pub async fn sweep(context: &impl SweepContext, report: &mut SweepReport) -> Res
     for listed in listed.iter().filter(|listed| !sweep::promotions(&listed.record).is_empty()) {
         let Some(image) = context.ledger().get::<Image>(&listed.record.key()).await? else { continue };
         for id in sweep::promotions(&image.record) {
-            let outcome = one(context, report, &id).await;
+            let outcome = sweep_promotion(context, report, &id).await;
             report::go_on(report, &format!("the promotion {id}"), outcome);
         }
     }
     Ok(())
 }
 
-async fn one(
+async fn sweep_promotion(
     context: &impl SweepContext,
     report: &mut SweepReport,
     id: &DeploymentId,

@@ -31,7 +31,7 @@ pub async fn sweep(
     }
     for listed in open {
         let what = format!("the wait for {}", listed.record.operation);
-        match one(context, report, &listed.record, now).await {
+        match sweep_callback(context, report, &listed.record, now).await {
             // The callback was completed or registered again meanwhile.
             Err(lost) if lost.kind == FailureKind::Conflict => {}
             outcome => report::go_on(report, &what, outcome),
@@ -40,7 +40,7 @@ pub async fn sweep(
     Ok(())
 }
 
-async fn one(
+async fn sweep_callback(
     context: &impl SweepContext,
     report: &mut SweepReport,
     listed: &Callback,

@@ -30,7 +30,7 @@ pub trait Peers {
         deployment: &Deployment,
         function: &str,
         question: &Value,
-        patience: Duration,
+        time_limit: Duration,
     ) -> impl Future<Output = Result<Called, Failure>>;
 
     /// Sends a GET and follows redirects.
@@ -38,7 +38,7 @@ pub trait Peers {
         &self,
         get: Get<'_>,
         admission: &Admission,
-        patience: Duration,
+        time_limit: Duration,
     ) -> impl Future<Output = Result<ProbeResponse, Unanswered>>;
 
     /// Opens a connection and closes it.
@@ -46,7 +46,7 @@ pub trait Peers {
         &self,
         peer: &Peer,
         admission: &Admission,
-        patience: Duration,
+        time_limit: Duration,
     ) -> impl Future<Output = Result<(), Unanswered>>;
 }
 
@@ -99,28 +99,28 @@ impl Peers for AwsContext {
         deployment: &Deployment,
         function: &str,
         question: &Value,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<Called, Failure> {
         let session = format!("lockstep-{}", deployment.id);
         let there = self.roles.assume(TargetRole::Verifier, &deployment.location, &session).await?;
-        Functions::new(&there).call(function, question, patience).await
+        Functions::new(&there).call(function, question, time_limit).await
     }
 
     async fn get(
         &self,
         get: Get<'_>,
         admission: &Admission,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<ProbeResponse, Unanswered> {
-        self.prober.get(get, admission, patience).await
+        self.prober.get(get, admission, time_limit).await
     }
 
     async fn connect(
         &self,
         peer: &Peer,
         admission: &Admission,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<(), Unanswered> {
-        self.prober.connect(peer, admission, patience).await
+        self.prober.connect(peer, admission, time_limit).await
     }
 }

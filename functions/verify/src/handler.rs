@@ -99,7 +99,7 @@ impl<C: VerifyContext> Run<'_, C> {
         let (mut looks, mut pauses) = (0, pauses());
         loop {
             looks += 1;
-            let seen = self.look(&ask, ask.patience(self.left(check))).await;
+            let seen = self.look(&ask, ask.time_limit(self.left(check))).await;
             let pause = pauses.next().unwrap_or(PAUSE_MAX);
             match judge::next(seen, looks, check.deadline(), self.left(check), pause) {
                 Next::Judged(result) => return Ok(result),
@@ -114,17 +114,17 @@ impl<C: VerifyContext> Run<'_, C> {
         (self.started + check.deadline()).saturating_sub(self.context.elapsed())
     }
 
-    async fn look(&self, ask: &Ask<'_>, patience: Duration) -> Result<(), Unmet> {
+    async fn look(&self, ask: &Ask<'_>, time_limit: Duration) -> Result<(), Unmet> {
         match ask {
             Ask::Call(function) => {
-                let called = self.context.call(self.deployment, function, &self.question, patience).await;
-                judge::called(called, patience)
+                let called = self.context.call(self.deployment, function, &self.question, time_limit).await;
+                judge::called(called, time_limit)
             }
             Ask::Get { url, wanted, matches } => {
                 let get = Get { url, wanted, body: matches.is_some() };
-                judge::answered(self.context.get(get, &self.admission, patience).await, wanted, *matches)
+                judge::answered(self.context.get(get, &self.admission, time_limit).await, wanted, *matches)
             }
-            Ask::Connect(peer) => Ok(self.context.connect(peer, &self.admission, patience).await?),
+            Ask::Connect(peer) => Ok(self.context.connect(peer, &self.admission, time_limit).await?),
         }
     }
 }

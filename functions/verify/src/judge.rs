@@ -108,7 +108,7 @@ pub fn begin<'a>(check: &'a Check, outputs: &'a Outputs, location: &Location) ->
 
 impl Ask<'_> {
     /// Returns the time limit of one look with `left` until the deadline.
-    pub fn patience(&self, left: Duration) -> Duration {
+    pub fn time_limit(&self, left: Duration) -> Duration {
         left.min(match self {
             Self::Call(_) => CALL_MAX,
             Self::Get { .. } | Self::Connect(_) => LOOK_MAX,
@@ -137,9 +137,9 @@ impl From<Unanswered> for Unmet {
 }
 
 /// Judges a check by the result of a call.
-pub fn called(called: Result<Called, Failure>, patience: Duration) -> Result<(), Unmet> {
+pub fn called(called: Result<Called, Failure>, time_limit: Duration) -> Result<(), Unmet> {
     match called {
-        Ok(called) => evaluate(&called, patience).map_err(Unmet::NotYet),
+        Ok(called) => evaluate(&called, time_limit).map_err(Unmet::NotYet),
         Err(failure) if failure.kind.policy() == Policy::Retryable => Err(Unmet::Unknown(failure)),
         Err(failure) => Err(Unmet::Never(failure.chain())),
     }
@@ -228,9 +228,11 @@ pub fn question(deployment: &Deployment, deploy: &DeployBody) -> Value {
 }
 
 /// Judges a check by the response of its function, which passes without an error and without `"ok": false`.
-fn evaluate(called: &Called, patience: Duration) -> Result<(), String> {
+fn evaluate(called: &Called, time_limit: Duration) -> Result<(), String> {
     let (error, payload, cut) = match called {
-        Called::Silent => return Err(format!("the function did not answer within {} s", patience.as_secs())),
+        Called::Silent => {
+            return Err(format!("the function did not answer within {} s", time_limit.as_secs()));
+        }
         Called::Absent => return Err("there is no such function".to_owned()),
         Called::Answered { error, payload, cut } => (error.as_deref(), payload.as_slice(), *cut),
     };
@@ -397,11 +399,11 @@ mod tests {
 
     #[test]
     fn a_look_never_outlasts_its_deadline() {
-        for (left, patience) in [(240, 60), (60, 60), (5, 5), (0, 0)] {
-            assert_eq!(Ask::Call("f").patience(seconds(left)), seconds(patience));
+        for (left, time_limit) in [(240, 60), (60, 60), (5, 5), (0, 0)] {
+            assert_eq!(Ask::Call("f").time_limit(seconds(left)), seconds(time_limit));
         }
         let peer = Peer::of(&"http://a.example".parse().unwrap()).unwrap();
-        assert_eq!(Ask::Connect(peer).patience(seconds(240)), seconds(10));
+        assert_eq!(Ask::Connect(peer).time_limit(seconds(240)), seconds(10));
     }
 
     #[test]

@@ -121,8 +121,8 @@ impl Fixture {
     }
 
     /// Returns the current result of the peer `who`.
-    fn ask<T>(&self, who: &str, patience: Duration, answer: T) -> Result<T, Unanswered> {
-        assert!(patience > Duration::ZERO && patience <= Duration::from_secs(10));
+    fn ask<T>(&self, who: &str, time_limit: Duration, answer: T) -> Result<T, Unanswered> {
+        assert!(time_limit > Duration::ZERO && time_limit <= Duration::from_secs(10));
         self.asked.borrow_mut().push((who.to_owned(), self.took()));
         if self.took() >= self.up_at { Ok(answer) } else { Err(self.before.clone()) }
     }
@@ -192,13 +192,13 @@ impl Peers for Fixture {
         &self,
         get: Get<'_>,
         _: &Admission,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<ProbeResponse, Unanswered> {
-        self.ask(get.url.as_str(), patience, self.page.clone())
+        self.ask(get.url.as_str(), time_limit, self.page.clone())
     }
 
-    async fn connect(&self, peer: &Peer, _: &Admission, patience: Duration) -> Result<(), Unanswered> {
-        self.ask(&peer.to_string(), patience, ())
+    async fn connect(&self, peer: &Peer, _: &Admission, time_limit: Duration) -> Result<(), Unanswered> {
+        self.ask(&peer.to_string(), time_limit, ())
     }
 }
 

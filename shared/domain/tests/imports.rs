@@ -43,7 +43,7 @@ fn imports() -> Imports {
     graph::imports(files, imports_of)
 }
 
-fn strangers<'a>(imports: &'a Imports, area: &str, allowed: &[&str]) -> Vec<(&'a str, &'a str)> {
+fn foreign_imports<'a>(imports: &'a Imports, area: &str, allowed: &[&str]) -> Vec<(&'a str, &'a str)> {
     let area_of = |module: &str| module.split("::").next().unwrap_or_default().to_owned();
     imports
         .iter()
@@ -55,17 +55,17 @@ fn strangers<'a>(imports: &'a Imports, area: &str, allowed: &[&str]) -> Vec<(&'a
 
 #[test]
 fn model_imports_no_other_area() {
-    assert_eq!(strangers(&imports(), "model", &["model"]), []);
+    assert_eq!(foreign_imports(&imports(), "model", &["model"]), []);
 }
 
 #[test]
 fn records_import_the_model_alone() {
-    assert_eq!(strangers(&imports(), "records", &["model"]), []);
+    assert_eq!(foreign_imports(&imports(), "records", &["model"]), []);
 }
 
 #[test]
 fn messages_import_model_and_records_alone() {
-    assert_eq!(strangers(&imports(), "messages", &["model", "records", "messages"]), []);
+    assert_eq!(foreign_imports(&imports(), "messages", &["model", "records", "messages"]), []);
 }
 
 #[test]
@@ -93,5 +93,5 @@ fn a_circle_and_a_stranger_are_found() {
         ),
     ]);
     assert_eq!(in_circles(&imports), ["delivery::b", "images::d"]);
-    assert_eq!(strangers(&imports, "model", &["model"]), [("model::a", "delivery::b")]);
+    assert_eq!(foreign_imports(&imports, "model", &["model"]), [("model::a", "delivery::b")]);
 }

@@ -37,8 +37,8 @@ fn every_recipe_of_the_log_stack_can_be_built_in_every_account() {
     found.sort();
     assert_eq!(found, ["elasticsearch", "logstash", "valkey"]);
     for folder in found {
-        let world = RecipeInput { common: Some(&common), accounts: Some(&accounts), overrides: None };
-        let planned = plan(&format!("infra/images/{folder}"), &files(&folder), &world);
+        let input = RecipeInput { common: Some(&common), accounts: Some(&accounts), overrides: None };
+        let planned = plan(&format!("infra/images/{folder}"), &files(&folder), &input);
         match planned {
             Ok(package) => assert_eq!(package.recipe.name.as_str(), folder),
             Err(problems) => panic!("{}", problems.iter().map(|p| format!("{p}\n")).collect::<String>()),

@@ -71,7 +71,7 @@ fn the_digest_is_that_of_the_exact_text() {
 #[test]
 fn yaml_short_forms_and_json_long_forms_are_the_same_template() {
     assert_eq!(read(SHORT_FORMS).to_json(), read(LONG_FORMS).to_json());
-    assert_eq!(read(SHORT_FORMS).throw_away(), read(LONG_FORMS).throw_away());
+    assert_eq!(read(SHORT_FORMS).derive_test_template(), read(LONG_FORMS).derive_test_template());
 }
 
 #[test]
@@ -109,14 +109,14 @@ fn an_ambiguous_number_needs_quotes() {
 #[test]
 fn the_test_template_differs_in_deletion_policies_only() {
     let template = read(EVERYTHING);
-    let throw_away: Value = serde_json::from_str(&template.throw_away()).unwrap();
-    assert_eq!(without_policies(throw_away), without_policies(template.to_json()));
+    let derive_test_template: Value = serde_json::from_str(&template.derive_test_template()).unwrap();
+    assert_eq!(without_policies(derive_test_template), without_policies(template.to_json()));
 }
 
 #[test]
 fn no_resource_of_a_test_stack_outlives_it() {
-    let throw_away: Value = serde_json::from_str(&read(EVERYTHING).throw_away()).unwrap();
-    let resources = &throw_away["Resources"];
+    let derive_test_template: Value = serde_json::from_str(&read(EVERYTHING).derive_test_template()).unwrap();
+    let resources = &derive_test_template["Resources"];
     let queue = &resources["Fn::ForEach::Queues"][2]["Queue${Purpose}"];
     for resource in [&resources["Archive"], &resources["Database"], queue] {
         assert_eq!(
@@ -132,14 +132,14 @@ fn no_resource_of_a_test_stack_outlives_it() {
         "Resources:\n  Db: {Type: AWS::RDS::DBInstance}\n  Q: {Type: AWS::SQS::Queue, DeletionPolicy: !Ref AWS::NoValue}\n",
     );
     let expected = r#"{"Resources":{"Db":{"DeletionPolicy":"Delete","Type":"AWS::RDS::DBInstance","UpdateReplacePolicy":"Delete"},"Q":{"DeletionPolicy":"Delete","Type":"AWS::SQS::Queue","UpdateReplacePolicy":"Delete"}}}"#;
-    assert_eq!(bare.throw_away(), expected);
+    assert_eq!(bare.derive_test_template(), expected);
 }
 
 #[test]
 fn the_test_template_is_a_valid_template() {
     let template = read(EVERYTHING);
-    let again = read(&template.throw_away());
-    assert_eq!(again.throw_away(), template.throw_away());
+    let again = read(&template.derive_test_template());
+    assert_eq!(again.derive_test_template(), template.derive_test_template());
     assert!(
         again
             .resources()
@@ -476,14 +476,14 @@ proptest! {
     #[test]
     fn a_test_template_changes_deletion_policies_only_and_retains_no_resource(text in any_template()) {
         let template = read(&text);
-        let throw_away: Value = serde_json::from_str(&template.throw_away()).unwrap();
-        for resource in throw_away["Resources"].as_object().unwrap().values() {
+        let derive_test_template: Value = serde_json::from_str(&template.derive_test_template()).unwrap();
+        for resource in derive_test_template["Resources"].as_object().unwrap().values() {
             let kept = ["DeletionPolicy", "UpdateReplacePolicy"].iter().find(|p| resource.get(**p).is_some_and(|v| v != "Delete"));
             prop_assert_eq!(kept, None);
             let may_default = !is_protected(resource["Type"].as_str().unwrap());
             prop_assert!(may_default || resource["DeletionPolicy"] == "Delete");
         }
-        prop_assert_eq!(without_policies(throw_away), without_policies(template.to_json()));
+        prop_assert_eq!(without_policies(derive_test_template), without_policies(template.to_json()));
     }
 
     #[test]

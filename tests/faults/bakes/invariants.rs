@@ -37,7 +37,7 @@ impl<'a> BakeRemains<'a> {
         Self { images: ImageRemains::of(harness, scenario).await, builds, started }
     }
 
-    /// Returns the state that decides about the next run: two worlds with equal states behave alike.
+    /// Returns the state that decides about the next run: two harnesses with equal states behave alike.
     pub fn in_short(&self) -> String {
         let versions: Vec<_> = self.images.versions.iter().map(|it| (it.version.clone(), it.state)).collect();
         let builds: Vec<_> = self.builds.iter().map(|it| it.state).collect();

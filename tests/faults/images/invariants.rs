@@ -64,7 +64,7 @@ impl<'a> ImageRemains<'a> {
         }
     }
 
-    /// Returns the state that decides about the next promotion: two worlds with equal states behave alike.
+    /// Returns the state that decides about the next promotion: two harnesses with equal states behave alike.
     pub fn in_short(&self) -> String {
         let records = self.records.iter().map(|it| (&it.location, it.state, it.ami.is_some()));
         let held = |all: &[Held]| -> Vec<(Location, usize)> {

@@ -72,7 +72,7 @@ impl<'a> Remains<'a> {
         }
     }
 
-    /// Returns the state that decides about the next deployment: two worlds with equal states behave alike.
+    /// Returns the state that decides about the next deployment: two harnesses with equal states behave alike.
     pub fn in_short(&self) -> String {
         let runs = self.harness.cloud.runs(&format!("{}-logs", self.scenario.stage));
         let runs = runs.map(|(template, parameters, status)| {

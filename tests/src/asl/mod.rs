@@ -140,7 +140,7 @@ pub fn execution_arn(machine: &str, name: &str) -> String {
 /// # Panics
 /// If there is no such state machine, or the definition uses a feature that this interpreter lacks.
 pub async fn run(
-    world: &impl TaskEnvironment,
+    environment: &impl TaskEnvironment,
     machines: &Machines,
     machine: &str,
     name: &str,
@@ -148,9 +148,9 @@ pub async fn run(
 ) -> Run {
     let definition = machines.0.get(machine).unwrap_or_else(|| panic!("no state machine {machine}"));
     let execution = execution_arn(machine, name);
-    world.started(&execution);
-    let run = states::execute(world, machines, definition, (machine, name), input).await;
-    world.ended(&execution, &run.end);
+    environment.started(&execution);
+    let run = states::execute(environment, machines, definition, (machine, name), input).await;
+    environment.ended(&execution, &run.end);
     run
 }
 

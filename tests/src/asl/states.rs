@@ -37,7 +37,7 @@ enum Flow {
 
 /// One execution.
 struct Execution<'a, W> {
-    world: &'a W,
+    environment: &'a W,
     machines: &'a Machines,
     context: Value,
     deadline: Timestamp,
@@ -86,7 +86,7 @@ impl Scope<'_> {
 
 /// Runs an execution to its end.
 pub(super) async fn execute<W: TaskEnvironment>(
-    world: &W,
+    environment: &W,
     machines: &Machines,
     definition: &Value,
     (machine, name): (&str, &str),
@@ -94,15 +94,15 @@ pub(super) async fn execute<W: TaskEnvironment>(
 ) -> Run {
     let arn = execution_arn(machine, name);
     let context = json!({
-        "Execution": {"Id": arn, "Name": name, "Input": input, "StartTime": written(world.now())},
+        "Execution": {"Id": arn, "Name": name, "Input": input, "StartTime": written(environment.now())},
         "StateMachine": {"Id": machine, "Name": machine.rsplit(':').next()},
     });
     let limit = definition["TimeoutSeconds"].as_u64().unwrap_or(YEAR_SECONDS);
     let execution = Execution {
-        world,
+        environment,
         machines,
         context,
-        deadline: world.now() + Duration::from_secs(limit),
+        deadline: environment.now() + Duration::from_secs(limit),
         path: RefCell::default(),
         transitions: Cell::default(),
     };
@@ -155,7 +155,8 @@ impl<W: TaskEnvironment> Execution<'_, W> {
         map: Option<&Value>,
     ) -> Result<(Flow, Variables), Stop> {
         let mut context = self.context.clone();
-        context["State"] = json!({"Name": name, "EnteredTime": written(self.world.now()), "RetryCount": 0});
+        context["State"] =
+            json!({"Name": name, "EnteredTime": written(self.environment.now()), "RetryCount": 0});
         if let Some(map) = map {
             context["Map"] = map.clone();
         }
@@ -181,13 +182,13 @@ impl<W: TaskEnvironment> Execution<'_, W> {
 
     /// Lets time pass, up to the deadline of the execution.
     async fn pause(&self, duration: Duration) -> Result<(), Stop> {
-        let end = self.world.now() + duration;
+        let end = self.environment.now() + duration;
         if end < self.deadline {
-            self.world.sleep(duration).await;
+            self.environment.sleep(duration).await;
             return Ok(());
         }
-        let rest = self.deadline.duration_since(self.world.now());
-        self.world.sleep(rest.try_into().unwrap_or_default()).await;
+        let rest = self.deadline.duration_since(self.environment.now());
+        self.environment.sleep(rest.try_into().unwrap_or_default()).await;
         Err(Stop::TimedOut)
     }
 
@@ -199,7 +200,7 @@ impl<W: TaskEnvironment> Execution<'_, W> {
                 Err(Stop::Failed(error)) => error,
                 outcome => return outcome,
             };
-            if let Some(delay) = retries.after(&error, self.world.chance()) {
+            if let Some(delay) = retries.after(&error, self.environment.chance()) {
                 self.pause(delay).await?;
                 self.count();
                 let count = scope.context["State"]["RetryCount"].as_u64().unwrap_or_default();
@@ -230,13 +231,13 @@ impl<W: TaskEnvironment> Execution<'_, W> {
         // A stack substitutes the partition when it installs a definition.
         let resource = state["Resource"].as_str().unwrap_or_default().replace("${Partition}", "aws");
         let waits = resource.ends_with(".waitForTaskToken");
-        let token = waits.then(|| self.world.token());
+        let token = waits.then(|| self.environment.token());
         if let Some(token) = &token {
             scope.context["Task"] = json!({"Token": token});
         }
         let arguments = scope.field(state, "Arguments", &[], &json!({}))?;
         let limit = state["TimeoutSeconds"].as_u64().unwrap_or(YEAR_SECONDS);
-        let deadline = self.world.now() + Duration::from_secs(limit);
+        let deadline = self.environment.now() + Duration::from_secs(limit);
         match resource.as_str() {
             "arn:aws:states:::lambda:invoke" => {
                 let answer = self.invoke(&arguments, None).await;
@@ -254,7 +255,7 @@ impl<W: TaskEnvironment> Execution<'_, W> {
     }
 
     fn in_time(&self, deadline: Timestamp) -> Result<(), Stop> {
-        match self.world.now() {
+        match self.environment.now() {
             now if now >= self.deadline => Err(Stop::TimedOut),
             now if now >= deadline => Err(TaskError::new("States.Timeout", "").into()),
             _ => Ok(()),
@@ -263,7 +264,7 @@ impl<W: TaskEnvironment> Execution<'_, W> {
 
     async fn invoke(&self, arguments: &Value, token: Option<&str>) -> Result<Value, TaskError> {
         let function = arguments["FunctionName"].as_str().expect("a function is named");
-        self.world.invoke(function, &arguments["Payload"], token).await
+        self.environment.invoke(function, &arguments["Payload"], token).await
     }
 
     /// Waits for the answer to a token. The answer may have come before the function returned.
@@ -274,11 +275,11 @@ impl<W: TaskEnvironment> Execution<'_, W> {
         deadline: Timestamp,
     ) -> Result<Value, Stop> {
         // A function that fails ends the wait, unless the answer came first.
-        let until = if invoked.is_ok() { deadline.min(self.deadline) } else { self.world.now() };
-        match (self.world.answer(token, until).await, invoked) {
+        let until = if invoked.is_ok() { deadline.min(self.deadline) } else { self.environment.now() };
+        match (self.environment.answer(token, until).await, invoked) {
             (Some(answer), _) => Ok(answer?),
             (None, Err(error)) => Err(error.into()),
-            (None, Ok(_)) if self.world.now() >= self.deadline => Err(Stop::TimedOut),
+            (None, Ok(_)) if self.environment.now() >= self.deadline => Err(Stop::TimedOut),
             (None, Ok(_)) => Err(TaskError::new("States.Timeout", "").into()),
         }
     }
@@ -290,14 +291,14 @@ impl<W: TaskEnvironment> Execution<'_, W> {
         let input = &arguments["Input"];
         let execution = execution_arn(&machine, &name);
         let definition = self.machines.0.get(&machine).unwrap_or_else(|| panic!("no {machine}"));
-        if !self.world.started(&execution) {
+        if !self.environment.started(&execution) {
             let cause = format!("Execution Already Exists: '{execution}'");
             return Err(TaskError::new("StepFunctions.ExecutionAlreadyExistsException", &cause).into());
         }
         let nested: Pin<Box<dyn Future<Output = Run> + '_>> =
-            Box::pin(execute(self.world, self.machines, definition, (&machine, &name), input));
+            Box::pin(execute(self.environment, self.machines, definition, (&machine, &name), input));
         let end = nested.await.end;
-        self.world.ended(&execution, &end);
+        self.environment.ended(&execution, &end);
         let mut description = json!({
             "ExecutionArn": execution, "Name": name, "StateMachineArn": machine, "Status": end.status(), "Input": input,
         });

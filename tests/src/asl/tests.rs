@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 const MACHINE: &str = "arn:aws:states:eu-west-1:1:stateMachine:m";
 
-/// A world that answers from a list. Time passes only where a state machine waits.
+/// An environment that answers from a list. Time passes only where a state machine waits.
 struct Script {
     seconds: Cell<f64>,
     answers: RefCell<VecDeque<Result<Value, TaskError>>>,
@@ -85,7 +85,7 @@ fn task(more: Value) -> Value {
 
 #[tokio::test]
 async fn a_task_sends_its_arguments_and_assigns_its_variables() {
-    let world = Script::of([Ok(json!({"n": 4})), Ok(json!("end"))]);
+    let environment = Script::of([Ok(json!({"n": 4})), Ok(json!("end"))]);
     let second = json!({
         "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": true,
         "Arguments": {"FunctionName": "${F}", "Payload": "{% $kept + $states.input %}"},
@@ -98,16 +98,16 @@ async fn a_task_sends_its_arguments_and_assigns_its_variables() {
     }));
     definition["States"]["A"].as_object_mut().unwrap().remove("End");
     definition["States"]["B"] = second;
-    let run = world.run(definition, json!(1)).await;
+    let run = environment.run(definition, json!(1)).await;
     assert_eq!(run.end, End::Succeeded(json!("end")));
-    assert_eq!(*world.sent.borrow(), [json!({"got": 1}), json!(9)]);
+    assert_eq!(*environment.sent.borrow(), [json!({"got": 1}), json!(9)]);
     assert_eq!((run.path, run.transitions), (vec!["A".to_owned(), "B".to_owned()], 2));
 }
 
 #[tokio::test]
 async fn a_retry_waits_and_counts_and_the_catch_gets_the_last_error() {
     let failed = || Err(TaskError::of_function("Transient", "later"));
-    let world = Script::of([failed(), failed(), failed()]);
+    let environment = Script::of([failed(), failed(), failed()]);
     let definition = task(json!({
         "Retry": [{"ErrorEquals": ["Transient"], "IntervalSeconds": 10, "MaxAttempts": 2}],
         "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "F"}],
@@ -115,10 +115,10 @@ async fn a_retry_waits_and_counts_and_the_catch_gets_the_last_error() {
     let mut definition = definition;
     definition["States"]["F"] =
         json!({"Type": "Fail", "Error": "{% $states.input.Error %}", "Cause": "{% $states.input.Cause %}"});
-    let run = world.run(definition, json!({})).await;
+    let run = environment.run(definition, json!({})).await;
     assert_eq!(run.end, End::Failed(TaskError::of_function("Transient", "later")));
     assert_eq!((run.path, run.transitions), (vec!["A".to_owned(), "F".to_owned()], 4));
-    assert!((world.seconds.get() - 30.0).abs() < 0.001);
+    assert!((environment.seconds.get() - 30.0).abs() < 0.001);
 }
 
 fn waiting() -> Value {
@@ -134,20 +134,20 @@ fn waiting() -> Value {
 
 #[tokio::test]
 async fn a_waiting_state_ends_with_the_answer_to_its_token_or_times_out() {
-    let world = Script::of([Ok(json!(true)), Ok(json!(false))]);
-    assert_eq!(world.run(waiting(), json!({})).await.end, End::Succeeded(json!({})));
-    assert_eq!(world.run(waiting(), json!({})).await.end, End::Succeeded(json!("late")));
-    assert_eq!(*world.sent.borrow(), [json!({"token": "token-1"}), json!({"token": "token-2"})]);
-    assert!((world.seconds.get() - 900.0).abs() < 0.001);
+    let environment = Script::of([Ok(json!(true)), Ok(json!(false))]);
+    assert_eq!(environment.run(waiting(), json!({})).await.end, End::Succeeded(json!({})));
+    assert_eq!(environment.run(waiting(), json!({})).await.end, End::Succeeded(json!("late")));
+    assert_eq!(*environment.sent.borrow(), [json!({"token": "token-1"}), json!({"token": "token-2"})]);
+    assert!((environment.seconds.get() - 900.0).abs() < 0.001);
 }
 
 #[tokio::test]
 async fn the_timeout_of_the_execution_ends_a_wait_for_a_token() {
-    let world = Script::of([Ok(json!(false))]);
+    let environment = Script::of([Ok(json!(false))]);
     let mut definition = waiting();
     definition["TimeoutSeconds"] = json!(60);
-    assert_eq!(world.run(definition, json!({})).await.end, End::TimedOut);
-    assert!((world.seconds.get() - 60.0).abs() < 0.001);
+    assert_eq!(environment.run(definition, json!({})).await.end, End::TimedOut);
+    assert!((environment.seconds.get() - 60.0).abs() < 0.001);
 }
 
 #[tokio::test]
@@ -158,12 +158,15 @@ async fn a_map_returns_results_in_order_and_fails_with_its_first_failed_item() {
             "ItemProcessor": task(json!({"Output": "{% $states.result.Payload %}"})),
         }}})
     };
-    let world = Script::of([Ok(json!(1)), Ok(json!(2))]);
-    let run = world.run(map(), json!(["a", "b"])).await;
+    let environment = Script::of([Ok(json!(1)), Ok(json!(2))]);
+    let run = environment.run(map(), json!(["a", "b"])).await;
     assert_eq!(run.end, End::Succeeded(json!([1, 2])));
     assert_eq!(run.path, ["M", "A", "A"]);
-    let world = Script::of([Ok(json!(1)), Err(TaskError::new("E", "why"))]);
-    assert_eq!(world.run(map(), json!(["a", "b", "c"])).await.end, End::Failed(TaskError::new("E", "why")));
+    let environment = Script::of([Ok(json!(1)), Err(TaskError::new("E", "why"))]);
+    assert_eq!(
+        environment.run(map(), json!(["a", "b", "c"])).await.end,
+        End::Failed(TaskError::new("E", "why"))
+    );
 }
 
 #[tokio::test]
@@ -175,12 +178,12 @@ async fn a_choice_takes_its_first_true_rule_and_fails_on_an_undefined_value() {
             "No": {"Type": "Pass", "Output": "no", "End": true},
         }})
     };
-    let world = Script::of([]);
+    let environment = Script::of([]);
     for (n, said) in [(1, "yes"), (2, "no")] {
-        let run = world.run(definition("{% $states.input.n = 1 %}"), json!({"n": n})).await;
+        let run = environment.run(definition("{% $states.input.n = 1 %}"), json!({"n": n})).await;
         assert_eq!(run.end, End::Succeeded(json!(said)));
     }
-    let run = world.run(definition("{% $states.input.m %}"), json!({})).await;
+    let run = environment.run(definition("{% $states.input.m %}"), json!({})).await;
     assert!(
         matches!(run.end, End::Failed(TaskError { error, .. }) if error == "States.QueryEvaluationError")
     );

@@ -48,7 +48,7 @@ async fn a_callback_of_an_ended_execution_is_removed_and_an_old_one_woken() {
 async fn completed_callbacks_are_not_listed() {
     let fixture = Fixture::new().await;
     for (operation, state) in
-        [("a#t", CallbackState::Tombstone), ("b#t", CallbackState::Answered { execution: execution("dead") })]
+        [("a#t", CallbackState::Completed), ("b#t", CallbackState::Answered { execution: execution("dead") })]
     {
         fixture.put(&Callback { operation: operation.into(), state, at: at(0) }).await;
     }

@@ -1,8 +1,8 @@
 //! Callbacks for the end of an operation: which registration is current, and the effect of an end.
 //!
 //! Two sides meet at one record, in any order and any number of times: states that register their task token, and ends
-//! of operations, reported by events or found by a check. An end without a registration leaves a tombstone. A
-//! registration that finds a tombstone is completed at once. The completion carries no result, and the state then
+//! of operations, reported by events or found by a check. An end without a registration leaves a completed record. A
+//! registration that finds a completed record is completed at once. The completion carries no result, and the state then
 //! checks its operation itself. A superfluous completion therefore costs one check, and a lost one costs a timeout.
 
 use crate::messages::Task;
@@ -52,7 +52,7 @@ pub fn register(existing: Option<&Callback>, operation: &str, task: &Task, now: 
                 Registration::Open { wait: wait.clone(), is_over: false }
             }
             CallbackState::Open { .. } => Registration::Open { wait: open(now), is_over: false },
-            CallbackState::Tombstone | CallbackState::Answered { .. } => {
+            CallbackState::Completed | CallbackState::Answered { .. } => {
                 Registration::Open { wait: open(now), is_over: true }
             }
         },
@@ -69,7 +69,7 @@ pub enum Completion {
         /// The callback to write once the token is completed, or found to be completed or timed out.
         then: Callback,
     },
-    /// Write this tombstone, because no state has registered yet.
+    /// Write this record, because no state has registered yet.
     RecordEnd(Callback),
     /// Write no callback: the end is recorded already.
     Known,
@@ -79,12 +79,12 @@ pub enum Completion {
 pub fn complete(existing: Option<&Callback>, operation: &str, now: Timestamp) -> Completion {
     let wait = |state| Callback { operation: operation.to_owned(), state, at: now };
     match existing.map(|wait| &wait.state) {
-        None => Completion::RecordEnd(wait(CallbackState::Tombstone)),
+        None => Completion::RecordEnd(wait(CallbackState::Completed)),
         Some(CallbackState::Open { token, execution, .. }) => Completion::Answer {
             token: token.clone(),
             then: wait(CallbackState::Answered { execution: execution.clone() }),
         },
-        Some(CallbackState::Tombstone | CallbackState::Answered { .. }) => Completion::Known,
+        Some(CallbackState::Completed | CallbackState::Answered { .. }) => Completion::Known,
     }
 }
 

@@ -125,8 +125,8 @@ pub fn find_components(files: &Files) -> Vec<String> {
 /// Plans the release of the component in `folder`; the paths of `files` are relative to it.
 ///
 /// Reports all problems at once, with files relative to the repository.
-pub fn plan(folder: &str, files: &Files, world: &PackagingInput<'_>) -> Result<Package, Vec<Problem>> {
-    let mut planner = Planner { files, world, problems: Vec::new(), unchecked: Vec::new() };
+pub fn plan(folder: &str, files: &Files, input: &PackagingInput<'_>) -> Result<Package, Vec<Problem>> {
+    let mut planner = Planner { files, input, problems: Vec::new(), unchecked: Vec::new() };
     let package = planner.package();
     let mut problems = planner.problems;
     match package {
@@ -170,8 +170,8 @@ pub fn open(artifact: &[u8]) -> Result<Contents, Vec<Problem>> {
         Some(lock) => serde_json::from_slice(&lock).map_err(|error| unreadable(FUNCTION_LOCK_FILE, error))?,
         None => FunctionLock::default(),
     };
-    let world = PackagingInput::default();
-    let mut planner = Planner { files: &files, world: &world, problems: Vec::new(), unchecked: Vec::new() };
+    let input = PackagingInput::default();
+    let mut planner = Planner { files: &files, input: &input, problems: Vec::new(), unchecked: Vec::new() };
     match planner.source() {
         Some(Source { manifest, template: Some(template), layers: Some(layers), .. }) => {
             Ok(Contents { manifest, template, layers, image_lock, function_lock })
@@ -183,7 +183,7 @@ pub fn open(artifact: &[u8]) -> Result<Contents, Vec<Problem>> {
 /// Collects problems while it reads and judges.
 struct Planner<'a> {
     files: &'a Files,
-    world: &'a PackagingInput<'a>,
+    input: &'a PackagingInput<'a>,
     problems: Vec<Problem>,
     unchecked: Vec<String>,
 }
@@ -275,7 +275,7 @@ impl<'a> Planner<'a> {
             files.insert(FUNCTION_LOCK_FILE.to_owned(), function_lock.to_json().into_bytes());
         }
         let artifact = self.packed(&files)?;
-        let test_template = template.throw_away();
+        let test_template = template.derive_test_template();
         if test_template.len() > TEMPLATE_BYTES_MAX {
             let message = format!(
                 "written out as JSON it has more than {TEMPLATE_BYTES_MAX} bytes, CloudFormation's limit"
@@ -284,7 +284,7 @@ impl<'a> Planner<'a> {
             return None;
         }
         let kinds = template.resources().values().map(|resource| resource.kind.as_str());
-        let permissions = self.world.permissions.map(|table| table.excerpt(kinds).pack());
+        let permissions = self.input.permissions.map(|table| table.excerpt(kinds).pack());
         Some(Package {
             permissions,
             outputs: template.outputs().keys().cloned().collect(),

@@ -86,9 +86,9 @@ pub fn layered_file(account: &AccountId) -> String {
 /// Plans the build of the recipe in `folder`, whose `files` have paths relative to it.
 ///
 /// Reports all problems at once, with file names relative to the repository.
-pub fn plan(folder: &str, files: &Files, world: &RecipeInput<'_>) -> Result<Package, Vec<Problem>> {
+pub fn plan(folder: &str, files: &Files, input: &RecipeInput<'_>) -> Result<Package, Vec<Problem>> {
     let mut problems = Vec::new();
-    let shared = shared_templates(files, world.common);
+    let shared = shared_templates(files, input.common);
     let place = |problem: Problem| {
         let file = match shared.get(&problem.file) {
             Some(common) => join(folder, common),
@@ -97,7 +97,7 @@ pub fn plan(folder: &str, files: &Files, world: &RecipeInput<'_>) -> Result<Pack
         Problem { file, ..problem }
     };
     judge_own(files, &mut problems);
-    let all = with_common(files, world.common, &shared);
+    let all = with_common(files, input.common, &shared);
     judge_files(&all, &mut problems);
     let recipe = read(&all, FILE).and_then(|text| Recipe::parse(FILE, text));
     let recipe = recipe.map_err(|found| problems.extend(found)).ok();
@@ -109,9 +109,9 @@ pub fn plan(folder: &str, files: &Files, world: &RecipeInput<'_>) -> Result<Pack
     if let (Some(template), Some(own), Some(common)) = (&template, &own, &common) {
         problems.extend(template.problems().iter().cloned());
         problems.extend(own.unknown(template));
-        problems.extend(template.unknown_overrides(world.overrides));
-        for account in world.accounts.into_iter().flatten() {
-            let values = variables::layer(common, own, account, world.overrides);
+        problems.extend(template.unknown_overrides(input.overrides));
+        for account in input.accounts.into_iter().flatten() {
+            let values = variables::layer(common, own, account, input.overrides);
             problems.extend(template.missing(&values, account));
             layered.insert(account.clone(), template.declared_of(values));
         }

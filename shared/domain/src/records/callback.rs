@@ -18,7 +18,7 @@ pub enum CallbackState {
         retry: u32,
     },
     /// The operation ended before a state machine waited for it.
-    Tombstone,
+    Completed,
     /// The token received its answer.
     Answered {
         /// The execution that waited.
@@ -63,7 +63,7 @@ impl Record for Callback {
     fn expires_at(&self) -> Option<i64> {
         match self.state {
             CallbackState::Open { .. } => None,
-            CallbackState::Tombstone | CallbackState::Answered { .. } => {
+            CallbackState::Completed | CallbackState::Answered { .. } => {
                 self.at.checked_add((7 * 24).hours()).ok().map(Timestamp::as_second)
             }
         }

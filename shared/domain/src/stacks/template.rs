@@ -124,7 +124,7 @@ impl Template {
 
     /// Returns the template of the test stack, as JSON with sorted keys. It differs in one point: a resource that would
     /// outlive the stack (a protected type, or one with a deletion policy) is deleted with it.
-    pub fn throw_away(&self) -> String {
+    pub fn derive_test_template(&self) -> String {
         let mut json = self.to_json();
         lint::delete_everything(&mut json);
         canonical_json(json)

@@ -187,12 +187,12 @@ async fn a_cancelled_deployment_stops_its_update_and_begins_no_other() {
     fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
     fixture.own("ci-logs");
     let id = deploy(&fixture).await;
-    let wish = Cancellation {
+    let spec = Cancellation {
         by: "arn:person".into(),
         reason: "wrong version".into(),
         at: jiff::Timestamp::UNIX_EPOCH,
     };
-    fixture.change_deployment(|deployment| deployment.cancellation = Some(wish));
+    fixture.change_deployment(|deployment| deployment.cancellation = Some(spec));
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::Wait);
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::Wait, "it is on its way back");
     fixture.cloud.finish("ci-logs", "UPDATE_ROLLBACK_COMPLETE");

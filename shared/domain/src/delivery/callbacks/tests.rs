@@ -55,21 +55,21 @@ fn registering_the_same_task_again_writes_nothing_new() {
 
 #[test]
 fn a_registration_after_the_end_is_completed_at_once() {
-    for state in [CallbackState::Tombstone, CallbackState::Answered { execution: "e".into() }] {
+    for state in [CallbackState::Completed, CallbackState::Answered { execution: "e".into() }] {
         let (wait, is_over) = registered(Some(&wait(state)), &task("a", 1, 0)).unwrap();
         assert_eq!((token(&wait), is_over), (Some("a"), true));
     }
 }
 
 #[test]
-fn an_end_completes_the_callback_or_leaves_a_tombstone() {
+fn an_end_completes_the_callback_or_leaves_a_completed_record() {
     let (open, _) = registered(None, &task("a", 1, 0)).unwrap();
     let Completion::Answer { token, then } = complete(Some(&open), "op", at(2)) else { panic!("no answer") };
     assert_eq!(token, "a");
     assert_eq!(then.state, CallbackState::Answered { execution: "e".into() });
     assert_eq!(complete(Some(&then), "op", at(3)), Completion::Known);
     let Completion::RecordEnd(note) = complete(None, "op", at(2)) else { panic!("no note") };
-    assert_eq!(note.state, CallbackState::Tombstone);
+    assert_eq!(note.state, CallbackState::Completed);
     assert_eq!(complete(Some(&note), "op", at(3)), Completion::Known);
 }
 
@@ -78,7 +78,7 @@ fn only_a_completed_callback_expires() {
     use crate::records::Record;
     let (open, _) = registered(None, &task("a", 1, 0)).unwrap();
     assert_eq!(open.expires_at(), None);
-    assert!(wait(CallbackState::Tombstone).expires_at().is_some());
+    assert!(wait(CallbackState::Completed).expires_at().is_some());
     assert!(wait(CallbackState::Answered { execution: "e".into() }).expires_at().is_some());
 }
 

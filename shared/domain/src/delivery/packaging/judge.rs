@@ -51,7 +51,7 @@ impl Planner<'_> {
     /// Checks the stage of `test.outputs_from`: the delivery path creates the test stack, and reads only stages of its
     /// own path.
     fn judge_outputs_from(&mut self, manifest: &Manifest, lines: &Lines) {
-        let (Some(name), Some(stages)) = (&manifest.test.outputs_from, self.world.stages) else { return };
+        let (Some(name), Some(stages)) = (&manifest.test.outputs_from, self.input.stages) else { return };
         let message = match stages.get(name) {
             None => {
                 let known = stages.iter().skip(1).map(|stage| stage.name.as_str());
@@ -73,7 +73,7 @@ impl Planner<'_> {
     pub(super) fn image_lock(&mut self, manifest: &Manifest, lines: &Lines) -> ImageLock {
         let mut lock = ImageLock::default();
         for (parameter, constraint) in &manifest.images {
-            let Some(versions) = self.world.images else {
+            let Some(versions) = self.input.images else {
                 let sentence =
                     format!("image {constraint} for {parameter}: the versions that exist are not known here");
                 self.unchecked.push(sentence);

@@ -33,11 +33,11 @@ pub enum Scope {
 /// Returns the permissions that a component needs in every stage, with the settled values of the stage's parameters.
 pub fn needs_by_stage(
     package: &Package,
-    world: &PackagingInput<'_>,
+    input: &PackagingInput<'_>,
     table: &Table,
     scope: Scope,
 ) -> Vec<StageNeeds> {
-    let Some(stages) = world.stages else {
+    let Some(stages) = input.stages else {
         return vec![StageNeeds {
             stage: None,
             needs: needs(&package.template, table, &TemplateContext::default()),
@@ -45,7 +45,7 @@ pub fn needs_by_stage(
     };
     let of = |stage: &Stage| StageNeeds {
         stage: Some(stage.name.clone()),
-        needs: needs(&package.template, table, &known(package, world, stages, stage, scope)),
+        needs: needs(&package.template, table, &known(package, input, stages, stage, scope)),
     };
     stages.iter().map(of).collect()
 }
@@ -53,7 +53,7 @@ pub fn needs_by_stage(
 /// Returns the context of a deployment to `stage` that is known before the deployment.
 fn known(
     package: &Package,
-    world: &PackagingInput<'_>,
+    input: &PackagingInput<'_>,
     stages: &Stages,
     stage: &Stage,
     scope: Scope,
@@ -78,7 +78,7 @@ fn known(
     let request = Request {
         template_file: component.template.as_str(),
         parameters: package.template.parameters(),
-        layers: Layers { organisation: world.organisation, component: &package.layers, overrides: None },
+        layers: Layers { organisation: input.organisation, component: &package.layers, overrides: None },
         stage,
         layers_of: &stage.name,
         stages,

@@ -68,7 +68,7 @@ impl Fixture {
         }
     }
 
-    fn world(&self) -> PackagingInput<'_> {
+    fn input(&self) -> PackagingInput<'_> {
         PackagingInput {
             stages: Some(&self.stages),
             organisation: Some(&self.organisation),
@@ -112,11 +112,11 @@ fn without(path: &str) -> Files {
 }
 
 fn packaged(files: &Files) -> Package {
-    plan("broker", files, &Fixture::new().world()).unwrap()
+    plan("broker", files, &Fixture::new().input()).unwrap()
 }
 
 fn problems(files: &Files) -> Vec<String> {
-    reported(plan("broker", files, &Fixture::new().world()))
+    reported(plan("broker", files, &Fixture::new().input()))
 }
 
 fn reported(result: Result<Package, Vec<Problem>>) -> Vec<String> {
@@ -171,7 +171,7 @@ fn a_patched_image_changes_the_release_and_not_its_source() {
     let before = packaged(&component());
     let mut known = Fixture::new();
     known.images[0].version = "2.1.38".parse().unwrap();
-    let after = plan("broker", &component(), &known.world()).unwrap();
+    let after = plan("broker", &component(), &known.input()).unwrap();
     assert_eq!(before.source_digest, after.source_digest);
     assert_ne!(before.digest, after.digest);
     assert_ne!(before.image_lock.digest(), after.image_lock.digest());
@@ -187,7 +187,7 @@ fn a_changed_file_changes_source_and_release() {
 
 #[test]
 fn the_folder_a_component_lies_in_is_not_part_of_its_digest() {
-    let elsewhere = plan("other/place", &component(), &Fixture::new().world()).unwrap();
+    let elsewhere = plan("other/place", &component(), &Fixture::new().input()).unwrap();
     assert_eq!(elsewhere.digest, packaged(&component()).digest);
 }
 
@@ -229,7 +229,7 @@ fn all_problems_are_reported_at_once_relative_to_the_repository() {
 
 #[test]
 fn a_component_at_the_top_of_a_repository_has_files_without_a_folder() {
-    let problems = reported(plan("", &without("template.yaml"), &Fixture::new().world()));
+    let problems = reported(plan("", &without("template.yaml"), &Fixture::new().input()));
     assert_eq!(problems, ["template.yaml: is missing, but lockstep.toml names it as the template"]);
 }
 
@@ -239,7 +239,7 @@ fn every_parameter_must_have_a_value_in_every_stage() {
     known.organisation =
         OrganisationParameters::parse("o.toml", "[test]\nVpcId = \"a\"\n[ci]\nVpcId = \"b\"\n").unwrap();
     assert_eq!(
-        reported(plan("broker", &component(), &known.world())),
+        reported(plan("broker", &component(), &known.input())),
         [
             "broker/template.yaml:4: parameter `VpcId` has no value in stage production; set it in parameters/default.toml \
           or parameters/production.toml"
@@ -247,7 +247,7 @@ fn every_parameter_must_have_a_value_in_every_stage() {
     );
     known.organisation = OrganisationParameters::default();
     assert_eq!(
-        reported(plan("broker", &component(), &known.world())),
+        reported(plan("broker", &component(), &known.input())),
         ["broker/template.yaml:4: parameter `VpcId` has no value in stages test, ci, production; set it in \
           parameters/default.toml or a file for each stage, parameters/<stage>.toml"]
     );
@@ -285,8 +285,8 @@ fn an_output_that_a_loop_declares_counts_as_declared() {
     let mut known = Fixture::new();
     known.producers.insert("logs-cache".parse().unwrap(), ["Url${Zone}".to_owned()].into());
     let files = with("parameters/default.toml", "Queue = \"${outputs.logs-cache.UrlA}\"\n");
-    assert!(plan("broker", &files, &known.world()).is_ok());
-    assert!(plan("broker", &component(), &known.world()).is_err());
+    assert!(plan("broker", &files, &known.input()).is_ok());
+    assert!(plan("broker", &component(), &known.input()).is_err());
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn the_test_stack_names_the_stage_whose_outputs_it_uses() {
 fn a_test_without_references_needs_no_outputs_from() {
     let mut files = edited("lockstep.toml", "outputs_from = \"ci\"", "");
     files.insert("parameters/test.toml".to_owned(), b"Queue = \"none\"\n".to_vec());
-    assert!(plan("broker", &files, &Fixture::new().world()).is_ok());
+    assert!(plan("broker", &files, &Fixture::new().input()).is_ok());
 }
 
 #[test]
@@ -383,7 +383,7 @@ fn a_problem_of_the_organisations_file_keeps_its_name() {
         OrganisationParameters::parse("organisation.toml", "[default]\nVpcId = \"${stages.x.account}\"\n")
             .unwrap();
     assert_eq!(
-        reported(plan("broker", &component(), &known.world())),
+        reported(plan("broker", &component(), &known.input())),
         ["organisation.toml:2: `VpcId`: there is no stage `x`; known: test, ci, production"]
     );
 }
@@ -442,20 +442,20 @@ fn offline_packaging_skips_rules_that_need_the_organisation() {
 #[test]
 fn each_unknown_input_is_reported_and_the_rest_is_judged() {
     let known = Fixture::new();
-    let unchecked = |world: PackagingInput<'_>| plan("broker", &component(), &world).unwrap().unchecked;
+    let unchecked = |input: PackagingInput<'_>| plan("broker", &component(), &input).unwrap().unchecked;
     assert_eq!(
-        unchecked(PackagingInput { organisation: None, ..known.world() }),
+        unchecked(PackagingInput { organisation: None, ..known.input() }),
         [
             "parameter VpcId in test, ci, production: no file of this component sets it, so it must come from the \
           organisation's parameters"
         ]
     );
     assert_eq!(
-        unchecked(PackagingInput { producers: None, ..known.world() }),
+        unchecked(PackagingInput { producers: None, ..known.input() }),
         ["${outputs.logs-cache.Url}: the outputs of other components are not known here"]
     );
     assert_eq!(
-        unchecked(PackagingInput { images: None, ..known.world() }),
+        unchecked(PackagingInput { images: None, ..known.input() }),
         ["image logstash@^2.1 for ImageId: the versions that exist are not known here"]
     );
     let wrong = with("parameters/default.toml", "Queue = \"x\"\nQeue = \"x\"\n");
@@ -466,10 +466,10 @@ fn each_unknown_input_is_reported_and_the_rest_is_judged() {
 fn a_referenced_function_is_pinned_in_the_release_and_read_back() {
     let known = Fixture::new();
     let using = with("parameters/default.toml", "Queue = \"${functions.elb-logs}\"\n");
-    let package = plan("broker", &using, &known.world()).unwrap();
+    let package = plan("broker", &using, &known.input()).unwrap();
     assert_eq!(package.function_lock, known.functions);
     assert_eq!(open(&package.artifact).unwrap().function_lock, known.functions);
-    let without = plan("broker", &component(), &known.world()).unwrap();
+    let without = plan("broker", &component(), &known.input()).unwrap();
     assert!(without.function_lock.is_empty());
     assert!(!unpack(&without.artifact, &Limits::DEFAULT).unwrap().contains_key(FUNCTION_LOCK_FILE));
 }
@@ -478,9 +478,9 @@ fn a_referenced_function_is_pinned_in_the_release_and_read_back() {
 fn other_code_of_a_function_gives_another_artifact() {
     let mut known = Fixture::new();
     let using = with("parameters/default.toml", "Queue = \"${functions.elb-logs}\"\n");
-    let first = plan("broker", &using, &known.world()).unwrap();
+    let first = plan("broker", &using, &known.input()).unwrap();
     known.functions = FunctionLock::of_keys(&SHIPPED.replace("e3b0", "ffff")).unwrap();
-    let second = plan("broker", &using, &known.world()).unwrap();
+    let second = plan("broker", &using, &known.input()).unwrap();
     assert_eq!(first.source_digest, second.source_digest);
     assert_ne!(first.digest, second.digest);
 }
@@ -490,13 +490,13 @@ fn a_function_that_is_not_shipped_is_refused_at_its_line() {
     let using = with("parameters/default.toml", "Queue = \"${functions.elb-log}\"\n");
     let known = Fixture::new();
     assert_eq!(
-        reported(plan("broker", &using, &known.world())),
+        reported(plan("broker", &using, &known.input())),
         [
             "broker/parameters/default.toml:1: `Queue`: ${functions.elb-log}: Lockstep ships no function `elb-log`; \
           did you mean `elb-logs`?"
         ]
     );
-    let offline = PackagingInput { functions: None, ..known.world() };
+    let offline = PackagingInput { functions: None, ..known.input() };
     assert_eq!(
         plan("broker", &using, &offline).unwrap().unchecked,
         ["${functions.elb-log}: what Lockstep ships is not known here"]
@@ -508,7 +508,7 @@ fn a_new_component_passes_unchanged() {
     let name: ComponentName = "logs-index".parse().unwrap();
     let files: Files =
         manifest::template(&name).into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
-    let package = plan("logs-index", &files, &Fixture::new().world()).unwrap();
+    let package = plan("logs-index", &files, &Fixture::new().input()).unwrap();
     assert_eq!(package.manifest.component.name, name);
     assert_eq!(package.unchecked, Vec::<String>::new());
 }
@@ -543,7 +543,7 @@ proptest! {
             let kept: Vec<_> = lines.iter().enumerate().filter(|(n, _)| *n != lost).map(|(_, l)| l.as_str()).collect();
             *text = kept.join("\n").into_bytes();
         }
-        if let Err(problems) = plan("broker", &files, &Fixture::new().world()) {
+        if let Err(problems) = plan("broker", &files, &Fixture::new().input()) {
             prop_assert!(problems.iter().all(|p| p.file.starts_with("broker")), "{problems:?}");
         }
     }

@@ -33,7 +33,7 @@ impl Planner<'_> {
         for layer in layers.layers() {
             self.problems.extend(misplaced_in(layer, template.parameters(), &bound, true));
         }
-        match self.world.stages {
+        match self.input.stages {
             Some(stages) => {
                 self.problems.extend(layers.check_stages(stages));
                 self.judge_every_stage(stages, manifest, template, layers);
@@ -64,7 +64,7 @@ impl Planner<'_> {
                     template_file: manifest.component.template.as_str(),
                     parameters: template.parameters(),
                     layers: Layers {
-                        organisation: self.world.organisation,
+                        organisation: self.input.organisation,
                         component: layers,
                         overrides: None,
                     },
@@ -102,7 +102,7 @@ impl Planner<'_> {
     }
 
     fn absent(&mut self, manifest: &Manifest, id: &LogicalId, line: u32, stages: &[&str]) {
-        if self.world.organisation.is_some() {
+        if self.input.organisation.is_some() {
             self.problems.push(missing(manifest.component.template.as_str(), id, line, stages));
         } else {
             self.unchecked.push(from_organisation(id, &format!(" in {}", stages.join(", "))));
@@ -127,7 +127,7 @@ impl Planner<'_> {
                 "no other component lives in `test`; add outputs_from = \"<stage>\" to [test]".to_owned()
             );
         }
-        let Some(producers) = self.world.producers else {
+        let Some(producers) = self.input.producers else {
             unproven
                 .borrow_mut()
                 .insert(format!("{output}: the outputs of other components are not known here"));
@@ -147,7 +147,7 @@ impl Planner<'_> {
 
     /// Returns the key of a function's code, or a stand-in if the shipped functions are unknown.
     fn shipped(&self, name: &FunctionName, unproven: &RefCell<BTreeSet<String>>) -> Result<String, String> {
-        let Some(shipped) = self.world.functions else {
+        let Some(shipped) = self.input.functions else {
             let sentence = format!("${{functions.{name}}}: what Lockstep ships is not known here");
             unproven.borrow_mut().insert(sentence);
             return Ok(SOME_KEY.to_owned());
@@ -158,10 +158,10 @@ impl Planner<'_> {
     /// Returns the functions that the values of any stage refer to, pinned. [`Planner::shipped`] reports the functions
     /// that are not shipped.
     pub(super) fn function_lock(&self, template: &Template, component: &ComponentParameters) -> FunctionLock {
-        let (Some(stages), Some(shipped)) = (self.world.stages, self.world.functions) else {
+        let (Some(stages), Some(shipped)) = (self.input.stages, self.input.functions) else {
             return FunctionLock::default();
         };
-        let layers = Layers { organisation: self.world.organisation, component, overrides: None };
+        let layers = Layers { organisation: self.input.organisation, component, overrides: None };
         let referred = stages.iter().flat_map(|stage| functions(template.parameters(), &layers, &stage.name));
         FunctionLock(
             referred.filter_map(|name| Some((name.clone(), shipped.code(&name).ok()?.clone()))).collect(),

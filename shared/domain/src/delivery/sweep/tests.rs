@@ -303,7 +303,7 @@ fn a_callback_is_removed_only_if_its_execution_certainly_ended() {
 
 #[test]
 fn a_completed_callback_is_left_alone() {
-    for state in [CallbackState::Tombstone, CallbackState::Answered { execution: "e".into() }] {
+    for state in [CallbackState::Completed, CallbackState::Answered { execution: "e".into() }] {
         assert_eq!(
             wait(&Callback { state, ..open("stack#t") }, Some(false), None, at(9999)),
             CallbackStep::Leave
@@ -321,7 +321,7 @@ fn open_callbacks_are_counted_by_kind_with_the_age_of_the_oldest() {
         Callback { at: at(50), ..open("stack#a") },
         Callback { at: at(20), ..open("stack#b") },
         open(&operation(&deployed().id, 1)),
-        Callback { state: CallbackState::Tombstone, ..open("stack#c") },
+        Callback { state: CallbackState::Completed, ..open("stack#c") },
         // A clock that is behind makes no age below zero.
         Callback { at: at(61), ..open("stack#d") },
     ];

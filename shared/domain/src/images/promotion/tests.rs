@@ -208,49 +208,49 @@ fn a_licensed_image_cannot_be_copied_and_must_be_built_in_the_target() {
 
 #[test]
 fn an_image_that_the_target_has_is_present() {
-    let world = PromotionFixture {
+    let fixture = PromotionFixture {
         target_record: Some(record(THERE, Some(COPY), ImageState::Available)),
         owned: vec![ami(COPY, THERE)],
         ..PromotionFixture::new()
     };
-    assert_eq!(world.inspect(), Inspect::Present { ami: COPY.parse().unwrap() });
+    assert_eq!(fixture.inspect(), Inspect::Present { ami: COPY.parse().unwrap() });
 }
 
 #[test]
 fn a_record_without_its_ami_is_refused() {
-    let mut world = PromotionFixture {
+    let mut fixture = PromotionFixture {
         target_record: Some(record(THERE, Some(COPY), ImageState::Available)),
         ..PromotionFixture::new()
     };
-    assert!(world.refusal().contains("is not there"));
-    world.owned = vec![Ami { state: AmiState::Broken("failed: x".into()), ..ami(COPY, THERE) }];
-    assert!(world.refusal().contains("is failed: x"));
+    assert!(fixture.refusal().contains("is not there"));
+    fixture.owned = vec![Ami { state: AmiState::Broken("failed: x".into()), ..ami(COPY, THERE) }];
+    assert!(fixture.refusal().contains("is failed: x"));
 }
 
 #[test]
 fn a_started_copy_is_resumed() {
-    let mut world = PromotionFixture {
+    let mut fixture = PromotionFixture {
         target_record: Some(record(THERE, Some(COPY), ImageState::Promoting)),
         ..PromotionFixture::new()
     };
-    assert_eq!(world.inspect(), Inspect::Resume { ami: COPY.parse().unwrap() });
-    world.target_record = Some(record(THERE, None, ImageState::Promoting));
-    assert_eq!(world.inspect(), Inspect::Copy { key: None });
+    assert_eq!(fixture.inspect(), Inspect::Resume { ami: COPY.parse().unwrap() });
+    fixture.target_record = Some(record(THERE, None, ImageState::Promoting));
+    assert_eq!(fixture.inspect(), Inspect::Copy { key: None });
 }
 
 #[test]
 fn a_copy_without_a_recorded_id_is_found_by_its_tags() {
-    let mut world = PromotionFixture { owned: vec![ami(COPY, THERE)], ..PromotionFixture::new() };
-    assert_eq!(world.inspect(), Inspect::Resume { ami: COPY.parse().unwrap() });
-    world.owned[0].tags.insert(TAG_SOURCE.into(), "ami-00000000000000009".into());
-    assert_eq!(world.inspect(), Inspect::Copy { key: None });
-    world.owned = vec![ami(COPY, THERE)];
-    world.owned[0].tags.insert(TAG_BUILD.into(), "some-build".into());
-    assert_eq!(world.inspect(), Inspect::Copy { key: None }, "a builder tags what it makes as it likes");
-    world.owned[0].tags.insert(TAG_BUILD.into(), BUILD_ACCEPTED.into());
-    assert_eq!(world.inspect(), Inspect::Resume { ami: COPY.parse().unwrap() });
-    world.owned = vec![ami(COPY, THERE), ami("ami-00000000000000003", THERE)];
-    assert!(world.refusal().contains("two copies"));
+    let mut fixture = PromotionFixture { owned: vec![ami(COPY, THERE)], ..PromotionFixture::new() };
+    assert_eq!(fixture.inspect(), Inspect::Resume { ami: COPY.parse().unwrap() });
+    fixture.owned[0].tags.insert(TAG_SOURCE.into(), "ami-00000000000000009".into());
+    assert_eq!(fixture.inspect(), Inspect::Copy { key: None });
+    fixture.owned = vec![ami(COPY, THERE)];
+    fixture.owned[0].tags.insert(TAG_BUILD.into(), "some-build".into());
+    assert_eq!(fixture.inspect(), Inspect::Copy { key: None }, "a builder tags what it makes as it likes");
+    fixture.owned[0].tags.insert(TAG_BUILD.into(), BUILD_ACCEPTED.into());
+    assert_eq!(fixture.inspect(), Inspect::Resume { ami: COPY.parse().unwrap() });
+    fixture.owned = vec![ami(COPY, THERE), ami("ami-00000000000000003", THERE)];
+    assert!(fixture.refusal().contains("two copies"));
 }
 
 #[test]

@@ -83,8 +83,8 @@ fn both() -> BTreeSet<AccountId> {
     [account("222222222222"), account("333333333333")].into()
 }
 
-fn problems(files: &Files, world: &RecipeInput<'_>) -> Vec<String> {
-    match plan(FOLDER, files, world) {
+fn problems(files: &Files, input: &RecipeInput<'_>) -> Vec<String> {
+    match plan(FOLDER, files, input) {
         Ok(_) => Vec::new(),
         Err(problems) => problems.iter().map(ToString::to_string).collect(),
     }
@@ -126,9 +126,9 @@ fn later_layers_override_earlier_ones() {
         [(VARIABLES.to_owned(), b"[default]\nsize = 1\nunused = true\n[222222222222]\nsize = 2\n".to_vec())]
             .into();
     let (accounts, overrides) = (both(), BTreeMap::from([("size".to_owned(), "9".to_owned())]));
-    let world = |overrides| RecipeInput { common: Some(&common), accounts: Some(&accounts), overrides };
+    let input = |overrides| RecipeInput { common: Some(&common), accounts: Some(&accounts), overrides };
     let of = |own: &str, overrides, account| {
-        let package = plan(FOLDER, &files(&[(VARIABLES, own)]), &world(overrides)).unwrap();
+        let package = plan(FOLDER, &files(&[(VARIABLES, own)]), &input(overrides)).unwrap();
         values(&package, account)["size"].clone()
     };
     assert_eq!(of("", None, "333333333333"), json!(1));
@@ -141,9 +141,9 @@ fn later_layers_override_earlier_ones() {
 #[test]
 fn a_variable_without_a_value_in_one_account_is_reported_before_a_build() {
     let own = files(&[(VARIABLES, "[222222222222]\nsize = 20\n")]);
-    let world = RecipeInput { accounts: Some(&both()), ..RecipeInput::default() };
+    let input = RecipeInput { accounts: Some(&both()), ..RecipeInput::default() };
     assert_eq!(
-        problems(&own, &world),
+        problems(&own, &input),
         [
             "images/logstash/image.pkr.hcl:5: the variable `size` has no value for account 333333333333; give it a \
           default, or a value in variables.toml"
@@ -153,8 +153,8 @@ fn a_variable_without_a_value_in_one_account_is_reported_before_a_build() {
 
 #[test]
 fn a_value_that_packer_would_refuse_is_reported() {
-    let world = RecipeInput { accounts: Some(&both()), ..RecipeInput::default() };
-    let told_for = |variables: &str| problems(&files(&[(VARIABLES, variables)]), &world);
+    let input = RecipeInput { accounts: Some(&both()), ..RecipeInput::default() };
+    let told_for = |variables: &str| problems(&files(&[(VARIABLES, variables)]), &input);
     assert!(told_for("[default]\nsize = \"many\"\n")[0].contains("`size` is a number"));
     assert!(told_for("[default]\nsize = \"20\"\n").is_empty());
     assert_eq!(
@@ -170,9 +170,9 @@ fn a_value_that_packer_would_refuse_is_reported() {
 fn overrides_of_unknown_and_of_given_variables_are_reported() {
     for (name, part) in [("sise", "did you mean `size`?"), ("region", "Lockstep gives `region` itself")] {
         let overrides = BTreeMap::from([(name.to_owned(), "1".to_owned())]);
-        let world =
+        let input =
             RecipeInput { accounts: Some(&both()), overrides: Some(&overrides), ..RecipeInput::default() };
-        let problems = problems(&files(&[]), &world);
+        let problems = problems(&files(&[]), &input);
         assert!(problems.len() == 1 && problems[0].contains(part), "{problems:?}");
     }
 }
@@ -313,8 +313,8 @@ fn common_files_are_included_and_reported_under_their_own_path() {
     let common: Files =
         [("base.sh".to_owned(), Vec::new()), (VARIABLES.to_owned(), b"[x]\n".to_vec())].into();
     let own = files(&[("image.pkr.hcl", &TEMPLATE.replace("/install.sh", "/common/base.sh"))]);
-    let world = RecipeInput { common: Some(&common), ..RecipeInput::default() };
-    let lines = problems(&own, &world);
+    let input = RecipeInput { common: Some(&common), ..RecipeInput::default() };
+    let lines = problems(&own, &input);
     assert!(lines.len() == 1 && lines[0].starts_with("images/common/variables.toml:1:"), "{lines:?}");
     let inside = files(&[("common/base.sh", "")]);
     assert!(problems(&inside, &RecipeInput::default())[0].contains("a folder that Lockstep uses"));

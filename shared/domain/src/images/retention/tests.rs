@@ -215,7 +215,7 @@ fn any_version() -> impl Strategy<Value = ImageVersion> {
     )
 }
 
-fn any_world() -> impl Strategy<Value = (Vec<ImageVersion>, ReferenceGraph, usize)> {
+fn any_records() -> impl Strategy<Value = (Vec<ImageVersion>, ReferenceGraph, usize)> {
     let unique = |mut versions: Vec<ImageVersion>| {
         versions.sort_by(|a, b| a.version.cmp(&b.version));
         versions.dedup_by(|a, b| a.version == b.version);
@@ -237,7 +237,7 @@ fn any_world() -> impl Strategy<Value = (Vec<ImageVersion>, ReferenceGraph, usiz
 
 proptest! {
     #[test]
-    fn a_referenced_version_is_never_removed((versions, uses, keep) in any_world()) {
+    fn a_referenced_version_is_never_removed((versions, uses, keep) in any_records()) {
         let known = RetentionInput { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
         for planned in plan(&known) {
             let needed = uses.contains_key(&(planned.image.clone(), planned.version.clone()));
@@ -246,7 +246,7 @@ proptest! {
     }
 
     #[test]
-    fn the_newest_versions_that_could_be_pinned_remain((versions, uses, keep) in any_world()) {
+    fn the_newest_versions_that_could_be_pinned_remain((versions, uses, keep) in any_records()) {
         let known = RetentionInput { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
         let planned = plan(&known);
         let mut could: Vec<&ImageVersion> =
@@ -258,7 +258,7 @@ proptest! {
     }
 
     #[test]
-    fn every_step_is_allowed_by_the_state_and_the_plan_settles((versions, uses, keep) in any_world()) {
+    fn every_step_is_allowed_by_the_state_and_the_plan_settles((versions, uses, keep) in any_records()) {
         let known = RetentionInput { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
         let steps = plan(&known);
         let stepped: Vec<ImageVersion> = versions

@@ -6,7 +6,7 @@ mod event;
 mod keys;
 mod rate;
 mod request;
-mod strangers;
+mod unauthenticated;
 
 use super::*;
 use crate::logs::http_body::Body;

@@ -148,10 +148,10 @@ fn a_stable_stack_is_updated() {
 
 #[test]
 fn a_stack_with_the_wanted_digests_is_left_unchanged() {
-    let world = StackFixture { deployed: true, ..StackFixture::ours() };
-    assert_eq!(plan(Some(&stack(StackStatus::UpdateComplete)), &world.known()), Plan::NoChanges);
+    let fixture = StackFixture { deployed: true, ..StackFixture::ours() };
+    assert_eq!(plan(Some(&stack(StackStatus::UpdateComplete)), &fixture.known()), Plan::NoChanges);
     let other = digest("other");
-    let differs = PlanInput { wanted: Some((&world.a, &other)), ..world.known() };
+    let differs = PlanInput { wanted: Some((&fixture.a, &other)), ..fixture.known() };
     assert_eq!(
         plan(Some(&stack(StackStatus::UpdateComplete)), &differs),
         Plan::CreateChangeSet(ChangeSetKind::Update)
@@ -160,9 +160,9 @@ fn a_stack_with_the_wanted_digests_is_left_unchanged() {
 
 #[test]
 fn digests_of_a_deleted_stack_do_not_count_for_its_successor() {
-    let world = StackFixture { deployed: true, ..StackFixture::ours() };
+    let fixture = StackFixture { deployed: true, ..StackFixture::ours() };
     let known =
-        PlanInput { environment_stack: Some("arn:another"), deployment_stack: Some(ARN), ..world.known() };
+        PlanInput { environment_stack: Some("arn:another"), deployment_stack: Some(ARN), ..fixture.known() };
     assert_eq!(
         plan(Some(&stack(StackStatus::CreateComplete)), &known),
         Plan::CreateChangeSet(ChangeSetKind::Update)
@@ -171,15 +171,15 @@ fn digests_of_a_deleted_stack_do_not_count_for_its_successor() {
 
 #[test]
 fn own_operation_is_adopted_and_another_callers_is_awaited_with_a_limit() {
-    let world = StackFixture::ours();
+    let fixture = StackFixture::ours();
     let mut found = stack(StackStatus::UpdateInProgress);
-    assert_eq!(plan(Some(&found), &world.known()), Plan::Adopt { key: format!("{ARN}#{}", ours()) });
+    assert_eq!(plan(Some(&found), &fixture.known()), Plan::Adopt { key: format!("{ARN}#{}", ours()) });
     found.newest = LatestOperation::Unseen;
-    assert_eq!(plan(Some(&found), &world.known()), Plan::Wait);
+    assert_eq!(plan(Some(&found), &fixture.known()), Plan::Wait);
     for stranger in [LatestOperation::Nameless, LatestOperation::Named("Console-UpdateStack-1".into())] {
         found.newest = stranger;
-        assert!(matches!(plan(Some(&found), &world.known()), Plan::AwaitOther { .. }));
-        let impatient = PlanInput { waited_seconds: 3 * 60 * 60, ..world.known() };
+        assert!(matches!(plan(Some(&found), &fixture.known()), Plan::AwaitOther { .. }));
+        let impatient = PlanInput { waited_seconds: 3 * 60 * 60, ..fixture.known() };
         assert!(why(plan(Some(&found), &impatient)).contains("another caller"));
     }
 }
@@ -217,7 +217,7 @@ fn an_own_empty_placeholder_is_cleared() {
 
 #[test]
 fn names_of_change_sets_identify_the_placeholder_of_a_dead_deployment() {
-    let world = StackFixture { known_stack: false, ..StackFixture::ours() };
+    let fixture = StackFixture { known_stack: false, ..StackFixture::ours() };
     let placeholder = |names: &[&str]| StackSnapshot {
         newest: LatestOperation::Unseen,
         remains: Some(Remains {
@@ -228,10 +228,10 @@ fn names_of_change_sets_identify_the_placeholder_of_a_dead_deployment() {
         ..stack(StackStatus::ReviewInProgress)
     };
     let ours = client_token("dead", "change-set", 1);
-    assert!(clears(&plan(Some(&placeholder(&[&ours])), &world.known())));
+    assert!(clears(&plan(Some(&placeholder(&[&ours])), &fixture.known())));
     for names in [vec![], vec!["by-hand"], vec![ours.as_str(), "by-hand"]] {
         assert!(
-            why(plan(Some(&placeholder(&names)), &world.known())).contains("did not make it"),
+            why(plan(Some(&placeholder(&names)), &fixture.known())).contains("did not make it"),
             "{names:?}"
         );
     }
@@ -240,13 +240,14 @@ fn names_of_change_sets_identify_the_placeholder_of_a_dead_deployment() {
 #[test]
 fn the_placeholder_of_this_deployments_change_set_is_kept() {
     let ours = client_token("this deployment", "change-set", 1);
-    let world = StackFixture { known_stack: false, change_sets: vec![ours.clone()], ..StackFixture::ours() };
+    let fixture =
+        StackFixture { known_stack: false, change_sets: vec![ours.clone()], ..StackFixture::ours() };
     let found = StackSnapshot {
         newest: LatestOperation::Unseen,
         remains: Some(Remains { change_sets: vec![ours], ..Remains::default() }),
         ..stack(StackStatus::ReviewInProgress)
     };
-    assert_eq!(plan(Some(&found), &world.known()), Plan::CreateChangeSet(ChangeSetKind::Create));
+    assert_eq!(plan(Some(&found), &fixture.known()), Plan::CreateChangeSet(ChangeSetKind::Create));
     let dead = StackFixture { known_stack: false, ..StackFixture::ours() };
     assert!(clears(&plan(Some(&found), &dead.known())));
 }
@@ -275,17 +276,17 @@ fn a_failed_creation_is_cleared_unless_a_protected_resource_survives() {
 
 #[test]
 fn a_stack_that_was_ever_stable_is_never_cleared() {
-    let world = StackFixture { ever_stable: true, ..StackFixture::ours() };
-    assert!(why(plan(Some(&stack(StackStatus::RollbackComplete)), &world.known())).contains("stable once"));
+    let fixture = StackFixture { ever_stable: true, ..StackFixture::ours() };
+    assert!(why(plan(Some(&stack(StackStatus::RollbackComplete)), &fixture.known())).contains("stable once"));
 }
 
 #[test]
 fn a_foreign_stack_is_never_touched_in_any_status() {
-    let world = StackFixture { known_stack: false, ..StackFixture::ours() };
+    let fixture = StackFixture { known_stack: false, ..StackFixture::ours() };
     for status in StackStatus::ALL.iter().filter(|s| **s != StackStatus::DeleteComplete) {
         let found =
             StackSnapshot { newest: LatestOperation::Named("by-hand".into()), ..stack(status.clone()) };
-        assert!(why(plan(Some(&found), &world.known())).contains("did not make it"), "{status}");
+        assert!(why(plan(Some(&found), &fixture.known())).contains("did not make it"), "{status}");
     }
 }
 
@@ -299,24 +300,24 @@ fn a_nested_stack_of_the_same_name_is_not_touched() {
 #[test]
 fn failed_creation_is_deleted_once_then_retains_undeletables_if_approved() {
     for status in [StackStatus::RollbackFailed, StackStatus::DeleteFailed] {
-        let world = StackFixture::ours();
+        let fixture = StackFixture::ours();
         let found = holding(status, "AWS::EC2::VPC", "DELETE_FAILED");
-        let first = plan(Some(&found), &world.known());
+        let first = plan(Some(&found), &fixture.known());
         assert!(clears(&first), "{first:?}");
-        let (mut world, found) = world.after(&found, &first);
+        let (mut fixture, found) = fixture.after(&found, &first);
         let found = StackSnapshot { status: StackStatus::DeleteFailed, ..found };
-        let Plan::Ask(proposal) = plan(Some(&found), &world.known()) else {
+        let Plan::Ask(proposal) = plan(Some(&found), &fixture.known()) else {
             panic!("no approval is asked for")
         };
         assert_eq!(
             (proposal.action, proposal.key()),
             (ProposedAction::Retain, format!("retain {ARN}: Thing"))
         );
-        world.allowed.push(proposal);
-        let second = plan(Some(&found), &world.known());
+        fixture.allowed.push(proposal);
+        let second = plan(Some(&found), &fixture.known());
         assert!(begins(&second, OperationKind::Clear, &["Thing"]), "{second:?}");
-        let (world, found) = world.after(&found, &second);
-        assert!(why(plan(Some(&found), &world.known())).contains("even without Thing"));
+        let (fixture, found) = fixture.after(&found, &second);
+        assert!(why(plan(Some(&found), &fixture.known())).contains("even without Thing"));
     }
 }
 
@@ -325,27 +326,29 @@ fn failed_creation_is_deleted_once_then_retains_undeletables_if_approved() {
 fn failed_creation_is_kept_while_it_holds_a_protected_resource() {
     let found = holding(StackStatus::RollbackFailed, "AWS::S3::Bucket", "DELETE_FAILED");
     assert!(why(plan(Some(&found), &StackFixture::ours().known())).contains("Thing"));
-    let mut world = StackFixture::ours();
-    world.protect.insert("Thing".parse().unwrap());
+    let mut fixture = StackFixture::ours();
+    fixture.protect.insert("Thing".parse().unwrap());
     let named = holding(StackStatus::RollbackFailed, "AWS::SNS::Topic", "DELETE_FAILED");
-    assert!(why(plan(Some(&named), &world.known())).contains("Thing"));
+    assert!(why(plan(Some(&named), &fixture.known())).contains("Thing"));
 }
 
 /// Rows 6 and 9: the stack is never deleted and never recreated.
 #[test]
 fn failed_rollback_is_continued_once_then_skips_resources_if_approved() {
-    let world = StackFixture { ever_stable: true, ..StackFixture::ours() };
+    let fixture = StackFixture { ever_stable: true, ..StackFixture::ours() };
     let found = holding(StackStatus::UpdateRollbackFailed, "AWS::SQS::Queue", "UPDATE_FAILED");
-    let first = plan(Some(&found), &world.known());
+    let first = plan(Some(&found), &fixture.known());
     assert!(begins(&first, OperationKind::ContinueRollback, &[]), "{first:?}");
-    let (mut world, found) = world.after(&found, &first);
-    let Plan::Ask(proposal) = plan(Some(&found), &world.known()) else { panic!("no approval is asked for") };
+    let (mut fixture, found) = fixture.after(&found, &first);
+    let Plan::Ask(proposal) = plan(Some(&found), &fixture.known()) else {
+        panic!("no approval is asked for")
+    };
     assert_eq!((proposal.action, proposal.resources[0].name.as_str()), (ProposedAction::Skip, "Thing"));
-    world.allowed.push(proposal);
-    let second = plan(Some(&found), &world.known());
+    fixture.allowed.push(proposal);
+    let second = plan(Some(&found), &fixture.known());
     assert!(begins(&second, OperationKind::ContinueRollback, &["Thing"]), "{second:?}");
-    let (world, found) = world.after(&found, &second);
-    assert!(why(plan(Some(&found), &world.known())).contains("even without Thing"));
+    let (fixture, found) = fixture.after(&found, &second);
+    assert!(why(plan(Some(&found), &fixture.known())).contains("even without Thing"));
 }
 
 /// Row 7: the fewest resources are skipped, nested ones by the name of their stack.
@@ -359,10 +362,12 @@ fn only_resources_that_failed_themselves_are_skipped() {
         resource("Child.Topic", "AWS::SNS::Topic", "UPDATE_ROLLBACK_COMPLETE"),
         resource("Role", "AWS::IAM::Role", "UPDATE_FAILED"),
     ];
-    let world = StackFixture::ours();
+    let fixture = StackFixture::ours();
     let found = with(StackStatus::UpdateRollbackFailed, resources);
-    let (world, found) = world.known_after_plain(&found);
-    let Plan::Ask(proposal) = plan(Some(&found), &world.known()) else { panic!("no approval is asked for") };
+    let (fixture, found) = fixture.known_after_plain(&found);
+    let Plan::Ask(proposal) = plan(Some(&found), &fixture.known()) else {
+        panic!("no approval is asked for")
+    };
     let names: Vec<&str> = proposal.resources.iter().map(|resource| resource.name.as_str()).collect();
     assert_eq!(names, ["Role", "ci-logs-Child-ABC.Queue"]);
 }
@@ -415,46 +420,46 @@ fn a_state_without_a_rule_is_reported_with_its_next_step() {
 /// Rows 16 and 61: the token changes only after CloudFormation showed the previous one.
 #[test]
 fn a_recovery_without_a_trace_is_repeated_with_its_token() {
-    let world = StackFixture::ours();
+    let fixture = StackFixture::ours();
     let found = stack(StackStatus::RollbackComplete);
-    let first = plan(Some(&found), &world.known());
-    let (world, reached) = world.after(&found, &first);
+    let first = plan(Some(&found), &fixture.known());
+    let (fixture, reached) = fixture.after(&found, &first);
     let Plan::Recover(recovery) = first else { unreachable!() };
     let again =
-        |found: &StackSnapshot| intend(&id(), &recovery, found, &world.operations, Timestamp::UNIX_EPOCH);
-    assert_eq!(again(&found), world.operations[0], "it never reached CloudFormation");
+        |found: &StackSnapshot| intend(&id(), &recovery, found, &fixture.operations, Timestamp::UNIX_EPOCH);
+    assert_eq!(again(&found), fixture.operations[0], "it never reached CloudFormation");
     assert_eq!(again(&reached).attempt, 2);
-    let strangers = StackSnapshot { newest: LatestOperation::Nameless, ..found };
-    assert_eq!(again(&strangers).attempt, 2, "another operation followed, so it has ended");
+    let foreign = StackSnapshot { newest: LatestOperation::Nameless, ..found };
+    assert_eq!(again(&foreign).attempt, 2, "another operation followed, so it has ended");
 }
 
 #[test]
 fn recovery_attempts_are_limited() {
-    let mut world = StackFixture { ever_stable: true, ..StackFixture::ours() };
+    let mut fixture = StackFixture { ever_stable: true, ..StackFixture::ours() };
     let found =
         StackSnapshot { newest: LatestOperation::Nameless, ..stack(StackStatus::UpdateRollbackFailed) };
     for _ in 0..3 {
-        let next = plan(Some(&found), &world.known());
-        (world, _) = world.after(&found, &next);
+        let next = plan(Some(&found), &fixture.known());
+        (fixture, _) = fixture.after(&found, &next);
     }
-    assert!(matches!(plan(Some(&found), &world.known()),
+    assert!(matches!(plan(Some(&found), &fixture.known()),
         Plan::LookAgain { why } if why.contains("continue-update-rollback")));
 }
 
 /// CloudFormation lists the resources a moment after it reports the stack's status.
 #[test]
 fn a_failure_that_no_resource_shows_yet_is_read_again() {
-    let world = StackFixture::ours();
+    let fixture = StackFixture::ours();
     let found = stack(StackStatus::RollbackFailed);
-    let delete = teardown(Some(&found), &world.known(), false);
-    let (world, found) = world.after(&found, &delete);
+    let delete = teardown(Some(&found), &fixture.known(), false);
+    let (fixture, found) = fixture.after(&found, &delete);
     let found = StackSnapshot { status: StackStatus::DeleteFailed, ..found };
-    assert!(matches!(teardown(Some(&found), &world.known(), false), Plan::LookAgain { .. }));
+    assert!(matches!(teardown(Some(&found), &fixture.known(), false), Plan::LookAgain { .. }));
 }
 
 #[test]
 fn a_teardown_asks_for_every_protected_resource_before_it_deletes() {
-    let mut world = StackFixture { ever_stable: true, ..StackFixture::ours() };
+    let mut fixture = StackFixture { ever_stable: true, ..StackFixture::ours() };
     let found = with(
         StackStatus::UpdateComplete,
         vec![
@@ -463,14 +468,14 @@ fn a_teardown_asks_for_every_protected_resource_before_it_deletes() {
             resource("Topic", "AWS::SNS::Topic", "CREATE_COMPLETE"),
         ],
     );
-    let Plan::Ask(proposal) = teardown(Some(&found), &world.known(), false) else {
+    let Plan::Ask(proposal) = teardown(Some(&found), &fixture.known(), false) else {
         panic!("no approval is asked for")
     };
     assert_eq!(proposal.key(), format!("delete {ARN}: Bucket, Child.Table"));
-    world.allowed.push(proposal);
-    let delete = teardown(Some(&found), &world.known(), false);
+    fixture.allowed.push(proposal);
+    let delete = teardown(Some(&found), &fixture.known(), false);
     assert!(begins(&delete, OperationKind::Delete, &[]), "{delete:?}");
-    assert_eq!(teardown(None, &world.known(), false), Plan::Gone);
+    assert_eq!(teardown(None, &fixture.known(), false), Plan::Gone);
 }
 
 /// Invariant 5: a stack that worked once is deleted only after an approval, whatever it holds.
@@ -491,8 +496,8 @@ fn teardown_of_a_stack_that_was_stable_needs_approval_even_if_it_is_empty() {
 #[test]
 fn termination_protection_is_reported_and_never_lifted() {
     let found = StackSnapshot { termination_protection: true, ..stack(StackStatus::UpdateComplete) };
-    for is_thrown_away in [false, true] {
-        let refusal = why(teardown(Some(&found), &StackFixture::ours().known(), is_thrown_away));
+    for is_test_stack in [false, true] {
+        let refusal = why(teardown(Some(&found), &StackFixture::ours().known(), is_test_stack));
         assert!(refusal.contains("termination protection"), "{refusal}");
     }
 }
@@ -500,18 +505,18 @@ fn termination_protection_is_reported_and_never_lifted() {
 /// Row 21.
 #[test]
 fn a_failed_teardown_retains_resources_only_if_approved() {
-    let world = StackFixture::ours();
+    let fixture = StackFixture::ours();
     let found = holding(StackStatus::RollbackFailed, "AWS::EC2::VPC", "DELETE_FAILED");
-    let delete = teardown(Some(&found), &world.known(), false);
-    let (mut world, found) = world.after(&found, &delete);
+    let delete = teardown(Some(&found), &fixture.known(), false);
+    let (mut fixture, found) = fixture.after(&found, &delete);
     let found = StackSnapshot { status: StackStatus::DeleteFailed, ..found };
-    assert!(why(teardown(Some(&found), &world.known(), true)).contains("because of Thing"));
-    let Plan::Ask(proposal) = teardown(Some(&found), &world.known(), false) else {
+    assert!(why(teardown(Some(&found), &fixture.known(), true)).contains("because of Thing"));
+    let Plan::Ask(proposal) = teardown(Some(&found), &fixture.known(), false) else {
         panic!("no approval is asked for")
     };
     assert_eq!(proposal.action, ProposedAction::Retain);
-    world.allowed.push(proposal);
-    let second = teardown(Some(&found), &world.known(), false);
+    fixture.allowed.push(proposal);
+    let second = teardown(Some(&found), &fixture.known(), false);
     assert!(begins(&second, OperationKind::Delete, &["Thing"]), "{second:?}");
 }
 
@@ -576,12 +581,12 @@ fn a_test_stack_is_deleted_by_arn_and_its_token_changes_after_a_failure() {
 
 #[test]
 fn a_foreign_test_stack_is_not_deleted() {
-    let world = StackFixture { known_stack: false, ..StackFixture::ours() };
+    let fixture = StackFixture { known_stack: false, ..StackFixture::ours() };
     let found = StackSnapshot {
         newest: LatestOperation::Named("by-hand".into()),
         ..stack(StackStatus::CreateComplete)
     };
-    assert!(matches!(destroy(Some(&found), &world.known()), Destroy::NeedsHuman { .. }));
+    assert!(matches!(destroy(Some(&found), &fixture.known()), Destroy::NeedsHuman { .. }));
 }
 
 #[test]
@@ -682,7 +687,7 @@ proptest! {
         was_stable: Option<bool>, kind in "AWS::S3::Bucket|AWS::SNS::Topic",
         resource_status in "CREATE_COMPLETE|DELETE_COMPLETE|DELETE_FAILED|UPDATE_FAILED",
     ) {
-        let world = StackFixture { known_stack, ever_stable, ..StackFixture::ours() };
+        let fixture = StackFixture { known_stack, ever_stable, ..StackFixture::ours() };
         let mut found = holding(status.clone(), &kind, &resource_status);
         (found.newest, found.was_stable) = (newest, was_stable);
         if !read {
@@ -690,7 +695,7 @@ proptest! {
         }
         let gone = kind != "AWS::S3::Bucket" || resource_status == "DELETE_COMPLETE";
         let stable = (ever_stable && known_stack) || status.proves_stability();
-        for plan in [plan(Some(&found), &world.known()), teardown(Some(&found), &world.known(), false)] {
+        for plan in [plan(Some(&found), &fixture.known()), teardown(Some(&found), &fixture.known(), false)] {
             let Plan::Recover(recovery) = plan else { continue };
             prop_assert_eq!(recovery.arn.as_str(), ARN);
             prop_assert!(recovery.without().is_empty());

@@ -27,9 +27,9 @@ impl MacroUse {
         }
         let Some(transform) = root.get("Transform") else { return Self::All };
         let macros = transform.items().unwrap_or(std::slice::from_ref(transform));
-        macros.iter().fold(Self::All, |sight, used| match used.as_text() {
-            Some(name) if HARMLESS.contains(&name) => sight,
-            Some("AWS::Serverless-2016-10-31") if sight != Self::Some => Self::Sam,
+        macros.iter().fold(Self::All, |macro_use, used| match used.as_text() {
+            Some(name) if HARMLESS.contains(&name) => macro_use,
+            Some("AWS::Serverless-2016-10-31") if macro_use != Self::Some => Self::Sam,
             _ => Self::Some,
         })
     }

@@ -28,7 +28,7 @@ const NAMES_MAX: usize = 1000;
 pub(super) fn check(root: &Node) -> Vec<Fault> {
     let mut checker = Checker::new(root);
     // A template beyond the quotas is refused anyway, and a lookup of every name would take too long.
-    if checker.sight == MacroUse::Some
+    if checker.macro_use == MacroUse::Some
         || checker.resources.len() > NAMES_MAX
         || checker.conditions.len() > NAMES_MAX
     {
@@ -46,7 +46,7 @@ pub(super) fn check(root: &Node) -> Vec<Fault> {
 }
 
 struct Checker<'n> {
-    sight: MacroUse,
+    macro_use: MacroUse,
     parameters: BTreeSet<&'n str>,
     /// Resource names; a name with a loop's variable stands for all names that match it.
     resources: BTreeSet<&'n str>,
@@ -61,7 +61,7 @@ struct Checker<'n> {
 impl<'n> Checker<'n> {
     fn new(root: &'n Node) -> Self {
         Self {
-            sight: MacroUse::of(root),
+            macro_use: MacroUse::of(root),
             parameters: names(root, "Parameters"),
             resources: names(root, "Resources"),
             conditions: names(root, "Conditions"),
@@ -219,7 +219,7 @@ impl<'n> Checker<'n> {
     fn has_resource(&self, name: &str) -> bool {
         let from_sam =
             || name.starts_with("Serverless") || self.resources.iter().any(|made| name.starts_with(made));
-        fits_any(&self.resources, name) || self.sight == MacroUse::Sam && from_sam()
+        fits_any(&self.resources, name) || self.macro_use == MacroUse::Sam && from_sam()
     }
 
     fn unknown(&mut self, line: u32, how: &str, what: &str, name: &str) {
