@@ -6,7 +6,7 @@ use lockstep_aws::clock;
 use lockstep_aws::ledger::{Inserted, Ledger};
 use lockstep_aws::remembered::Remembered;
 use lockstep_domain::logs::ingest::{
-    Application, Bucket, KeyId, Rate, RateDecision, Refused, TooLarge, take,
+    Application, Bucket, KeyId, Rate, RateDecision, Refused, TooLarge, limit_rate,
 };
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::ApplicationName;
@@ -52,7 +52,7 @@ impl Applications {
     }
 
     /// Takes tokens for `events` from the bucket of an application. Concurrent calls take different tokens.
-    pub(crate) async fn take(
+    pub(crate) async fn limit_rate(
         &self,
         name: &ApplicationName,
         rate: Rate,
@@ -74,7 +74,7 @@ impl Applications {
     ) -> Result<Result<(), Refused>, Failure> {
         let before = self.table.get::<Bucket>(&Bucket::key_of(name)).await?;
         let bucket = before.as_ref().map(|found| &found.record);
-        let after = match take(rate, name, bucket, events, clock::now()) {
+        let after = match limit_rate(rate, name, bucket, events, clock::now()) {
             RateDecision::Yes(after) => after,
             RateDecision::After(seconds) => return Ok(Err(Refused::TooMany { seconds })),
             RateDecision::Never => return Ok(Err(TooLarge::Burst { burst: rate.burst() }.into())),

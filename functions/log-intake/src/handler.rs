@@ -122,9 +122,9 @@ impl Visit<'_> {
             body: body(request),
         };
         let form = ingest::form(&asked)?;
-        let key = ingest::presented(header("authorization"))?;
+        let key = ingest::authenticate(header("authorization"))?;
         let application = self.context.applications.of(&key.id, self.received_at).await?;
-        let admitted = ingest::admit(application.as_ref(), &key, self.received_at);
+        let admitted = ingest::authorize(application.as_ref(), &key, self.received_at);
         if matches!(admitted, Err(Refused::Unknown)) {
             return Err(Refused::Unknown.into());
         }
@@ -136,7 +136,7 @@ impl Visit<'_> {
         let count =
             documents.as_ref().map_or(1, |documents| u32::try_from(documents.len()).unwrap_or(u32::MAX));
         let rate = application.and_then(|application| application.rate).unwrap_or(self.context.rate);
-        self.context.applications.take(&key.application, rate, count).await??;
+        self.context.applications.limit_rate(&key.application, rate, count).await??;
         let events = ingest::events(documents?, self.received_at)?;
         let request = request.request_context.request_id.as_deref().unwrap_or_default();
         let origin = Origin { key, request, received_at: self.received_at };

@@ -347,7 +347,7 @@ mod tests {
     use super::*;
     use crate::output::Output;
     use clap::Parser;
-    use lockstep_domain::logs::ingest::admit;
+    use lockstep_domain::logs::ingest::authorize;
     use lockstep_sim::{FakeAws, TABLE};
 
     #[derive(Parser)]
@@ -386,7 +386,7 @@ mod tests {
     /// Returns true if the log intake admits the key.
     async fn works(intake: &Intake, key: &ApiKey) -> bool {
         let found = intake.find(&key.id.application).await.unwrap();
-        admit(found.as_ref().map(|found| &found.record), key, Timestamp::now()).is_ok()
+        authorize(found.as_ref().map(|found| &found.record), key, Timestamp::now()).is_ok()
     }
 
     #[tokio::test]

@@ -7,13 +7,13 @@ use libfuzzer_sys::fuzz_target;
 use lockstep_domain::logs::http_body::Body;
 use lockstep_domain::logs::ingest::{
     ApiKey, EVENT_BYTES_MAX, EVENTS_MAX, KeyId, Labels, Origin, PATH, Request, documents, events, form,
-    lines, presented,
+    lines, authenticate,
 };
 use serde_json::Value;
 
 fuzz_target!(|posted: (bool, bool, bool, &str, &str)| {
     let (ndjson, gzip, base64, body, authorization) = posted;
-    if let Ok(key) = presented(Some(authorization)) {
+    if let Ok(key) = authenticate(Some(authorization)) {
         assert_eq!(authorization.split_once(' ').expect("a scheme").1.trim(), key.expose());
     }
     let request = Request {

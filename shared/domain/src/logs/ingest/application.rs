@@ -212,7 +212,7 @@ impl Application {
 ///
 /// A caller without the whole key learns nothing. The response does not reveal if the application or the key
 /// exists, or if it was revoked, and the computation is the same in all cases.
-pub fn admit(application: Option<&Application>, key: &ApiKey, now: Timestamp) -> Result<(), Refused> {
+pub fn authorize(application: Option<&Application>, key: &ApiKey, now: Timestamp) -> Result<(), Refused> {
     let issued = application.and_then(|found| found.keys.iter().find(|kept| kept.number == key.id.number));
     let nothing = Digest::of(b"");
     let known = key.is(issued.map_or(&nothing, |issued| &issued.digest));

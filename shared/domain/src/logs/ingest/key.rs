@@ -109,7 +109,7 @@ impl FromStr for ApiKey {
 
 /// Parses the key of a header `Authorization: Bearer <key>`.
 /// <https://www.rfc-editor.org/rfc/rfc6750#section-2.1>
-pub fn presented(authorization: Option<&str>) -> Result<ApiKey, Refused> {
+pub fn authenticate(authorization: Option<&str>) -> Result<ApiKey, Refused> {
     let (scheme, key) = authorization.and_then(|text| text.split_once(' ')).ok_or(Refused::Unknown)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Refused::Unknown);

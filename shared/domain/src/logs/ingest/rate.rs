@@ -118,7 +118,7 @@ pub enum RateDecision {
 }
 
 /// Takes a token for each of `events` out of the bucket of `application`. An absent bucket is full.
-pub fn take(
+pub fn limit_rate(
     rate: Rate,
     application: &ApplicationName,
     bucket: Option<&Bucket>,

@@ -38,13 +38,13 @@ fn a_key_is_parsed_from_its_own_text_only() {
 fn a_key_is_a_bearer_token_and_is_never_printed() {
     let (_, key) = with_key();
     for header in [format!("Bearer {}", key.expose()), format!("bearer  {} ", key.expose())] {
-        assert_eq!(presented(Some(&header)).unwrap().id, key.id);
+        assert_eq!(authenticate(Some(&header)).unwrap().id, key.id);
     }
     let basic = format!("Basic {}", key.expose());
     for header in
         [None, Some(""), Some("Bearer"), Some("Bearer x"), Some(key.expose().as_str()), Some(basic.as_str())]
     {
-        assert_eq!(presented(header).unwrap_err(), Refused::Unknown, "{header:?}");
+        assert_eq!(authenticate(header).unwrap_err(), Refused::Unknown, "{header:?}");
     }
     let printed = format!("{key:?} {key:#?}");
     assert!(
@@ -66,18 +66,18 @@ fn only_a_caller_with_the_secret_learns_the_state_of_a_key() {
     let (application, key) = with_key();
     let forged = ApiKey::new(key.id.clone(), secret(2));
     let elsewhere = ApiKey::new("shop.7".parse().unwrap(), secret(1));
-    let admit = |application: Option<&Application>, key: &ApiKey| admit(application, key, later(60));
-    assert_eq!(admit(Some(&application), &key), Ok(()));
+    let authorize = |application: Option<&Application>, key: &ApiKey| authorize(application, key, later(60));
+    assert_eq!(authorize(Some(&application), &key), Ok(()));
     let (rotated, next) =
         application.clone().rotate(secret(3), SignedDuration::from_secs(61), ADA, now()).unwrap();
-    assert_eq!((admit(Some(&rotated), &key), admit(Some(&rotated), &next)), (Ok(()), Ok(())));
+    assert_eq!((authorize(Some(&rotated), &key), authorize(Some(&rotated), &next)), (Ok(()), Ok(())));
     let (over, _) = application.clone().rotate(secret(3), SignedDuration::from_secs(60), ADA, now()).unwrap();
-    assert_eq!(admit(Some(&over), &key), Err(Refused::Retired(later(60))));
+    assert_eq!(authorize(Some(&over), &key), Err(Refused::Retired(later(60))));
     let revoked = application.clone().revoke(Which::All, ADA, now()).unwrap();
-    assert_eq!(admit(Some(&revoked), &key), Err(Refused::Revoked));
+    assert_eq!(authorize(Some(&revoked), &key), Err(Refused::Revoked));
     for application in [None, Some(&application), Some(&over), Some(&revoked)] {
         for key in [&forged, &elsewhere] {
-            assert_eq!(admit(application, key), Err(Refused::Unknown), "{application:?} {key:?}");
+            assert_eq!(authorize(application, key), Err(Refused::Unknown), "{application:?} {key:?}");
         }
     }
 }

@@ -10,15 +10,15 @@ fn took(taken: RateDecision) -> Bucket {
 #[test]
 fn a_bucket_allows_its_burst_at_once_and_then_its_pace() {
     let rate = Rate::new(10, 100).unwrap();
-    let take = |bucket: Option<&Bucket>, events, at| take(rate, &shop(), bucket, events, at);
-    let empty = took(take(None, 100, now()));
-    assert_eq!(take(Some(&empty), 1, now()), RateDecision::After(1));
-    assert_eq!(take(Some(&empty), 100, now()), RateDecision::After(10));
-    assert_eq!(take(Some(&empty), 11, later(1)), RateDecision::After(1));
-    let again = took(take(Some(&empty), 10, later(1)));
-    assert_eq!(take(Some(&again), 1, later(1)), RateDecision::After(1));
-    assert_eq!(take(Some(&again), 100, later(11)), took(take(None, 100, later(11))).into_taken());
-    assert_eq!(take(None, 101, now()), RateDecision::Never);
+    let take = |bucket: Option<&Bucket>, events, at| limit_rate(rate, &shop(), bucket, events, at);
+    let empty = took(limit_rate(None, 100, now()));
+    assert_eq!(limit_rate(Some(&empty), 1, now()), RateDecision::After(1));
+    assert_eq!(limit_rate(Some(&empty), 100, now()), RateDecision::After(10));
+    assert_eq!(limit_rate(Some(&empty), 11, later(1)), RateDecision::After(1));
+    let again = took(limit_rate(Some(&empty), 10, later(1)));
+    assert_eq!(limit_rate(Some(&again), 1, later(1)), RateDecision::After(1));
+    assert_eq!(limit_rate(Some(&again), 100, later(11)), took(limit_rate(None, 100, later(11))).into_taken());
+    assert_eq!(limit_rate(None, 101, now()), RateDecision::Never);
 }
 
 impl Bucket {
@@ -31,7 +31,7 @@ impl Bucket {
 fn a_bucket_of_another_clock_or_another_rate_is_at_worst_empty() {
     let rate = Rate::new(10, 100).unwrap();
     let odd = Bucket { application: shop(), full_at: later(1_000_000) };
-    assert_eq!(take(rate, &shop(), Some(&odd), 1, now()), RateDecision::After(1));
+    assert_eq!(limit_rate(rate, &shop(), Some(&odd), 1, now()), RateDecision::After(1));
     assert_eq!(Rate::new(0, 1), Err(InvalidRate));
     assert_eq!(Rate::new(1, 0), Err(InvalidRate));
     assert!(serde_json::from_value::<Rate>(json!({"events_per_second": 0, "burst": 1})).is_err());
@@ -48,7 +48,7 @@ proptest! {
         let (mut at, mut bucket, mut let_in) = (now(), None, Vec::new());
         for (pause, events) in requests {
             at += SignedDuration::from_millis(pause);
-            match take(rate, &shop(), bucket.as_ref(), events, at) {
+            match limit_rate(rate, &shop(), bucket.as_ref(), events, at) {
                 RateDecision::Yes(next) => {
                     bucket = Some(next);
                     let_in.push((at, u64::from(events)));
@@ -57,7 +57,7 @@ proptest! {
                 RateDecision::After(seconds) => {
                     let then = at + SignedDuration::from_secs(i64::try_from(seconds).unwrap());
                     prop_assert!(seconds > 0);
-                    prop_assert!(matches!(take(rate, &shop(), bucket.as_ref(), events, then), RateDecision::Yes(_)));
+                    prop_assert!(matches!(limit_rate(rate, &shop(), bucket.as_ref(), events, then), RateDecision::Yes(_)));
                 }
                 RateDecision::Never => prop_assert!(events > burst),
             }

@@ -64,7 +64,7 @@ proptest! {
     ) {
         let body = Body { text: &body, base64 };
         let request = Request { method: "POST", path: &path, content_type: Some(&content_type), content_encoding: Some(&encoding), body };
-        prop_assert!(presented(Some(&authorization)).is_err());
+        prop_assert!(authenticate(Some(&authorization)).is_err());
         if let Ok(form) = form(&request) && let Ok(documents) = documents(form, body) {
             prop_assert!((1..=EVENTS_MAX).contains(&documents.len()));
             let _ = events(documents, now());
