@@ -218,7 +218,7 @@ fn every_function_is_retried_when_it_was_throttled_or_hit_a_fault() {
 fn every_acquisition_of_an_environment_or_image_waits_for_a_busy_one() {
     for state in all_states() {
         let takes =
-            ["begin", "begin_teardown", "retake", "inspect", "claim", "begin_build", "discard_version"]
+            ["begin", "begin_teardown", "reacquire", "inspect", "claim", "begin_build", "discard_version"]
                 .contains(&state.value["Arguments"]["Payload"]["action"].as_str().unwrap_or_default());
         let waits =
             state.errors("Retry").iter().any(|name| name == FailureKind::EnvironmentBusy.error_type());

@@ -96,7 +96,7 @@ impl Bug {
             (Self::ForgottenUnshare, Work::PromoteImage) => {
                 states["UnshareAfterFailure"] = json!({"Type": "Pass", "Next": "RecordFailure"});
             }
-            (Self::NoReplan, Work::Deploy) => states["Retake"]["Next"] = json!("Execute"),
+            (Self::NoReplan, Work::Deploy) => states["Reacquire"]["Next"] = json!("Execute"),
             (Self::RunningIsDone, Work::Deploy) => states["Observed"]["Choices"][0]["Next"] = json!("Check"),
             (Self::NoCatch, Work::Deploy) => {
                 states["Execute"]["Catch"].as_array_mut().into_iter().for_each(Vec::clear)

@@ -54,7 +54,7 @@ async fn ask(
 
 /// Acquires the environment again for a deployment that may continue. Fails with `ApprovalRefused` for any
 /// other.
-pub async fn retake(
+pub async fn reacquire(
     context: &impl LedgerContext,
     id: &DeploymentId,
     now: Timestamp,

@@ -35,7 +35,7 @@ async fn direct(context: &impl LedgerContext, request: &Request, now: Timestamp)
             approve::request(context, deployment, task, now).await?;
             Ok(json!({}))
         }
-        Request::Retake { deployment } => json(approve::retake(context, deployment, now).await?),
+        Request::Reacquire { deployment } => json(approve::reacquire(context, deployment, now).await?),
         Request::Complete { deployment } => json(finish::complete(context, deployment, now).await?),
         Request::Fail { deployment, error } => json(finish::fail(context, deployment, error, now).await?),
         Request::Gate { execution, input } => json(gate::gate(context, execution, input, now).await?),

@@ -67,7 +67,7 @@ async fn an_approval_records_its_caller_and_continues_the_deployment() {
     assert_eq!((approval.decided_by.as_deref(), approval.reason.as_deref()), (Some(ADA), Some("because")));
     assert_eq!(fixture.cloud.invocations(), [("lockstep-resume".to_owned(), json!({"wake": operation()}))]);
     for _ in 0..2 {
-        fixture.invoke(Request::Retake { deployment: id("a") }).await.unwrap();
+        fixture.invoke(Request::Reacquire { deployment: id("a") }).await.unwrap();
         let environment = fixture.environment("production").await;
         assert_eq!((environment.epoch, environment.holder.unwrap().deployment), (2, id("a")));
         assert_eq!(fixture.deployment("a").await.state, DeploymentState::Running);
@@ -105,7 +105,7 @@ async fn a_refusal_or_a_missing_answer_ends_the_deployment_as_refused() {
         if let Some(answer) = answer {
             decide(&fixture, answer).await;
         }
-        let refused = fixture.invoke(Request::Retake { deployment: id("a") }).await.unwrap_err();
+        let refused = fixture.invoke(Request::Reacquire { deployment: id("a") }).await.unwrap_err();
         assert_eq!(refused.kind, FailureKind::ApprovalRefused);
         let expected = answer
             .map_or("no approver answered in time".to_owned(), |_| format!("{ADA} refused it: because"));
@@ -123,7 +123,7 @@ async fn another_deployment_may_acquire_the_environment_meanwhile() {
     fixture.begin("b", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
     fixture.cloud.set_execution(&execution("b"), "RUNNING");
     decide(&fixture, "approve").await;
-    let busy = fixture.invoke(Request::Retake { deployment: id("a") }).await.unwrap_err();
+    let busy = fixture.invoke(Request::Reacquire { deployment: id("a") }).await.unwrap_err();
     assert_eq!(busy.kind, FailureKind::EnvironmentBusy);
 }
 
@@ -167,7 +167,7 @@ async fn a_teardown_continues_after_an_approval_names_its_resources() {
     };
     assert_eq!(fixture.ask(answer(json!([]))).await.0, 400);
     assert_eq!(fixture.ask(answer(json!(["Archive"]))).await.0, 200);
-    let begun = fixture.invoke(Request::Retake { deployment: id("t") }).await.unwrap();
+    let begun = fixture.invoke(Request::Reacquire { deployment: id("t") }).await.unwrap();
     assert_eq!(begun["images"], false);
     assert_eq!(fixture.environment("production").await.holder.unwrap().deployment, id("t"));
 }

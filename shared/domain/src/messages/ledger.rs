@@ -38,7 +38,7 @@ pub enum Request {
         task: Task,
     },
     /// Acquires the environment again after the answer. Returns [`Started`]; a refusal is the error `ApprovalRefused`.
-    Retake {
+    Reacquire {
         /// The deployment.
         deployment: DeploymentId,
     },
