@@ -10,7 +10,7 @@ fn took(taken: RateDecision) -> Bucket {
 #[test]
 fn a_bucket_allows_its_burst_at_once_and_then_its_pace() {
     let rate = Rate::new(10, 100).unwrap();
-    let take = |bucket: Option<&Bucket>, events, at| limit_rate(rate, &shop(), bucket, events, at);
+    let limit_rate = |bucket: Option<&Bucket>, events, at| limit_rate(rate, &shop(), bucket, events, at);
     let empty = took(limit_rate(None, 100, now()));
     assert_eq!(limit_rate(Some(&empty), 1, now()), RateDecision::After(1));
     assert_eq!(limit_rate(Some(&empty), 100, now()), RateDecision::After(10));
