@@ -152,7 +152,9 @@ def _of_functions(root: Path) -> list[Emitted]:
     """Returns what functions emit in embedded metric format: the rows of the table of metrics."""
     text = (root / TABLE).read_text(encoding="utf-8")
     namespaces = dict(re.findall(r'pub const (\w+): &str = "([^"]+)";', text))
-    names = dict(re.findall(r'Self::(\w+) => "(\w+)",', text))
+    _, _, declared = text.partition('#[strum(serialize_all = "snake_case")]\npub enum Dimension {')
+    variants = re.findall(r"^    (\w+),$", declared.partition("\n}")[0], re.MULTILINE)
+    names = {variant: re.sub(r"(?<!^)(?=[A-Z])", "_", variant).lower() for variant in variants}
     sets = {
         name: [re.findall(r"Dimension::(\w+)", each) for each in re.findall(r"&\[([^&]*)\]", value)]
         for name, value in re.findall(r"const (\w+): &\[&\[Dimension\]\] = &\[(.*)\];", text)
