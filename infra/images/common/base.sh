@@ -1,17 +1,17 @@
 #!/bin/bash
-# What every image of the log stack has, whatever else it holds: updates, the agents that AWS reads it with, logs that
-# do not fill the disk, and nothing of the build left behind (see clean.sh, which comes last).
+# Sets up the base of every image of the log stack: updates, the agents through which AWS reads the image, and logs that
+# do not fill the disk. clean.sh runs last and removes the leftovers of the build.
 set -euo pipefail
 
-# All but the agent of Systems Manager: its package restarts it, and this build is connected by it.
+# The upgrade excludes the agent of Systems Manager: its package restarts the agent, and the build connects through the agent.
 dnf --assumeyes --setopt=install_weak_deps=False upgrade --releasever=latest --exclude=amazon-ssm-agent
-# User data may use what these packages hold, and bash, coreutils and curl, which every image of Amazon Linux has. What
-# the base image has already is left as it is; naming it here makes sure of it.
+# User data may use the programs of these packages, and bash, coreutils and curl, which every Amazon Linux image has. If the
+# base image already contains a package, dnf leaves it unchanged; the list guarantees its presence.
 dnf --assumeyes --setopt=install_weak_deps=False install \
   amazon-cloudwatch-agent aws-cfn-bootstrap logrotate chrony \
   awscli-2 grep jq sed unzip util-linux xfsprogs
 
-# The journal is the one log that every service writes to.
+# The journal is the only log to which every service writes.
 install -d -m 0755 /etc/systemd/journald.conf.d
 cat > /etc/systemd/journald.conf.d/50-lockstep.conf <<'END'
 [Journal]
@@ -20,7 +20,7 @@ SystemKeepFree=1G
 MaxRetentionSec=14day
 END
 
-# Once a day is too rarely for a service that writes gigabytes.
+# A daily rotation is too rare for a service that writes gigabytes.
 install -d -m 0755 /etc/systemd/system/logrotate.timer.d
 cat > /etc/systemd/system/logrotate.timer.d/50-lockstep.conf <<'END'
 [Timer]
@@ -30,7 +30,7 @@ RandomizedDelaySec=5min
 END
 systemctl enable logrotate.timer chronyd amazon-ssm-agent
 
-# Nobody logs in: sessions come through Systems Manager, with a role and a record.
+# No person logs in through SSH. Sessions use Systems Manager, with a role and a record.
 systemctl disable sshd || true
 systemctl mask sshd.socket || true
-# It runs until the instance is stopped, since this build needs it.
+# sshd runs until the instance stops, because this build needs it.

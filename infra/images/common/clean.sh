@@ -1,10 +1,10 @@
 #!/bin/bash
-# Last: what one instance must not share with every other one that is launched from the image.
+# Runs last. Removes the data that instances launched from the image must not share.
 set -euo pipefail
 dnf clean all
 rm -rf /var/cache/dnf /var/lib/cloud/* /tmp/* /var/tmp/*
 rm -f /etc/ssh/ssh_host_* /root/.bash_history /home/*/.bash_history
-# The key that Packer came with.
+# Packer installed this key for its connection.
 rm -f /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys
 truncate --size 0 /etc/machine-id
 find /var/log -type f -exec truncate --size 0 {} +

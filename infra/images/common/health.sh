@@ -1,7 +1,7 @@
 #!/bin/bash
-# Installs what tells whether a service answers: `health@<service>.timer` runs /usr/local/libexec/health/<service> every
-# half minute, and three failures in a row restart the service, so that an instance mends itself before its load
-# balancer gives up on it. Expects HEALTH_SERVICE, and the check at /tmp/health.
+# Installs the health check of a service. `health@<service>.timer` runs /usr/local/libexec/health/<service> every 30 seconds.
+# Three failures in a row restart the service, so that an instance repairs itself before its load balancer removes it.
+# Expects HEALTH_SERVICE, and the check at /tmp/health.
 set -euo pipefail
 : "${HEALTH_SERVICE:?}"
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Elasticsearch and Kibana from Elastic's repository, both in exactly the version that was asked for: a node runs both.
+# Installs Elasticsearch and Kibana from Elastic's repository, both in exactly the requested version. A node runs both.
 set -euo pipefail
 : "${ELASTIC_VERSION:?}"
 
@@ -14,7 +14,7 @@ gpgkey=https://artifacts.elastic.co/GPG-KEY-elasticsearch
 enabled=0
 END
 dnf --assumeyes --enablerepo=elastic install "elasticsearch-${ELASTIC_VERSION}" "kibana-${ELASTIC_VERSION}"
-# An update is a new image, not something that happens at night.
+# An update requires a new image. A running instance must not update the package at night.
 echo "exclude=elasticsearch kibana" >> /etc/dnf/dnf.conf
 
 # https://www.elastic.co/guide/en/elasticsearch/reference/8.19/system-config.html
@@ -39,13 +39,13 @@ RestartSec=5
 END
 /usr/share/elasticsearch/bin/elasticsearch-plugin install --batch discovery-ec2
 
-# The package makes certificates and a password for the machine it is installed on. Every instance gets its own from
-# its component, so none may be in the image.
+# The package creates certificates and a password for the machine on which it is installed. Every instance gets its own
+# from its component, so the image must contain none.
 rm -rf /etc/elasticsearch/certs
 /usr/share/elasticsearch/bin/elasticsearch-keystore list | { grep --extended-regexp '^xpack|^autoconfiguration' || true; } |
   while read -r setting; do /usr/share/elasticsearch/bin/elasticsearch-keystore remove "${setting}"; done
 sed --in-place '/BEGIN SECURITY AUTO CONFIGURATION/,/END SECURITY AUTO CONFIGURATION/d' /etc/elasticsearch/elasticsearch.yml
 
 install -m 0644 /tmp/logrotate /etc/logrotate.d/elasticsearch
-# Its component says which cluster it belongs to, then starts both.
+# The component configures the cluster of the node, then starts both services.
 systemctl disable elasticsearch kibana

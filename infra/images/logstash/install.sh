@@ -1,5 +1,5 @@
 #!/bin/bash
-# logstash from Elastic's repository, in exactly the version that was asked for.
+# Installs Logstash from Elastic's repository, in exactly the requested version.
 set -euo pipefail
 : "${ELASTIC_VERSION:?}" "${OPENSEARCH_OUTPUT_VERSION:?}"
 
@@ -14,13 +14,13 @@ gpgkey=https://artifacts.elastic.co/GPG-KEY-elasticsearch
 enabled=0
 END
 dnf --assumeyes --enablerepo=elastic install "logstash-${ELASTIC_VERSION}"
-# An update is a new image, not something that happens at night.
+# An update requires a new image. A running instance must not update the package at night.
 echo "exclude=logstash" >> /etc/dnf/dnf.conf
 
-# Elastic does not bundle the output for OpenSearch (https://docs.opensearch.org/latest/tools/logstash/ship-to-opensearch/).
+# Elastic does not bundle the OpenSearch output (https://docs.opensearch.org/latest/tools/logstash/ship-to-opensearch/).
 /usr/share/logstash/bin/logstash-plugin install --version "${OPENSEARCH_OUTPUT_VERSION}" logstash-output-opensearch
 
-# The heap is set when an instance starts, from its memory: JVM options of the package would fix it at 1 GiB.
+# The instance sets the heap from its memory when it starts. JVM options of the package would fix the heap at 1 GiB.
 install -d -m 0755 /etc/systemd/system/logstash.service.d
 cat > /etc/systemd/system/logstash.service.d/50-lockstep.conf <<'END'
 [Unit]
@@ -33,7 +33,7 @@ RestartSec=5
 LimitNOFILE=65536
 END
 
-# What is in flight is on disk and acknowledged event by event: a restart loses nothing.
+# The queue keeps events in flight on disk and acknowledges each event separately, so a restart loses no event.
 cat >> /etc/logstash/logstash.yml <<'END'
 queue.type: persisted
 queue.checkpoint.writes: 1
@@ -43,5 +43,5 @@ END
 install -d -o logstash -g logstash -m 0750 /var/lib/logstash/queue
 
 install -m 0644 /tmp/logrotate /etc/logrotate.d/logstash
-# Its component says what it reads and writes, then starts it.
+# The component configures inputs and outputs, then starts the service.
 systemctl disable logstash

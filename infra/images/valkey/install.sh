@@ -1,5 +1,5 @@
 #!/bin/bash
-# Valkey from the repositories of Amazon Linux, which pin it with the release of the base image.
+# Installs Valkey from the repositories of Amazon Linux, which pin it with the release of the base image.
 set -euo pipefail
 : "${VALKEY_PACKAGE:?}"
 
@@ -31,7 +31,8 @@ RestartSec=2
 LimitNOFILE=65536
 END
 
-# A queue forgets nothing: written to disk every second, and when memory is full the sender is told, not an event evicted.
+# The queue must lose no event. Valkey writes to disk every second. When memory is full, Valkey returns an error to the
+# sender and evicts no event.
 cat >> /etc/valkey/valkey.conf <<'END'
 appendonly yes
 appendfsync everysec
@@ -39,5 +40,5 @@ maxmemory-policy noeviction
 END
 install -m 0644 /tmp/logrotate /etc/logrotate.d/valkey
 systemctl enable disable-huge-pages.service
-# Its component says where it listens, how much memory it has and who may come in, then starts it.
+# The component sets the address, the memory limit and the access rules, then starts the service.
 systemctl disable valkey
