@@ -101,6 +101,19 @@ pub enum SessionError {
     EmulatorEnded(PathBuf),
 }
 
+/// The lock of a running daemon, released when it is dropped.
+///
+/// To close the file is not enough: a process that another thread forks shares the open file until it executes its
+/// program, and with it the lock.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The file is closed next, which releases the lock too unless a process shares it.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Files of a daemon in a state directory.
 #[derive(Clone, Debug)]
 struct Files {
@@ -123,12 +136,12 @@ impl Files {
     }
 
     /// Acquires the lock of a running daemon; `None` if another process holds it.
-    fn try_lock(&self) -> Result<Option<File>, SessionError> {
+    fn try_lock(&self) -> Result<Option<Lock>, SessionError> {
         let path = self.state_dir.join("session.lock");
         let failed = os(format!("lock {}", path.display()));
         let file = File::create(&path).map_err(&failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
+            Ok(()) => Ok(Some(Lock(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
@@ -308,7 +321,7 @@ async fn gone(owner: Option<u32>) {
 }
 
 /// Acquires the daemon's lock. `status` holds it for an instant to test it, so the function waits for that.
-async fn take_lock(files: &Files) -> Result<Option<File>, SessionError> {
+async fn take_lock(files: &Files) -> Result<Option<Lock>, SessionError> {
     let start = Instant::now();
     loop {
         let lock = files.try_lock()?;
@@ -453,6 +466,18 @@ mod tests {
         assert_eq!(status(state.path()).expect("a status"), Status::Stopped);
         assert!(!files.session().exists());
         assert!(matches!(running(state.path()), Err(SessionError::NotRunning(_))));
+    }
+
+    #[test]
+    fn a_released_lock_is_free_while_a_process_shares_its_file() {
+        let state = tempfile::tempdir().expect("a folder");
+        let files = Files::new(state.path()).expect("a state directory");
+        let lock = files.try_lock().expect("no error").expect("free");
+        let shared = lock.0.try_clone().expect("a copy, as a forked process has it");
+        assert!(files.try_lock().expect("no error").is_none(), "held");
+        drop(lock);
+        assert!(files.try_lock().expect("no error").is_some(), "free");
+        drop(shared);
     }
 
     #[test]
