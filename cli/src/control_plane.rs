@@ -7,7 +7,7 @@ use crate::global::Global;
 use crate::installation::not_installed;
 use crate::names::DeploymentPrefix;
 use lockstep_aws::aws::Aws;
-use lockstep_aws::ledger::{Ledger, Order};
+use lockstep_aws::ledger::{Ledger, Order, Versioned};
 use lockstep_aws::operator::control_plane;
 use lockstep_aws::operator::executions::Follow;
 use lockstep_aws::operator::signed;
@@ -90,8 +90,10 @@ impl ControlPlane {
     pub async fn releases(&self, component: Option<&ComponentName>) -> Result<Vec<Release>, Failure> {
         let found = match component {
             Some(component) => {
-                let partition = Release::all_of(component);
-                self.ledger.list(&partition, Order::Newest, LISTED).await?
+                let mut found = self.ledger.list(&Release::all_of(component), Order::Newest, LISTED).await?;
+                found.extend(self.ledger.list(&Release::drafts_of(component), Order::Newest, LISTED).await?);
+                found.sort_by(|a: &Versioned<Release>, b| b.record.version.cmp(&a.record.version));
+                found
             }
             None => self.ledger.list_kind(LISTED).await?,
         };
@@ -180,8 +182,13 @@ impl ControlPlane {
     /// Returns the release of a deployment, or `None` if it has none.
     pub async fn release_of(&self, deployment: &Deployment) -> Result<Option<Release>, Failure> {
         let Some(component) = deployment.component() else { return Ok(None) };
-        let key = Release::key_of(component, &deployment.version);
-        Ok(self.ledger.get(&key).await?.map(|found| found.record))
+        let version = &deployment.version;
+        for key in [Release::key_of(component, version), Release::draft_key_of(component, version)] {
+            if let Some(found) = self.ledger.get::<Release>(&key).await? {
+                return Ok(Some(found.record));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -192,7 +199,7 @@ pub async fn newest_config(ledger: &Ledger, kind: ConfigKind) -> Result<Option<C
     Ok(newest.into_iter().next().map(|found| found.record))
 }
 
-fn records<T: Record>(found: Vec<lockstep_aws::ledger::Versioned<T>>) -> Vec<T> {
+fn records<T: Record>(found: Vec<Versioned<T>>) -> Vec<T> {
     found.into_iter().map(|found| found.record).collect()
 }
 

@@ -11,7 +11,8 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::image_lock::LockedImage;
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{Deployment, Image, ImageVersion, Release};
+use lockstep_domain::records::{Deployment, Image, ImageVersion};
+use lockstep_runtime::releases;
 
 /// Handles `verify`. The failure names each image that may not be used.
 pub async fn verify<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
@@ -20,9 +21,8 @@ pub async fn verify<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(
     scope::about(&deployment);
     let component =
         deployment.component().ok_or_else(|| Failure::rejected(format!("{what} has no release")))?;
-    let what = format!("the release {component}@{}", deployment.version);
-    let key = Release::key_of(component, &deployment.version);
-    let release = context.ledger().expect::<Release>(&key, &what).await?.record;
+    let digest = deployment.digest().ok_or_else(|| Failure::rejected(format!("{what} has no artifact")))?;
+    let release = releases::same_release(context.ledger(), component, &deployment.version, digest).await?;
     if release.image_lock.0.is_empty() {
         return Ok(());
     }

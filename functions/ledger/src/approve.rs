@@ -43,10 +43,11 @@ async fn ask(
     environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
     let stages = stages(context.ledger()).await?;
     let wants_approval = gate::stage(&stages, &deployment.stage)?.approval;
-    let asking = approval::ask(deployment, wants_approval, now)?;
+    let asking = environment::without_claims(&approval::ask(deployment, wants_approval, now)?);
     let mut writes = vec![Write::replace(stored, &asking)?];
     if let Some(held) = &held {
-        writes.push(Write::replace(held, &environment::release_lease(&held.record, deployment))?);
+        let claimed = environment::with_claims(&held.record, deployment);
+        writes.push(Write::replace(held, &environment::release_lease(&claimed, deployment))?);
     }
     context.ledger().transact(writes).await?;
     Ok(asking)

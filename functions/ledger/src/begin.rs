@@ -12,7 +12,9 @@ use lockstep_domain::messages::{inputs, ledger::Started};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{DeployBody, Deployment, DeploymentStart, Environment, Release, StackRun};
+use lockstep_domain::records::{
+    Charter, DeployBody, Deployment, DeploymentStart, Environment, Release, StackRun,
+};
 use lockstep_runtime::stages::stages;
 use lockstep_runtime::{deployment_end, lease};
 
@@ -138,6 +140,9 @@ pub async fn take(
         Some(stored) => Write::replace(stored, &taken.deployment)?,
         None => Write::insert(&taken.deployment)?,
     });
+    if let (None, Some(charter)) = (stored, Charter::of(&taken.deployment)) {
+        writes.push(Write::insert(&charter)?);
+    }
     context.ledger().transact(writes).await?;
     scope::about(&taken.deployment);
     if let Some(abandoned) = &abandoned {

@@ -78,15 +78,7 @@ pub async fn add_repository(
 ) -> Result<Applied, Failure> {
     let base_url = check_base_url(base_url)?;
     let branch = check_branch(branch)?.to_owned();
-    let wanted = Repository {
-        id: id.clone(),
-        base_url,
-        branch,
-        components: Default::default(),
-        commit: None,
-        added_by: by.to_owned(),
-        added_at: now,
-    };
+    let wanted = Repository { id: id.clone(), base_url, branch, added_by: by.to_owned(), added_at: now };
     let known = match context.ledger().insert(&wanted).await? {
         Inserted::New(_) => return Ok(Applied { version: 1, changed: true }),
         Inserted::Exists(known) => known,

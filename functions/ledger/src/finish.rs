@@ -9,7 +9,7 @@ use lockstep_domain::messages::ledger::{Failed, Finished};
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, TEST};
-use lockstep_domain::records::{DeployBody, Deployment, Evidence};
+use lockstep_domain::records::{DeployBody, Deployment, Environment, Evidence};
 use lockstep_runtime::deployment_end;
 
 /// Closes a deployment that succeeded. Returns the same reply if it is closed with success already.
@@ -90,9 +90,15 @@ pub async fn fail(
     error: &CaughtError,
     now: Timestamp,
 ) -> Result<Failed, Failure> {
-    let stored = load::deployment(context, id).await?;
-    let found = load::environment(context, &stored.record).await?;
-    let failed = environment::fail(found.as_ref().map(|found| &found.record), &stored.record, error, now);
+    let stored = load::reported(context, id).await?;
+    let charter = load::charter(context, id).await?;
+    let key = Environment::key_of(&charter.stage, &charter.environment);
+    let found = context.ledger().get::<Environment>(&key).await?;
+    let held = found.as_ref().map(|found| &found.record);
+    let failed = match charter.check(&stored.record) {
+        Ok(()) => environment::fail(held, &stored.record, error, now),
+        Err(changed) => environment::distrust(held, &charter, &stored.record, &changed, now),
+    };
     let mut writes = Vec::new();
     if let (Some(found), Some(released)) = (&found, &failed.environment) {
         writes.push(Write::replace(found, released)?);

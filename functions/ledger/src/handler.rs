@@ -39,6 +39,10 @@ async fn direct(context: &impl LedgerContext, request: &Request, now: Timestamp)
         Request::Complete { deployment } => json(finish::complete(context, deployment, now).await?),
         Request::Fail { deployment, error } => json(finish::fail(context, deployment, error, now).await?),
         Request::Gate { execution, input } => json(gate::gate(context, execution, input, now).await?),
+        Request::ForgetTest { environment } => {
+            release::forget_test(context, environment).await?;
+            Ok(json!({}))
+        }
         Request::Publish { component, version } => {
             release::publish(context, component, version).await?;
             Ok(json!({}))

@@ -8,7 +8,8 @@ use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId};
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{BreakGlass, Deployment, Environment, Evidence, Release};
+use lockstep_domain::records::{BreakGlass, Charter, Deployment, Environment, Evidence, Release};
+use lockstep_runtime::releases;
 
 /// Returns the release, or fails with `NotFound`.
 pub async fn release(
@@ -16,12 +17,30 @@ pub async fn release(
     component: &ComponentName,
     version: &Version,
 ) -> Result<Versioned<Release>, Failure> {
-    let what = format!("release {component} {version}");
-    context.ledger().expect(&Release::key_of(component, version), &what).await
+    releases::release(context.ledger(), component, version).await
 }
 
-/// Returns the deployment, or fails with `NotFound`.
+/// Returns the deployment as it was begun, or fails with `NotFound`.
+///
+/// # Errors
+/// `Rejected` if a fact of the deployment differs from its charter. The functions of a path write the deployment.
 pub async fn deployment(
+    context: &impl LedgerContext,
+    id: &DeploymentId,
+) -> Result<Versioned<Deployment>, Failure> {
+    let found = reported(context, id).await?;
+    charter(context, id).await?.check(&found.record)?;
+    Ok(found)
+}
+
+/// Returns the charter of the deployment, or fails with `NotFound`: a deployment about an image has none.
+pub async fn charter(context: &impl LedgerContext, id: &DeploymentId) -> Result<Charter, Failure> {
+    let what = format!("the charter of deployment {id}");
+    Ok(context.ledger().expect::<Charter>(&Charter::key_of(id), &what).await?.record)
+}
+
+/// Returns the deployment as the functions of its path report it, or fails with `NotFound`.
+pub async fn reported(
     context: &impl LedgerContext,
     id: &DeploymentId,
 ) -> Result<Versioned<Deployment>, Failure> {

@@ -3,6 +3,7 @@
 use crate::context::LedgerContext;
 use crate::load;
 use jiff::Timestamp;
+use lockstep_aws::ledger::Write;
 use lockstep_domain::delivery::webhook_delivery;
 use lockstep_domain::messages::ledger::{ComponentResult, Failed, Summary};
 use lockstep_domain::messages::{inputs, package};
@@ -10,8 +11,19 @@ use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{DeliveryEnd, Evidence, Release, ReleaseState, WebhookDelivery};
+use lockstep_domain::records::{DeliveryEnd, Environment, Evidence, Release, ReleaseState, WebhookDelivery};
 use lockstep_runtime::stages::stages;
+
+/// Deletes the record of the environment of a test stack that is gone. A deployment that still holds the environment
+/// closes it itself.
+pub async fn forget_test(context: &impl LedgerContext, environment: &str) -> Result<(), Failure> {
+    let stages = stages(context.ledger()).await?;
+    let key = Environment::key_of(&stages.test().name, environment);
+    match context.ledger().get::<Environment>(&key).await? {
+        Some(found) if found.record.holder.is_none() => context.ledger().remove(&found).await,
+        Some(_) | None => Ok(()),
+    }
+}
 
 /// Publishes a release that passed its test stack. Requires the evidence of the test.
 pub async fn publish(
@@ -30,8 +42,9 @@ pub async fn publish(
     if context.ledger().get::<Evidence>(&key).await?.is_none() {
         return Err(gate_closed(component, version, "has no evidence of its test"));
     }
+    // The draft is a record of `package`. The ledger keeps a copy of its own, which never changes again.
     let published = Release { state: ReleaseState::Published, failure: None, ..stored.record.clone() };
-    context.ledger().replace(&stored, published).await.map(drop)
+    context.ledger().transact(vec![Write::insert(&published)?, Write::remove(&stored)]).await
 }
 
 fn gate_closed(component: &ComponentName, version: &Version, why: &str) -> Failure {

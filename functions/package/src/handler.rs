@@ -14,7 +14,7 @@ use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    BuildCounter, CommitVersion, Evidence, Record, Release, ReleaseState, Repository,
+    BuildCounter, CommitVersion, Cursor, Evidence, Record, Release, ReleaseState, Repository,
 };
 use lockstep_domain::stacks::permissions::excerpt_key;
 
@@ -73,8 +73,8 @@ async fn package_commit(
     for source in &sources {
         components.push(run.component(source).await?);
     }
-    change(context.ledger(), &key, |old| {
-        release::remembered(old.unwrap_or(&repository), &sources, &request.commit, branch)
+    change(context.ledger(), &Cursor::key_of(&repository.id), |old| {
+        release::moved(old, &repository.id, &request.commit, branch)
     })
     .await?;
     Ok(Response::Packaged { components })
@@ -156,8 +156,14 @@ impl<C: PackageContext> Run<'_, C> {
             self.context.store_artifact(&excerpt_key(&made.component, digest), permissions).await?;
         }
         self.context.store_artifact(&made.artifact, package.artifact).await?;
-        let stored = change(self.context.ledger(), &made.key(), |old| release::rewritten(old, &made)).await?;
-        let stored = stored.unwrap_or(made);
+        let published = Release::key_of(&made.component, &made.version);
+        let stored = match find::<Release>(self.context.ledger(), &published).await? {
+            Some(published) => published,
+            None => {
+                let draft = change(self.context.ledger(), &made.key(), |_| Some(made.clone())).await?;
+                draft.unwrap_or(made)
+            }
+        };
         Ok(match stored.state {
             // An earlier run published it. Its content is out of date, or was tested already.
             ReleaseState::Published => release::unchanged(&stored.component, &stored.version),

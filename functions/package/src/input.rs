@@ -85,8 +85,10 @@ pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<C
     let mut histories = BTreeMap::new();
     let own = sketches.iter().map(|s| &s.name);
     for name in own.chain(sketches.iter().flat_map(|s| &s.producers)).collect::<BTreeSet<_>>() {
-        let partition = Release::all_of(name);
-        histories.insert(name.clone(), history(newest(context.ledger(), &partition, RELEASES_MAX).await?));
+        let mut releases = newest(context.ledger(), &Release::all_of(name), RELEASES_MAX).await?;
+        releases.extend(newest::<Release>(context.ledger(), &Release::drafts_of(name), RELEASES_MAX).await?);
+        releases.sort_by(|a, b| b.version.cmp(&a.version));
+        histories.insert(name.clone(), history(releases));
     }
     let producers = producers(&sketches, &histories);
     let functions = context.shipped_functions().clone();

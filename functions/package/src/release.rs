@@ -1,6 +1,5 @@
 //! Pure decisions about the release of a component.
 
-use crate::commit::Source;
 use crate::input::History;
 use jiff::Timestamp;
 use lockstep_domain::delivery::packaging::{BranchKind, Package};
@@ -11,8 +10,7 @@ use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::{CommitSha, ComponentName, Digest, RepositoryId};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::model::version::{MajorMinor, Version};
-use lockstep_domain::records::{BuildCounter, CommitVersion, Rejection, Release, ReleaseState, Repository};
-use std::collections::BTreeMap;
+use lockstep_domain::records::{BuildCounter, CommitVersion, Cursor, Rejection, Release, ReleaseState};
 
 /// Maximal length of the name of a test environment. CloudFormation derives names from `test-` and this name, and cuts
 /// them: what remains still differs.
@@ -54,19 +52,16 @@ pub fn still_the_head(
     ))
 }
 
-/// Returns the repository's record after this push, or `None` if the push does not change it.
-///
-/// Only the default branch defines the folders of components, and only of components with a readable name.
-pub fn remembered(
-    repository: &Repository,
-    sources: &[Source],
+/// Returns the cursor of the repository after this push, or `None` if the push does not move it. Only the default branch
+/// does.
+pub fn moved(
+    old: Option<&Cursor>,
+    repository: &RepositoryId,
     commit: &CommitSha,
     branch: BranchKind<'_>,
-) -> Option<Repository> {
-    let components: BTreeMap<ComponentName, String> =
-        sources.iter().filter_map(|s| Some((s.name.clone()?, s.folder.clone()))).collect();
-    let wanted = Repository { components, commit: Some(commit.clone()), ..repository.clone() };
-    (branch == BranchKind::Default && wanted != *repository).then_some(wanted)
+) -> Option<Cursor> {
+    let wanted = Cursor { repository: repository.clone(), commit: commit.clone() };
+    (branch == BranchKind::Default && old != Some(&wanted)).then_some(wanted)
 }
 
 /// Returns the problem if another repository owns the component's name: the one that released it first does.
@@ -183,14 +178,6 @@ pub fn packaged(making: &Making<'_>) -> Release {
         packaged_at: now,
         execution: request.execution.clone(),
         failure: None,
-    }
-}
-
-/// Returns the record to write over `old`. A published release never changes; any other is packaged again.
-pub fn rewritten(old: Option<&Release>, made: &Release) -> Option<Release> {
-    match old.map(|old| old.state) {
-        Some(ReleaseState::Published) => None,
-        Some(ReleaseState::Packaged | ReleaseState::TestFailed) | None => Some(made.clone()),
     }
 }
 

@@ -192,8 +192,6 @@ fn repository() -> Repository {
         id: "github.acme.logs".parse().unwrap(),
         base_url: "https://api.github.com".to_owned(),
         branch: "main".to_owned(),
-        components: BTreeMap::new(),
-        commit: None,
         added_by: "arn".to_owned(),
         added_at: Timestamp::UNIX_EPOCH,
     }

@@ -136,10 +136,6 @@ pub async fn destroyed<C: StackContext>(
         Destroy::NeedsHuman { why } => Err(Failure::new(FailureKind::StackNeedsHuman, why)),
         Destroy::Gone => {
             target.note(context, "the test stack is gone").await?;
-            // A deployment that still holds the environment closes it itself.
-            if let Some(environment) = target.environment.filter(|e| e.record.holder.is_none()) {
-                context.ledger().remove(&environment).await?;
-            }
             Ok(NextStep::Done)
         }
         Destroy::Delete { .. } | Destroy::Wait { .. } | Destroy::LookAgain => Ok(NextStep::Wait),

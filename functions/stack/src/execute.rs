@@ -10,7 +10,7 @@ use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, StackName};
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{ChangeSet, Operation, OperationKind, Release};
+use lockstep_domain::records::{ChangeSet, Operation, OperationKind, Release, StackClaim};
 use lockstep_domain::stacks::change_set_review;
 use lockstep_domain::stacks::diagnosis;
 use lockstep_domain::stacks::plan::{OperationState, Plan, StackStatus, operation_key, operation_state};
@@ -76,7 +76,7 @@ fn planned(loaded: &Loaded) -> Result<(String, ChangeSet), Failure> {
 /// Records the execution before it starts, and this stack as the stack of the environment.
 async fn intend<C: StackContext>(
     context: &C,
-    loaded: Loaded,
+    mut loaded: Loaded,
     stack_arn: &str,
     change_set: &ChangeSet,
     token: &str,
@@ -92,13 +92,12 @@ async fn intend<C: StackContext>(
     };
     let mut deployment = loaded.deployment.record.clone();
     deployment.operations.push(operation.clone());
-    let mut environment = loaded.environment.record.clone();
-    if environment.stack_arn.as_deref() != Some(stack_arn) {
-        environment.stack_arn = Some(stack_arn.to_owned());
-        environment.ever_stable = false;
+    if loaded.environment.record.stack_arn.as_deref() != Some(stack_arn) {
+        let run = deployment.stack_mut().ok_or_else(|| Failure::bug("an execution without a stack"))?;
+        run.claim = Some(StackClaim { arn: stack_arn.to_owned(), stable: false });
     }
     let id = loaded.id().clone();
-    loaded.save_both(context, deployment, environment).await?;
+    loaded.save(context, deployment).await?;
     deployment_log::append(context.ledger(), &id, &format!("executing {}", change_set.arn), context.now())
         .await?;
     Ok(operation)
@@ -199,17 +198,19 @@ async fn cancel<C: StackContext>(
     stacks.cancel_update_stack(&stack.arn, &cancel_token(loaded.id())).await
 }
 
-async fn succeeded<C: StackContext>(context: &C, loaded: Loaded, stack: Stack) -> Result<NextStep, Failure> {
+async fn succeeded<C: StackContext>(
+    context: &C,
+    mut loaded: Loaded,
+    stack: Stack,
+) -> Result<NextStep, Failure> {
     let mut deployment = loaded.deployment.record.clone();
     if let Some(deploy) = deployment.deploy_mut() {
         deploy.outputs = stack.outputs;
         deploy.stack_changed = true;
+        deploy.stack.claim = Some(StackClaim { arn: stack.arn, stable: true });
     }
-    let mut environment = loaded.environment.record.clone();
-    environment.stack_arn = Some(stack.arn);
-    environment.ever_stable = true;
     let id = loaded.id().clone();
-    loaded.save_both(context, deployment, environment).await?;
+    loaded.save(context, deployment).await?;
     deployment_log::append(context.ledger(), &id, &format!("the stack is {}", stack.status), context.now())
         .await?;
     Ok(NextStep::Check)

@@ -4,9 +4,9 @@ use crate::context::StackContext;
 use jiff::Timestamp;
 use lockstep_aws::ledger::Versioned;
 use lockstep_aws::scope;
-use lockstep_domain::delivery::approval;
 use lockstep_domain::delivery::packaging::{self, Contents};
 use lockstep_domain::delivery::stages::{Stage, Stages};
+use lockstep_domain::delivery::{approval, environment};
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, LogicalId, StackName};
@@ -15,7 +15,7 @@ use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
     DeployBody, Deployment, DeploymentState, Environment, Proposal, Release, StackRun,
 };
-use lockstep_runtime::TargetRoles;
+use lockstep_runtime::{TargetRoles, releases};
 use std::collections::BTreeSet;
 
 /// The most change sets of one deployment. Each after the first replaces an obsolete one.
@@ -48,7 +48,10 @@ impl Loaded {
                 && holder.is_some_and(|holder| holder.deployment == *id)
         });
         match held {
-            Some(environment) => Ok(Self { deployment, environment, stack }),
+            Some(mut environment) => {
+                environment.record = environment::with_claims(&environment.record, &deployment.record);
+                Ok(Self { deployment, environment, stack })
+            }
             None => Err(superseded(id, "it does not hold its environment any more")),
         }
     }
@@ -65,9 +68,10 @@ impl Loaded {
     /// Returns the release of the deployment.
     pub async fn release<C: StackContext>(&self, context: &C) -> Result<Release, Failure> {
         let (component, version) = (&self.run()?.component, &self.deployment.record.version);
-        let what = format!("the release {component}@{version}");
-        let key = Release::key_of(component, version);
-        Ok(context.ledger().expect::<Release>(&key, &what).await?.record)
+        match self.deployment.record.digest() {
+            Some(digest) => releases::same_release(context.ledger(), component, version, digest).await,
+            None => Ok(releases::release(context.ledger(), component, version).await?.record),
+        }
     }
 
     /// Returns the logical ids that the release protects. They are read from the artifact, because the
@@ -109,30 +113,17 @@ impl Loaded {
         self.save(context, record).await
     }
 
-    /// Writes the deployment.
+    /// Writes the deployment while it holds its environment, and fails with `Conflict` if the environment has changed.
+    ///
+    /// The environment is a record of `ledger`. This function reports about it in the deployment.
     pub async fn save<C: StackContext>(&mut self, context: &C, record: Deployment) -> Result<(), Failure> {
         // Re-running a step that is done writes nothing.
         if record != self.deployment.record {
-            self.deployment = context.ledger().replace(&self.deployment, record).await?;
+            let written = context.ledger().replace_while(&self.deployment, record, &self.environment).await?;
+            self.environment.record = environment::with_claims(&self.environment.record, &written.record);
+            self.deployment = written;
         }
         Ok(())
-    }
-
-    /// Writes the deployment and its environment, both or neither. The loaded records are outdated
-    /// afterwards.
-    pub async fn save_both<C: StackContext>(
-        self,
-        context: &C,
-        deployment: Deployment,
-        environment: Environment,
-    ) -> Result<(), Failure> {
-        if deployment == self.deployment.record && environment == self.environment.record {
-            return Ok(());
-        }
-        context
-            .ledger()
-            .replace_both((&self.deployment, &deployment), (&self.environment, &environment))
-            .await
     }
 
     /// Returns true if the deployment deletes its stack permanently.

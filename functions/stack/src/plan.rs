@@ -17,7 +17,7 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, FunctionName, LogicalId, TEST};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Release};
+use lockstep_domain::records::{ConfigKind, Image, ImageState, Release, StackClaim};
 use lockstep_domain::stacks::plan::{self, ChangeSetKind, Plan, PlanInput, Recovery};
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
@@ -223,11 +223,11 @@ async fn remember_stability<C: StackContext>(
     let Some(observed) = reading.map(|reading| &reading.observed) else { return Ok(()) };
     let environment = &loaded.environment.record;
     let same = environment.stack_arn.as_deref() == Some(&observed.arn);
-    if same && observed.status.proves_stability() && !environment.ever_stable {
-        let environment = Environment { ever_stable: true, ..environment.clone() };
-        loaded.environment = context.ledger().replace(&loaded.environment, environment).await?;
+    if !(same && observed.status.proves_stability() && !environment.ever_stable) {
+        return Ok(());
     }
-    Ok(())
+    let claim = StackClaim { arn: observed.arn.clone(), stable: true };
+    loaded.change_run(context, |run| run.claim = Some(claim)).await
 }
 
 /// Records that the stack is unchanged.

@@ -60,7 +60,7 @@ pub async fn recover<C: StackContext>(context: &C, id: &DeploymentId, task: &Tas
 /// Records the operation and its approved cost before the operation begins.
 async fn record_operation<C: StackContext>(
     context: &C,
-    loaded: Loaded,
+    mut loaded: Loaded,
     recovery: &Recovery,
     operation: &Operation,
 ) -> Result<Loaded, Failure> {
@@ -69,19 +69,16 @@ async fn record_operation<C: StackContext>(
     }
     let mut deployment = loaded.deployment.record.clone();
     deployment.operations.push(operation.clone());
-    let mut environment = loaded.environment.record.clone();
+    let run = deployment.stack_mut().ok_or_else(|| Failure::bug("a recovery without a stack"))?;
     if let Some(cost) = &recovery.allowed {
         match cost.action {
-            ProposedAction::Retain => {
-                let run = deployment.stack_mut().ok_or_else(|| Failure::bug("a recovery without a stack"))?;
-                run.orphans.extend(cost.resources.iter().cloned());
-            }
-            ProposedAction::Skip => environment.taint = Some(taint(operation)),
+            ProposedAction::Retain => run.orphans.extend(cost.resources.iter().cloned()),
+            ProposedAction::Skip => run.taint = Some(taint(operation)),
             ProposedAction::Delete => {}
         }
     }
     let id = loaded.id().clone();
-    loaded.save_both(context, deployment, environment).await?;
+    loaded.save(context, deployment).await?;
     Loaded::load(context, &id).await
 }
 

@@ -13,7 +13,8 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Deployment, Environment, Release, SweepReport};
+use lockstep_domain::records::{Deployment, Environment, SweepReport};
+use lockstep_runtime::releases;
 use lockstep_runtime::{lease, stages};
 
 /// The most environments of one stage that are read.
@@ -145,9 +146,7 @@ async fn manifest_ttl(
     component: &ComponentName,
     version: &Version,
 ) -> Result<u32, Failure> {
-    let what = format!("release {component} {version}");
-    let key = Release::key_of(component, version);
-    let release = context.ledger().expect::<Release>(&key, &what).await?.record;
+    let release = releases::release(context.ledger(), component, version).await?.record;
     let contents = packaging::open_release(&release, &context.artifact(&release.artifact).await?)?;
     Ok(contents.manifest.test.ttl_minutes)
 }

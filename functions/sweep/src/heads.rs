@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use lockstep_aws::ledger::Inserted;
 use lockstep_domain::delivery::sweep;
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::records::{Record as _, Repository, SweepReport, WebhookDelivery};
+use lockstep_domain::records::{Cursor, Record as _, Repository, SweepReport, WebhookDelivery};
 use std::collections::BTreeMap;
 
 /// The most repositories that are read. Four sweeps an hour then send fewer requests than GitHub allows with
@@ -60,7 +60,11 @@ async fn sweep_head(
             repository.id.full_name()
         )));
     };
-    let Some(event) = sweep::unheard_of(&repository, &head, latest, now) else { return Ok(()) };
+    let cursor =
+        context.ledger().get::<Cursor>(&Cursor::key_of(&repository.id)).await?.map(|found| found.record);
+    let Some(event) = sweep::unheard_of(&repository, cursor.as_ref(), &head, latest, now) else {
+        return Ok(());
+    };
     if let Inserted::New(_) = context.ledger().insert(&event).await? {
         report.found.push(format!(
             "commit {} of {} in {} as delivery {}",

@@ -121,8 +121,10 @@ async fn releases(
             let is_it =
                 |release: &Release| release.component == environment.component && release.version == *version;
             if !all.iter().any(is_it) {
-                let key = Release::key_of(&environment.component, version);
-                all.extend(context.ledger().get::<Release>(&key).await?.map(|found| found.record));
+                let component = &environment.component;
+                for key in [Release::key_of(component, version), Release::draft_key_of(component, version)] {
+                    all.extend(context.ledger().get::<Release>(&key).await?.map(|found| found.record));
+                }
             }
         }
     }

@@ -13,6 +13,7 @@ use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, Release};
 use lockstep_runtime::deployment_log;
+use lockstep_runtime::releases;
 use lockstep_runtime::stages::stages;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -64,9 +65,7 @@ async fn load_release(
     component: &ComponentName,
     version: &Version,
 ) -> Result<Release, Failure> {
-    let what = format!("release {component}@{version}");
-    let key = Release::key_of(component, version);
-    Ok(context.ledger().expect::<Release>(&key, &what).await?.record)
+    Ok(releases::release(context.ledger(), component, version).await?.record)
 }
 
 /// Returns the addresses that the checks of a stage may connect to.

@@ -85,8 +85,6 @@ fn repository(id: RepositoryId) -> Repository {
         id,
         base_url: "https://api.github.com".to_owned(),
         branch: "main".to_owned(),
-        components: BTreeMap::new(),
-        commit: None,
         added_by: "arn".to_owned(),
         added_at: Timestamp::UNIX_EPOCH,
     }

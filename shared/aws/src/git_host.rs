@@ -136,8 +136,6 @@ mod tests {
             id: "github.acme.logs".parse().unwrap(),
             base_url: base_url.to_owned(),
             branch: "main".to_owned(),
-            components: Default::default(),
-            commit: None,
             added_by: "ada".to_owned(),
             added_at: Timestamp::UNIX_EPOCH,
         }

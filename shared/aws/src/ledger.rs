@@ -227,6 +227,18 @@ impl Ledger {
         self.transact(vec![Write::replace(a.0, a.1)?, Write::replace(b.0, b.1)?]).await
     }
 
+    /// Writes `record` over `old` if `fence` is the last revision of its record; fails with `Conflict` otherwise. The
+    /// caller needs no permission to write the fence.
+    pub async fn replace_while<T: Record, F: Record>(
+        &self,
+        old: &Versioned<T>,
+        record: T,
+        fence: &Versioned<F>,
+    ) -> Result<Versioned<T>, Failure> {
+        self.transact(vec![Write::replace(old, &record)?, Write::unchanged(fence)]).await?;
+        Ok(Versioned { record, rev: old.rev + 1 })
+    }
+
     fn name_of(&self, table: Table) -> &str {
         self.component_table.as_deref().unwrap_or_else(|| table.name())
     }

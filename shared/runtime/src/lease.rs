@@ -11,7 +11,7 @@ use lockstep_aws::ledger::{Ledger, Versioned, Write};
 use lockstep_domain::delivery::environment;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{Deployment, Environment, LeaseHolder};
+use lockstep_domain::records::{Charter, Deployment, Environment, LeaseHolder};
 
 /// Confirms that `execution`, which holds what the caller wants, certainly has ended.
 ///
@@ -44,7 +44,10 @@ pub async fn ended_holder(
 ) -> Result<Versioned<Deployment>, Failure> {
     environment::ensure_holder_ended(holder, executions.is_running(&holder.execution).await)?;
     let id = &holder.deployment;
-    ledger.expect(&Deployment::key_of(id), &format!("deployment {id}")).await
+    let ended = ledger.expect::<Deployment>(&Deployment::key_of(id), &format!("deployment {id}")).await?;
+    let charter = ledger.expect::<Charter>(&Charter::key_of(id), &format!("the charter of {id}")).await?;
+    charter.record.check(&ended.record)?;
+    Ok(ended)
 }
 
 /// Releases an environment from a holder whose execution certainly has ended, and closes its deployment as abandoned,
@@ -62,8 +65,8 @@ pub async fn release(
 ) -> Result<Option<DeploymentId>, Failure> {
     let Some(holder) = &held.record.holder else { return Ok(None) };
     let ended = ended_holder(ledger, executions, holder).await?;
-    let mut writes =
-        vec![Write::replace(held, &environment::release_dead_holder(&held.record, &ended.record, now))?];
+    let freed = environment::release_dead_holder(&held.record, &ended.record, now);
+    let mut writes = vec![Write::replace(held, &freed)?];
     let abandoned = environment::abandon(&ended.record, after, now);
     if let Some(abandoned) = &abandoned {
         writes.push(Write::replace(&ended, abandoned)?);

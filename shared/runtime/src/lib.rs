@@ -16,6 +16,7 @@ pub mod deployment_end;
 pub mod deployment_log;
 #[cfg(feature = "sfn")]
 pub mod lease;
+pub mod releases;
 pub mod retry;
 #[cfg(feature = "sts")]
 pub mod roles;

@@ -180,8 +180,6 @@ async fn subscribe(harness: &Harness) {
         id: REPOSITORY.parse().expect("a repository"),
         base_url: "https://api.github.com".to_owned(),
         branch: "main".to_owned(),
-        components: BTreeMap::new(),
-        commit: None,
         added_by: "arn".to_owned(),
         added_at: Timestamp::UNIX_EPOCH,
     };

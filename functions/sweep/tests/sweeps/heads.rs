@@ -15,8 +15,6 @@ fn repository(name: &str) -> Repository {
         id: RepositoryId::github("acme", name).unwrap(),
         base_url: "https://api.github.com".into(),
         branch: "main".into(),
-        components: Default::default(),
-        commit: None,
         added_by: "ada".into(),
         added_at: at(0),
     }
@@ -87,7 +85,8 @@ async fn a_late_webhook_supersedes_the_head_that_the_sweep_found() {
 #[tokio::test]
 async fn a_head_that_was_packaged_before_is_left_alone() {
     let fixture = Fixture::new().await;
-    fixture.put(&Repository { commit: Some(HEAD.parse().unwrap()), ..repository("logs") }).await;
+    fixture.put(&repository("logs")).await;
+    fixture.put(&Cursor { repository: repository("logs").id, commit: HEAD.parse().unwrap() }).await;
     fixture.head_is("logs", HEAD);
     assert!(fixture.sweep(30).await.found.is_empty());
 }

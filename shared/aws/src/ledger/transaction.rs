@@ -148,7 +148,7 @@ mod tests {
 
     fn write(pk: &str) -> Write {
         Write {
-            key: Key { table: Table::Operations, pk: pk.into(), sk: "-".into() },
+            key: Key { table: Table::Delivery, pk: pk.into(), sk: "-".into() },
             change: Change::Remove(1),
         }
     }

@@ -7,7 +7,7 @@ use crate::model::caught_error::CaughtError;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::{ComponentName, StackName, StageName};
 use crate::records::{
-    DeployBody, Deployed, Deployment, DeploymentBody, DeploymentState, Environment, FailureRecord,
+    Charter, DeployBody, Deployed, Deployment, DeploymentBody, DeploymentState, Environment, FailureRecord,
     LeaseHolder, StackRun,
 };
 use jiff::Timestamp;
@@ -174,6 +174,31 @@ pub fn release_lease(environment: &Environment, deployment: &Deployment) -> Envi
     Environment { holder, ..environment.clone() }
 }
 
+/// Returns the environment with the reports of `deployment`, which holds it: its stack, the stability of the stack, and
+/// the taint of a recovery. Only the owner of the environment stores the result.
+pub fn with_claims(environment: &Environment, deployment: &Deployment) -> Environment {
+    let Some(run) = deployment.stack() else { return environment.clone() };
+    let taint = run.taint.clone().or_else(|| environment.taint.clone());
+    let Some(claim) = &run.claim else { return Environment { taint, ..environment.clone() } };
+    let same = environment.stack_arn.as_deref() == Some(&claim.arn);
+    Environment {
+        stack_arn: Some(claim.arn.clone()),
+        ever_stable: claim.stable || (same && environment.ever_stable),
+        taint,
+        ..environment.clone()
+    }
+}
+
+/// Returns the deployment without the reports that [`with_claims`] copied. A deployment that waits for an approval
+/// holds no environment, and must not repeat them later.
+pub fn without_claims(deployment: &Deployment) -> Deployment {
+    let mut deployment = deployment.clone();
+    if let Some(run) = deployment.stack_mut() {
+        (run.claim, run.taint) = (None, None);
+    }
+    deployment
+}
+
 /// Releases the lease of `dead`, a deployment whose execution certainly ended. The epoch rises, so that late writes of
 /// that execution are refused.
 pub fn release_dead_holder(environment: &Environment, dead: &Deployment, now: Timestamp) -> Environment {
@@ -197,6 +222,7 @@ pub fn complete(
     now: Timestamp,
 ) -> Result<Completed, Failure> {
     still_holds(Some(environment), deployment)?;
+    let environment = &with_claims(environment, deployment);
     let (environment, state) = match &deployment.body {
         DeploymentBody::Teardown(_) => (None, DeploymentState::Succeeded),
         DeploymentBody::Deploy(deploy) if deploy.plan_only => {
@@ -289,14 +315,42 @@ pub fn fail(
     Failed { environment: moved, deployment: closed, failure }
 }
 
-/// Returns the environment after a deployment that did not succeed. A plan, a teardown or a promotion leaves it
+/// Closes a deployment whose record was changed since it began, and believes none of its reports: the environment
+/// keeps its release, and is tainted with `why`.
+pub fn distrust(
+    environment: Option<&Environment>,
+    charter: &Charter,
+    deployment: &Deployment,
+    why: &Failure,
+    now: Timestamp,
+) -> Failed {
+    let holds = |environment: &&Environment| {
+        environment.holder.as_ref().is_some_and(|holder| holder.deployment == charter.id)
+    };
+    let released = environment.filter(holds).map(|environment| Environment {
+        holder: None,
+        taint: Some(why.message.clone()),
+        ..environment.clone()
+    });
+    let failure = FailureRecord { error: why.kind.error_type().to_owned(), message: why.message.clone() };
+    let closed = Deployment {
+        state: DeploymentState::Failed,
+        failure: Some(failure.clone()),
+        finished_at: Some(now),
+        ..deployment.clone()
+    };
+    Failed { environment: released, deployment: Some(closed), failure }
+}
+
+/// Returns the environment after a deployment that did not succeed. A plan or a teardown leaves the running release
 /// unchanged.
 pub fn after(environment: &Environment, deployment: &Deployment, now: Timestamp) -> Environment {
+    let environment = with_claims(environment, deployment);
     let Some(deploy) = deployment.deploy().filter(|deploy| !deploy.plan_only) else {
-        return environment.clone();
+        return environment;
     };
     let changed =
-        deploy.stack_changed.then(|| runs(environment, deployment, deploy, false, now).ok()).flatten();
+        deploy.stack_changed.then(|| runs(&environment, deployment, deploy, false, now).ok()).flatten();
     changed.unwrap_or_else(|| Environment {
         stack_arn: deploy.stack.arn.clone().or_else(|| environment.stack_arn.clone()),
         ..environment.clone()

@@ -12,7 +12,7 @@ use crate::model::ids::{CommitSha, DeploymentId};
 use crate::model::outcome::Outcome;
 use crate::model::token::client_token;
 use crate::records::{
-    Approval, Callback, CallbackState, DeliveryEnd, Deployment, DeploymentState, Environment, Image,
+    Approval, Callback, CallbackState, Cursor, DeliveryEnd, Deployment, DeploymentState, Environment, Image,
     ImageState, Repository, WebhookDelivery, WebhookDeliveryState,
 };
 use jiff::{Timestamp, ToSpan};
@@ -112,6 +112,7 @@ fn is_superseded(event: &WebhookDelivery) -> bool {
 /// has precedence. The delivery id is derived from the finding, so that two sweeps write one record.
 pub fn unheard_of(
     repository: &Repository,
+    cursor: Option<&Cursor>,
     head: &CommitSha,
     events: &[WebhookDelivery],
     now: Timestamp,
@@ -122,7 +123,9 @@ pub fn unheard_of(
         .iter()
         .filter(|e| e.repository == repository.id && e.reference == reference && !is_superseded(e))
         .max_by_key(|e| e.accepted_at);
-    if repository.commit.as_ref() == Some(head) || newest.is_some_and(|newest| newest.commit == *head) {
+    if cursor.is_some_and(|cursor| cursor.commit == *head)
+        || newest.is_some_and(|newest| newest.commit == *head)
+    {
         return None;
     }
     let after = newest.map_or("", |newest| newest.delivery.as_str());

@@ -61,6 +61,11 @@ pub enum Request {
         /// The state machine's input.
         input: inputs::Promote,
     },
+    /// Deletes the record of the environment of a test stack that is gone.
+    ForgetTest {
+        /// Name of the environment.
+        environment: String,
+    },
     /// Publishes a release that passed its test.
     Publish {
         /// The component.

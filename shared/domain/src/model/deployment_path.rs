@@ -32,4 +32,12 @@ impl DeploymentPath {
     pub fn as_str(self) -> &'static str {
         self.into()
     }
+
+    /// Returns the path of an execution by the name of its state machine: `lockstep-promot..` is of the promotion path.
+    pub fn of_execution(execution_arn: &str) -> Self {
+        match execution_arn.split(':').any(|part| part.starts_with("lockstep-promot")) {
+            true => Self::Promotion,
+            false => Self::Delivery,
+        }
+    }
 }

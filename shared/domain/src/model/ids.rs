@@ -3,6 +3,7 @@
 //! A string from a branch, a tag, an author or a payload never reaches an ARN, a template or a table key
 //! except through one of these types.
 
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::text::checked_text;
 
 /// A string that is not an identifier of the wanted kind.
@@ -172,11 +173,26 @@ impl CommitSha {
 }
 
 impl DeploymentId {
-    /// Returns the id of the deployment that `execution_arn` runs.
+    /// The bit of the first byte that says the path. It is set in ids of the promotion path.
+    const PROMOTION: u8 = 0x80;
+
+    /// Returns the id of the deployment that `execution_arn` runs. The id says the path of the state machine.
     pub fn of_execution(execution_arn: &str) -> Self {
-        Self(
-            uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, execution_arn.as_bytes()).hyphenated().to_string(),
-        )
+        let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, execution_arn.as_bytes());
+        let mut bytes = id.into_bytes();
+        bytes[0] &= !Self::PROMOTION;
+        if DeploymentPath::of_execution(execution_arn) == DeploymentPath::Promotion {
+            bytes[0] |= Self::PROMOTION;
+        }
+        Self(uuid::Uuid::from_bytes(bytes).hyphenated().to_string())
+    }
+
+    /// Returns the path of the deployment. Its records are in the table of that path.
+    pub fn path(&self) -> DeploymentPath {
+        match self.0.starts_with(|digit: char| matches!(digit, '8'..='9' | 'a'..='f')) {
+            true => DeploymentPath::Promotion,
+            false => DeploymentPath::Delivery,
+        }
     }
 
     /// Returns the first eight digits, enough for a readable name.
@@ -303,6 +319,24 @@ mod tests {
         let arn = "arn:aws:states:eu-west-1:111111111111:execution:lockstep-deploy:x";
         assert_eq!(DeploymentId::of_execution(arn), DeploymentId::of_execution(arn));
         assert!(DeploymentId::of_execution(arn).as_str().parse::<DeploymentId>().is_ok());
+    }
+
+    #[test]
+    fn an_id_says_the_path_of_its_state_machine() {
+        let of = |machine: &str| {
+            let arn = format!("arn:aws:states:eu-west-1:111111111111:execution:{machine}:x");
+            DeploymentId::of_execution(&arn).path()
+        };
+        for machine in
+            ["lockstep-delivery-deploy", "lockstep-delivery-teardown", "lockstep-delivery-build-image"]
+        {
+            assert_eq!(of(machine), DeploymentPath::Delivery);
+        }
+        for machine in
+            ["lockstep-promotion-deploy", "lockstep-promotion-build-image", "lockstep-promote-image"]
+        {
+            assert_eq!(of(machine), DeploymentPath::Promotion);
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl CommitVersion {
     /// Returns the key of the version of `commit` with the image lock of this digest.
     pub fn key_of(component: &ComponentName, commit: &CommitSha, image_lock_digest: &Digest) -> Key {
         Key::new(
-            Table::Authority,
+            Table::Intake,
             format!("COMPONENT#{component}"),
             format!("COMMIT#{commit}#{image_lock_digest}"),
         )
@@ -31,7 +31,7 @@ impl CommitVersion {
 
 impl Record for CommitVersion {
     const KIND: &'static str = "COMMIT";
-    const TABLES: &'static [Table] = &[Table::Authority];
+    const TABLES: &'static [Table] = &[Table::Intake];
 
     fn key(&self) -> Key {
         Self::key_of(&self.component, &self.commit, &self.image_lock_digest)

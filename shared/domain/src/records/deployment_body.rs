@@ -79,6 +79,21 @@ pub struct StackRun {
     /// Resources that remained when the stack was deleted. No stack manages them any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<NamedResource>,
+    /// What the deployment reports about the stack of its environment. The owner of the environment copies it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<StackClaim>,
+    /// State that a recovery of this deployment left unreconciled. The owner of the environment copies it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taint: Option<String>,
+}
+
+/// Report of a deployment about the stack of its environment. It is a claim: `ledger` owns the environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackClaim {
+    /// ARN of the stack.
+    pub arn: String,
+    /// True if the stack was in a stable state.
+    pub stable: bool,
 }
 
 impl StackRun {
@@ -92,6 +107,8 @@ impl StackRun {
             proposal: None,
             waits_since: None,
             orphans: Vec::new(),
+            claim: None,
+            taint: None,
         }
     }
 }

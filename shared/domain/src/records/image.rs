@@ -53,7 +53,7 @@ impl Image {
     /// Returns the key of `version` of `name` at `location`.
     pub fn key_of(name: &ImageName, version: &Version, location: &Location) -> Key {
         Key::new(
-            Table::Operations,
+            Table::Images,
             format!("IMAGE#{name}"),
             format!("VERSION#{}#{}#{}", version.sortable(), location.account, location.region),
         )
@@ -61,12 +61,12 @@ impl Image {
 
     /// Returns the partition and sort-key prefix of every version of `name` in every location.
     pub fn all_of(name: &ImageName) -> Partition {
-        Partition::new(Table::Operations, format!("IMAGE#{name}"), "VERSION#")
+        Partition::new(Table::Images, format!("IMAGE#{name}"), "VERSION#")
     }
 
     /// Returns the partition and sort-key prefix of one version of `name` in every location.
     pub fn version_of(name: &ImageName, version: &Version) -> Partition {
-        Partition::new(Table::Operations, format!("IMAGE#{name}"), format!("VERSION#{}#", version.sortable()))
+        Partition::new(Table::Images, format!("IMAGE#{name}"), format!("VERSION#{}#", version.sortable()))
     }
 
     /// Returns true if the image is in this account and region.
@@ -88,7 +88,7 @@ impl Image {
 
 impl Record for Image {
     const KIND: &'static str = "IMAGE";
-    const TABLES: &'static [Table] = &[Table::Operations];
+    const TABLES: &'static [Table] = &[Table::Images];
 
     fn key(&self) -> Key {
         Self::key_of(&self.name, &self.version, &self.location)

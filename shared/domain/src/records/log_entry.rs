@@ -21,17 +21,17 @@ pub struct LogEntry {
 impl LogEntry {
     /// Returns the partition and sort-key prefix of the deployment log of `id`, oldest line first.
     pub fn all_of(id: &DeploymentId) -> Partition {
-        Partition::new(Table::Operations, format!("DEPLOYMENT#{id}"), "STEP#")
+        Partition::new(Table::of(id.path()), format!("DEPLOYMENT#{id}"), "STEP#")
     }
 }
 
 impl Record for LogEntry {
     const KIND: &'static str = "STEP";
-    const TABLES: &'static [Table] = &[Table::Operations];
+    const TABLES: &'static [Table] = &[Table::Delivery, Table::Promotion];
 
     fn key(&self) -> Key {
         Key::new(
-            Table::Operations,
+            Table::of(self.deployment.path()),
             format!("DEPLOYMENT#{}", self.deployment),
             format!("STEP#{:04}", self.number),
         )

@@ -8,10 +8,12 @@ mod break_glass;
 mod build_counter;
 mod callback;
 mod change_set;
+mod charter;
 mod commit_version;
 mod config;
 mod copy_plan;
 mod copy_slots;
+mod cursor;
 mod deployment;
 mod deployment_body;
 mod environment;
@@ -36,13 +38,15 @@ pub use break_glass::BreakGlass;
 pub use build_counter::BuildCounter;
 pub use callback::{Callback, CallbackState};
 pub use change_set::ChangeSet;
+pub use charter::{Charter, CharteredRelease};
 pub use commit_version::CommitVersion;
 pub use config::{Config, ConfigKind};
 pub use copy_plan::CopyPlan;
 pub use copy_slots::{CopySlot, CopySlots, QueuedPromotion};
+pub use cursor::Cursor;
 pub use deployment::{Cancellation, Deployment, DeploymentStart, DeploymentState};
 pub use deployment_body::{
-    BuildImageBody, DeployBody, DeploymentBody, PromoteImageBody, StackRun, TeardownBody,
+    BuildImageBody, DeployBody, DeploymentBody, PromoteImageBody, StackClaim, StackRun, TeardownBody,
 };
 pub use environment::{Deployed, Environment, LeaseHolder};
 pub use evidence::Evidence;

@@ -25,14 +25,10 @@ pub struct Rejection {
 
 impl Record for Rejection {
     const KIND: &'static str = "REJECTION";
-    const TABLES: &'static [Table] = &[Table::Authority];
+    const TABLES: &'static [Table] = &[Table::Intake];
 
     fn key(&self) -> Key {
-        Key::new(
-            Table::Authority,
-            format!("COMPONENT#{}", self.component),
-            format!("REJECTION#{}", self.commit),
-        )
+        Key::new(Table::Intake, format!("COMPONENT#{}", self.component), format!("REJECTION#{}", self.commit))
     }
 
     fn listed_at(&self) -> Option<String> {

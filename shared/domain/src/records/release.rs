@@ -70,27 +70,42 @@ pub struct Release {
 }
 
 impl Release {
-    /// Returns the key of `version` of `component`.
+    /// Returns the key of `version` of `component` once it is published. A published release never changes.
     pub fn key_of(component: &ComponentName, version: &Version) -> Key {
-        Key::new(
-            Table::Authority,
-            format!("COMPONENT#{component}"),
-            format!("RELEASE#{}", version.sortable()),
-        )
+        Self::key_in(Table::Authority, component, version)
     }
 
-    /// Returns the partition and sort-key prefix of all releases of `component`, oldest version first.
+    /// Returns the key of `version` of `component` before it is published.
+    pub fn draft_key_of(component: &ComponentName, version: &Version) -> Key {
+        Self::key_in(Table::Intake, component, version)
+    }
+
+    fn key_in(table: Table, component: &ComponentName, version: &Version) -> Key {
+        Key::new(table, format!("COMPONENT#{component}"), format!("RELEASE#{}", version.sortable()))
+    }
+
+    /// Returns the partition of the published releases of `component`, oldest version first.
     pub fn all_of(component: &ComponentName) -> Partition {
         Partition::new(Table::Authority, format!("COMPONENT#{component}"), "RELEASE#")
+    }
+
+    /// Returns the partition of the releases of `component` that are not published, oldest version first.
+    pub fn drafts_of(component: &ComponentName) -> Partition {
+        Partition { table: Table::Intake, ..Self::all_of(component) }
     }
 }
 
 impl Record for Release {
     const KIND: &'static str = "RELEASE";
-    const TABLES: &'static [Table] = &[Table::Authority];
+    const TABLES: &'static [Table] = &[Table::Authority, Table::Intake];
 
     fn key(&self) -> Key {
-        Self::key_of(&self.component, &self.version)
+        match self.state {
+            ReleaseState::Published => Self::key_of(&self.component, &self.version),
+            ReleaseState::Packaged | ReleaseState::TestFailed => {
+                Self::draft_key_of(&self.component, &self.version)
+            }
+        }
     }
 
     fn listed_at(&self) -> Option<String> {

@@ -1,10 +1,9 @@
 //! A registered repository.
 
 use super::{Key, Record, Table};
-use crate::model::ids::{CommitSha, ComponentName, RepositoryId};
+use crate::model::ids::RepositoryId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// A registered repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,12 +15,6 @@ pub struct Repository {
     pub base_url: String,
     /// Default branch, from which releases are built.
     pub branch: String,
-    /// Components found at the last push, with their folders.
-    #[serde(default)]
-    pub components: BTreeMap<ComponentName, String>,
-    /// Commit of the default branch that was packaged last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<CommitSha>,
     /// ARN of the operator who registered it.
     pub added_by: String,
     /// Time of the registration.

@@ -1,5 +1,6 @@
 //! The tables of the ledger, by the owner of their records.
 
+use crate::model::deployment_path::DeploymentPath;
 use strum::{IntoStaticStr, VariantArray};
 
 /// The owner of a group of records. Each owner's records have a DynamoDB table, so that IAM separates the owners.
@@ -10,8 +11,13 @@ use strum::{IntoStaticStr, VariantArray};
 pub enum Table {
     /// Configuration, releases, evidence, and the environments that they run in. `ledger` and `package` write it.
     Authority,
-    /// Deployments with their logs, and images. The functions of a deployment path write it.
-    Operations,
+    /// Deployments of the delivery path with their logs. Only its functions and the ledger's function for it write it.
+    Delivery,
+    /// Deployments of the promotion path with their logs, and the copy slots. Only its functions and the ledger's
+    /// function for it write it.
+    Promotion,
+    /// Images. The functions of both paths write it.
+    Images,
     /// Callbacks. The functions of a deployment path add them, and `resume` completes them.
     Callbacks,
     /// Webhook deliveries. `webhook` adds them, and `ledger` closes them.
@@ -27,8 +33,23 @@ impl Table {
     pub const ALL: &[Self] = Self::VARIANTS;
 
     /// Every table of the control plane.
-    pub const OF_CONTROL_PLANE: &[Self] =
-        &[Self::Authority, Self::Operations, Self::Callbacks, Self::Intake, Self::Sweep];
+    pub const OF_CONTROL_PLANE: &[Self] = &[
+        Self::Authority,
+        Self::Delivery,
+        Self::Promotion,
+        Self::Images,
+        Self::Callbacks,
+        Self::Intake,
+        Self::Sweep,
+    ];
+
+    /// Returns the table of the deployments of `path`.
+    pub fn of(path: DeploymentPath) -> Self {
+        match path {
+            DeploymentPath::Delivery => Self::Delivery,
+            DeploymentPath::Promotion => Self::Promotion,
+        }
+    }
 
     /// Returns the name of the table in DynamoDB. A component gives its table a name of its own.
     pub fn name(self) -> &'static str {

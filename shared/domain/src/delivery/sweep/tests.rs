@@ -55,20 +55,18 @@ fn an_old_push_is_not_started_after_a_newer_one_to_its_branch() {
 
 const HEAD: &str = "1111111111111111111111111111111111111111";
 
-fn subscribed(commit: Option<&str>) -> Repository {
+fn subscribed() -> Repository {
     Repository {
         id: "github.acme.logs".parse().unwrap(),
         base_url: "https://api.github.com".into(),
         branch: "main".into(),
-        components: Default::default(),
-        commit: commit.map(|commit| commit.parse().unwrap()),
         added_by: "ada".into(),
         added_at: at(0),
     }
 }
 
 fn seen(events: &[WebhookDelivery], minute: i64) -> Option<WebhookDelivery> {
-    unheard_of(&subscribed(None), &HEAD.parse().unwrap(), events, at(minute))
+    unheard_of(&subscribed(), None, &HEAD.parse().unwrap(), events, at(minute))
 }
 
 #[test]
@@ -97,7 +95,8 @@ fn a_head_known_to_a_delivery_or_the_repository_is_left_alone() {
     {
         assert_eq!(seen(&[before.clone(), WebhookDelivery { state, ..head.clone() }], 30), None, "{state:?}");
     }
-    let packaged = unheard_of(&subscribed(Some(HEAD)), &HEAD.parse().unwrap(), &[before], at(30));
+    let cursor = Cursor { repository: subscribed().id, commit: HEAD.parse().unwrap() };
+    let packaged = unheard_of(&subscribed(), Some(&cursor), &HEAD.parse().unwrap(), &[before], at(30));
     assert_eq!(packaged, None, "its events expired, or a person released it");
 }
 
