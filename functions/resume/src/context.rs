@@ -2,7 +2,6 @@
 
 use lockstep_aws::accounts::Registrations;
 use lockstep_aws::aws::Aws;
-use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::executions::{Answered, Executions};
 use lockstep_aws::ledger::Ledger;
 use lockstep_domain::model::error::Failure;
@@ -14,9 +13,6 @@ pub trait ResumeContext: HasLedger + TaskTokens + RegisteredAccounts {}
 
 impl<T: HasLedger + TaskTokens + RegisteredAccounts> ResumeContext for T {}
 
-/// Settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 0] = [];
-
 /// Capabilities on AWS.
 pub struct AwsContext {
     ledger: Ledger,
@@ -26,12 +22,8 @@ pub struct AwsContext {
 
 impl AwsContext {
     /// Creates the adapters. Calls no service.
-    pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
-        Ok(Self {
-            ledger: Ledger::new(aws),
-            executions: Executions::new(aws),
-            accounts: Registrations::new(aws),
-        })
+    pub fn new(aws: &Aws) -> Self {
+        Self { ledger: Ledger::new(aws), executions: Executions::new(aws), accounts: Registrations::new(aws) }
     }
 }
 

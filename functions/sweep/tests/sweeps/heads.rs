@@ -4,7 +4,7 @@ use super::fixture::{Fixture, RELEASE, at};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::model::token::execution_arn;
-use lockstep_domain::records::{DeliveryEnd, Repository, WebhookDelivery, WebhookDeliveryState};
+use lockstep_domain::records::{Cursor, DeliveryEnd, Repository, WebhookDelivery, WebhookDeliveryState};
 use serde_json::json;
 
 const OLD: &str = "0123456789012345678901234567890123456789";
