@@ -115,7 +115,7 @@ impl ControlPlane {
     }
 
     /// Returns every use of break-glass, newest first.
-    pub async fn broken_glass(&self) -> Result<Vec<BreakGlass>, Failure> {
+    pub async fn break_glass_records(&self) -> Result<Vec<BreakGlass>, Failure> {
         Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 
