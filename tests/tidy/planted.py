@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 import checks
 import documents
 import glossary
+import templates
 from sources import Crate, Source
 
 _GLOSSARY = """
@@ -42,7 +43,7 @@ def missed(limits: dict) -> list[str]:
             found.append(f"no check finds {mistake}")
     plain = Crate("cli", [Source("cli/src/commands/plain.rs", ["/// Deletes the stack.", "pub fn delete() {}"])])
     found += [f"a plain text is refused: {line}" for line in checks.judge(plain, strict, words)]
-    return found + _documentation(strict) + _binaries(strict) + _links()
+    return found + _documentation(strict) + _binaries(strict) + _links() + _templates(strict, words)
 
 
 def _documentation(limits: dict) -> list[str]:
@@ -72,3 +73,21 @@ def _links() -> list[str]:
         "a.md:1: the link to other.md#no-heading points to no heading",
     ]
     return [] if found == wanted else [f"links: {found}"]
+
+
+def _templates(limits: dict, words: list[glossary.Forbidden]) -> list[str]:
+    text = "\n".join(
+        [
+            "Description: The inbox.",
+            "Parameters:",
+            "  # Nobody reads this.",
+            "  Size:",
+            "    Description: How large it is.",
+            "    AlarmDescription: >-",
+            "      What happened.",
+            "      What is second is no opening.",
+        ]
+    )
+    found = templates.lines("a.yaml", text, limits, words)
+    places = [line.partition(": ")[0] for line in found]
+    return [] if places == ["a.yaml:1", "a.yaml:3", "a.yaml:5", "a.yaml:6"] else [f"templates: {found}"]
