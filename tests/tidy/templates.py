@@ -1,8 +1,9 @@
-"""Judges the CloudFormation templates: listed phrases, forbidden words, and descriptions that open with a question word."""
+"""Judges the CloudFormation templates: phrases, words, and descriptions that open with a question word."""
 
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from glossary import Forbidden
 
@@ -10,7 +11,7 @@ _DESCRIPTION = re.compile(r"\s*(?:- )?\w*Description: (.*)")
 _OPENER = re.compile(r"\"?(What|Whether|Who|Whom|Whose|How|Where|Why|When|Which|That)\b")
 
 
-def judge(root: Path, limits: dict, words: list[Forbidden]) -> list[str]:
+def judge(root: Path, limits: dict[str, Any], words: list[Forbidden]) -> list[str]:
     """Returns a sentence for each line of a template that breaks a rule of docs/STYLE.md."""
     listed = subprocess.run(["git", "-C", root, "ls-files", "*.yaml"], check=True, capture_output=True, text=True)
     paths = [path for path in listed.stdout.split() if (root / path).exists()]
@@ -23,7 +24,7 @@ def judge(root: Path, limits: dict, words: list[Forbidden]) -> list[str]:
     ]
 
 
-def lines(path: str, text: str, limits: dict, words: list[Forbidden]) -> list[str]:
+def lines(path: str, text: str, limits: dict[str, Any], words: list[Forbidden]) -> list[str]:
     """Returns a sentence for each line of `text` that breaks a rule."""
     phrases = re.compile(r"\b(" + "|".join(limits["phrases"]) + r")\b", re.IGNORECASE)
     found = []
