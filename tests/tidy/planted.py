@@ -28,6 +28,14 @@ _MISTAKES = {
     "a type with a forbidden name": ("pub struct Cloud;", "the type Cloud"),
     "a type with a forbidden part": ("enum InboxState {}", "the type InboxState"),
     "a function that is too long": (_LONG, "the function long"),
+    "a cause in the message of a failure": (
+        'read().map_err(|error| Failure::bug(format!("no file: {error}")))',
+        "flattens",
+    ),
+    "a cause as the message of a failure": ("read().map_err(|error| Failure::bug(error.to_string()))", "flattens"),
+    "a cause in a log line": ('tracing::warn!("no file: {failure}");', "flattens"),
+    "a cause in the message of an error": ('#[error("no file: {source}")]\nFile { source: io::Error },', "flattens"),
+    "a first cause in the message of an error": ('#[error("no file: {0}")]\nFile(#[source] io::Error),', "flattens"),
     "an option with a forbidden word": ("struct Arguments {\n    pub inbox: String,\n}", "the option inbox"),
 }
 
@@ -41,7 +49,9 @@ def missed(limits: dict) -> list[str]:
         crate = Crate("cli", [Source("cli/src/commands/planted.rs", text.splitlines())])
         if not any(sentence in line for line in checks.judge(crate, strict, words)):
             found.append(f"no check finds {mistake}")
-    plain = Crate("cli", [Source("cli/src/commands/plain.rs", ["/// Deletes the stack.", "pub fn delete() {}"])])
+    kept = 'read().map_err(|error| Failure::bug("no file").caused_by(&error))'
+    lines = ["/// Deletes the stack.", "pub fn delete() {}", kept, "#[error(transparent)]", "File(#[from] io::Error),"]
+    plain = Crate("cli", [Source("cli/src/commands/plain.rs", lines)])
     found += [f"a plain text is refused: {line}" for line in checks.judge(plain, strict, words)]
     return found + _documentation(strict) + _binaries(strict) + _links() + _templates(strict, words)
 
