@@ -2,7 +2,7 @@
 
 use crate::connection::Connection;
 use crate::context::CommandContext;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, at};
 use crate::global::Global;
 use crate::installation::not_installed;
 use crate::names::DeploymentPrefix;
@@ -53,13 +53,13 @@ impl ControlPlane {
 
     /// Sends a request to the ledger function, signed with the caller's own credentials.
     pub async fn ask(&self, request: &Request) -> Result<Applied, Failure> {
-        let body = serde_json::to_vec(request).map_err(|error| Failure::new(error.to_string()))?;
+        let body = serde_json::to_vec(request).map_err(at("the request to the ledger"))?;
         let headers = [("content-type", "application/json")];
         let answer = signed::post(self.aws(), "lambda", &self.found.ledger_url, &headers, body).await?;
         match answer.status {
-            200 => serde_json::from_slice(&answer.body).map_err(|error| {
-                Failure::new(format!("the ledger returned an unexpected response: {error}"))
-            }),
+            200 => {
+                serde_json::from_slice(&answer.body).map_err(at("the ledger returned an unexpected response"))
+            }
             403 => Err(Failure::new("the ledger refuses requests from these credentials")
                 .next("attach the managed policy lockstep-operator to them")),
             status => Err(refused(status, &answer.body)),
@@ -115,7 +115,7 @@ impl ControlPlane {
     }
 
     /// Returns every use of break-glass, newest first.
-    pub async fn broken_glass(&self) -> Result<Vec<BreakGlass>, Failure> {
+    pub async fn break_glass_records(&self) -> Result<Vec<BreakGlass>, Failure> {
         Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 

@@ -60,7 +60,9 @@ impl AwsContext {
             .ok_or_else(|| Failure::bug(format!("{key} is no key of a permissions table; install again")))?;
         let compressed = self.artifacts.get(key, TABLE_BYTES_MAX).await?;
         let table = Table::read(&compressed, &digest);
-        table.map(Arc::new).map_err(|error| Failure::rejected(format!("{key}: {error}; install again")))
+        table
+            .map(Arc::new)
+            .map_err(|error| Failure::rejected(format!("{key}; install again")).caused_by(&error))
     }
 }
 
