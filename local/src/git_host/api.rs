@@ -45,7 +45,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 }
 
 /// A refusal in GitHub's form.
-struct Refused(StatusCode, String);
+pub(super) struct Refused(pub(super) StatusCode, pub(super) String);
 
 impl Refused {
     fn not_found() -> Self {
@@ -109,6 +109,7 @@ struct RepositoryRequest {
 }
 
 async fn create_repository(
+    _: Authorized,
     State(shared): State<Arc<Shared>>,
     Json(request): Json<RepositoryRequest>,
 ) -> Result<impl IntoResponse, Refused> {
