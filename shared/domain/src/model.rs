@@ -27,3 +27,4 @@ pub mod text;
 pub mod token;
 pub mod toml_file;
 pub mod version;
+pub mod visible;
