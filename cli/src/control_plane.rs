@@ -20,6 +20,7 @@ use lockstep_domain::records::{
     BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageVersion, LogEntry, Record, Release,
     SweepReport, WebhookDelivery,
 };
+use serde::de::DeserializeOwned;
 
 /// Maximum number of records of one kind in a list.
 const LISTED: usize = 500;
@@ -53,6 +54,11 @@ impl ControlPlane {
 
     /// Sends a request to the ledger function, signed with the caller's own credentials.
     pub async fn ask(&self, request: &Request) -> Result<Applied, Failure> {
+        self.ask_for(request).await
+    }
+
+    /// Sends a request to the ledger function as [`ask`](Self::ask) does, and reads the response that it has.
+    pub async fn ask_for<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Failure> {
         let body = serde_json::to_vec(request).map_err(|error| Failure::new(error.to_string()))?;
         let headers = [("content-type", "application/json")];
         let answer = signed::post(self.aws(), "lambda", &self.found.ledger_url, &headers, body).await?;

@@ -26,6 +26,9 @@ pub struct Arguments {
     /// Let the policies name your organization instead of listing accounts, which have room for 240; `none` lists them again
     #[arg(long, value_name = "o-...|none")]
     organization: Option<OrganizationChoice>,
+    /// The number of requests that the webhook handles at once, reserved out of the account's concurrency; 0 reserves none
+    #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    webhook_at_once: Option<u16>,
 }
 
 /// The arguments of `accounts`.
@@ -94,6 +97,7 @@ pub async fn run(
     // This refuses an unsupported region before anything is built.
     let installation = Installation::new(&aws, sources.clone(), output).await?;
     let installation = installation.naming(arguments.organization.clone().unwrap_or_default());
+    let installation = installation.webhook_at_once(arguments.webhook_at_once);
     let default = if connection.local.is_some() { Profile::Dev } else { Profile::Lambda };
     let profile = arguments.profile_build.unwrap_or(default);
     let binaries = match &arguments.functions {

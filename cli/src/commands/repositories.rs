@@ -5,7 +5,7 @@ use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::names::RepositoryName;
+use crate::names::{RepositoryName, RequestId};
 use crate::report::Report;
 use clap::{Args, Subcommand};
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,8 +14,9 @@ use lockstep_aws::operator::secrets::exists;
 use lockstep_aws::operator::signed;
 use lockstep_aws::secrets::{ExposeSecret as _, SecretString, Secrets};
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
-use lockstep_domain::messages::operator::Request;
+use lockstep_domain::messages::operator::{HookAddress, Request};
 use lockstep_domain::model::ids::RepositoryId;
+use serde::Deserialize;
 use serde_json::json;
 use sha2::Sha256;
 
@@ -77,7 +78,7 @@ async fn subscribe(add: &Add, plane: &ControlPlane, context: &CommandContext) ->
     }
     let request = Request::AddRepository { id: id.clone(), base_url, branch: add.branch.clone() };
     let applied = plane.ask(&request).await?;
-    let url = webhook_url(plane, id);
+    let url = webhook_url(plane, id).await?;
     let output = &context.output;
     output.line(format!("{id} {}", if applied.changed { "is registered" } else { "was registered already" }));
     output.line("paste into the repository's settings, Webhooks:");
@@ -97,9 +98,11 @@ async fn subscribe(add: &Add, plane: &ControlPlane, context: &CommandContext) ->
     })))
 }
 
-/// Returns the URL to which the git host sends the webhooks of a repository.
-pub fn webhook_url(plane: &ControlPlane, id: &RepositoryId) -> String {
-    format!("{}/hooks/{id}", plane.found.webhook_url.trim_end_matches('/'))
+/// Returns the URL to which the git host sends the webhooks of a registered repository. The ledger function makes its MAC:
+/// no operator can read the webhook key.
+pub async fn webhook_url(plane: &ControlPlane, id: &RepositoryId) -> Result<String, Failure> {
+    let address: HookAddress = plane.ask_for(&Request::ShowHook { id: id.clone() }).await?;
+    Ok(format!("{}{}", plane.found.webhook_url.trim_end_matches('/'), address.path))
 }
 
 /// Returns the secret of a repository's webhook.
@@ -133,7 +136,7 @@ async fn ping(id: &RepositoryId, plane: &ControlPlane, context: &CommandContext)
         (DELIVERY_HEADER.to_owned(), uuid::Uuid::new_v4().to_string()),
         (SIGNATURE_HEADER.to_owned(), sign(&secret, &body)?),
     ];
-    let url = webhook_url(plane, id);
+    let url = webhook_url(plane, id).await?;
     let answer = signed::post_unsigned(&url, &headers, body).await?;
     if (200..300).contains(&answer.status) {
         context.output.line(format!(
@@ -142,14 +145,20 @@ async fn ping(id: &RepositoryId, plane: &ControlPlane, context: &CommandContext)
         ));
         return Ok(Report::done(json!({ "repository": id, "status": answer.status })));
     }
-    let next = match answer.status {
-        401 => {
-            "the webhook function has another secret; it caches a secret for a minute, so try again after that"
-        }
-        404 => "register the repository: lockstep repositories add",
-        _ => "read the function's log: aws logs tail /aws/lambda/lockstep-webhook",
+    let request: Option<Denied> = serde_json::from_slice(&answer.body).ok();
+    let next = match request.map(|denied| denied.request) {
+        Some(request) => format!(
+            "lockstep webhook explain {request}; the function caches a secret for a minute, so try again after that"
+        ),
+        None => "read the function's log: aws logs tail /aws/lambda/lockstep-webhook".to_owned(),
     };
     Err(Failure::new(format!("the webhook of {id} responded with {}", answer.status)).next(next))
+}
+
+/// The body of a refusal.
+#[derive(Deserialize)]
+struct Denied {
+    request: RequestId,
 }
 
 /// Returns 244 random bits as 64 hexadecimal digits.

@@ -5,9 +5,10 @@ use crate::context::LedgerContext;
 use crate::load;
 use jiff::Timestamp;
 use lockstep_aws::ledger::Inserted;
+use lockstep_domain::delivery::hook::HOOKS;
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::Stages;
-use lockstep_domain::messages::operator::Applied;
+use lockstep_domain::messages::operator::{Applied, HookAddress};
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Config, ConfigKind, Repository};
@@ -100,6 +101,16 @@ pub async fn add_repository(
         (true, context.ledger().replace(&known, changed).await?.rev())
     };
     Ok(Applied { version: u32::try_from(rev).unwrap_or(u32::MAX), changed })
+}
+
+/// Returns the address of the hook of a registered repository.
+pub async fn hook_of(context: &impl LedgerContext, id: &RepositoryId) -> Result<HookAddress, Failure> {
+    let known = context.ledger().get::<Repository>(&Repository::key_of(id)).await?;
+    known.ok_or_else(|| {
+        Failure::not_found(format!("{id} is not registered; run `lockstep repositories add`"))
+    })?;
+    let hook = context.hook_key().hook_of(id).await?;
+    Ok(HookAddress { path: format!("{HOOKS}{hook}") })
 }
 
 /// Returns the branch if git allows its name: <https://git-scm.com/docs/git-check-ref-format>.

@@ -3,14 +3,15 @@
 use lockstep_aws::aws::Aws;
 use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::executions::Executions;
+use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
 use lockstep_domain::model::error::Failure;
-use lockstep_runtime::{Callbacks, HasCallbacks, HasExecutions, HasLedger};
+use lockstep_runtime::{Callbacks, HasCallbacks, HasExecutions, HasHookKey, HasLedger};
 
 /// The capabilities of this function.
-pub trait LedgerContext: HasLedger + HasCallbacks + HasExecutions {}
+pub trait LedgerContext: HasLedger + HasCallbacks + HasExecutions + HasHookKey {}
 
-impl<T: HasLedger + HasCallbacks + HasExecutions> LedgerContext for T {}
+impl<T: HasLedger + HasCallbacks + HasExecutions + HasHookKey> LedgerContext for T {}
 
 /// The settings that [`AwsContext::new`] reads.
 pub const SETTINGS: [Setting; 2] = [Setting::Table, Setting::ResumeFunction];
@@ -20,6 +21,7 @@ pub struct AwsContext {
     ledger: Ledger,
     callbacks: Callbacks,
     executions: Executions,
+    hook_key: HookKey,
 }
 
 impl AwsContext {
@@ -32,7 +34,7 @@ impl AwsContext {
     pub fn of(aws: &Aws, table: &str, resume_function: &str) -> Self {
         let ledger = Ledger::new(aws, table);
         let callbacks = Callbacks::new(aws, &ledger, resume_function);
-        Self { ledger, callbacks, executions: Executions::new(aws) }
+        Self { ledger, callbacks, executions: Executions::new(aws), hook_key: HookKey::new(aws) }
     }
 }
 
@@ -51,5 +53,11 @@ impl HasCallbacks for AwsContext {
 impl HasExecutions for AwsContext {
     fn executions(&self) -> &Executions {
         &self.executions
+    }
+}
+
+impl HasHookKey for AwsContext {
+    fn hook_key(&self) -> &HookKey {
+        &self.hook_key
     }
 }

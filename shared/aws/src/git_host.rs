@@ -33,14 +33,7 @@ impl GitHosts {
     /// # Errors
     /// `Rejected` if base URL or token cannot be used, and the refusals of Secrets Manager.
     pub async fn of(&self, repository: &Repository) -> Result<Host, Failure> {
-        let token = match self.secrets.get(&repository.id.token_secret()).await {
-            // Secrets Manager does not distinguish an absent secret from a name outside the policy's pattern.
-            Err(failure) if failure.kind == FailureKind::AccessDenied => {
-                tracing::warn!("taken for a repository without a token: {}", failure.chain());
-                None
-            }
-            read => read?,
-        };
+        let token = self.secrets.find(&repository.id.token_secret()).await?;
         Ok(Host::new(&repository.base_url, token.as_ref().map(|token| token.expose_secret()))?)
     }
 

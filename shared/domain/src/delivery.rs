@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod environment;
 pub mod function_code;
 pub mod gate;
+pub mod hook;
 pub mod manifest;
 pub mod operator_actions;
 pub mod packaging;

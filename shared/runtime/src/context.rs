@@ -29,7 +29,7 @@ use lockstep_aws::ledger::Ledger;
 #[cfg(all(feature = "ec2", feature = "ssm"))]
 use lockstep_aws::public_images::PublicImages;
 #[cfg(feature = "secretsmanager")]
-use lockstep_aws::secrets::Secrets;
+use lockstep_aws::{hook_key::HookKey, secrets::Secrets};
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -70,6 +70,13 @@ pub trait HasExecutions {
 pub trait HasSecrets {
     /// Returns the secrets.
     fn secrets(&self) -> &Secrets;
+}
+
+/// Reaches the installation's webhook key.
+#[cfg(feature = "secretsmanager")]
+pub trait HasHookKey {
+    /// Returns the webhook key.
+    fn hook_key(&self) -> &HookKey;
 }
 
 /// Reads the control plane's bucket.

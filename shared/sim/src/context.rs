@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use lockstep_aws::cloudformation::Stacks;
 use lockstep_aws::executions::Executions;
 use lockstep_aws::functions::{Called, Functions};
+use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
 use lockstep_aws::public_images::PublicImages;
 use lockstep_aws::secrets::Secrets;
@@ -29,9 +30,9 @@ use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{Decision, SimulationRequest, SimulationResult};
 use lockstep_runtime::{
     Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, CommitArchive,
-    CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasLedger, HasSecrets, ImagesOf, KeptImagesOf,
-    KeysOf, PermissionTable, PolicySimulation, PublicImagesOf, ReleaseMachine, ShippedFunctions, StacksOf,
-    StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
+    CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger, HasSecrets, ImagesOf,
+    KeptImagesOf, KeysOf, PermissionTable, PolicySimulation, PublicImagesOf, ReleaseMachine,
+    ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -114,6 +115,7 @@ pub struct SimContext<C = SimCloudFormation> {
     callbacks: Callbacks,
     executions: Executions,
     secrets: Rc<Secrets>,
+    hook_key: Rc<HookKey>,
 }
 
 /// Contents of target accounts other than stacks, images and builds.
@@ -250,6 +252,7 @@ impl<C> SimContext<C> {
             callbacks: Callbacks::new(&account.aws(), &ledger, RESUME),
             executions: Executions::new(&account.aws()),
             secrets: Rc::new(Secrets::new(&account.aws(), SECRET_AGE)),
+            hook_key: Rc::new(HookKey::new(&account.aws())),
             ledger,
         }
     }
@@ -325,6 +328,12 @@ impl<C> HasExecutions for SimContext<C> {
 impl<C> HasSecrets for SimContext<C> {
     fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+}
+
+impl<C> HasHookKey for SimContext<C> {
+    fn hook_key(&self) -> &HookKey {
+        &self.hook_key
     }
 }
 

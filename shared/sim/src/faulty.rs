@@ -17,7 +17,7 @@ use lockstep_aws::cloudformation::{ChangeSetView, Stack};
 use lockstep_aws::executions::Executions;
 use lockstep_aws::functions::Called;
 use lockstep_aws::ledger::Ledger;
-use lockstep_aws::secrets::Secrets;
+use lockstep_aws::{hook_key::HookKey, secrets::Secrets};
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::images::promotion::Ami;
@@ -32,9 +32,9 @@ use lockstep_domain::stacks::permissions::missing::{SimulationRequest, Simulatio
 use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_runtime::{
     Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, CommitArchive,
-    CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasLedger, HasSecrets, ImagesOf, KeptImagesOf,
-    KeysOf, PermissionTable, PolicySimulation, PublicImagesOf, ReleaseMachine, ShippedFunctions, StacksOf,
-    StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
+    CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger, HasSecrets, ImagesOf,
+    KeptImagesOf, KeysOf, PermissionTable, PolicySimulation, PublicImagesOf, ReleaseMachine,
+    ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
 use std::rc::Rc;
@@ -202,6 +202,13 @@ impl HasExecutions for FaultyContext {
 impl HasSecrets for FaultyContext {
     fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+}
+
+/// A process has the key from its start: a request makes no call for it that could fail.
+impl HasHookKey for FaultyContext {
+    fn hook_key(&self) -> &HookKey {
+        self.sim.hook_key()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Configuration that administrators write over the function's URL.
 
-use super::fixture::{Fixture, stages_text};
+use super::fixture::{Fixture, KEY, stages_text};
 use lockstep_aws::ledger::Order;
+use lockstep_domain::delivery::hook::HookId;
 use lockstep_domain::records::{Config, ConfigKind, Repository};
 use serde_json::{Value, json};
 
@@ -67,6 +68,19 @@ async fn a_repository_is_subscribed_once_and_changed_after() {
     assert_eq!(fixture.ask(repository(api, "trunk")).await, (200, json!({"version": 2, "changed": true})));
     let key = Repository::key_of(&"github.acme.logs".parse().unwrap());
     assert_eq!(fixture.versioned::<Repository>(&key).await.record.branch, "trunk");
+}
+
+#[tokio::test]
+async fn the_address_of_a_hook_is_bound_to_its_repository() {
+    let fixture = Fixture::new().await;
+    let hook = |id: &str| json!({"action": "show_hook", "id": id});
+    assert_eq!(fixture.ask(hook("github.acme.logs")).await.0, 404, "it is not registered");
+    fixture.ask(repository("https://api.github.com", "main")).await;
+    let (status, body) = fixture.ask(hook("github.acme.logs")).await;
+    assert_eq!(status, 200, "{body}");
+    let hook = HookId::claimed(body["path"].as_str().unwrap()).unwrap();
+    assert_eq!((hook.repository().as_str(), hook.fits(KEY.as_bytes())), ("github.acme.logs", Ok(true)));
+    assert!(!body.to_string().contains(KEY));
 }
 
 #[tokio::test]

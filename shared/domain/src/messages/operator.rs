@@ -30,6 +30,11 @@ pub enum Request {
         /// The default branch.
         branch: String,
     },
+    /// Asks for the address of a repository's webhook. Changes nothing. Returns [`HookAddress`].
+    ShowHook {
+        /// The registered repository.
+        id: RepositoryId,
+    },
     /// Answers the question of a deployment. Returns [`Applied`].
     Decide {
         /// The deployment.
@@ -101,6 +106,13 @@ pub struct Applied {
     pub version: u32,
     /// True if the request changed anything.
     pub changed: bool,
+}
+
+/// Response to [`Request::ShowHook`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookAddress {
+    /// Path of the hook below the webhook's URL, with a leading slash.
+    pub path: String,
 }
 
 /// Response to a request that was refused.
