@@ -15,10 +15,10 @@ use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
 use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
-use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, RepositoryId, StageName};
 use lockstep_domain::records::{
     BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageVersion, LogEntry, Record, Release,
-    SweepReport, WebhookDelivery,
+    Repository, SweepReport, WebhookDelivery,
 };
 use serde::de::DeserializeOwned;
 
@@ -90,6 +90,12 @@ impl ControlPlane {
     pub async fn image_settings(&self) -> Result<ImageSettings, Failure> {
         let text = self.config(ConfigKind::Stages).await?.map(|config| config.text).unwrap_or_default();
         ImageSettings::parse("stages.toml", &text).map_err(|problems| of_problems(&problems))
+    }
+
+    /// Returns the record of a repository, or `None` if it is not registered.
+    pub async fn repository(&self, id: &RepositoryId) -> Result<Option<Repository>, Failure> {
+        let found = self.ledger.get(&Repository::key_of(id)).await?;
+        Ok(found.map(|found| found.record))
     }
 
     /// Returns the releases of a component, or of all components, newest first.

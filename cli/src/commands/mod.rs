@@ -193,6 +193,7 @@ mod tests {
             "reconcile logs --in ci --reason repaired",
             "doctor",
             "doctor --try --all",
+            "repositories remove github:acme/logs",
             "webhook explain 8476a536-e9f4-11e8-9739-2dfe598c3fcd",
             "doctor --target-profile development --target-profile production",
             "images",

@@ -34,6 +34,11 @@ pub struct Arguments {
 enum Command {
     /// Register a repository: its pushes become releases
     Add(Add),
+    /// Remove the registration of a repository: its pushes are no longer released
+    Remove {
+        /// The repository, such as github:acme/logs
+        repository: RepositoryName,
+    },
     /// Send a signed ping to the webhook, as the git host would
     Test {
         /// The repository, such as github:acme/logs
@@ -48,7 +53,7 @@ struct Add {
     /// The default branch: releases come from it
     #[arg(long, default_value = "main")]
     branch: String,
-    /// The base URL of the git host's API; by default GitHub's, or that of the local cloud's git host
+    /// The base URL of the git host's API; by default that of the registration, GitHub's, or that of the local cloud's git host
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
 }
@@ -62,6 +67,7 @@ pub async fn run(
     let plane = ControlPlane::open(global, context).await?;
     match &arguments.command {
         Command::Add(add) => subscribe(add, &plane, context).await,
+        Command::Remove { repository } => remove(&repository.0, &plane, context).await,
         Command::Test { repository } => ping(&repository.0, &plane, context).await,
     }
 }
@@ -69,7 +75,8 @@ pub async fn run(
 async fn subscribe(add: &Add, plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
     let id = &add.repository.0;
     let local = plane.connection.local.as_ref();
-    let base_url = add.base_url.clone().or_else(|| local.map(|session| session.git_host.clone()));
+    let known = plane.repository(id).await?.map(|known| known.base_url);
+    let base_url = add.base_url.clone().or(known).or_else(|| local.map(|session| session.git_host.clone()));
     let base_url = base_url.unwrap_or_else(|| GITHUB.to_owned());
     let secret = id.webhook_secret();
     let fresh = !exists(plane.aws(), &secret).await?;
@@ -96,6 +103,19 @@ async fn subscribe(add: &Add, plane: &ControlPlane, context: &CommandContext) ->
     Ok(Report::done(json!({
         "repository": id, "webhook_url": url, "secret": secret, "secret_is_new": fresh, "changed": applied.changed,
     })))
+}
+
+async fn remove(
+    id: &RepositoryId,
+    plane: &ControlPlane,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    let applied = plane.ask(&Request::RemoveRepository { id: id.clone() }).await?;
+    let output = &context.output;
+    output.line(format!("{id} {}", if applied.changed { "is removed" } else { "was not registered" }));
+    output
+        .line("its releases and its secrets remain; remove the webhook from the settings of the repository");
+    Ok(Report::done(json!({ "repository": id, "changed": applied.changed })))
 }
 
 /// Returns the URL to which the git host sends the webhooks of a registered repository. The ledger function makes its MAC:

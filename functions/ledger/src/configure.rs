@@ -68,7 +68,7 @@ fn fit(stages: Option<&str>, parameters: Option<&str>) -> Result<(), Vec<Problem
 /// The longest name of a branch, in bytes.
 const BRANCH_BYTES: usize = 250;
 
-/// Subscribes a repository, or changes its branch or base URL.
+/// Registers a repository, or changes its branch. Its base URL never changes: a token follows no other host.
 pub async fn add_repository(
     context: &impl LedgerContext,
     id: &RepositoryId,
@@ -77,7 +77,7 @@ pub async fn add_repository(
     by: &str,
     now: Timestamp,
 ) -> Result<Applied, Failure> {
-    let base_url = check_base_url(base_url)?;
+    let base_url = check_base_url(base_url, context.is_local())?;
     let branch = check_branch(branch)?.to_owned();
     let wanted = Repository {
         id: id.clone(),
@@ -92,15 +92,33 @@ pub async fn add_repository(
         Inserted::New(_) => return Ok(Applied { version: 1, changed: true }),
         Inserted::Exists(known) => known,
     };
-    let (changed, rev) = if (&known.record.base_url, &known.record.branch)
-        == (&wanted.base_url, &wanted.branch)
-    {
-        (false, known.rev())
-    } else {
-        let changed = Repository { base_url: wanted.base_url, branch: wanted.branch, ..known.record.clone() };
-        (true, context.ledger().replace(&known, changed).await?.rev())
+    if known.record.base_url != wanted.base_url {
+        return Err(other_host(&known.record, &wanted.base_url));
+    }
+    let changed = Repository { branch: wanted.branch, ..known.record.clone() };
+    let (changed, rev) = match changed == known.record {
+        true => (false, known.rev()),
+        false => (true, context.ledger().replace(&known, changed).await?.rev()),
     };
     Ok(Applied { version: u32::try_from(rev).unwrap_or(u32::MAX), changed })
+}
+
+fn other_host(known: &Repository, wanted: &str) -> Failure {
+    let name = known.id.full_name();
+    Failure::rejected(format!(
+        "{} is registered at {}; to register it at {wanted}, run `lockstep repositories remove github:{name}`, add it again, \
+         and store a token of the new host",
+        known.id, known.base_url
+    ))
+}
+
+/// Removes the registration of a repository: its pushes are no longer released. Its releases and its secrets remain.
+pub async fn remove_repository(context: &impl LedgerContext, id: &RepositoryId) -> Result<Applied, Failure> {
+    let Some(known) = context.ledger().get::<Repository>(&Repository::key_of(id)).await? else {
+        return Ok(Applied { version: 0, changed: false });
+    };
+    context.ledger().remove(&known).await?;
+    Ok(Applied { version: u32::try_from(known.rev()).unwrap_or(u32::MAX), changed: true })
 }
 
 /// Returns the address of the hook of a registered repository.

@@ -6,12 +6,12 @@ use lockstep_aws::executions::Executions;
 use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
 use lockstep_domain::model::error::Failure;
-use lockstep_runtime::{Callbacks, HasCallbacks, HasExecutions, HasHookKey, HasLedger};
+use lockstep_runtime::{Callbacks, HasCallbacks, HasExecutions, HasHookKey, HasLedger, Locality};
 
 /// The capabilities of this function.
-pub trait LedgerContext: HasLedger + HasCallbacks + HasExecutions + HasHookKey {}
+pub trait LedgerContext: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality {}
 
-impl<T: HasLedger + HasCallbacks + HasExecutions + HasHookKey> LedgerContext for T {}
+impl<T: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality> LedgerContext for T {}
 
 /// The settings that [`AwsContext::new`] reads.
 pub const SETTINGS: [Setting; 2] = [Setting::Table, Setting::ResumeFunction];
@@ -22,6 +22,7 @@ pub struct AwsContext {
     callbacks: Callbacks,
     executions: Executions,
     hook_key: HookKey,
+    is_local: bool,
 }
 
 impl AwsContext {
@@ -34,7 +35,13 @@ impl AwsContext {
     pub fn of(aws: &Aws, table: &str, resume_function: &str) -> Self {
         let ledger = Ledger::new(aws, table);
         let callbacks = Callbacks::new(aws, &ledger, resume_function);
-        Self { ledger, callbacks, executions: Executions::new(aws), hook_key: HookKey::new(aws) }
+        Self {
+            ledger,
+            callbacks,
+            executions: Executions::new(aws),
+            hook_key: HookKey::new(aws),
+            is_local: aws.is_local(),
+        }
     }
 }
 
@@ -59,5 +66,11 @@ impl HasExecutions for AwsContext {
 impl HasHookKey for AwsContext {
     fn hook_key(&self) -> &HookKey {
         &self.hook_key
+    }
+}
+
+impl Locality for AwsContext {
+    fn is_local(&self) -> bool {
+        self.is_local
     }
 }

@@ -84,6 +84,7 @@ async fn apply(
         Request::AddRepository { id, base_url, branch } => {
             configure::add_repository(context, id, base_url, branch, by, now).await
         }
+        Request::RemoveRepository { id } => configure::remove_repository(context, id).await,
         Request::ShowHook { .. } => Err(Failure::bug("a request that changes nothing is answered before")),
         Request::Decide { deployment, subject, digest, decision, reason, names } => {
             let answer = ApprovalAnswer {

@@ -74,7 +74,8 @@ async fn package_commit(
         components.push(run.component(source).await?);
     }
     change(context.ledger(), &key, |old| {
-        release::remembered(old.unwrap_or(&repository), &sources, &request.commit, branch)
+        // A repository that was removed meanwhile is not registered again.
+        release::remembered(old?, &sources, &request.commit, branch)
     })
     .await?;
     Ok(Response::Packaged { components })

@@ -4,8 +4,9 @@
 
 use crate::aws::Aws;
 use crate::fetch::{FetchResponse, Host};
-use crate::secrets::{ExposeSecret as _, Secrets};
+use crate::secrets::{ExposeSecret as _, SecretString, Secrets};
 use jiff::SignedDuration;
+use lockstep_domain::delivery::host_token::for_host;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::records::Repository;
@@ -20,21 +21,24 @@ const ABOUT_BYTES_MAX: u64 = 1 << 20;
 /// The git hosts of the registered repositories.
 pub struct GitHosts {
     secrets: Secrets,
+    is_local: bool,
 }
 
 impl GitHosts {
     /// Creates the hosts, with the tokens in the account of `aws`.
     pub fn new(aws: &Aws) -> Self {
-        Self { secrets: Secrets::new(aws, TOKEN_AGE) }
+        Self { secrets: Secrets::new(aws, TOKEN_AGE), is_local: aws.is_local() }
     }
 
-    /// Returns the host of `repository`, with its token if it has one.
+    /// Returns the host of `repository`, with its token if it has one. A token for another host is not sent.
     ///
     /// # Errors
     /// `Rejected` if base URL or token cannot be used, and the refusals of Secrets Manager.
     pub async fn of(&self, repository: &Repository) -> Result<Host, Failure> {
-        let token = self.secrets.find(&repository.id.token_secret()).await?;
-        Ok(Host::new(&repository.base_url, token.as_ref().map(|token| token.expose_secret()))?)
+        let secret = self.secrets.find(&repository.id.token_secret()).await?;
+        let token = secret.map(|secret| token_of(repository, &secret)).transpose()?;
+        let token = token.as_ref().map(|token| token.expose_secret());
+        Ok(Host::new(&repository.base_url, token, self.is_local)?)
     }
 
     /// Returns the commit that `branch` of `repository` points to; `None` if the branch certainly does not exist.
@@ -44,6 +48,17 @@ impl GitHosts {
     pub async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
         head(&self.of(repository).await?, repository, branch).await
     }
+}
+
+/// Returns the token in the secret of `repository`.
+fn token_of(repository: &Repository, secret: &SecretString) -> Result<SecretString, Failure> {
+    for_host(secret, &repository.base_url).map_err(|withheld| {
+        Failure::rejected(format!(
+            "the secret {} {withheld}; store the token again: `lockstep secrets set github:{} token --stdin`",
+            repository.id.token_secret(),
+            repository.id.full_name()
+        ))
+    })
 }
 
 /// Reads the branch:
@@ -137,7 +152,31 @@ mod tests {
     }
 
     fn host(with_token: bool) -> Host {
-        Host::new("https://api.github.com", with_token.then_some("t0ken")).unwrap()
+        Host::new("https://api.github.com", with_token.then_some("t0ken"), false).unwrap()
+    }
+
+    #[test]
+    fn a_token_follows_no_changed_base_url() {
+        let github = repository("https://api.github.com");
+        let secret =
+            lockstep_domain::delivery::host_token::stored(&"t0ken".into(), &github.base_url).unwrap();
+        assert_eq!(token_of(&github, &secret).unwrap().expose_secret(), "t0ken");
+        let failure = token_of(&repository("https://evil.example"), &secret).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Rejected);
+        assert!(
+            failure.message.contains("https://evil.example") && !failure.message.contains("t0ken"),
+            "{failure}"
+        );
+        assert!(token_of(&github, &"t0ken".into()).is_err(), "the secret names no host");
+    }
+
+    #[test]
+    fn a_function_on_aws_asks_no_host_on_its_own_machine() {
+        for here in ["http://127.0.0.1:9001", "https://localhost", "http://[::1]:1", "https://127.0.0.1"] {
+            assert!(Host::new(here, None, false).is_err(), "{here}");
+        }
+        assert!(Host::new("http://127.0.0.1:9001", None, true).is_ok());
+        assert!(Host::new("http://git.acme.example", None, true).is_err());
     }
 
     fn judged(status: u16, throttled: bool, with_token: bool) -> Result<Vec<u8>, Failure> {
@@ -188,7 +227,7 @@ mod tests {
     }
 
     async fn head_of(repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
-        let host = Host::new(&repository.base_url, None).unwrap();
+        let host = Host::new(&repository.base_url, None, true).unwrap();
         head(&host, repository, branch).await
     }
 

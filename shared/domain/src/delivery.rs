@@ -10,6 +10,7 @@ pub mod environment;
 pub mod function_code;
 pub mod gate;
 pub mod hook;
+pub mod host_token;
 pub mod manifest;
 pub mod operator_actions;
 pub mod packaging;

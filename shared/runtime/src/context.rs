@@ -51,6 +51,12 @@ pub trait HasLedger {
     fn ledger(&self) -> &Ledger;
 }
 
+/// Distinguishes AWS from the local cloud.
+pub trait Locality {
+    /// Returns true in the local cloud.
+    fn is_local(&self) -> bool;
+}
+
 /// Reaches the task tokens that wait for an operation.
 #[cfg(feature = "lambda")]
 pub trait HasCallbacks {

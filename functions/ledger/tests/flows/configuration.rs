@@ -84,10 +84,29 @@ async fn the_address_of_a_hook_is_bound_to_its_repository() {
 }
 
 #[tokio::test]
-async fn a_base_url_without_tls_is_refused_unless_it_is_loopback() {
+async fn a_base_url_without_tls_or_on_this_machine_is_refused() {
     let fixture = Fixture::new().await;
-    assert_eq!(fixture.ask(repository("http://git.acme.example", "main")).await.0, 400);
-    assert_eq!(fixture.ask(repository("http://127.0.0.1:4577", "main")).await.0, 200);
+    for bad in ["http://git.acme.example", "http://127.0.0.1:9001", "https://localhost", "http://[::1]:1"] {
+        assert_eq!(fixture.ask(repository(bad, "main")).await.0, 400, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_base_url_changes_only_with_a_new_registration() {
+    let fixture = Fixture::new().await;
+    let (github, other) = ("https://api.github.com", "https://git.acme.example");
+    let key = Repository::key_of(&"github.acme.logs".parse().unwrap());
+    let remove = json!({"action": "remove_repository", "id": "github.acme.logs"});
+    fixture.ask(repository(github, "main")).await;
+    for elsewhere in [other, "https://api.github.com:8443", "https://api.github.com/api"] {
+        let (status, body) = fixture.ask(repository(elsewhere, "main")).await;
+        assert_eq!((status, &body["error"]), (400, &json!("Rejected")), "{elsewhere}");
+    }
+    assert_eq!(fixture.versioned::<Repository>(&key).await.record.base_url, github);
+    assert_eq!(fixture.ask(remove.clone()).await.1["changed"], true);
+    assert_eq!(fixture.ask(remove).await.1["changed"], false);
+    assert_eq!(fixture.ask(repository(other, "main")).await.0, 200);
+    assert_eq!(fixture.versioned::<Repository>(&key).await.record.base_url, other);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub enum Request {
         /// Text of the file.
         text: String,
     },
-    /// Registers a repository, or changes its branch or base URL. Returns [`Applied`].
+    /// Registers a repository, or changes its branch. Refuses another base URL. Returns [`Applied`].
     AddRepository {
         /// The repository.
         id: RepositoryId,
@@ -29,6 +29,11 @@ pub enum Request {
         base_url: String,
         /// The default branch.
         branch: String,
+    },
+    /// Removes the registration of a repository. Returns [`Applied`].
+    RemoveRepository {
+        /// The repository.
+        id: RepositoryId,
     },
     /// Asks for the address of a repository's webhook. Changes nothing. Returns [`HookAddress`].
     ShowHook {
