@@ -54,6 +54,17 @@ pub fn still_the_head(
     ))
 }
 
+/// Returns the refusal of a commit that is not on the branch: that of a fork, of another branch, or one that a force-push
+/// removed.
+pub fn not_on_branch(repository: &Repository, branch: &BranchName, commit: &CommitSha) -> Failure {
+    Failure::rejected(format!(
+        "commit {} is not on the branch {branch} of {}, so it is not released as that branch; push it to the branch, or name \
+         a branch that it is on",
+        commit.short(),
+        repository.id.full_name()
+    ))
+}
+
 /// Returns the repository's record after this push, or `None` if the push does not change it.
 ///
 /// Only the default branch defines the folders of components, and only of components with a readable name.

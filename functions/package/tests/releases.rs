@@ -460,6 +460,33 @@ async fn an_older_published_commit_is_not_deployed_over_a_newer_one() {
 }
 
 #[tokio::test]
+async fn a_commit_that_is_not_on_the_branch_is_not_released() {
+    let fixture = Fixture::new();
+    fixture.sim.hosts.stray(&COMMIT.parse().unwrap(), Ok(()));
+    for reference in ["refs/heads/main", "main", "refs/heads/fix"] {
+        let failure = fixture.package(COMMIT, reference, "arn:execution").await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Rejected, "{reference}");
+        assert!(failure.message.contains("is not on the branch"), "{failure}");
+    }
+    let baked = CommitRequest { baked: true, ..fixture.request(COMMIT, "refs/heads/main", "arn:execution") };
+    assert_eq!(fixture.handle(Request::Commit(baked)).await.unwrap_err().kind, FailureKind::Rejected);
+    assert_eq!(fixture.recipe("logstash").await.unwrap_err().kind, FailureKind::Rejected);
+    assert!(fixture.releases().is_empty() && fixture.objects().is_empty());
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_compare_releases_nothing() {
+    for kind in [FailureKind::Transient, FailureKind::Throttled, FailureKind::AccessDenied] {
+        let fixture = Fixture::new();
+        fixture.sim.hosts.stray(&COMMIT.parse().unwrap(), Err(Failure::new(kind, "no answer")));
+        let failure = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap_err();
+        assert_eq!(failure.kind, kind);
+        assert_eq!(fixture.recipe("logstash").await.unwrap_err().kind, kind);
+        assert!(fixture.releases().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_delivery_behind_its_branch_is_superseded_and_writes_nothing() {
     // FAILURES 53: pushes out of order, a force-push, a branch that is gone.
     for (head, reason) in [(Some(NEXT), "is at 2222222 now"), (None, "is gone")] {

@@ -3,7 +3,7 @@
 //! GitHub's API (<https://docs.github.com/en/rest>), at the base URL of the repository's record.
 
 use crate::aws::Aws;
-use crate::fetch::{FetchResponse, Host};
+use crate::fetch::{FetchError, FetchResponse, Host};
 use crate::secrets::{ExposeSecret as _, SecretString, Secrets};
 use jiff::SignedDuration;
 use lockstep_domain::delivery::host_token::for_host;
@@ -17,6 +17,9 @@ const TOKEN_AGE: SignedDuration = SignedDuration::from_secs(60);
 
 /// Maximum number of bytes to read of a host's response about a branch or a repository.
 const ABOUT_BYTES_MAX: u64 = 1 << 20;
+
+/// Maximum number of bytes to read of a comparison of two commits, which describes both with their messages.
+const COMPARISON_BYTES_MAX: u64 = 4 << 20;
 
 /// The git hosts of the registered repositories.
 pub struct GitHosts {
@@ -47,6 +50,72 @@ impl GitHosts {
     /// Those of [`of`](Self::of) and [`judge`]: every failure that leaves the branch unknown.
     pub async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
         head(&self.of(repository).await?, repository, branch).await
+    }
+
+    /// Returns true if `commit` is on `branch` of `repository` now: it is the branch's head or an ancestor of it. The host also
+    /// has commits that are on no branch, such as those of forks and those that a force-push removed.
+    ///
+    /// # Errors
+    /// Those of [`of`](Self::of) and [`judge`]: every failure that leaves the answer unknown.
+    pub async fn is_on_branch(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        commit: &CommitSha,
+    ) -> Result<bool, Failure> {
+        is_on_branch(&self.of(repository).await?, repository, branch, commit).await
+    }
+}
+
+/// Compares the commit with the head of the branch:
+/// <https://docs.github.com/en/rest/commits/commits#compare-two-commits>
+///
+/// Both sides are ids of commits, so no name of a branch or of a fork takes part.
+async fn is_on_branch(
+    host: &Host,
+    repository: &Repository,
+    branch: &str,
+    commit: &CommitSha,
+) -> Result<bool, Failure> {
+    let head = match head(host, repository, branch).await? {
+        Some(head) if head == *commit => return Ok(true),
+        Some(head) => head,
+        None => return Ok(false),
+    };
+    let what = format!("comparison of {} with {branch}", commit.short());
+    let sides = format!("{head}...{commit}");
+    let path = ["repos", repository.id.owner(), repository.id.name(), "compare", sides.as_str()];
+    match host.get(&path, COMPARISON_BYTES_MAX).await {
+        // The head is visible, so the host has no such commit, or one without a common ancestor.
+        Ok(answer) if answer.status == 404 => Ok(false),
+        Ok(answer) => relation_of(&judge(answer, host, repository, &what)?, host, &what),
+        // An ancestor adds neither commits nor files to the branch, so its comparison is short.
+        Err(FetchError::TooLarge { .. }) => Ok(false),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// Returns true if the comparison says that the right side is an ancestor of the left one, or the same commit.
+fn relation_of(body: &[u8], host: &Host, what: &str) -> Result<bool, Failure> {
+    #[derive(Deserialize)]
+    struct Comparison {
+        status: Relation,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Relation {
+        Identical,
+        Behind,
+        Ahead,
+        Diverged,
+    }
+    match serde_json::from_slice::<Comparison>(body) {
+        Ok(Comparison { status: Relation::Identical | Relation::Behind }) => Ok(true),
+        Ok(Comparison { status: Relation::Ahead | Relation::Diverged }) => Ok(false),
+        Err(_) => {
+            let message = format!("{} gives a {what} that Lockstep cannot read", host.name());
+            Err(Failure::new(FailureKind::Transient, message))
+        }
     }
 }
 
@@ -245,6 +314,66 @@ mod tests {
         assert_eq!(head_of(&there, "main").await.unwrap(), None);
         let hidden = served(&[]).await;
         assert_eq!(head_of(&hidden, "main").await.unwrap_err().kind, FailureKind::Rejected);
+    }
+
+    const HEAD: &str = r#"{"object": {"sha": "abcdefabcdefabcdefabcdefabcdefabcdefabcd"}}"#;
+    const COMPARED: &str = "/repos/acme/logs/compare/abcdefabcdefabcdefabcdefabcdefabcdefabcd...0123456789012345678901234567890123456789";
+
+    /// Returns the answer of a host whose branch `fix/x` has another head, and whose comparison answers this.
+    async fn compared(status: u16, body: &'static str) -> Result<bool, Failure> {
+        let head = ("/repos/acme/logs/git/ref/heads/fix/x", 200, HEAD);
+        let repository = served(vec![head, (COMPARED, status, body)].leak()).await;
+        on_branch(&repository).await
+    }
+
+    async fn on_branch(repository: &Repository) -> Result<bool, Failure> {
+        let host = Host::new(&repository.base_url, None, true).unwrap();
+        is_on_branch(&host, repository, "fix/x", &COMMIT.parse().unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn only_an_ancestor_of_the_head_is_on_the_branch() {
+        assert!(compared(200, r#"{"status": "behind", "behind_by": 3}"#).await.unwrap());
+        assert!(compared(200, r#"{"status": "identical"}"#).await.unwrap());
+        assert!(!compared(200, r#"{"status": "ahead"}"#).await.unwrap());
+        assert!(!compared(200, r#"{"status": "diverged"}"#).await.unwrap());
+        assert!(!compared(404, "").await.unwrap(), "the host has no such commit");
+    }
+
+    #[tokio::test]
+    async fn the_head_itself_needs_no_comparison() {
+        let head = r#"{"object": {"sha": "0123456789012345678901234567890123456789"}}"#;
+        let repository = served(vec![("/repos/acme/logs/git/ref/heads/fix/x", 200, head)].leak()).await;
+        assert!(on_branch(&repository).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn no_commit_is_on_a_branch_that_is_gone() {
+        assert!(!on_branch(&served(&[("/repos/acme/logs", 200, "{}")]).await).await.unwrap());
+        assert_eq!(on_branch(&served(&[]).await).await.unwrap_err().kind, FailureKind::Rejected);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_comparison_is_no_success() {
+        for body in ["", "<html>", "{}", r#"{"status": "unknown"}"#, r#"{"status": null}"#, r#"["behind"]"#] {
+            assert_eq!(compared(200, body).await.unwrap_err().kind, FailureKind::Transient, "{body}");
+        }
+        for (status, kind) in [
+            (401, FailureKind::AccessDenied),
+            (403, FailureKind::AccessDenied),
+            (422, FailureKind::Rejected),
+            (429, FailureKind::Throttled),
+            (500, FailureKind::Transient),
+            (503, FailureKind::Transient),
+        ] {
+            assert_eq!(compared(status, r#"{"status": "behind"}"#).await.unwrap_err().kind, kind, "{status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_comparison_too_large_for_an_ancestor_is_none() {
+        let large = format!(r#"{{"status": "behind", "files": "{}"}}"#, "x".repeat(5 << 20));
+        assert!(!compared(200, large.leak()).await.unwrap());
     }
 
     #[tokio::test]

@@ -257,6 +257,18 @@ pub trait BranchHeads {
     async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure>;
 }
 
+/// Finds out from git hosts what is on a branch.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait BranchCommits {
+    /// Returns true if `commit` is on `branch` of `repository` now, as its head or an ancestor of it.
+    async fn is_on_branch(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        commit: &CommitSha,
+    ) -> Result<bool, Failure>;
+}
+
 /// A commit as its git host returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitArchive {

@@ -29,10 +29,10 @@ use lockstep_domain::records::{Config, ConfigKind, Repository};
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{Decision, SimulationRequest, SimulationResult};
 use lockstep_runtime::{
-    Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, CommitArchive,
-    CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger, HasSecrets, ImagesOf,
-    KeptImagesOf, KeysOf, PermissionTable, PolicySimulation, PublicImagesOf, ReleaseMachine,
-    ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
+    Artifacts, BranchCommits, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock,
+    CommitArchive, CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
+    HasSecrets, ImagesOf, KeptImagesOf, KeysOf, PermissionTable, PolicySimulation, PublicImagesOf,
+    ReleaseMachine, ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -140,6 +140,7 @@ pub struct SimAccounts {
 pub struct SimHosts {
     tarballs: RefCell<BTreeMap<CommitSha, Vec<u8>>>,
     heads: RefCell<BTreeMap<String, Result<Option<CommitSha>, Failure>>>,
+    strays: RefCell<BTreeMap<CommitSha, Result<(), Failure>>>,
     asked: Cell<u32>,
 }
 
@@ -152,6 +153,11 @@ impl SimHosts {
     /// Lets every repository hold `commit` with this tarball.
     pub fn hold(&self, commit: &CommitSha, tarball: Vec<u8>) {
         self.tarballs.borrow_mut().insert(commit.clone(), tarball);
+    }
+
+    /// Lets `commit` be on no branch, or lets the hosts fail to compare it. Every other commit is on every branch.
+    pub fn stray(&self, commit: &CommitSha, compared: Result<(), Failure>) {
+        self.strays.borrow_mut().insert(commit.clone(), compared);
     }
 
     /// Returns the number of requests to them.
@@ -490,6 +496,15 @@ impl<C> BranchHeads for SimContext<C> {
     async fn head(&self, repository: &Repository, _: &str) -> Result<Option<CommitSha>, Failure> {
         self.hosts.asked.set(self.hosts.asked.get() + 1);
         self.hosts.heads.borrow().get(repository.id.name()).cloned().unwrap_or(Ok(None))
+    }
+}
+
+impl<C> BranchCommits for SimContext<C> {
+    async fn is_on_branch(&self, _: &Repository, _: &str, commit: &CommitSha) -> Result<bool, Failure> {
+        match self.hosts.strays.borrow().get(commit) {
+            Some(compared) => compared.clone().map(|()| false),
+            None => Ok(true),
+        }
     }
 }
 

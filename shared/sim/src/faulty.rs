@@ -31,10 +31,10 @@ use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
 use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_runtime::{
-    Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, CommitArchive,
-    CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger, HasSecrets, ImagesOf,
-    KeptImagesOf, KeysOf, PermissionTable, PolicySimulation, PublicImagesOf, ReleaseMachine,
-    ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
+    Artifacts, BranchCommits, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock,
+    CommitArchive, CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
+    HasSecrets, ImagesOf, KeptImagesOf, KeysOf, PermissionTable, PolicySimulation, PublicImagesOf,
+    ReleaseMachine, ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
 use std::rc::Rc;
@@ -349,6 +349,18 @@ impl ChannelsOf for FaultyContext {
 impl BranchHeads for FaultyContext {
     async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
         self.sim.head(repository, branch).await
+    }
+}
+
+impl BranchCommits for FaultyContext {
+    async fn is_on_branch(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        commit: &CommitSha,
+    ) -> Result<bool, Failure> {
+        let compared = async || self.sim.is_on_branch(repository, branch, commit).await;
+        self.cross("GET compare", Site::Consistent, compared).await
     }
 }
 
