@@ -15,6 +15,7 @@ use lockstep_aws::operator::signed;
 use lockstep_aws::secrets::{ExposeSecret as _, SecretString, Secrets};
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
 use lockstep_domain::messages::operator::{HookAddress, Request};
+use lockstep_domain::model::branch_pattern::BranchPattern;
 use lockstep_domain::model::ids::RepositoryId;
 use serde::Deserialize;
 use serde_json::json;
@@ -53,6 +54,13 @@ struct Add {
     /// The default branch: releases come from it
     #[arg(long, default_value = "main")]
     branch: String,
+    /// Other branches whose pushes are built and tested, each as a pattern such as 'feature/*'; by default those of the
+    /// registration, and none for a new one
+    #[arg(long, value_name = "PATTERN", num_args = 1.., conflicts_with = "default_branch_only")]
+    branches: Vec<BranchPattern>,
+    /// Release the default branch alone from now on
+    #[arg(long)]
+    default_branch_only: bool,
     /// The base URL of the git host's API; by default that of the registration, GitHub's, or that of the local cloud's git host
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
@@ -83,7 +91,8 @@ async fn subscribe(add: &Add, plane: &ControlPlane, context: &CommandContext) ->
     if fresh {
         secrets::put(plane, &secret, &generated()).await?;
     }
-    let request = Request::AddRepository { id: id.clone(), base_url, branch: add.branch.clone() };
+    let branches = (add.default_branch_only || !add.branches.is_empty()).then(|| add.branches.clone());
+    let request = Request::AddRepository { id: id.clone(), base_url, branch: add.branch.clone(), branches };
     let applied = plane.ask(&request).await?;
     let url = webhook_url(plane, id).await?;
     let output = &context.output;

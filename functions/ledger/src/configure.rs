@@ -9,6 +9,7 @@ use lockstep_domain::delivery::hook::HOOKS;
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::messages::operator::{Applied, HookAddress};
+use lockstep_domain::model::branch_pattern::BranchPattern;
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Config, ConfigKind, Repository};
@@ -68,21 +69,31 @@ fn fit(stages: Option<&str>, parameters: Option<&str>) -> Result<(), Vec<Problem
 /// The longest name of a branch, in bytes.
 const BRANCH_BYTES: usize = 250;
 
-/// Registers a repository, or changes its branch. Its base URL never changes: a token follows no other host.
+/// The branches of a repository that are released.
+#[derive(Clone, Copy, Debug)]
+pub struct Branches<'a> {
+    /// The default branch.
+    pub default: &'a str,
+    /// Patterns of the others; `None` keeps those of the registration.
+    pub others: Option<&'a [BranchPattern]>,
+}
+
+/// Registers a repository, or changes its branches. Its base URL never changes: a token follows no other host.
 pub async fn add_repository(
     context: &impl LedgerContext,
     id: &RepositoryId,
     base_url: &str,
-    branch: &str,
+    branches: Branches<'_>,
     by: &str,
     now: Timestamp,
 ) -> Result<Applied, Failure> {
     let base_url = check_base_url(base_url, context.is_local())?;
-    let branch = check_branch(branch)?.to_owned();
+    let branch = check_branch(branches.default)?.to_owned();
     let wanted = Repository {
         id: id.clone(),
         base_url,
         branch,
+        branches: branches.others.unwrap_or_default().to_vec(),
         components: Default::default(),
         commit: None,
         added_by: by.to_owned(),
@@ -95,7 +106,8 @@ pub async fn add_repository(
     if known.record.base_url != wanted.base_url {
         return Err(other_host(&known.record, &wanted.base_url));
     }
-    let changed = Repository { branch: wanted.branch, ..known.record.clone() };
+    let others = branches.others.map_or_else(|| known.record.branches.clone(), <[_]>::to_vec);
+    let changed = Repository { branch: wanted.branch, branches: others, ..known.record.clone() };
     let (changed, rev) = match changed == known.record {
         true => (false, known.rev()),
         false => (true, context.ledger().replace(&known, changed).await?.rev()),

@@ -1,6 +1,7 @@
 //! Requests of operators and approvers over the function's URL. IAM authenticates them before the function
 //! runs.
 
+use crate::configure::Branches;
 use crate::context::LedgerContext;
 use crate::{approve, configure, images, operator_actions};
 use jiff::Timestamp;
@@ -81,8 +82,9 @@ async fn apply(
         Request::ApplyParameters { text } => {
             configure::apply(context, ConfigKind::Parameters, text, by, now).await
         }
-        Request::AddRepository { id, base_url, branch } => {
-            configure::add_repository(context, id, base_url, branch, by, now).await
+        Request::AddRepository { id, base_url, branch, branches } => {
+            let branches = Branches { default: branch, others: branches.as_deref() };
+            configure::add_repository(context, id, base_url, branches, by, now).await
         }
         Request::RemoveRepository { id } => configure::remove_repository(context, id).await,
         Request::ShowHook { .. } => Err(Failure::bug("a request that changes nothing is answered before")),

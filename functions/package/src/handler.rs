@@ -62,6 +62,7 @@ async fn package_commit(
     } else {
         require_on_branch(context, &repository, &branch, &request.commit).await?;
     }
+    release::released(&repository, &branch)?;
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
     let fetched = context.archive(&repository, &request.commit).await?;
     let commit = commit::open(&fetched.tarball, &request.commit)?;

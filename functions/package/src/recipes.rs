@@ -102,6 +102,7 @@ pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result
         Failure::not_found(format!("{} is not registered; run `lockstep repositories add`", input.repository))
     })?;
     let branch = release::branch(&input.reference)?;
+    release::released(&repository, &branch)?;
     require_on_branch(context, &repository, &branch, &input.commit).await?;
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
     let fetched = context.archive(&repository, &input.commit).await?;

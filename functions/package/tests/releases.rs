@@ -192,6 +192,7 @@ fn repository() -> Repository {
         id: "github.acme.logs".parse().unwrap(),
         base_url: "https://api.github.com".to_owned(),
         branch: "main".to_owned(),
+        branches: vec!["*".parse().unwrap()],
         components: BTreeMap::new(),
         commit: None,
         added_by: "arn".to_owned(),
@@ -457,6 +458,18 @@ async fn an_older_published_commit_is_not_deployed_over_a_newer_one() {
     fixture.main(NEXT).await;
     fixture.publish("2.1.1");
     assert_eq!(unchanged(fixture.main(COMMIT).await), "2.1.0");
+}
+
+#[tokio::test]
+async fn a_branch_that_the_registration_does_not_list_is_not_built() {
+    let fixture = Fixture::new();
+    fixture.put(&Repository { branches: vec!["feature/*".parse().unwrap()], ..repository() });
+    let failure = fixture.package(COMMIT, "refs/heads/fix", "arn:execution").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Rejected);
+    assert!(failure.message.contains("pushes to fix are not released"), "{failure}");
+    assert!(fixture.releases().is_empty());
+    fixture.package(COMMIT, "refs/heads/feature/x", "arn:execution").await.unwrap();
+    assert_eq!(fixture.releases().len(), 1);
 }
 
 #[tokio::test]

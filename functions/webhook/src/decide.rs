@@ -8,9 +8,13 @@ use lockstep_domain::delivery::hook::{Denial, HookId};
 use lockstep_domain::delivery::webhook::{
     DeliveryId, MAX_BODY_BYTES, Push, Signature, Unverified, WebhookEvent, parse_push,
 };
+use lockstep_domain::delivery::webhook_delivery::{self, unreleased};
 use lockstep_domain::logs::http_body::Body;
+use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{Repository, WebhookDelivery, WebhookDeliveryState};
+use lockstep_domain::records::{
+    DeliveryEnd, Repository, WebhookDelivery, WebhookDeliveryState,
+};
 use serde_json::{Value, json};
 
 /// The provider whose webhooks the function understands.
@@ -158,7 +162,8 @@ pub fn accept(
         return Err(Reply::Denied(Denial::OtherRepository));
     }
     let delivery = delivered.delivery.as_str();
-    Ok(WebhookDelivery {
+    let end = unreleased(repository, delivered.push.branch.as_str()).map(DeliveryEnd::ignored);
+    let delivery = WebhookDelivery {
         provider: PROVIDER.to_owned(),
         delivery: delivery.to_owned(),
         repository: repository.id.clone(),
@@ -169,7 +174,13 @@ pub fn accept(
         end: None,
         accepted_at: now,
         finished_at: None,
-    })
+    };
+    Ok(ended(delivery, end, now))
+}
+
+/// Returns the record with its end, if it has one.
+fn ended(delivery: WebhookDelivery, end: Option<DeliveryEnd>, now: Timestamp) -> WebhookDelivery {
+    end.and_then(|end| webhook_delivery::finish(&delivery, end, now)).unwrap_or(delivery)
 }
 
 /// Work that remains for a recorded webhook delivery.
@@ -197,5 +208,9 @@ pub fn resume(stored: &WebhookDelivery, asked: &WebhookDelivery) -> Result<Next,
 
 /// Returns the reply to a push. It is the same for each copy of the webhook delivery.
 pub fn accepted(event: &WebhookDelivery) -> Reply {
+    let end = event.end.as_ref().filter(|end| matches!(end.outcome, Outcome::Done | Outcome::Superseded));
+    if let Some(end) = end.filter(|end| !end.reason.is_empty()) {
+        return Reply::Ignored { reason: end.reason.clone() };
+    }
     Reply::Accepted { delivery: event.delivery.clone(), execution: event.execution.clone() }
 }

@@ -6,6 +6,7 @@ use lockstep_aws::function_url::UrlResponse;
 use lockstep_domain::delivery::hook::{HookId, KEY_SECRET, LOG_MESSAGE};
 use lockstep_domain::delivery::webhook::MAX_BODY_BYTES;
 use lockstep_domain::model::ids::RepositoryId;
+use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{Repository, WebhookDelivery, WebhookDeliveryState};
 use lockstep_runtime::HasHookKey as _;
@@ -91,6 +92,7 @@ fn repository(id: RepositoryId) -> Repository {
         id,
         base_url: "https://api.github.com".to_owned(),
         branch: "main".to_owned(),
+        branches: vec!["feature/*".parse().unwrap()],
         components: BTreeMap::new(),
         commit: None,
         added_by: "arn".to_owned(),
@@ -166,7 +168,7 @@ impl Post {
                 "requestId": REQUEST, "timeEpoch": 0, "http": { "method": self.method, "path": self.path },
             },
         });
-        let now = "2026-03-01T12:00:00Z".parse().unwrap();
+        let now = "2100-03-01T12:00:00Z".parse().unwrap();
         handle(context, serde_json::from_value(request).unwrap(), now).await.unwrap()
     }
 }
@@ -361,9 +363,11 @@ async fn the_reply_to_a_push_names_its_release() {
 }
 
 #[tokio::test]
-async fn other_branches_are_released_and_tags_and_deletions_are_not() {
+async fn listed_branches_are_released_and_others_tags_and_deletions_are_not() {
     let table = [
         (json!({ "ref": "refs/heads/feature/x" }), 202),
+        (json!({ "ref": "refs/heads/fix" }), 200),
+        (json!({ "ref": "refs/heads/mainly" }), 200),
         (json!({ "ref": "refs/tags/v1" }), 200),
         (json!({ "deleted": true, "after": "0".repeat(40) }), 200),
     ];
@@ -398,6 +402,22 @@ async fn the_same_delivery_twice_has_the_same_reply_and_one_execution() {
     assert_eq!(good().to(&fixture).await, first);
     assert_eq!(fixture.calls()[calls..], CALLS[1..3], "the secret is remembered");
     assert_eq!(fixture.started().len(), 1);
+}
+
+#[tokio::test]
+async fn a_push_to_an_unlisted_branch_ends_in_a_record_with_the_reason() {
+    let fixture = Fixture::new();
+    let mut body = push("acme/logs");
+    body["ref"] = json!("refs/heads/fix");
+    for _ in 0..2 {
+        let response = post(&body).to(&fixture).await;
+        assert!(response.status_code == 200 && response.body.contains("--branches"), "{}", response.body);
+    }
+    let delivery = fixture.delivery();
+    let end = delivery.end.unwrap();
+    assert_eq!((delivery.state, end.outcome), (WebhookDeliveryState::Finished, Outcome::Done));
+    assert!(end.reason.contains("pushes to fix are not released"), "{}", end.reason);
+    assert!(delivery.finished_at.is_some() && fixture.started().is_empty());
 }
 
 #[tokio::test]
@@ -487,7 +507,9 @@ async fn no_secret_signature_or_body_reaches_log_or_reply() {
     said.push_str(&good().to(&struck).await.body);
     // The SDK writes bodies at the level TRACE; the other levels, and all lines of Lockstep, are judged.
     let text = log.text();
-    let judged = text.lines().filter(|line| !(line.contains(" TRACE ") && line.contains(": aws_")));
+    let is_of_the_sdk =
+        |line: &str| line.contains(" TRACE ") && [": aws_", "TRACE aws_"].iter().any(|of| line.contains(of));
+    let judged = text.lines().filter(|line| !is_of_the_sdk(line));
     let logged = judged.collect::<Vec<_>>().join("\n");
     assert!(logged.contains("202") && logged.contains("struck"), "{logged}");
     let hook = hook("github.acme.logs");

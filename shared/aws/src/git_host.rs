@@ -213,6 +213,7 @@ mod tests {
             id: "github.acme.logs".parse().unwrap(),
             base_url: base_url.to_owned(),
             branch: "main".to_owned(),
+            branches: Vec::new(),
             components: Default::default(),
             commit: None,
             added_by: "ada".to_owned(),

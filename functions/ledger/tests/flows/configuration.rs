@@ -71,6 +71,26 @@ async fn a_repository_is_subscribed_once_and_changed_after() {
 }
 
 #[tokio::test]
+async fn other_branches_are_released_only_if_an_administrator_lists_them() {
+    let fixture = Fixture::new().await;
+    let add = |branches: Value| {
+        let mut request = repository("https://api.github.com", "main");
+        request["branches"] = branches;
+        request
+    };
+    let key = Repository::key_of(&"github.acme.logs".parse().unwrap());
+    fixture.ask(repository("https://api.github.com", "main")).await;
+    assert!(fixture.versioned::<Repository>(&key).await.record.branches.is_empty());
+    assert_eq!(fixture.ask(add(json!(["feature/*", "fix"]))).await.1["changed"], true);
+    assert_eq!(fixture.ask(repository("https://api.github.com", "main")).await.1["changed"], false);
+    let stored = fixture.versioned::<Repository>(&key).await.record;
+    assert!(stored.releases("feature/x") && stored.releases("fix") && !stored.releases("fix2"));
+    assert_eq!(fixture.ask(add(json!(["refs/heads/*"]))).await.0, 400);
+    assert_eq!(fixture.ask(add(json!([]))).await.1["changed"], true);
+    assert!(!fixture.versioned::<Repository>(&key).await.record.releases("fix"));
+}
+
+#[tokio::test]
 async fn the_address_of_a_hook_is_bound_to_its_repository() {
     let fixture = Fixture::new().await;
     let hook = |id: &str| json!({"action": "show_hook", "id": id});

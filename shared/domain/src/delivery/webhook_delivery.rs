@@ -6,7 +6,7 @@ use crate::messages::package::{PackagedComponent, PackagedRelease};
 use crate::model::caught_error::CaughtError;
 use crate::model::error::FailureKind;
 use crate::model::outcome::Outcome;
-use crate::records::{DeliveryEnd, WebhookDelivery, WebhookDeliveryState};
+use crate::records::{DeliveryEnd, Repository, WebhookDelivery, WebhookDeliveryState};
 use jiff::Timestamp;
 
 /// Returns the input of the execution that handles the webhook delivery. It depends only on the record, so that every
@@ -18,6 +18,18 @@ pub fn input(event: &WebhookDelivery) -> inputs::Release {
         commit: event.commit.clone(),
         delivery: Some(event.delivery.clone()),
     }
+}
+
+/// Returns the reason for which a push to `branch` releases nothing, or `None` if it is released.
+pub fn unreleased(repository: &Repository, branch: &str) -> Option<String> {
+    (!repository.releases(branch)).then(|| {
+        format!(
+            "pushes to {branch} are not released, only those to {}; to build and test them: lockstep repositories add \
+             github:{} --branches '<pattern>'",
+            repository.branch,
+            repository.id.full_name()
+        )
+    })
 }
 
 /// Returns the result of a push, for its execution and for its webhook delivery.

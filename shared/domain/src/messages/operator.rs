@@ -1,5 +1,6 @@
 //! Requests of operators to the `ledger` function over its IAM-authenticated URL, as the `lockstep` command sends them.
 
+use crate::model::branch_pattern::BranchPattern;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StageName};
 use crate::model::version::Version;
 use crate::records::Decision;
@@ -29,6 +30,9 @@ pub enum Request {
         base_url: String,
         /// The default branch.
         branch: String,
+        /// The other branches whose pushes are built and tested. Without a list the registration keeps its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        branches: Option<Vec<BranchPattern>>,
     },
     /// Removes the registration of a repository. Returns [`Applied`].
     RemoveRepository {

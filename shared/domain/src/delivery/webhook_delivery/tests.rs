@@ -108,3 +108,26 @@ fn a_failed_push_whose_retry_succeeded_is_done() {
     assert_eq!(finish(&rejected, DeliveryEnd::quarantined("worse"), now), None);
     assert_eq!(finish(&rejected, DeliveryEnd::done(), now).unwrap().end, Some(DeliveryEnd::done()));
 }
+
+fn repository() -> Repository {
+    Repository {
+        id: "github.acme.logs".parse().unwrap(),
+        base_url: "https://api.github.com".into(),
+        branch: "main".into(),
+        branches: vec!["feature/*".parse().unwrap()],
+        components: Default::default(),
+        commit: None,
+        added_by: "arn".into(),
+        added_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+#[test]
+fn only_the_branches_of_the_registration_are_released() {
+    let only_main = Repository { branches: Vec::new(), ..repository() };
+    for (branch, listed, alone) in [("main", true, true), ("feature/x", true, false), ("fix", false, false)] {
+        assert_eq!(unreleased(&repository(), branch).is_none(), listed, "{branch}");
+        assert_eq!(unreleased(&only_main, branch).is_none(), alone, "{branch}");
+    }
+    assert!(unreleased(&only_main, "fix").unwrap().contains("--branches"));
+}
