@@ -10,10 +10,11 @@ use lockstep_domain::delivery::webhook::{
 };
 use lockstep_domain::delivery::webhook_delivery::{self, unreleased};
 use lockstep_domain::logs::http_body::Body;
+use lockstep_domain::model::ids::Digest;
 use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    DeliveryEnd, Repository, WebhookDelivery, WebhookDeliveryState,
+    DeliveredBody, DeliveryEnd, Repository, WebhookDelivery, WebhookDeliveryState,
 };
 use serde_json::{Value, json};
 
@@ -181,6 +182,22 @@ pub fn accept(
 /// Returns the record with its end, if it has one.
 fn ended(delivery: WebhookDelivery, end: Option<DeliveryEnd>, now: Timestamp) -> WebhookDelivery {
     end.and_then(|end| webhook_delivery::finish(&delivery, end, now)).unwrap_or(delivery)
+}
+
+/// Returns the record of the body of a webhook delivery.
+pub fn body_of(delivery: &WebhookDelivery, body: &[u8]) -> DeliveredBody {
+    DeliveredBody {
+        provider: delivery.provider.clone(),
+        repository: delivery.repository.clone(),
+        digest: Digest::of(body),
+        delivery: delivery.delivery.clone(),
+        at: delivery.accepted_at,
+    }
+}
+
+/// Returns the record of a webhook delivery that repeats the one called `original`.
+pub fn duplicate(delivery: WebhookDelivery, original: &str, now: Timestamp) -> WebhookDelivery {
+    ended(delivery, Some(DeliveryEnd::duplicate(original)), now)
 }
 
 /// Work that remains for a recorded webhook delivery.

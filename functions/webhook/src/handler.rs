@@ -4,11 +4,12 @@ use crate::context::WebhookContext;
 use crate::decide::{self, Next, Reply};
 use jiff::Timestamp;
 use lockstep_aws::function_url::{UrlRequest, UrlResponse, body};
+use lockstep_aws::ledger::Inserted;
 use lockstep_aws::metrics;
 use lockstep_aws::secrets::ExposeSecret as _;
 use lockstep_domain::delivery::hook::{Denial, HookId, LOG_MESSAGE};
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
-use lockstep_domain::delivery::webhook_delivery;
+use lockstep_domain::delivery::webhook_delivery::{self, Repetition};
 use lockstep_domain::model::error::{Failure, FailureKind, Policy};
 use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::{Record, Repository, WebhookDelivery, WebhookDeliveryState};
@@ -94,11 +95,49 @@ async fn reply(context: &impl WebhookContext, request: &UrlRequest, now: Timesta
     let repository = context.ledger().get::<Repository>(&Repository::key_of(hook.repository())).await?;
     let repository = repository.as_ref().map(|found| &found.record);
     let event = decide::accept(repository, &delivered, now)?;
+    let event = match repository.filter(|_| event.state == WebhookDeliveryState::Accepted) {
+        Some(repository) => unless_repeated(context, repository, event, &body, now).await?,
+        None => event,
+    };
     let stored = context.ledger().insert(&event).await?.into_inner().record;
     if decide::resume(&stored, &event)? == Next::Start {
         start(context, stored.clone()).await?;
     }
     Ok(decide::accepted(&stored))
+}
+
+/// Returns the record of a webhook delivery, as a duplicate if its body was processed before under another delivery id. The
+/// id is an unsigned header, so a copy of a signed body could otherwise start any number of executions.
+async fn unless_repeated(
+    context: &impl WebhookContext,
+    repository: &Repository,
+    event: WebhookDelivery,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<WebhookDelivery, Failure> {
+    let wanted = decide::body_of(&event, body);
+    let known = match context.ledger().insert(&wanted).await? {
+        Inserted::New(_) => return Ok(event),
+        Inserted::Exists(known) if known.record.delivery == event.delivery => return Ok(event),
+        Inserted::Exists(known) => known,
+    };
+    let first = known.record.delivery.clone();
+    let key = WebhookDelivery::key_of(&event.provider, &first);
+    let original = context.ledger().get::<WebhookDelivery>(&key).await?.map(|found| found.record);
+    match webhook_delivery::repetition(original.as_ref(), repository, &event) {
+        Repetition::Process => {
+            // Of several copies at once, one wins this write. The others get 503; their next attempt is a duplicate.
+            context.ledger().replace(&known, wanted).await?;
+            return Ok(event);
+        }
+        Repetition::StartOriginal => {
+            if let Some(original) = original {
+                start(context, original).await?;
+            }
+        }
+        Repetition::Duplicate => {}
+    }
+    Ok(decide::duplicate(event, &first, now))
 }
 
 /// Starts the execution of the webhook delivery, or finds it started. All copies of the delivery may do this at the

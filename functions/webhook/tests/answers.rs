@@ -8,7 +8,7 @@ use lockstep_domain::delivery::webhook::MAX_BODY_BYTES;
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::model::token::execution_arn;
-use lockstep_domain::records::{Repository, WebhookDelivery, WebhookDeliveryState};
+use lockstep_domain::records::{DeliveryEnd, Repository, WebhookDelivery, WebhookDeliveryState};
 use lockstep_runtime::HasHookKey as _;
 use lockstep_sim::context::{RELEASE, SimContext};
 use lockstep_sim::faults::{Fault, Faults, Kind};
@@ -27,9 +27,10 @@ const KEY: &str = "the webhook key of an installation, which no request holds";
 const REQUEST: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 const DELIVERY: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
 /// The calls of a push that arrives for the first time.
-const CALLS: [&str; 6] = [
+const CALLS: [&str; 7] = [
     "GetSecretValue",
     "GetItem REPOSITORY",
+    "PutItem BODY",
     "PutItem EVENT",
     "StartExecution",
     "GetItem EVENT",
@@ -400,7 +401,7 @@ async fn the_same_delivery_twice_has_the_same_reply_and_one_execution() {
     let first = good().to(&fixture).await;
     let calls = fixture.calls().len();
     assert_eq!(good().to(&fixture).await, first);
-    assert_eq!(fixture.calls()[calls..], CALLS[1..3], "the secret is remembered");
+    assert_eq!(fixture.calls()[calls..], CALLS[1..4], "the secret is remembered");
     assert_eq!(fixture.started().len(), 1);
 }
 
@@ -418,6 +419,71 @@ async fn a_push_to_an_unlisted_branch_ends_in_a_record_with_the_reason() {
     assert_eq!((delivery.state, end.outcome), (WebhookDeliveryState::Finished, Outcome::Done));
     assert!(end.reason.contains("pushes to fix are not released"), "{}", end.reason);
     assert!(delivery.finished_at.is_some() && fixture.started().is_empty());
+}
+
+const COPY: &str = "ffffffff-cc78-11e3-81ab-4c9367dc0958";
+
+/// Returns the same signed body under another delivery id.
+fn copy() -> Post {
+    good().with("x-github-delivery", COPY)
+}
+
+#[tokio::test]
+async fn a_body_under_another_delivery_id_is_recorded_as_a_duplicate() {
+    let fixture = Fixture::new();
+    good().to(&fixture).await;
+    for _ in 0..2 {
+        let response = copy().to(&fixture).await;
+        assert!(response.status_code == 200 && response.body.contains(DELIVERY), "{}", response.body);
+    }
+    let key = WebhookDelivery::key_of(PROVIDER, COPY);
+    let end = fixture.sim.account.find::<WebhookDelivery>(&key).unwrap().end.unwrap();
+    assert_eq!(end, DeliveryEnd::duplicate(DELIVERY));
+    assert_eq!((end.outcome, fixture.started().len()), (Outcome::Superseded, 1));
+}
+
+#[tokio::test]
+async fn thirty_copies_of_a_body_start_one_execution() {
+    let fixture = Fixture::new();
+    for number in 0..30 {
+        let id = format!("{number:08x}-cc78-11e3-81ab-4c9367dc0958");
+        good().with("x-github-delivery", &id).to(&fixture).await;
+    }
+    assert_eq!(fixture.started().len(), 1);
+    assert_eq!(fixture.sim.account.records::<WebhookDelivery>().len(), 30, "each copy is recorded");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_body_without_a_release_is_processed() {
+    for (end, times) in [
+        (DeliveryEnd::superseded(), 2),
+        (DeliveryEnd::rejected("a parameter is missing"), 2),
+        (DeliveryEnd::quarantined("a quota"), 2),
+        (DeliveryEnd::done(), 1),
+    ] {
+        let fixture = Fixture::new();
+        good().to(&fixture).await;
+        let first = WebhookDelivery {
+            state: WebhookDeliveryState::Finished,
+            end: Some(end.clone()),
+            ..fixture.delivery()
+        };
+        fixture.sim.account.put(&first);
+        copy().to(&fixture).await;
+        assert_eq!(fixture.started().len(), times, "{end:?}");
+        // While the copy is processed, a third one starts nothing.
+        copy().with("x-github-delivery", "third-delivery").to(&fixture).await;
+        assert_eq!(fixture.started().len(), times, "{end:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_copy_starts_an_original_that_was_never_started() {
+    let fixture = Fixture::with(&[Fault { at: 4, kind: Kind::Before }]);
+    assert_eq!(good().to(&fixture).await.status_code, 503);
+    assert_eq!((fixture.state(), fixture.started().len()), (WebhookDeliveryState::Accepted, 0));
+    copy().to(&fixture).await;
+    assert_eq!((fixture.state(), fixture.started().len()), (WebhookDeliveryState::Started, 1));
 }
 
 #[tokio::test]

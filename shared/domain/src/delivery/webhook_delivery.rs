@@ -32,6 +32,40 @@ pub fn unreleased(repository: &Repository, branch: &str) -> Option<String> {
     })
 }
 
+/// Meaning of a webhook delivery whose body was delivered before, under another delivery id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repetition {
+    /// The original is being processed, or its commit has its release. Nothing is left to do.
+    Duplicate,
+    /// The original was recorded, and its execution may never have been started.
+    StartOriginal,
+    /// The commit has no release. The execution asks the git host whether it is the head of the branch now.
+    Process,
+}
+
+/// Decides about `event`, whose body was delivered before as `original`; `None` if that record is gone.
+pub fn repetition(
+    original: Option<&WebhookDelivery>,
+    repository: &Repository,
+    event: &WebhookDelivery,
+) -> Repetition {
+    let is_default = event.reference == format!("refs/heads/{}", repository.branch);
+    if is_default && repository.commit.as_ref() == Some(&event.commit) {
+        return Repetition::Duplicate;
+    }
+    let same = |original: &&WebhookDelivery| {
+        original.repository == event.repository
+            && original.reference == event.reference
+            && original.commit == event.commit
+    };
+    let Some(original) = original.filter(same) else { return Repetition::Process };
+    match (original.state, original.end.as_ref().map(|end| end.outcome)) {
+        (WebhookDeliveryState::Accepted, _) => Repetition::StartOriginal,
+        (WebhookDeliveryState::Started, _) | (_, Some(Outcome::Done)) => Repetition::Duplicate,
+        (WebhookDeliveryState::Finished, _) => Repetition::Process,
+    }
+}
+
 /// Returns the result of a push, for its execution and for its webhook delivery.
 ///
 /// `error` is the error that prevented all packaging. A push that a later one overtook is superseded, which is not a

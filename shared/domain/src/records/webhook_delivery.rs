@@ -43,6 +43,12 @@ impl DeliveryEnd {
         Self { outcome: Outcome::Done, reason: reason.into() }
     }
 
+    /// Returns the end of a delivery that repeats the delivery called `original`.
+    pub fn duplicate(original: &str) -> Self {
+        let reason = format!("it repeats delivery {original}, which has the same body");
+        Self { outcome: Outcome::Superseded, reason }
+    }
+
     /// Returns the end of a delivery whose content was rejected.
     pub fn rejected(reason: impl Into<String>) -> Self {
         Self { outcome: Outcome::Rejected, reason: reason.into() }

@@ -131,3 +131,22 @@ fn only_the_branches_of_the_registration_are_released() {
     }
     assert!(unreleased(&only_main, "fix").unwrap().contains("--branches"));
 }
+
+#[test]
+fn a_repeated_body_is_processed_only_without_a_release() {
+    let original = |state, end: Option<DeliveryEnd>| WebhookDelivery { state, end, ..event() };
+    let copy = WebhookDelivery { delivery: "copy".into(), state: WebhookDeliveryState::Accepted, ..event() };
+    let finished = |end| original(WebhookDeliveryState::Finished, Some(end));
+    let of = |original: &WebhookDelivery| repetition(Some(original), &repository(), &copy);
+    assert_eq!(of(&original(WebhookDeliveryState::Accepted, None)), Repetition::StartOriginal);
+    assert_eq!(of(&original(WebhookDeliveryState::Started, None)), Repetition::Duplicate);
+    assert_eq!(of(&finished(DeliveryEnd::done())), Repetition::Duplicate);
+    for failed in [DeliveryEnd::superseded(), DeliveryEnd::rejected("x"), DeliveryEnd::quarantined("x")] {
+        assert_eq!(of(&finished(failed.clone())), Repetition::Process, "{failed:?}");
+        let released = Repository { commit: Some(copy.commit.clone()), ..repository() };
+        assert_eq!(repetition(Some(&finished(failed)), &released, &copy), Repetition::Duplicate);
+    }
+    assert_eq!(repetition(None, &repository(), &copy), Repetition::Process);
+    let other = WebhookDelivery { reference: "refs/heads/fix".into(), ..finished(DeliveryEnd::done()) };
+    assert_eq!(of(&other), Repetition::Process, "another delivery took its id");
+}
