@@ -11,6 +11,7 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::records::Repository;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// Lifetime of a cached token, or of its absence.
 const TOKEN_AGE: SignedDuration = SignedDuration::from_secs(60);
@@ -97,22 +98,12 @@ async fn is_on_branch(
 
 /// Returns true if the comparison says that the right side is an ancestor of the left one, or the same commit.
 fn relation_of(body: &[u8], host: &Host, what: &str) -> Result<bool, Failure> {
-    #[derive(Deserialize)]
-    struct Comparison {
-        status: Relation,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum Relation {
-        Identical,
-        Behind,
-        Ahead,
-        Diverged,
-    }
-    match serde_json::from_slice::<Comparison>(body) {
-        Ok(Comparison { status: Relation::Identical | Relation::Behind }) => Ok(true),
-        Ok(Comparison { status: Relation::Ahead | Relation::Diverged }) => Ok(false),
-        Err(_) => {
+    // A struct would also be read from an array.
+    let comparison: Option<Map<String, Value>> = serde_json::from_slice(body).ok();
+    match comparison.as_ref().and_then(|comparison| comparison.get("status")?.as_str()) {
+        Some("identical" | "behind") => Ok(true),
+        Some("ahead" | "diverged") => Ok(false),
+        Some(_) | None => {
             let message = format!("{} gives a {what} that Lockstep cannot read", host.name());
             Err(Failure::new(FailureKind::Transient, message))
         }

@@ -44,7 +44,7 @@ fn a_base_url_is_https_or_this_machine_and_holds_no_secret() {
     for good in
         ["https://api.github.com", "https://ghe.acme.example/api/v3/", "http://127.0.0.1:9", "http://[::1]:9"]
     {
-        assert!(checked_base(good).is_ok(), "{good}");
+        assert!(checked_base(good, true).is_ok(), "{good}");
     }
     for bad in [
         "",
@@ -59,7 +59,7 @@ fn a_base_url_is_https_or_this_machine_and_holds_no_secret() {
         "https://api.github.com?x=1",
         "https://api.github.com#x",
     ] {
-        assert!(checked_base(bad).is_err(), "{bad}");
+        assert!(checked_base(bad, true).is_err(), "{bad}");
     }
 }
 

@@ -193,7 +193,7 @@ const BREAKS: [(Break, Severity, &str); 33] = [
             }
         },
         Severity::Broken,
-        "2 with 404",
+        "2 for the id",
     ),
     (|f| f.places = Ok(Vec::new()), Severity::Warning, "no account was added"),
     (|f| production(f).caller = Ok(account(HERE)), Severity::Broken, "are of account 111111111111"),
