@@ -164,6 +164,32 @@ async fn commits_and_branches_are_shown_also_with_a_slash_in_their_name() {
 }
 
 #[tokio::test]
+async fn commits_are_compared_as_github_does() {
+    let host = host().await;
+    let first = host.push("main", &[("a", Some("1"))], "first");
+    let second = host.push("main", &[("a", Some("2"))], "second");
+    git(host.work.path(), &["reset", "--quiet", "--hard", &first]);
+    let other = host.push("fix", &[("b", Some("1"))], "other");
+    git(host.work.path(), &["switch", "--quiet", "--orphan", "alone"]);
+    let alone = host.push("alone", &[("c", Some("1"))], "alone");
+    let compare = async |base: &str, head: &str| {
+        host.api.get(&format!("/repos/acme/logs/compare/{base}...{head}")).await
+    };
+    for (base, head, status) in [
+        (&second, &second, "identical"),
+        (&second, &first, "behind"),
+        (&first, &second, "ahead"),
+        (&second, &other, "diverged"),
+    ] {
+        let (code, body) = compare(base, head).await;
+        assert_eq!((code, &body["status"]), (StatusCode::OK, &json!(status)), "{body}");
+    }
+    for (base, head) in [(&second, &alone), (&second, &"0".repeat(40)), (&"0".repeat(40), &second)] {
+        assert_eq!(compare(base, head).await.0, StatusCode::NOT_FOUND, "{base} {head}");
+    }
+}
+
+#[tokio::test]
 async fn a_push_is_delivered_signed_with_its_changed_files() {
     let (host, receiver) = (host().await, Receiver::start().await);
     let first = host.push("main", &[("keep", Some("1")), ("gone", Some("1"))], "first");
