@@ -6,7 +6,7 @@
 mod places;
 mod resources;
 pub mod trial;
-mod webhooks;
+pub mod webhooks;
 
 use crate::connection::Connection;
 use crate::context::CommandContext;
@@ -125,7 +125,7 @@ impl Doctor {
         let installer = Installer::new(aws);
         let found = known(installer.find(name).await);
         let source = installation::rendered(&self.sources, template, owner, aws)
-            .map_err(|failure| Unknown::because(failure.what));
+            .map_err(|failure| Unknown::because(failure.chain()));
         let state = match found {
             Err(unknown) => Err(unknown),
             Ok(None) => Ok(None),

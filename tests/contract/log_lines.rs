@@ -81,11 +81,15 @@ fn request(function: &str) -> (Value, Value) {
         "image" => (json!({"action": "copy", "promotion": deployment, "task": task}), of_image("copy")),
         "bake" => (json!({"action": "build", "build": deployment, "task": task}), of_image("build")),
         "package" => {
+            let commit = "0".repeat(40);
             let request = json!({
-                "repository": "github.acme.logs", "ref": "refs/heads/main", "commit": "0".repeat(40),
+                "action": "commit", "repository": "github.acme.logs", "ref": "refs/heads/main", "commit": commit,
                 "execution": EXECUTION,
             });
-            (request, json!({ "execution": EXECUTION }))
+            let fields = json!({
+                "action": "commit", "repository": "github.acme.logs", "commit": commit, "execution": EXECUTION,
+            });
+            (request, fields)
         }
         "resume" => (json!({ "wake": OPERATION }), json!({"execution": EXECUTION, "deployment": deployment})),
         "sweep" => (json!({}), json!({})),

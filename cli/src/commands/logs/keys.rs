@@ -206,7 +206,7 @@ impl RateArguments {
     fn rate(&self) -> Result<Option<Rate>, Failure> {
         let numbers = self.events_per_second.zip(self.burst);
         let rate = numbers.map(|(events_per_second, burst)| Rate::new(events_per_second, burst)).transpose();
-        rate.map_err(|error| Failure::usage(error.to_string()))
+        rate.map_err(|error| Failure::usage("--events-per-second and --burst").caused_by(&error))
     }
 }
 

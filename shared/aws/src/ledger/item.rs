@@ -33,14 +33,15 @@ pub(super) fn encode<T: Record>(record: &T, rev: u64) -> Result<Item, Failure> {
 
 /// Returns the record in `item`. An unreadable item is a bug, never absence.
 pub(super) fn decode<T: Record>(mut item: Item) -> Result<Versioned<T>, Failure> {
-    let unreadable = |why: String| Failure::bug(format!("a {} in the ledger cannot be read: {why}", T::KIND));
+    let unread = || Failure::bug(format!("a {} in the ledger cannot be read", T::KIND));
+    let unreadable = |why: String| Failure::bug(format!("{}: {why}", unread().message));
     match item.get("kind") {
         Some(AttributeValue::S(kind)) if kind == T::KIND => {}
         other => return Err(unreadable(format!("its kind is {other:?}"))),
     }
     let rev = number(&item, "rev").ok_or_else(|| unreadable("it has no revision".into()))?;
     let body = item.remove("body").ok_or_else(|| unreadable("it has no body".into()))?;
-    let record = serde_dynamo::from_attribute_value(body).map_err(|error| unreadable(error.to_string()))?;
+    let record = serde_dynamo::from_attribute_value(body).map_err(|error| unread().caused_by(&error))?;
     Ok(Versioned { record, rev })
 }
 

@@ -14,6 +14,7 @@ mod config;
 mod copy_plan;
 mod copy_slots;
 mod cursor;
+mod delivered_body;
 mod deployment;
 mod deployment_body;
 mod environment;
@@ -44,6 +45,7 @@ pub use config::{Config, ConfigKind};
 pub use copy_plan::CopyPlan;
 pub use copy_slots::{CopySlot, CopySlots, QueuedPromotion};
 pub use cursor::Cursor;
+pub use delivered_body::DeliveredBody;
 pub use deployment::{Cancellation, Deployment, DeploymentStart, DeploymentState};
 pub use deployment_body::{
     BuildImageBody, DeployBody, DeploymentBody, PromoteImageBody, StackClaim, StackRun, TeardownBody,

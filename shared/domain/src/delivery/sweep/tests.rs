@@ -60,6 +60,7 @@ fn subscribed() -> Repository {
         id: "github.acme.logs".parse().unwrap(),
         base_url: "https://api.github.com".into(),
         branch: "main".into(),
+        branches: Vec::new(),
         added_by: "ada".into(),
         added_at: at(0),
     }
