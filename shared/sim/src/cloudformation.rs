@@ -14,7 +14,7 @@ mod tests;
 
 use super::clock::VirtualClock;
 use jiff::Timestamp;
-use lockstep_aws::cloudformation::{ChangeSetState, ChangeSetView};
+use lockstep_aws::cloudformation::{ChangeSetState, ChangeSetView, NewChangeSet};
 use lockstep_domain::model::resource_change::NESTED_STACK;
 use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
@@ -92,12 +92,23 @@ struct ChangeSet {
     design: Design,
     ready_at: Timestamp,
     then: ChangeSetState,
+    /// The validation's findings about it.
+    invalid: Vec<String>,
+}
+
+/// The failure of a change set.
+#[derive(Clone, Debug)]
+struct Refusal {
+    reason: String,
+    findings: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
 struct SimStack {
     name: String,
     arn: String,
+    /// The ARN of the stack that it is nested in.
+    parent: Option<String>,
     status: StackStatus,
     holdings: Holdings,
     /// Its resources before the running operation, for the rollback.
@@ -122,12 +133,16 @@ struct Inner {
     templates: BTreeMap<String, String>,
     troubles: BTreeSet<(String, Trouble)>,
     effects: Vec<Effect>,
+    /// The inputs of the change sets, in order.
+    requests: Vec<NewChangeSet>,
     losses: Vec<Loss>,
     outbox: Vec<Value>,
     /// The types and names of retained resources that belong to no stack any more, with their physical ids.
     orphans: BTreeMap<(String, String), String>,
     /// The validation's findings about the next execution.
     invalid: Vec<String>,
+    /// The failure of the next change set.
+    refusal: Option<Refusal>,
     /// True if a failed operation also retains its new resources, if their deletion policy says so.
     retains_on_create: bool,
     number: u32,
@@ -152,10 +167,12 @@ impl SimCloudFormation {
             templates: BTreeMap::new(),
             troubles: BTreeSet::new(),
             effects: Vec::new(),
+            requests: Vec::new(),
             losses: Vec::new(),
             outbox: Vec::new(),
             orphans: BTreeMap::new(),
             invalid: Vec::new(),
+            refusal: None,
             retains_on_create: false,
             number: 0,
             past: BTreeMap::new(),
@@ -218,6 +235,11 @@ impl SimCloudFormation {
         self.0.borrow().effects.clone()
     }
 
+    /// Returns the inputs of the change sets that were created, in order.
+    pub fn change_set_requests(&self) -> Vec<NewChangeSet> {
+        self.0.borrow().requests.clone()
+    }
+
     /// Returns every resource that left its stack, in order.
     pub fn losses(&self) -> Vec<Loss> {
         self.0.borrow().losses.clone()
@@ -245,6 +267,7 @@ impl Inner {
         self.stacks.push(SimStack {
             name: name.to_owned(),
             arn: arn.clone(),
+            parent: None,
             status: StackStatus::ReviewInProgress,
             holdings: Holdings::default(),
             before: None,

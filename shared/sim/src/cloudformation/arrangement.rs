@@ -1,7 +1,7 @@
 //! State of stacks and faults of resources that a test sets.
 
 use super::model::{Design, Holdings};
-use super::{SimCloudFormation, Trouble, operations};
+use super::{Refusal, SimCloudFormation, Trouble, operations};
 use lockstep_aws::cloudformation::ChangeSetState;
 use lockstep_domain::stacks::plan::StackStatus;
 use serde_json::Value;
@@ -27,6 +27,12 @@ impl SimCloudFormation {
     /// Lets the next execution of a change set that creates a stack fail its validation with this sentence.
     pub fn invalidate(&self, sentence: &str) {
         self.0.borrow_mut().invalid.push(sentence.to_owned());
+    }
+
+    /// Lets the next change set fail for this reason, after the validation found `findings`.
+    pub fn refuse_change_set(&self, reason: &str, findings: &[&str]) {
+        let findings = findings.iter().map(|&finding| finding.to_owned()).collect();
+        self.0.borrow_mut().refusal = Some(Refusal { reason: reason.to_owned(), findings });
     }
 
     /// Lets failed operations keep their new resources if the deletion policy retains them: the behavior of
@@ -63,6 +69,56 @@ impl SimCloudFormation {
         arn
     }
 
+    /// Makes `child` the nested stack `logical_id` of the stack `arn`, whose template has it. Operations on the parent
+    /// do not reach it.
+    ///
+    /// # Panics
+    /// If the stack has no such resource.
+    pub fn nest(&self, arn: &str, logical_id: &str, child: &str) {
+        let mut inner = self.0.borrow_mut();
+        inner.settle();
+        let nested = inner.stack_mut(arn).holdings.resources.get_mut(logical_id);
+        let nested = nested.unwrap_or_else(|| panic!("{arn} has no resource {logical_id}"));
+        nested.physical_id = child.to_owned();
+        inner.stack_mut(child).parent = Some(arn.to_owned());
+    }
+
+    /// Lets the stack run this template, as after an update outside the test.
+    ///
+    /// # Panics
+    /// If the template cannot be read.
+    pub fn set_template(&self, arn: &str, template: &str) {
+        let mut inner = self.0.borrow_mut();
+        inner.settle();
+        let held = inner.stack_mut(arn).holdings.clone();
+        let design = Design::read(template, &held.design.parameters, &held.design.tags);
+        let design = design.unwrap_or_else(|error| panic!("{error}"));
+        inner.number += 1;
+        let salt = inner.number.to_string();
+        inner.stack_mut(arn).holdings = operations::made(&design, &held, &salt);
+    }
+
+    /// Adds an event about a resource, under the token of the stack's newest operation.
+    pub fn add_event(
+        &self,
+        arn: &str,
+        (logical_id, resource_type): (&str, &str),
+        status: &str,
+        reason: &str,
+    ) {
+        let mut inner = self.0.borrow_mut();
+        inner.settle();
+        inner.event(arn, (logical_id, "", resource_type), status, reason);
+    }
+
+    /// Removes the stack, as CloudFormation does some months after a deletion.
+    pub fn forget(&self, arn: &str) {
+        let mut inner = self.0.borrow_mut();
+        inner.running.remove(arn);
+        inner.past.remove(arn);
+        inner.stacks.retain(|stack| stack.arn != arn);
+    }
+
     /// Sets the status of each resource of a stack, as a failed operation may leave it.
     pub fn set_resource_status(&self, arn: &str, logical_id: &str, status: &str) {
         let mut inner = self.0.borrow_mut();
@@ -74,6 +130,8 @@ impl SimCloudFormation {
     /// Sets the status of the stack, as after an operation outside the test; a running operation succeeds in its time.
     pub fn set_status(&self, arn: &str, status: StackStatus) {
         let mut inner = self.0.borrow_mut();
+        inner.settle();
+        inner.running.remove(arn);
         inner.become_(arn, status.clone(), "");
         inner.outbox.clear();
         inner.let_end(arn, &status);
