@@ -289,6 +289,13 @@ impl Inner {
         })
     }
 
+    /// Returns the names of the stacks that import this export.
+    fn importers(&self, export: &str) -> Vec<String> {
+        let lasting = self.stacks.iter().filter(|stack| stack.status != StackStatus::DeleteComplete);
+        let importing = lasting.filter(|stack| stack.holdings.design.imported_exports.contains(export));
+        importing.map(|stack| stack.name.clone()).collect()
+    }
+
     fn arn_of(&self, stack: &str) -> Option<String> {
         self.find(stack).map(|found| found.arn.clone())
     }

@@ -9,7 +9,6 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
-use std::collections::BTreeMap;
 
 /// [`SimCloudFormation`] as functions reach it.
 #[derive(Clone)]
@@ -325,7 +324,7 @@ impl Stacks for SimStacks {
             status: found.status.clone(),
             parent: found.parent.clone(),
             outputs: found.holdings.outputs(),
-            exports: BTreeMap::new(),
+            exports: found.holdings.design.exports.clone(),
             last_updated: found.last_updated,
             termination_protection: found.is_protected,
         }))
@@ -355,8 +354,8 @@ impl Stacks for SimStacks {
         found.ok_or_else(|| refused("ListChangeSets", format!("Stack with id {stack} does not exist")))
     }
 
-    async fn importers(&self, _export: &str) -> Result<Vec<String>, Failure> {
-        Ok(Vec::new())
+    async fn importers(&self, export: &str) -> Result<Vec<String>, Failure> {
+        self.change(|inner| Ok(inner.importers(export)))
     }
 
     async fn validation_failures(&self, change_set: &str) -> Result<Vec<String>, Failure> {

@@ -182,6 +182,22 @@ fn add(cloud: &SimCloudFormation, name: &str, template: &str) -> String {
 }
 
 #[tokio::test]
+async fn an_export_has_a_name_and_its_importers() {
+    let here = Here::new();
+    let exporting =
+        template("one", "Outputs:\n  Host:\n    Value: h\n    Export: {Name: !Sub '${AWS::Region}-host'}\n");
+    let importing = template("!ImportValue eu-west-1-host", "");
+    let arn = add(&here.cloud, "logs", &exporting);
+    assert!(here.stacks.importers("eu-west-1-host").await.unwrap().is_empty());
+    let web = add(&here.cloud, "web", &importing);
+    let exports = here.stacks.describe(&arn).await.unwrap().unwrap().exports;
+    assert_eq!(exports, BTreeMap::from([("Host".to_owned(), "eu-west-1-host".to_owned())]));
+    assert_eq!(here.stacks.importers("eu-west-1-host").await.unwrap(), ["web"]);
+    here.cloud.set_status(&web, StackStatus::DeleteComplete);
+    assert!(here.stacks.importers("eu-west-1-host").await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_refused_change_set_has_findings_and_the_next_one_has_none() {
     let mut here = Here::new();
     here.cloud.refuse_change_set("validation failed", &["Topic: no such property"]);
