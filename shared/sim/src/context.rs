@@ -10,14 +10,13 @@ mod hosts;
 mod published;
 
 use crate::clock::VirtualClock;
-use crate::cloudformation::{SimCloudFormation, SimStacks};
+use crate::cloudformation::SimCloudFormation;
 use crate::codebuild::SimCodeBuild;
 use crate::ec2::SimEc2;
 use crate::{FakeAws, TABLE};
 pub use accounts::SimAccounts;
 pub use hosts::SimHosts;
 use jiff::{SignedDuration, Timestamp};
-use lockstep_aws::cloudformation::Stacks;
 use lockstep_aws::executions::Executions;
 use lockstep_aws::ledger::Ledger;
 use lockstep_aws::secrets::Secrets;
@@ -54,39 +53,15 @@ pub fn beginning() -> Timestamp {
     Timestamp::from_second(4_102_444_800).unwrap_or_default()
 }
 
-/// A CloudFormation that a context provides.
-pub trait CloudFormations {
-    /// The type that functions use.
-    type Stacks: Stacks;
-
-    /// Returns the port for functions.
-    fn stacks(&self) -> Self::Stacks;
-
-    /// Stores a template at `url`.
-    fn put_template(&self, url: &str, text: &str);
-}
-
-impl CloudFormations for SimCloudFormation {
-    type Stacks = SimStacks;
-
-    fn stacks(&self) -> SimStacks {
-        SimCloudFormation::stacks(self)
-    }
-
-    fn put_template(&self, url: &str, text: &str) {
-        SimCloudFormation::put_template(self, url, text);
-    }
-}
-
 /// Every capability of a function, in-process. Clones share their state.
 #[derive(Clone)]
-pub struct SimContext<C = SimCloudFormation> {
+pub struct SimContext {
     /// The time.
     pub clock: VirtualClock,
     /// The control plane's account: the table, Step Functions, the bucket, Lambda.
     pub account: FakeAws,
     /// CloudFormation in every target account.
-    pub cloudformation: C,
+    pub cloudformation: SimCloudFormation,
     /// EC2 and KMS in every target account.
     pub ec2: SimEc2,
     /// CodeBuild in every target account.
@@ -134,22 +109,12 @@ impl SimContext {
             ..Self::of(&clock, &self.account.duplicate(), cloudformation, ec2, codebuild)
         }
     }
-}
-
-impl<C> SimContext<C> {
-    /// Creates an organisation without configuration, at `start`, whose accounts have this CloudFormation.
-    pub fn over(start: Timestamp, cloudformation: C) -> Self {
-        let clock = VirtualClock::at(start);
-        let ec2 = SimEc2::new(&clock);
-        let codebuild = SimCodeBuild::new(&clock, &ec2);
-        Self::of(&clock, &FakeAws::new(), cloudformation, ec2, codebuild)
-    }
 
     /// Creates an organisation over existing clouds.
     pub fn of(
         clock: &VirtualClock,
         account: &FakeAws,
-        cloudformation: C,
+        cloudformation: SimCloudFormation,
         ec2: SimEc2,
         codebuild: SimCodeBuild,
     ) -> Self {

@@ -1,6 +1,6 @@
 //! Contents of target accounts other than stacks, images and builds.
 
-use super::{CloudFormations, SimContext};
+use super::SimContext;
 use lockstep_domain::delivery::function_code::FunctionCode;
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -27,7 +27,7 @@ pub struct SimAccounts {
     pub closed: RefCell<BTreeSet<String>>,
 }
 
-impl<C: CloudFormations> TargetBuckets for SimContext<C> {
+impl TargetBuckets for SimContext {
     async fn empty_bucket(&self, _: &Location, _: &str, bucket: &str) -> Result<(), Failure> {
         self.accounts.emptied.borrow_mut().push(bucket.to_owned());
         Ok(())
@@ -45,7 +45,7 @@ impl<C: CloudFormations> TargetBuckets for SimContext<C> {
     }
 }
 
-impl<C> PolicySimulation for SimContext<C> {
+impl PolicySimulation for SimContext {
     async fn simulate(
         &self,
         _: &Location,
@@ -72,7 +72,7 @@ impl<C> PolicySimulation for SimContext<C> {
     }
 }
 
-impl<C> EncryptionOf for SimContext<C> {
+impl EncryptionOf for SimContext {
     async fn encryption(&self, _: &Location, _: &str) -> Result<Encryption, Failure> {
         Ok(self.accounts.encryption.borrow().clone())
     }

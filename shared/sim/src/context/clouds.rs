@@ -1,6 +1,7 @@
 //! Clouds of target accounts, for contexts.
 
-use super::{CloudFormations, SimContext};
+use super::SimContext;
+use crate::cloudformation::SimStacks;
 use crate::codebuild::SimBuilds;
 use crate::ec2::{SimImages, SimKeys};
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -9,7 +10,7 @@ use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::location::Location;
 use lockstep_runtime::{BuildsOf, ChannelsOf, ImagesOf, KeptImagesOf, KeysOf, StacksOf, TargetRoles};
 
-impl<C> TargetRoles for SimContext<C> {
+impl TargetRoles for SimContext {
     fn partition(&self) -> &str {
         "aws"
     }
@@ -19,16 +20,16 @@ impl<C> TargetRoles for SimContext<C> {
     }
 }
 
-impl<C: CloudFormations> StacksOf for SimContext<C> {
-    type Stacks = C::Stacks;
+impl StacksOf for SimContext {
+    type Stacks = SimStacks;
 
-    async fn stacks(&self, location: &Location, _: &str) -> Result<C::Stacks, Failure> {
+    async fn stacks(&self, location: &Location, _: &str) -> Result<SimStacks, Failure> {
         self.reach(location)?;
         Ok(self.cloudformation.stacks())
     }
 }
 
-impl<C> ImagesOf for SimContext<C> {
+impl ImagesOf for SimContext {
     type Images = SimImages;
 
     async fn images(&self, _: TargetRole, location: &Location, _: &str) -> Result<SimImages, Failure> {
@@ -37,7 +38,7 @@ impl<C> ImagesOf for SimContext<C> {
     }
 }
 
-impl<C> KeysOf for SimContext<C> {
+impl KeysOf for SimContext {
     type Keys = SimKeys;
 
     async fn keys(&self, _: TargetRole, location: &Location, _: &str) -> Result<SimKeys, Failure> {
@@ -46,7 +47,7 @@ impl<C> KeysOf for SimContext<C> {
     }
 }
 
-impl<C> BuildsOf for SimContext<C> {
+impl BuildsOf for SimContext {
     type Builds = SimBuilds;
 
     async fn builds(&self, location: &Location, _: &str) -> Result<SimBuilds, Failure> {
@@ -55,7 +56,7 @@ impl<C> BuildsOf for SimContext<C> {
     }
 }
 
-impl<C> KeptImagesOf for SimContext<C> {
+impl KeptImagesOf for SimContext {
     type RetainedImages = SimImages;
 
     async fn kept_images(&self, location: &Location) -> Result<SimImages, Failure> {
@@ -64,7 +65,7 @@ impl<C> KeptImagesOf for SimContext<C> {
     }
 }
 
-impl<C> ChannelsOf for SimContext<C> {
+impl ChannelsOf for SimContext {
     type Channels = SimImages;
 
     async fn channels(&self, location: &Location) -> Result<SimImages, Failure> {

@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
-impl<C> Clock for SimContext<C> {
+impl Clock for SimContext {
     fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -31,69 +31,69 @@ impl<C> Clock for SimContext<C> {
     }
 }
 
-impl<C> HasLedger for SimContext<C> {
+impl HasLedger for SimContext {
     fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 }
 
-impl<C> HasCallbacks for SimContext<C> {
+impl HasCallbacks for SimContext {
     fn callbacks(&self) -> &Callbacks {
         &self.callbacks
     }
 }
 
-impl<C> HasExecutions for SimContext<C> {
+impl HasExecutions for SimContext {
     fn executions(&self) -> &Executions {
         &self.executions
     }
 }
 
-impl<C> HasSecrets for SimContext<C> {
+impl HasSecrets for SimContext {
     fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 }
 
-impl<C> Artifacts for SimContext<C> {
+impl Artifacts for SimContext {
     async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
         let found = self.account.object(BUCKET, key);
         found.ok_or_else(|| Failure::not_found(format!("{key} does not exist")))
     }
 }
 
-impl<C> StoresArtifacts for SimContext<C> {
+impl StoresArtifacts for SimContext {
     async fn store_artifact(&self, key: &str, zip: Vec<u8>) -> Result<(), Failure> {
         self.account.put_object(BUCKET, key, zip);
         Ok(())
     }
 }
 
-impl<C> ShippedFunctions for SimContext<C> {
+impl ShippedFunctions for SimContext {
     fn shipped_functions(&self) -> &FunctionLock {
         &self.shipped
     }
 }
 
-impl<C> PermissionTable for SimContext<C> {
+impl PermissionTable for SimContext {
     async fn permission_table(&self) -> Result<Arc<Table>, Failure> {
         Ok(Arc::clone(&self.permissions))
     }
 }
 
-impl<C> CallsFunctions for SimContext<C> {
+impl CallsFunctions for SimContext {
     async fn call(&self, function: &str, payload: &Value, patience: Duration) -> Result<Called, Failure> {
         Functions::new(&self.account.aws()).call(function, payload, patience).await
     }
 }
 
-impl<C> ReleaseMachine for SimContext<C> {
+impl ReleaseMachine for SimContext {
     fn release_machine(&self) -> &str {
         RELEASE
     }
 }
 
-impl<C> TeardownMachine for SimContext<C> {
+impl TeardownMachine for SimContext {
     fn teardown_machine(&self) -> &str {
         TEARDOWN
     }

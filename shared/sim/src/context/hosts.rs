@@ -33,14 +33,14 @@ impl SimHosts {
     }
 }
 
-impl<C> BranchHeads for SimContext<C> {
+impl BranchHeads for SimContext {
     async fn head(&self, repository: &Repository, _: &str) -> Result<Option<CommitSha>, Failure> {
         self.hosts.asked.set(self.hosts.asked.get() + 1);
         self.hosts.heads.borrow().get(repository.id.name()).cloned().unwrap_or(Ok(None))
     }
 }
 
-impl<C> CommitArchives for SimContext<C> {
+impl CommitArchives for SimContext {
     async fn archive(&self, _: &Repository, commit: &CommitSha) -> Result<CommitArchive, Failure> {
         match self.hosts.tarballs.borrow().get(commit).cloned() {
             Some(tarball) => Ok(CommitArchive { tarball, author: "Ada".to_owned() }),

@@ -42,7 +42,7 @@ impl PublicImages for SimPublished {
     }
 }
 
-impl<C> PublicImagesOf for SimContext<C> {
+impl PublicImagesOf for SimContext {
     type PublicImages = SimPublished;
 
     async fn public_images(&self, _: &Location, _: &str) -> Result<SimPublished, Failure> {
