@@ -21,6 +21,7 @@ use lockstep_package::handler::handle;
 use lockstep_sim::context::{BUCKET, SimContext};
 use lockstep_sim::faults::{Fault, Faults, Kind, Site};
 use lockstep_sim::faulty::{FaultyAccount, FaultyContext, NoMistake};
+use lockstep_sim::manifest::manifest_text;
 use lockstep_sim::stages::{stage_text, with_production};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -266,10 +267,8 @@ fn image(version: &str) -> ImageVersion {
 
 /// A component in `folder`; `extra` is added to its default parameters.
 fn component(folder: &str, name: &str, extra: &str) -> Vec<(String, String)> {
-    let manifest = format!(
-        "[component]\nname = \"{name}\"\nversion = \"2.1\"\ntemplate = \"template.yaml\"\nteam = \"platform\"\n\
-         function = \"logging\"\n\n[images]\nImageId = \"logstash@^2.1\"\n\n[test]\noutputs_from = \"ci\"\n"
-    );
+    let sections = "[images]\nImageId = \"logstash@^2.1\"\n\n[test]\noutputs_from = \"ci\"\n";
+    let manifest = manifest_text(name).with_version("2.1").with(sections).to_string();
     let template = "Parameters:\n  ImageId: {Type: \"AWS::EC2::Image::Id\"}\n  Size: {Type: String}\n\
          Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n\
          \x20   Properties: {DisplayName: !Sub \"${ImageId} ${Size}\"}\nOutputs:\n  Host: {Value: !Ref Topic}\n";

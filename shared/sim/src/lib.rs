@@ -21,6 +21,7 @@ pub mod faults;
 #[cfg(feature = "context")]
 pub mod faulty;
 pub mod logged;
+pub mod manifest;
 #[path = "../../domain/src/delivery/stages/testing.rs"]
 pub mod stages;
 

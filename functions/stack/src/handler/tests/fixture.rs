@@ -17,6 +17,7 @@ use lockstep_sim::cloudformation::{Effect, SimCloudFormation};
 use lockstep_sim::context::{BUCKET, SimContext};
 use lockstep_sim::faults::Faults;
 use lockstep_sim::faulty::{FaultyAccount, FaultyContext, Mistake, NoMistake};
+use lockstep_sim::manifest::manifest_text;
 use lockstep_sim::stages::{stage_text, with_production};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -61,18 +62,9 @@ pub fn nested_stack(logical_id: &str) -> String {
 /// Time in which every operation ends.
 const ENOUGH: Duration = Duration::from_secs(300);
 
-const MANIFEST: &str = r#"[component]
-name = "logs"
-version = "1.0"
-template = "template.yaml"
-team = "platform"
-function = "logging"
-
-[[checks]]
-kind = "output"
-name = "Host"
-matches = ".+"
-"#;
+fn manifest() -> String {
+    manifest_text("logs").with_output_check("Host").to_string()
+}
 
 fn stages_text() -> String {
     with_production("111111111111", stage_text("production", "222222222222").with_approval())
@@ -125,18 +117,19 @@ impl Fixture {
 
     /// Returns a fixture whose release has this template.
     pub fn with_template(stage: &str, template: &str) -> Self {
-        Self::of(stage, &[("lockstep.toml", MANIFEST), ("template.yaml", template)])
+        Self::of(stage, template, &[])
     }
 
     /// Returns a fixture whose release uses the code of a function that Lockstep ships.
     pub fn with_function(stage: &str) -> Self {
-        let values = "Size = \"${functions.elb-logs}\"\n";
-        let files = [("lockstep.toml", MANIFEST), ("template.yaml", TEMPLATE)];
-        Self::of(stage, &[&files[..], &[("parameters/default.toml", values)]].concat())
+        Self::of(stage, TEMPLATE, &[("parameters/default.toml", "Size = \"${functions.elb-logs}\"\n")])
     }
 
-    fn of(stage: &str, files: &[(&str, &str)]) -> Self {
-        let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
+    fn of(stage: &str, template: &str, more: &[(&str, &str)]) -> Self {
+        let manifest = manifest();
+        let files = [("lockstep.toml", manifest.as_str()), ("template.yaml", template)];
+        let files = files.iter().chain(more);
+        let files = files.map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
         let (stages, shipped) =
             (Stages::parse("stages.toml", &stages_text()).unwrap(), FunctionLock::of_keys(SHIPPED).unwrap());
         let known = packaging::PackagingInput {
