@@ -22,6 +22,7 @@ pub mod faults;
 pub mod faulty;
 pub mod logged;
 pub mod manifest;
+pub mod recipe;
 #[path = "../../domain/src/delivery/stages/testing.rs"]
 pub mod stages;
 
