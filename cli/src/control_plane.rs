@@ -41,7 +41,7 @@ impl ControlPlane {
     pub async fn open(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
         let connection = Connection::open(global, context).await?;
         let found = control_plane::find(&connection.aws).await?.ok_or_else(not_installed)?;
-        let ledger = Ledger::new(&connection.aws, &found.table);
+        let ledger = Ledger::new(&connection.aws);
         let executions = Follow::new(&connection.aws);
         Ok(Self { connection, found, ledger, executions })
     }
@@ -90,8 +90,8 @@ impl ControlPlane {
     pub async fn releases(&self, component: Option<&ComponentName>) -> Result<Vec<Release>, Failure> {
         let found = match component {
             Some(component) => {
-                let (pk, prefix) = Release::all_of(component);
-                self.ledger.list(&pk, prefix, Order::Newest, LISTED).await?
+                let partition = Release::all_of(component);
+                self.ledger.list(&partition, Order::Newest, LISTED).await?
             }
             None => self.ledger.list_kind(LISTED).await?,
         };
@@ -102,8 +102,8 @@ impl ControlPlane {
     pub async fn environments(&self, stages: &Stages) -> Result<Vec<Environment>, Failure> {
         let mut all = Vec::new();
         for stage in stages.iter() {
-            let (pk, prefix) = Environment::all_of(&stage.name);
-            all.extend(records(self.ledger.list(&pk, prefix, Order::Oldest, LISTED).await?));
+            let partition = Environment::all_of(&stage.name);
+            all.extend(records(self.ledger.list(&partition, Order::Oldest, LISTED).await?));
         }
         Ok(all)
     }
@@ -173,8 +173,8 @@ impl ControlPlane {
 
     /// Returns the deployment log, oldest line first.
     pub async fn deployment_log(&self, id: &DeploymentId) -> Result<Vec<LogEntry>, Failure> {
-        let (pk, prefix) = LogEntry::all_of(id);
-        Ok(records(self.ledger.list(&pk, prefix, Order::Oldest, LISTED).await?))
+        let partition = LogEntry::all_of(id);
+        Ok(records(self.ledger.list(&partition, Order::Oldest, LISTED).await?))
     }
 
     /// Returns the release of a deployment, or `None` if it has none.
@@ -187,8 +187,8 @@ impl ControlPlane {
 
 /// Returns the newest version of a part of the organisation's configuration.
 pub async fn newest_config(ledger: &Ledger, kind: ConfigKind) -> Result<Option<Config>, DomainFailure> {
-    let (pk, prefix) = kind.prefix();
-    let newest = ledger.list::<Config>(pk, prefix, Order::Newest, 1).await?;
+    let partition = kind.versions();
+    let newest = ledger.list::<Config>(&partition, Order::Newest, 1).await?;
     Ok(newest.into_iter().next().map(|found| found.record))
 }
 

@@ -98,7 +98,7 @@ impl Doctor {
     /// Returns the control plane and its ledger.
     fn ledger(&self) -> Reading<(&ControlPlane, Ledger)> {
         match &self.control_plane {
-            Ok(Some(found)) => Ok((found, Ledger::new(&self.connection.aws, &found.table))),
+            Ok(Some(found)) => Ok((found, Ledger::new(&self.connection.aws))),
             Ok(None) => Err(Unknown::because("there is no control plane to ask").remedy(INSTALL)),
             Err(unknown) => Err(unknown.clone()),
         }

@@ -162,8 +162,8 @@ async fn pinned<C: BakeContext>(
 
 /// Returns the versions of an image, oldest first.
 pub async fn versions<C: BakeContext>(context: &C, image: &ImageName) -> Result<Vec<ImageVersion>, Failure> {
-    let (pk, prefix) = ImageVersion::all_of(image);
-    let found = context.ledger().list::<ImageVersion>(&pk, prefix, Order::Newest, VERSIONS_MAX).await?;
+    let partition = ImageVersion::all_of(image);
+    let found = context.ledger().list::<ImageVersion>(&partition, Order::Newest, VERSIONS_MAX).await?;
     Ok(found.into_iter().rev().map(|found| found.record).collect())
 }
 

@@ -9,11 +9,11 @@ mod control_plane;
 mod hosts;
 mod published;
 
+use crate::FakeAws;
 use crate::clock::VirtualClock;
 use crate::cloudformation::SimCloudFormation;
 use crate::codebuild::SimCodeBuild;
 use crate::ec2::SimEc2;
-use crate::{FakeAws, TABLE};
 pub use accounts::SimAccounts;
 pub use hosts::SimHosts;
 use jiff::{SignedDuration, Timestamp};
@@ -118,7 +118,7 @@ impl SimContext {
         ec2: SimEc2,
         codebuild: SimCodeBuild,
     ) -> Self {
-        let ledger = Ledger::new(&account.aws(), TABLE);
+        let ledger = Ledger::new(&account.aws());
         Self {
             clock: clock.clone(),
             account: account.clone(),

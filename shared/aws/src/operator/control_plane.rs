@@ -18,8 +18,6 @@ pub struct ControlPlane {
     pub region: Region,
     /// Its account, the tooling account.
     pub account: AccountId,
-    /// The ledger's table.
-    pub table: String,
     /// The bucket of artifacts.
     pub bucket: String,
     /// The base URL of webhooks; the repository's id follows it.
