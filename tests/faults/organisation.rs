@@ -4,25 +4,13 @@ use crate::harness::Harness;
 use lockstep_domain::delivery::packaging::{self, Package};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Config, ConfigKind, Evidence, Release, ReleaseState};
+use lockstep_sim::manifest::manifest_text;
 use lockstep_sim::stages::{StageText, stage_text, with_production};
 use std::sync::OnceLock;
 
 fn stages_text() -> String {
     with_production("111111111111", stage_text("production", "222222222222").with_approval())
 }
-
-const MANIFEST: &str = r#"[component]
-name = "logs"
-version = "1.0"
-template = "template.yaml"
-team = "platform"
-function = "logging"
-
-[[checks]]
-kind = "output"
-name = "Host"
-matches = ".+"
-"#;
 
 /// The version that runs at first.
 pub const FIRST: &str = "1.0.0";
@@ -91,12 +79,12 @@ pub fn release(version: &str) -> &'static Made {
 
 fn make(version: &str) -> Made {
     let template = template_of(version);
-    let mut manifest = MANIFEST.to_owned();
+    let mut manifest = manifest_text("logs").with_output_check("Host");
     if version == IMAGED {
-        manifest.push_str("\n[images]\nImage = \"logstash@^2.1\"\n");
+        manifest = manifest.with("[images]\nImage = \"logstash@^2.1\"\n");
     }
     let mut files = vec![
-        ("lockstep.toml".to_owned(), manifest.into_bytes()),
+        ("lockstep.toml".to_owned(), manifest.to_string().into_bytes()),
         ("template.yaml".to_owned(), template.as_bytes().to_vec()),
     ];
     if version == EQUAL {

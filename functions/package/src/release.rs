@@ -11,7 +11,9 @@ use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::{CommitSha, ComponentName, Digest, RepositoryId};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::model::version::{MajorMinor, Version};
-use lockstep_domain::records::{BuildCounter, CommitVersion, Cursor, Rejection, Release, ReleaseState};
+use lockstep_domain::records::{
+    BuildCounter, CommitVersion, Cursor, Rejection, Release, ReleaseState, Repository,
+};
 
 /// Maximal length of the name of a test environment. CloudFormation derives names from `test-` and this name, and cuts
 /// them: what remains still differs.

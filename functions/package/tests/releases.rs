@@ -22,6 +22,8 @@ use lockstep_package::handler::handle;
 use lockstep_sim::context::{BUCKET, SimContext};
 use lockstep_sim::faults::{Fault, Faults, Kind, Site};
 use lockstep_sim::faulty::{FaultyAccount, FaultyContext, NoMistake};
+use lockstep_sim::manifest::manifest_text;
+use lockstep_sim::recipe::recipe_text;
 use lockstep_sim::stages::{stage_text, with_production};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -267,10 +269,8 @@ fn image(version: &str) -> ImageVersion {
 
 /// A component in `folder`; `extra` is added to its default parameters.
 fn component(folder: &str, name: &str, extra: &str) -> Vec<(String, String)> {
-    let manifest = format!(
-        "[component]\nname = \"{name}\"\nversion = \"2.1\"\ntemplate = \"template.yaml\"\nteam = \"platform\"\n\
-         function = \"logging\"\n\n[images]\nImageId = \"logstash@^2.1\"\n\n[test]\noutputs_from = \"ci\"\n"
-    );
+    let sections = "[images]\nImageId = \"logstash@^2.1\"\n\n[test]\noutputs_from = \"ci\"\n";
+    let manifest = manifest_text(name).with_version("2.1").with(sections).to_string();
     let template = "Parameters:\n  ImageId: {Type: \"AWS::EC2::Image::Id\"}\n  Size: {Type: String}\n\
          Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n\
          \x20   Properties: {DisplayName: !Sub \"${ImageId} ${Size}\"}\nOutputs:\n  Host: {Value: !Ref Topic}\n";
@@ -653,48 +653,9 @@ async fn nothing_is_packaged_without_a_registration_or_stages() {
     assert!(fixture.releases().is_empty() && fixture.objects().is_empty());
 }
 
-const RECIPE: &str = r#"
-variable "region" {}
-variable "ami_name" {}
-variable "source_ami" {}
-variable "tags" {}
-source "amazon-ebs" "image" {
-  region          = var.region
-  ami_name        = var.ami_name
-  source_ami      = var.source_ami
-  tags            = var.tags
-  snapshot_tags   = var.tags
-  run_tags        = var.tags
-  run_volume_tags = var.tags
-  imds_support    = "v2.0"
-  metadata_options {
-    http_tokens = "required"
-  }
-}
-build {
-  sources = ["source.amazon-ebs.image"]
-  post-processor "manifest" {
-    output = "manifest.json"
-  }
-}
-
-packer {
-  required_plugins {
-    amazon = {
-      source  = "github.com/hashicorp/amazon"
-      version = "= 1.8.4"
-    }
-  }
-}
-"#;
-
 fn recipe(image: &str) -> Vec<(String, String)> {
-    let manifest = format!(
-        "[image]\nname = \"{image}\"\nversion = \"2.1\"\nteam = \"platform\"\nbuilder = \"packer\"\n\
-         [base]\nssm = \"/aws/service/x\"\n"
-    );
-    let file = |name: &str, text: &str| (format!("images/{image}/{name}"), text.to_owned());
-    vec![file("image.toml", &manifest), file("image.pkr.hcl", RECIPE)]
+    let files = recipe_text(image).files().into_iter();
+    files.map(|(path, text)| (format!("images/{image}/{path}"), text)).collect()
 }
 
 fn baking(image: &str) -> BakeImage {

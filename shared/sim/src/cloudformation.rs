@@ -5,6 +5,7 @@
 //! each status change. Tokens are idempotent. It refuses unsupported requests. `tests/conformance` compares it with the
 //! adapter on an emulator.
 
+mod arrangement;
 mod model;
 mod operations;
 mod port;
@@ -13,7 +14,7 @@ mod tests;
 
 use super::clock::VirtualClock;
 use jiff::Timestamp;
-use lockstep_aws::cloudformation::{ChangeSetState, ChangeSetView};
+use lockstep_aws::cloudformation::{ChangeSetState, ChangeSetView, NewChangeSet};
 use lockstep_domain::model::resource_change::NESTED_STACK;
 use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
@@ -91,12 +92,23 @@ struct ChangeSet {
     design: Design,
     ready_at: Timestamp,
     then: ChangeSetState,
+    /// The validation's findings about it.
+    invalid: Vec<String>,
+}
+
+/// The failure of a change set.
+#[derive(Clone, Debug)]
+struct Refusal {
+    reason: String,
+    findings: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
 struct SimStack {
     name: String,
     arn: String,
+    /// The ARN of the stack that it is nested in.
+    parent: Option<String>,
     status: StackStatus,
     holdings: Holdings,
     /// Its resources before the running operation, for the rollback.
@@ -121,12 +133,16 @@ struct Inner {
     templates: BTreeMap<String, String>,
     troubles: BTreeSet<(String, Trouble)>,
     effects: Vec<Effect>,
+    /// The inputs of the change sets, in order.
+    requests: Vec<NewChangeSet>,
     losses: Vec<Loss>,
     outbox: Vec<Value>,
     /// The types and names of retained resources that belong to no stack any more, with their physical ids.
     orphans: BTreeMap<(String, String), String>,
     /// The validation's findings about the next execution.
     invalid: Vec<String>,
+    /// The failure of the next change set.
+    refusal: Option<Refusal>,
     /// True if a failed operation also retains its new resources, if their deletion policy says so.
     retains_on_create: bool,
     number: u32,
@@ -151,10 +167,12 @@ impl SimCloudFormation {
             templates: BTreeMap::new(),
             troubles: BTreeSet::new(),
             effects: Vec::new(),
+            requests: Vec::new(),
             losses: Vec::new(),
             outbox: Vec::new(),
             orphans: BTreeMap::new(),
             invalid: Vec::new(),
+            refusal: None,
             retains_on_create: false,
             number: 0,
             past: BTreeMap::new(),
@@ -174,29 +192,9 @@ impl SimCloudFormation {
         SimStacks::new(self.clone())
     }
 
-    /// Sets the duration of later operations.
-    pub fn set_pace(&self, pace: Duration) {
-        self.0.borrow_mut().pace = pace;
-    }
-
     /// Stores a template at `url`.
     pub fn put_template(&self, url: &str, text: &str) {
         self.0.borrow_mut().templates.insert(url.to_owned(), text.to_owned());
-    }
-
-    /// Applies `trouble` to the resources of this logical id from now on, in every stack.
-    pub fn trouble(&self, logical_id: &str, trouble: Trouble) {
-        self.0.borrow_mut().troubles.insert((logical_id.to_owned(), trouble));
-    }
-
-    /// Removes every trouble of resources.
-    pub fn end_trouble(&self) {
-        self.0.borrow_mut().troubles.clear();
-    }
-
-    /// Lets the next execution of a change set that creates a stack fail its validation with this sentence.
-    pub fn invalidate(&self, sentence: &str) {
-        self.0.borrow_mut().invalid.push(sentence.to_owned());
     }
 
     /// Returns the physical id of each resource of the stack called `name`, by its logical id.
@@ -205,56 +203,6 @@ impl SimCloudFormation {
         inner.settle();
         let held = inner.find(name).into_iter().flat_map(|stack| &stack.holdings.resources);
         held.map(|(id, resource)| (id.clone(), resource.physical_id.clone())).collect()
-    }
-
-    /// Lets the next read show the stack before its last change, if that change is recent.
-    pub fn read_stale_once(&self) {
-        self.0.borrow_mut().reads_stale = true;
-    }
-
-    /// Adds an existing stack, in `status` since an operation `token`.
-    ///
-    /// # Panics
-    /// If the template cannot be read.
-    pub fn add_stack(
-        &self,
-        name: &str,
-        status: StackStatus,
-        template: &str,
-        (parameters, tags): (&BTreeMap<String, String>, &[(String, String)]),
-        token: Option<&str>,
-    ) -> String {
-        let design = Design::read(template, parameters, tags).unwrap_or_else(|error| panic!("{error}"));
-        let mut inner = self.0.borrow_mut();
-        let arn = inner.new_stack(name);
-        let stack = inner.stack_mut(&arn);
-        stack.holdings = operations::made(&design, &Holdings::default(), name);
-        stack.token = token.map(str::to_owned);
-        inner.become_(&arn, status, "");
-        inner.outbox.clear();
-        arn
-    }
-
-    /// Sets the status of each resource of a stack, as a failed operation may leave it.
-    pub fn set_resource_status(&self, arn: &str, logical_id: &str, status: &str) {
-        let mut inner = self.0.borrow_mut();
-        if let Some(resource) = inner.stack_mut(arn).holdings.resources.get_mut(logical_id) {
-            resource.status = status.to_owned();
-        }
-    }
-
-    /// Lets failed operations keep their new resources if the deletion policy retains them: the behavior of
-    /// ExecuteChangeSet without `RetainExceptOnCreate`.
-    pub fn retain_on_create(&self) {
-        self.0.borrow_mut().retains_on_create = true;
-    }
-
-    /// Changes a property of a resource outside of CloudFormation.
-    pub fn drift(&self, arn: &str, logical_id: &str, property: &str, value: Value) {
-        let mut inner = self.0.borrow_mut();
-        if let Some(resource) = inner.stack_mut(arn).holdings.resources.get_mut(logical_id) {
-            resource.drift.insert(property.to_owned(), value);
-        }
     }
 
     /// Returns the resources of the stack called `name` that differ from CloudFormation's record.
@@ -268,28 +216,6 @@ impl SimCloudFormation {
     /// Returns the ARN of the stack called `name`, if it exists.
     pub fn arn(&self, name: &str) -> Option<String> {
         self.0.borrow().arn_of(name)
-    }
-
-    /// Sets the status of the stack, as after an operation outside the test; a running operation succeeds in its time.
-    pub fn set_status(&self, arn: &str, status: StackStatus) {
-        let mut inner = self.0.borrow_mut();
-        inner.become_(arn, status.clone(), "");
-        inner.outbox.clear();
-        inner.let_end(arn, &status);
-    }
-
-    /// Sets the termination protection of a stack.
-    pub fn protect(&self, arn: &str, protected: bool) {
-        self.0.borrow_mut().stack_mut(arn).is_protected = protected;
-    }
-
-    /// Updates the stack as another writer, under that writer's token, without a change of its resources.
-    pub fn somebody_updates(&self, arn: &str, token: &str) {
-        let mut inner = self.0.borrow_mut();
-        inner.settle();
-        let design = inner.stack_mut(arn).holdings.design.clone();
-        inner.stack_mut(arn).change_sets.iter_mut().for_each(|set| set.view.state = ChangeSetState::Obsolete);
-        inner.begin_update(arn, design, token);
     }
 
     /// Returns the time of the next scheduled event.
@@ -307,6 +233,11 @@ impl SimCloudFormation {
     /// Returns every action, in order.
     pub fn effects(&self) -> Vec<Effect> {
         self.0.borrow().effects.clone()
+    }
+
+    /// Returns the inputs of the change sets that were created, in order.
+    pub fn change_set_requests(&self) -> Vec<NewChangeSet> {
+        self.0.borrow().requests.clone()
     }
 
     /// Returns every resource that left its stack, in order.
@@ -336,6 +267,7 @@ impl Inner {
         self.stacks.push(SimStack {
             name: name.to_owned(),
             arn: arn.clone(),
+            parent: None,
             status: StackStatus::ReviewInProgress,
             holdings: Holdings::default(),
             before: None,
@@ -355,6 +287,13 @@ impl Inner {
         self.stacks.iter().find(|found| {
             found.arn == stack || (found.name == stack && found.status != StackStatus::DeleteComplete)
         })
+    }
+
+    /// Returns the names of the stacks that import this export.
+    fn importers(&self, export: &str) -> Vec<String> {
+        let lasting = self.stacks.iter().filter(|stack| stack.status != StackStatus::DeleteComplete);
+        let importing = lasting.filter(|stack| stack.holdings.design.imported_exports.contains(export));
+        importing.map(|stack| stack.name.clone()).collect()
     }
 
     fn arn_of(&self, stack: &str) -> Option<String> {

@@ -132,6 +132,7 @@ pub enum Pause {
 #[derive(Default)]
 struct State {
     planned: BTreeMap<usize, Kind>,
+    next: BTreeMap<String, Kind>,
     crossed: Vec<Crossing>,
     struck: Vec<Fault>,
     caller: String,
@@ -163,11 +164,17 @@ impl Faults {
         }
         let site = if state.aside > 0 && site != Site::Event { Site::Aside } else { site };
         let at = state.crossed.len();
-        let name = format!("{}: {name}", state.caller);
-        state.crossed.push(Crossing { name, site });
-        let kind = state.planned.get(&at).copied().filter(|kind| site.kinds().contains(kind));
+        let crossing = Crossing { name: format!("{}: {name}", state.caller), site };
+        state.crossed.push(crossing);
+        let kind = state.planned.get(&at).copied().or_else(|| state.next.remove(name));
+        let kind = kind.filter(|kind| site.kinds().contains(kind));
         state.struck.extend(kind.map(|kind| Fault { at, kind }));
         kind
+    }
+
+    /// Lets a fault occur in the next call of `name`, such as `ExecuteChangeSet`.
+    pub fn strike_next(&self, name: &str, kind: Kind) {
+        self.state().next.insert(name.to_owned(), kind);
     }
 
     /// Sets the caller that crosses boundaries from now on.
@@ -232,4 +239,19 @@ pub enum Driven<T> {
     Done(T),
     /// The function waits for its driver to resume it.
     Paused(Pause, oneshot::Sender<()>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strike_is_on_the_next_call_of_its_name_alone() {
+        let faults = Faults::of(&[]);
+        faults.strike_next("ExecuteChangeSet", Kind::Lost);
+        assert_eq!(faults.meet("CreateChangeSet", Site::Write), None);
+        assert_eq!(faults.meet("ExecuteChangeSet", Site::Write), Some(Kind::Lost));
+        assert_eq!(faults.meet("ExecuteChangeSet", Site::Write), None);
+        assert_eq!(faults.struck(), [Fault { at: 1, kind: Kind::Lost }]);
+    }
 }

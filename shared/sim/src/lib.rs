@@ -21,6 +21,8 @@ pub mod faults;
 #[cfg(feature = "context")]
 pub mod faulty;
 pub mod logged;
+pub mod manifest;
+pub mod recipe;
 #[path = "../../domain/src/delivery/stages/testing.rs"]
 pub mod stages;
 

@@ -27,6 +27,10 @@ pub(super) struct Wanted {
 pub(super) struct Design {
     pub(super) resources: BTreeMap<String, Wanted>,
     pub(super) outputs: BTreeMap<String, Value>,
+    /// The export names of the outputs, by the names of the outputs.
+    pub(super) exports: BTreeMap<String, String>,
+    /// The names of the exports of other stacks that it uses.
+    pub(super) imported_exports: BTreeSet<String>,
     pub(super) template: String,
     pub(super) parameters: BTreeMap<String, String>,
     pub(super) tags: Vec<(String, String)>,
@@ -138,14 +142,25 @@ impl Design {
             };
             (id.clone(), wanted)
         });
-        let outputs = json["Outputs"].as_object().into_iter().flatten().map(|(name, output)| {
-            let mut value = output["Value"].clone();
-            fill_in(&mut value, &values);
-            (name.clone(), value)
-        });
+        let resources = resources.collect();
+        let filled_in = |section: &str| {
+            let mut section = json.get(section).cloned().unwrap_or_default();
+            fill_in(&mut section, &values);
+            section
+        };
+        let outputs = filled_in("Outputs");
+        let exported = |output: &Value| Some(output.pointer("/Export/Name")?.as_str()?.to_owned());
+        let each_output = || outputs.as_object().into_iter().flatten();
+        let mut imported_exports = BTreeSet::new();
+        imported(&filled_in("Resources"), &mut imported_exports);
+        imported(&outputs, &mut imported_exports);
         Ok(Self {
-            resources: resources.collect(),
-            outputs: outputs.collect(),
+            resources,
+            outputs: each_output().map(|(name, output)| (name.clone(), output["Value"].clone())).collect(),
+            exports: each_output()
+                .filter_map(|(name, output)| Some((name.clone(), exported(output)?)))
+                .collect(),
+            imported_exports,
             template: template.to_owned(),
             parameters: parameters.clone(),
             tags: tags.to_vec(),
@@ -180,6 +195,18 @@ fn fill_in(value: &mut Value, parameters: &BTreeMap<String, Value>) {
     match value {
         Value::Object(map) => map.values_mut().for_each(|value| fill_in(value, parameters)),
         Value::Array(items) => items.iter_mut().for_each(|value| fill_in(value, parameters)),
+        _ => {}
+    }
+}
+
+/// Adds the names of the exports that `value` uses.
+fn imported(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            found.extend(map.get("Fn::ImportValue").and_then(Value::as_str).map(str::to_owned));
+            map.values().for_each(|value| imported(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| imported(value, found)),
         _ => {}
     }
 }

@@ -1,7 +1,7 @@
 //! The port: every call of [`Stacks`], refused where CloudFormation refuses it.
 
 use super::model::Design;
-use super::{CHANGE_SET_TIME, ChangeSet, Effect, Inner, STALENESS, SimCloudFormation, SimStack};
+use super::{CHANGE_SET_TIME, ChangeSet, Effect, Inner, Refusal, STALENESS, SimCloudFormation, SimStack};
 use lockstep_aws::cloudformation::{
     ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks, TemplateSource,
 };
@@ -9,7 +9,6 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
-use std::collections::BTreeMap;
 
 /// [`SimCloudFormation`] as functions reach it.
 #[derive(Clone)]
@@ -125,12 +124,11 @@ impl Inner {
         let now = self.clock.now();
         let mut design = design;
         let mut changes = self.stack_mut(&arn).holdings.changes_to(&design);
-        let refusal =
-            wanted.imports_existing.then(|| self.import(&mut design, &mut changes)).and_then(Result::err);
-        let then = match refusal {
-            Some(reason) => ChangeSetState::Failed(reason),
-            None if changes.is_empty() => ChangeSetState::Empty,
-            None => ChangeSetState::Ready,
+        let refusal = self.refuse(wanted, &mut design, &mut changes);
+        let (then, invalid) = match refusal {
+            Some(Refusal { reason, findings }) => (ChangeSetState::Failed(reason), findings),
+            None if changes.is_empty() => (ChangeSetState::Empty, Vec::new()),
+            None => (ChangeSetState::Ready, Vec::new()),
         };
         let stack = self.stack_mut(&arn);
         let view = ChangeSetView {
@@ -144,9 +142,31 @@ impl Inner {
             changes: Some(changes.clone()),
         };
         let (set, ready_at) = (view.arn.clone(), now + CHANGE_SET_TIME);
-        stack.change_sets.push(ChangeSet { name: wanted.name.clone(), view, design, ready_at, then });
+        stack.change_sets.push(ChangeSet {
+            name: wanted.name.clone(),
+            view,
+            design,
+            ready_at,
+            then,
+            invalid,
+        });
+        self.requests.push(wanted.clone());
         self.effect("CreateChangeSet", &arn, Some(&set), &wanted.token, &changes);
         Ok(Creation::Begun)
+    }
+
+    /// Returns the failure of a change set, if it has one. Imports existing resources if the request says so.
+    fn refuse(
+        &mut self,
+        wanted: &NewChangeSet,
+        design: &mut Design,
+        changes: &mut [ProposedChange],
+    ) -> Option<Refusal> {
+        if let Some(refusal) = self.refusal.take() {
+            return Some(refusal);
+        }
+        let reason = wanted.imports_existing.then(|| self.import(design, changes)).and_then(Result::err)?;
+        Some(Refusal { reason, findings: Vec::new() })
     }
 
     /// Turns the additions of existing resources into imports, or returns the reason why one cannot be imported
@@ -302,9 +322,9 @@ impl Stacks for SimStacks {
         Ok(self.see(stack, |found| Stack {
             arn: found.arn.clone(),
             status: found.status.clone(),
-            parent: None,
+            parent: found.parent.clone(),
             outputs: found.holdings.outputs(),
-            exports: BTreeMap::new(),
+            exports: found.holdings.design.exports.clone(),
             last_updated: found.last_updated,
             termination_protection: found.is_protected,
         }))
@@ -334,12 +354,16 @@ impl Stacks for SimStacks {
         found.ok_or_else(|| refused("ListChangeSets", format!("Stack with id {stack} does not exist")))
     }
 
-    async fn importers(&self, _export: &str) -> Result<Vec<String>, Failure> {
-        Ok(Vec::new())
+    async fn importers(&self, export: &str) -> Result<Vec<String>, Failure> {
+        self.change(|inner| Ok(inner.importers(export)))
     }
 
-    async fn validation_failures(&self, _change_set: &str) -> Result<Vec<String>, Failure> {
-        Ok(Vec::new())
+    async fn validation_failures(&self, change_set: &str) -> Result<Vec<String>, Failure> {
+        self.change(|inner| {
+            let mut sets = inner.stacks.iter().flat_map(|stack| &stack.change_sets);
+            let found = sets.find(|set| set.view.arn == change_set);
+            Ok(found.map(|set| set.invalid.clone()).unwrap_or_default())
+        })
     }
 
     async fn failed_validations(&self, stack: &str, token: &str) -> Result<Vec<String>, Failure> {

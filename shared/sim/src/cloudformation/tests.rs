@@ -169,3 +169,77 @@ async fn a_drift_that_matches_the_template_is_only_recorded() {
     here.execute(&seeing.arn).await;
     assert!(here.cloud.drifted("logs").is_empty());
 }
+
+/// Adds a stable stack that another writer made.
+fn add(cloud: &SimCloudFormation, name: &str, template: &str) -> String {
+    cloud.add_stack(
+        name,
+        StackStatus::CreateComplete,
+        template,
+        (&BTreeMap::new(), &[]),
+        Some("another-caller"),
+    )
+}
+
+#[tokio::test]
+async fn an_export_has_a_name_and_its_importers() {
+    let here = Here::new();
+    let exporting =
+        template("one", "Outputs:\n  Host:\n    Value: h\n    Export: {Name: !Sub '${AWS::Region}-host'}\n");
+    let importing = template("!ImportValue eu-west-1-host", "");
+    let arn = add(&here.cloud, "logs", &exporting);
+    assert!(here.stacks.importers("eu-west-1-host").await.unwrap().is_empty());
+    let web = add(&here.cloud, "web", &importing);
+    let exports = here.stacks.describe(&arn).await.unwrap().unwrap().exports;
+    assert_eq!(exports, BTreeMap::from([("Host".to_owned(), "eu-west-1-host".to_owned())]));
+    assert_eq!(here.stacks.importers("eu-west-1-host").await.unwrap(), ["web"]);
+    here.cloud.set_status(&web, StackStatus::DeleteComplete);
+    assert!(here.stacks.importers("eu-west-1-host").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_change_set_has_findings_and_the_next_one_has_none() {
+    let mut here = Here::new();
+    here.cloud.refuse_change_set("validation failed", &["Topic: no such property"]);
+    let refused = here.change_set(ChangeSetKind::Create, &template("one", ""), false).await;
+    assert_eq!(refused.state, ChangeSetState::Failed("validation failed".into()));
+    assert_eq!(here.stacks.validation_failures(&refused.arn).await.unwrap(), ["Topic: no such property"]);
+    let next = here.change_set(ChangeSetKind::Create, &template("one", ""), false).await;
+    assert_eq!(next.state, ChangeSetState::Ready);
+    assert!(here.stacks.validation_failures(&next.arn).await.unwrap().is_empty());
+    let requests: Vec<String> = here.cloud.change_set_requests().into_iter().map(|set| set.name).collect();
+    assert_eq!(requests, ["change-1", "change-2"]);
+}
+
+#[tokio::test]
+async fn a_nested_stack_is_a_resource_of_its_parent() {
+    let here = Here::new();
+    let arn = add(&here.cloud, "logs", &template("one", "  Child: {Type: AWS::CloudFormation::Stack}\n"));
+    let child = add(&here.cloud, "logs-child", &template("two", ""));
+    here.cloud.nest(&arn, "Child", &child);
+    let resources = here.stacks.resources("logs").await.unwrap();
+    assert_eq!(resources[0].physical_id, child);
+    assert_eq!(here.stacks.describe(&child).await.unwrap().unwrap().parent, Some(arn));
+}
+
+#[tokio::test]
+async fn a_forgotten_stack_is_unknown_under_its_arn_too() {
+    let here = Here::new();
+    let arn = add(&here.cloud, "logs", &template("one", ""));
+    here.cloud.set_status(&arn, StackStatus::DeleteComplete);
+    assert!(here.stacks.describe(&arn).await.unwrap().is_some());
+    here.cloud.forget(&arn);
+    assert_eq!(here.stacks.describe(&arn).await.unwrap(), None);
+    assert!(here.stacks.events(&arn, &|_| true).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_stack_runs_the_template_that_a_test_sets() {
+    let here = Here::new();
+    let arn = add(&here.cloud, "logs", &template("one", ""));
+    let topic = here.cloud.physical_ids("logs")["Topic"].clone();
+    here.cloud.set_template(&arn, &template("one", LOGS));
+    let held = here.cloud.physical_ids("logs");
+    assert_eq!(held["Topic"], topic);
+    assert!(held.contains_key("Logs"));
+}

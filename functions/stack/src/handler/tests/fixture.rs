@@ -1,32 +1,33 @@
-//! A CloudFormation in memory whose stacks have any state that a test needs, and one release.
+//! One release and its deployment, over the simulated CloudFormation.
 
 use jiff::Timestamp;
-use lockstep_aws::cloudformation::{
-    ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks,
-};
+use lockstep_aws::cloudformation::Stacks as _;
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::model::deployment_path::DeploymentPath;
-use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, Digest, RepositoryId};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::resource_change::NESTED_STACK;
 use lockstep_domain::records::{
     DeployBody, Deployment, DeploymentStart, Environment, LeaseHolder, Release, ReleaseState, StackRun,
 };
-use lockstep_domain::stacks::change_set_review::ProposedChange;
-use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::permissions::{Table, excerpt_key};
-use lockstep_domain::stacks::plan::{LiveResource, StackStatus};
-use lockstep_sim::context::{BUCKET, CloudFormations, SimContext};
+use lockstep_domain::stacks::plan::StackStatus;
+use lockstep_sim::cloudformation::{Effect, SimCloudFormation};
+use lockstep_sim::context::{BUCKET, SimContext};
+use lockstep_sim::faults::Faults;
+use lockstep_sim::faulty::{FaultyAccount, FaultyContext, Mistake, NoMistake};
+use lockstep_sim::manifest::manifest_text;
 use lockstep_sim::stages::{stage_text, with_production};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
-const TEMPLATE: &str = "Parameters:
+/// The template of the release.
+pub const TEMPLATE: &str = "Parameters:
   Size:
     Type: String
     Default: '7'
@@ -39,25 +40,31 @@ Outputs:
     Value: !Ref Topic
 ";
 
-/// The template of every nested stack.
-const CHILD: &str = "Resources:
+/// The template of a nested stack.
+pub const CHILD: &str = "Resources:
   Queue:
     Type: AWS::SQS::Queue
     DeletionPolicy: Retain
 ";
 
-const MANIFEST: &str = r#"[component]
-name = "logs"
-version = "1.0"
-template = "template.yaml"
-team = "platform"
-function = "logging"
+/// Returns the template of the release with more resources, as text of the section.
+pub fn with_resources(more: &str) -> String {
+    TEMPLATE.replace("Outputs:", &format!("{more}Outputs:"))
+}
 
-[[checks]]
-kind = "output"
-name = "Host"
-matches = ".+"
-"#;
+/// Returns a nested stack, as text of a template's resources.
+pub fn nested_stack(logical_id: &str) -> String {
+    format!(
+        "  {logical_id}:\n    Type: AWS::CloudFormation::Stack\n    Properties: {{TemplateURL: https://bucket/nested}}\n"
+    )
+}
+
+/// Time in which every operation ends.
+const ENOUGH: Duration = Duration::from_secs(300);
+
+fn manifest() -> String {
+    manifest_text("logs").with_output_check("Host").to_string()
+}
 
 fn stages_text() -> String {
     with_production("111111111111", stage_text("production", "222222222222").with_approval())
@@ -80,389 +87,49 @@ fn permissions() -> Table {
     .unwrap()
 }
 
-struct ScriptedStack {
-    arn: String,
-    status: StackStatus,
-    outputs: BTreeMap<String, String>,
-    events: Vec<StackEvent>,
-    change_sets: BTreeMap<String, ChangeSetView>,
-    resources: Vec<LiveResource>,
-    token: Option<String>,
-}
-
-#[derive(Default)]
-pub struct ScriptedStacks {
-    stacks: RefCell<BTreeMap<String, ScriptedStack>>,
-    clock: Cell<i64>,
-    /// The state of the next change set.
-    pub next_state: RefCell<Option<ChangeSetState>>,
-    /// The changes of the next change set.
-    pub next_changes: RefCell<Vec<ProposedChange>>,
-    /// True if change sets have an unknown form.
-    pub unreadable: Cell<bool>,
-    /// True if the next call that changes something takes effect but loses its answer.
-    pub lose_next_answer: Cell<bool>,
-    pub created: RefCell<Vec<NewChangeSet>>,
-    pub executed: RefCell<Vec<String>>,
-    pub deleted: RefCell<Vec<(String, String)>>,
-    /// True if stacks are protected from deletion.
-    pub termination_protection: Cell<bool>,
-    /// The exports of stacks, by the keys of their outputs.
-    pub exports: RefCell<BTreeMap<String, String>>,
-    /// The importers of every export.
-    pub importers: RefCell<Vec<String>>,
-    /// The findings of validation for every change set.
-    pub invalid: RefCell<Vec<String>>,
-    /// The resources that were retained or skipped.
-    pub left_out: RefCell<Vec<String>>,
-}
-
-impl ScriptedStacks {
-    /// Adds a stack in `status`.
-    pub fn stack(&self, name: &str, status: StackStatus) {
-        let arn = format!("arn:aws:cloudformation:eu-west-1:111111111111:stack/{name}/{}", self.tick());
-        let outputs = BTreeMap::from([("Host".to_owned(), "h".to_owned())]);
-        let stack = ScriptedStack {
-            arn,
-            status: status.clone(),
-            outputs,
-            events: Vec::new(),
-            change_sets: BTreeMap::new(),
-            resources: Vec::new(),
-            token: Some("another-caller".into()),
-        };
-        self.stacks.borrow_mut().insert(name.to_owned(), stack);
-        self.become_(name, status);
-    }
-
-    pub fn arn(&self, name: &str) -> String {
-        self.stacks.borrow()[name].arn.clone()
-    }
-
-    pub fn resource(&self, name: &str, logical_id: &str, resource_type: &str, status: &str) {
-        let resource = LiveResource {
-            logical_id: logical_id.into(),
-            physical_id: "p".into(),
-            resource_type: resource_type.into(),
-            status: status.into(),
-        };
-        self.stacks.borrow_mut().get_mut(name).unwrap().resources.push(resource);
-    }
-
-    /// Adds a nested stack to a stack.
-    pub fn nested(&self, name: &str, logical_id: &str, child: &str) {
-        self.stack(child, StackStatus::UpdateComplete);
-        let resource = LiveResource {
-            logical_id: logical_id.into(),
-            physical_id: self.arn(child),
-            resource_type: NESTED_STACK.into(),
-            status: "UPDATE_COMPLETE".into(),
-        };
-        self.stacks.borrow_mut().get_mut(name).unwrap().resources.push(resource);
-    }
-
-    pub fn set_output(&self, name: &str, key: &str, value: &str) {
-        let mut stacks = self.stacks.borrow_mut();
-        stacks.get_mut(name).unwrap().outputs.insert(key.into(), value.into());
-    }
-
-    pub fn change_set_names(&self, name: &str) -> Vec<String> {
-        self.stacks.borrow()[name].change_sets.keys().cloned().collect()
-    }
-
-    pub fn set_change_sets(&self, name: &str, state: ChangeSetState) {
-        let mut stacks = self.stacks.borrow_mut();
-        stacks.get_mut(name).unwrap().change_sets.values_mut().for_each(|view| view.state = state.clone());
-    }
-
-    /// Ends the running operation in `status`.
-    pub fn finish(&self, name: &str, status: &str) {
-        self.become_(name, StackStatus::parse(status));
-    }
-
-    pub fn event(&self, name: &str, event: StackEvent) {
-        let at = Timestamp::from_second(self.tick()).unwrap();
-        let mut stacks = self.stacks.borrow_mut();
-        let stack = stacks.get_mut(name).unwrap();
-        stack.events.insert(0, StackEvent { stack_arn: stack.arn.clone(), at, ..event });
-    }
-
-    fn become_(&self, name: &str, status: StackStatus) {
-        let event = {
-            let mut stacks = self.stacks.borrow_mut();
-            let stack = stacks.get_mut(name).unwrap();
-            stack.status = status.clone();
-            StackEvent {
-                stack_arn: stack.arn.clone(),
-                logical_id: name.into(),
-                physical_id: stack.arn.clone(),
-                resource_type: NESTED_STACK.into(),
-                status: status.to_string(),
-                reason: String::new(),
-                token: stack.token.clone(),
-                at: Timestamp::UNIX_EPOCH,
-            }
-        };
-        self.event(name, event);
-    }
-
-    fn begin(&self, name: &str, token: &str, status: StackStatus) {
-        self.stacks.borrow_mut().get_mut(name).unwrap().token = Some(token.to_owned());
-        self.become_(name, status);
-    }
-
-    fn name_of(&self, stack: &str) -> Option<String> {
-        let stacks = self.stacks.borrow();
-        let found = stacks.iter().find(|(name, found)| {
-            found.arn == stack || (*name == stack && found.status != StackStatus::DeleteComplete)
-        });
-        found.map(|(name, _)| name.clone())
-    }
-
-    fn name_of_change_set(&self, stack: &str, change_set: &str) -> Option<(String, String)> {
-        let stacks = self.stacks.borrow();
-        let mut all = stacks.iter().flat_map(|(name, found)| {
-            found
-                .change_sets
-                .iter()
-                .map(move |(change_set, view)| (name.clone(), change_set.clone(), view.arn.clone()))
-        });
-        all.find(|(name, own, arn)| arn == change_set || (name == stack && own == change_set))
-            .map(|(name, own, _)| (name, own))
-    }
-
-    fn tick(&self) -> i64 {
-        self.clock.set(self.clock.get() + 1);
-        self.clock.get()
-    }
-
-    fn answer<T>(&self, value: T) -> Result<T, Failure> {
-        if self.lose_next_answer.replace(false) {
-            return Err(Failure::new(FailureKind::Transient, "the answer was lost"));
-        }
-        Ok(value)
-    }
-}
-
-/// Returns the event of a resource that failed to create. [`ScriptedStacks::event`] sets its stack and its
-/// time.
-pub fn failed_event(logical_id: &str, reason: &str, token: &str) -> StackEvent {
-    StackEvent {
-        stack_arn: String::new(),
-        logical_id: logical_id.into(),
-        physical_id: String::new(),
-        resource_type: "AWS::SNS::Topic".into(),
-        status: "CREATE_FAILED".into(),
-        reason: reason.into(),
-        token: Some(token.into()),
-        at: Timestamp::UNIX_EPOCH,
-    }
-}
-
-/// The scripted stacks as a function reaches them.
-#[derive(Clone)]
-pub struct Here(Rc<ScriptedStacks>);
-
-impl CloudFormations for Here {
-    type Stacks = Self;
-
-    fn stacks(&self) -> Self {
-        self.clone()
-    }
-
-    fn put_template(&self, _: &str, _: &str) {}
-}
-
-impl Deref for Here {
-    type Target = ScriptedStacks;
-
-    fn deref(&self) -> &ScriptedStacks {
-        &self.0
-    }
-}
-
-impl Stacks for Here {
-    async fn describe(&self, stack: &str) -> Result<Option<Stack>, Failure> {
-        let name = self.name_of(stack);
-        let stacks = self.stacks.borrow();
-        Ok(name.map(|name| &stacks[&name]).map(|found| Stack {
-            arn: found.arn.clone(),
-            status: found.status.clone(),
-            parent: None,
-            outputs: found.outputs.clone(),
-            exports: self.exports.borrow().clone(),
-            last_updated: None,
-            termination_protection: self.termination_protection.get(),
-        }))
-    }
-
-    async fn events(
-        &self,
-        stack: &str,
-        _enough: &dyn Fn(&[StackEvent]) -> bool,
-    ) -> Result<Vec<StackEvent>, Failure> {
-        let name = self.name_of(stack);
-        Ok(name.map(|name| self.stacks.borrow()[&name].events.clone()).unwrap_or_default())
-    }
-
-    async fn resources(&self, stack: &str) -> Result<Vec<LiveResource>, Failure> {
-        let name = self.name_of(stack).unwrap();
-        Ok(self.stacks.borrow()[&name].resources.clone())
-    }
-
-    async fn template(&self, stack: &str) -> Result<String, Failure> {
-        let of_child = self.name_of(stack).is_some_and(|name| name.contains("Child"));
-        Ok(if of_child { CHILD } else { TEMPLATE }.to_owned())
-    }
-
-    async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure> {
-        Ok(self.change_set_names(&self.name_of(stack).unwrap()))
-    }
-
-    async fn importers(&self, _export: &str) -> Result<Vec<String>, Failure> {
-        Ok(self.importers.borrow().clone())
-    }
-
-    async fn validation_failures(&self, _change_set: &str) -> Result<Vec<String>, Failure> {
-        Ok(self.invalid.borrow().clone())
-    }
-
-    async fn failed_validations(&self, _stack: &str, _token: &str) -> Result<Vec<String>, Failure> {
-        Ok(self.invalid.borrow().clone())
-    }
-
-    async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure> {
-        if self.name_of_change_set(&wanted.stack, &wanted.name).is_some() {
-            return Ok(Creation::Exists);
-        }
-        if self.name_of(&wanted.stack).is_none() {
-            self.stack(&wanted.stack, StackStatus::ReviewInProgress);
-        }
-        let mut stacks = self.stacks.borrow_mut();
-        let stack = stacks.get_mut(&wanted.stack).unwrap();
-        let changes = self.next_changes.borrow().clone();
-        let view = ChangeSetView {
-            arn: format!("arn:change-set/{}", wanted.name),
-            stack_arn: stack.arn.clone(),
-            description: wanted.description.clone(),
-            state: self.next_state.take().unwrap_or(ChangeSetState::Ready),
-            changes: (!self.unreadable.get()).then_some(changes),
-        };
-        stack.change_sets.insert(wanted.name.clone(), view);
-        self.created.borrow_mut().push(wanted.clone());
-        self.answer(Creation::Begun)
-    }
-
-    async fn describe_change_set(
-        &self,
-        stack: &str,
-        change_set: &str,
-    ) -> Result<Option<ChangeSetView>, Failure> {
-        let found = self.name_of_change_set(stack, change_set);
-        Ok(found.map(|(stack, name)| self.stacks.borrow()[&stack].change_sets[&name].clone()))
-    }
-
-    async fn delete_change_set(&self, stack: &str, change_set: &str) -> Result<(), Failure> {
-        if let Some((stack, name)) = self.name_of_change_set(stack, change_set) {
-            self.stacks.borrow_mut().get_mut(&stack).unwrap().change_sets.remove(&name);
-        }
-        Ok(())
-    }
-
-    async fn execute_change_set(&self, change_set: &str, token: &str) -> Result<Execution, Failure> {
-        let Some((stack, name)) = self.name_of_change_set("", change_set) else {
-            return Ok(Execution::Refused);
-        };
-        let (state, status) = {
-            let stacks = self.stacks.borrow();
-            (stacks[&stack].change_sets[&name].state.clone(), stacks[&stack].status.clone())
-        };
-        if state != ChangeSetState::Ready {
-            return Ok(Execution::Refused);
-        }
-        self.set_change_sets(&stack, ChangeSetState::Executed);
-        let creates = status == StackStatus::ReviewInProgress;
-        let next = if creates { StackStatus::CreateInProgress } else { StackStatus::UpdateInProgress };
-        self.begin(&stack, token, next);
-        self.executed.borrow_mut().push(token.to_owned());
-        self.answer(Execution::Accepted)
-    }
-
-    async fn delete_stack(
-        &self,
-        arn: &str,
-        token: &str,
-        _role: &str,
-        retain: &[String],
-    ) -> Result<(), Failure> {
-        if let Some(name) = self.name_of(arn) {
-            self.begin(&name, token, StackStatus::DeleteInProgress);
-            self.deleted.borrow_mut().push((arn.to_owned(), token.to_owned()));
-            self.left_out.borrow_mut().extend(retain.iter().cloned());
-        }
-        self.answer(())
-    }
-
-    async fn rollback_stack(&self, arn: &str, token: &str, _role: &str) -> Result<(), Failure> {
-        let name = self.name_of(arn).unwrap();
-        self.begin(&name, token, StackStatus::UpdateRollbackInProgress);
-        self.answer(())
-    }
-
-    async fn continue_update_rollback(
-        &self,
-        arn: &str,
-        token: &str,
-        _role: &str,
-        skip: &[String],
-    ) -> Result<(), Failure> {
-        let name = self.name_of(arn).unwrap();
-        self.begin(&name, token, StackStatus::UpdateRollbackInProgress);
-        self.left_out.borrow_mut().extend(skip.iter().cloned());
-        self.answer(())
-    }
-
-    async fn cancel_update_stack(&self, arn: &str, token: &str) -> Result<(), Failure> {
-        let name = self.name_of(arn).unwrap();
-        self.begin(&name, token, StackStatus::UpdateRollbackInProgress);
-        self.answer(())
-    }
-}
-
 /// The key of the function code that the installation ships.
 pub const SHIPPED: &str =
     "functions/elb-logs/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.zip";
 
 /// One release of the component `logs`, and its deployment to one stage.
 pub struct Fixture {
-    pub sim: SimContext<Here>,
-    pub cloud: Rc<ScriptedStacks>,
+    pub sim: SimContext,
+    pub cloud: SimCloudFormation,
+    pub faults: Arc<Faults>,
+    /// What the function runs on: `sim`, with the faults.
+    pub context: FaultyContext,
     pub release: Release,
     current: RefCell<Deployment>,
 }
 
 impl Deref for Fixture {
-    type Target = SimContext<Here>;
+    type Target = SimContext;
 
-    fn deref(&self) -> &SimContext<Here> {
+    fn deref(&self) -> &SimContext {
         &self.sim
     }
 }
 
 impl Fixture {
     pub fn new(stage: &str) -> Self {
-        Self::of(stage, &[("lockstep.toml", MANIFEST), ("template.yaml", TEMPLATE)])
+        Self::with_template(stage, TEMPLATE)
+    }
+
+    /// Returns a fixture whose release has this template.
+    pub fn with_template(stage: &str, template: &str) -> Self {
+        Self::of(stage, template, &[])
     }
 
     /// Returns a fixture whose release uses the code of a function that Lockstep ships.
     pub fn with_function(stage: &str) -> Self {
-        let values = "Size = \"${functions.elb-logs}\"\n";
-        let files = [("lockstep.toml", MANIFEST), ("template.yaml", TEMPLATE)];
-        Self::of(stage, &[&files[..], &[("parameters/default.toml", values)]].concat())
+        Self::of(stage, TEMPLATE, &[("parameters/default.toml", "Size = \"${functions.elb-logs}\"\n")])
     }
 
-    fn of(stage: &str, files: &[(&str, &str)]) -> Self {
-        let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
+    fn of(stage: &str, template: &str, more: &[(&str, &str)]) -> Self {
+        let manifest = manifest();
+        let files = [("lockstep.toml", manifest.as_str()), ("template.yaml", template)];
+        let files = files.iter().chain(more);
+        let files = files.map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
         let (stages, shipped) =
             (Stages::parse("stages.toml", &stages_text()).unwrap(), FunctionLock::of_keys(SHIPPED).unwrap());
         let known = packaging::PackagingInput {
@@ -472,8 +139,7 @@ impl Fixture {
         };
         let package = packaging::plan("", &files, &known).unwrap();
         let release = release(&package);
-        let cloud: Rc<ScriptedStacks> = Rc::default();
-        let sim = SimContext::over(Timestamp::UNIX_EPOCH, Here(Rc::clone(&cloud)));
+        let sim = SimContext::at(Timestamp::UNIX_EPOCH);
         sim.apply_stages(1, &stages_text());
         let packed = permissions().pack();
         sim.account.put_object(BUCKET, &excerpt_key(&release.component, &Digest::of(&packed)), packed);
@@ -482,7 +148,72 @@ impl Fixture {
         let deployment = deployment(&release, stage, "arn:execution-1");
         sim.account.put(&deployment);
         sim.account.put(&environment(&deployment));
-        Self { sim, cloud, release, current: RefCell::new(deployment) }
+        let faults = Faults::of(&[]);
+        let context = context(&sim, &faults, Rc::new(NoMistake));
+        Self {
+            cloud: sim.cloudformation.clone(),
+            sim,
+            faults,
+            context,
+            release,
+            current: RefCell::new(deployment),
+        }
+    }
+
+    /// Plants a mistake between the function and the clouds.
+    pub fn with_mistake(self, mistake: impl Mistake + 'static) -> Self {
+        Self { context: context(&self.sim, &self.faults, Rc::new(mistake)), ..self }
+    }
+
+    /// Adds a stack of another caller, in `status`, that runs the template of the release.
+    pub fn stack(&self, name: &str, status: StackStatus) -> String {
+        self.stack_of(name, status, TEMPLATE)
+    }
+
+    /// Adds a stack of another caller, in `status`, that runs this template.
+    pub fn stack_of(&self, name: &str, status: StackStatus, template: &str) -> String {
+        self.cloud.add_stack(name, status, template, (&BTreeMap::new(), &[]), Some("another-caller"))
+    }
+
+    /// Adds the stack of the environment, in `status`, that runs the template of the release.
+    pub fn own_stack(&self, status: StackStatus) -> String {
+        self.own_stack_of(status, TEMPLATE)
+    }
+
+    /// Adds the stack of the environment, in `status`, that runs this template.
+    pub fn own_stack_of(&self, status: StackStatus, template: &str) -> String {
+        let name = self.current.borrow().stack().unwrap().name.to_string();
+        let arn = self.stack_of(&name, status, template);
+        self.change_environment(|environment| environment.stack_arn = Some(arn.clone()));
+        arn
+    }
+
+    /// Lets every operation end.
+    pub fn pass(&self) {
+        self.clock.advance(ENOUGH);
+    }
+
+    /// Returns the calls of this name that took effect.
+    pub fn calls(&self, name: &str) -> Vec<Effect> {
+        self.cloud.effects().into_iter().filter(|effect| effect.call == name).collect()
+    }
+
+    /// Returns the deletions of stacks: the ARNs and the tokens.
+    pub fn deleted(&self) -> Vec<(String, String)> {
+        self.calls("DeleteStack").into_iter().map(|effect| (effect.stack, effect.token)).collect()
+    }
+
+    /// Returns the resources that were retained or skipped.
+    pub fn left_out(&self) -> Vec<String> {
+        self.cloud.effects().into_iter().flat_map(|effect| effect.without).collect()
+    }
+
+    /// Returns the names of the change sets of a stack; none if it does not exist.
+    pub async fn change_sets(&self, name: &str) -> Vec<String> {
+        match self.cloud.arn(name) {
+            Some(arn) => self.cloud.stacks().change_sets(&arn).await.unwrap(),
+            None => Vec::new(),
+        }
     }
 
     pub fn id(&self) -> DeploymentId {
@@ -521,12 +252,6 @@ impl Fixture {
         self.account.put(&environment);
     }
 
-    /// Records the stack as that of the environment.
-    pub fn own(&self, stack: &str) {
-        let arn = self.cloud.arn(stack);
-        self.change_environment(|environment| environment.stack_arn = Some(arn));
-    }
-
     /// Begins another deployment of the same release.
     pub fn next_deployment(&self) -> DeploymentId {
         let stage = self.current.borrow().stage.to_string();
@@ -537,6 +262,10 @@ impl Fixture {
         self.current.replace(next);
         id
     }
+}
+
+fn context(sim: &SimContext, faults: &Arc<Faults>, mistake: Rc<dyn Mistake>) -> FaultyContext {
+    FaultyContext::new(sim, faults, Arc::new(FaultyAccount::new(faults)), mistake)
 }
 
 fn release(package: &packaging::Package) -> Release {

@@ -16,7 +16,7 @@ fn delete(id: &DeploymentId) -> Request {
 }
 
 async fn wait(fixture: &Fixture, request: Request) {
-    assert_eq!(handle(&fixture.sim, request).await.unwrap(), Reply::Waiting);
+    assert_eq!(handle(&fixture.context, request).await.unwrap(), Reply::Waiting);
 }
 
 /// Approves the proposal of the deployment and returns it.
@@ -41,12 +41,12 @@ fn allow(fixture: &Fixture) -> Proposal {
 
 /// Starts an update that fails and whose rollback fails too.
 async fn stuck(fixture: &Fixture) -> DeploymentId {
-    fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
-    fixture.own("ci-logs");
+    fixture.own_stack(StackStatus::UpdateComplete);
     fixture.change_environment(|environment| environment.ever_stable = true);
+    fixture.cloud.trouble("Topic", Trouble::Update);
+    fixture.cloud.trouble("Topic", Trouble::Rollback);
     let id = deploy(fixture).await;
-    fixture.cloud.resource("ci-logs", "Queue", "AWS::SQS::Queue", "UPDATE_FAILED");
-    fixture.cloud.finish("ci-logs", "UPDATE_ROLLBACK_FAILED");
+    fixture.pass();
     id
 }
 
@@ -56,14 +56,15 @@ async fn a_failed_rollback_is_continued_before_the_failure_is_reported() {
     let fixture = Fixture::new("ci");
     let id = stuck(&fixture).await;
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::FinishRollback);
+    fixture.cloud.end_trouble();
     wait(&fixture, recover(&id)).await;
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::FinishRollback, "it runs");
-    fixture.cloud.finish("ci-logs", "UPDATE_ROLLBACK_COMPLETE");
+    fixture.pass();
     let failed = failure(&fixture, observe(&id)).await;
     assert_eq!(failed.kind, FailureKind::StackFailed);
     assert!(failed.message.contains("UPDATE_ROLLBACK_COMPLETE"), "{failed}");
     assert_eq!(fixture.environment().unwrap().taint, None);
-    assert!(fixture.cloud.left_out.borrow().is_empty());
+    assert!(fixture.left_out().is_empty());
 }
 
 #[tokio::test]
@@ -72,7 +73,7 @@ async fn a_rollback_that_fails_twice_needs_an_approval_to_skip_resources() {
     let id = stuck(&fixture).await;
     go(&fixture, observe(&id)).await;
     wait(&fixture, recover(&id)).await;
-    fixture.cloud.finish("ci-logs", "UPDATE_ROLLBACK_FAILED");
+    fixture.pass();
     assert!(failure(&fixture, observe(&id)).await.message.contains("UPDATE_ROLLBACK_FAILED"));
     let next = fixture.next_deployment();
     assert_eq!(
@@ -81,18 +82,18 @@ async fn a_rollback_that_fails_twice_needs_an_approval_to_skip_resources() {
         "plainly once more: an operator may have repaired it"
     );
     wait(&fixture, recover(&next)).await;
-    fixture.cloud.finish("ci-logs", "UPDATE_ROLLBACK_FAILED");
+    fixture.pass();
     assert_eq!(go(&fixture, plan(&next)).await, NextStep::Approve);
     let proposal = allow(&fixture);
     assert_eq!(proposal.action, ProposedAction::Skip);
     assert_eq!(go(&fixture, plan(&next)).await, NextStep::Recover);
     wait(&fixture, recover(&next)).await;
-    assert_eq!(fixture.cloud.left_out.borrow().as_slice(), ["Queue"]);
+    assert_eq!(fixture.left_out(), ["Topic"]);
     // Row 8.
-    assert!(fixture.environment().unwrap().taint.unwrap().contains("without Queue"));
-    fixture.cloud.finish("ci-logs", "UPDATE_ROLLBACK_COMPLETE");
+    assert!(fixture.environment().unwrap().taint.unwrap().contains("without Topic"));
+    fixture.pass();
     assert_eq!(go(&fixture, plan(&next)).await, NextStep::ChangeSet, "an update may reconcile it");
-    assert!(fixture.cloud.deleted.borrow().is_empty(), "a stack that worked once is never deleted");
+    assert!(fixture.deleted().is_empty(), "a stack that worked once is never deleted");
 }
 
 /// Row 8.
@@ -105,7 +106,7 @@ async fn a_promotion_stops_after_a_skipped_resource() {
         deployment.path = lockstep_domain::model::deployment_path::DeploymentPath::Promotion
     });
     fixture.change_environment(|environment| environment.taint = Some("its rollback was finished".into()));
-    fixture.cloud.finish("ci-logs", "UPDATE_ROLLBACK_COMPLETE");
+    fixture.cloud.set_status(&fixture.cloud.arn("ci-logs").unwrap(), StackStatus::UpdateRollbackComplete);
     assert_eq!(failure(&fixture, plan(&next)).await.kind, FailureKind::GateClosed);
 }
 
@@ -113,15 +114,14 @@ async fn a_promotion_stops_after_a_skipped_resource() {
 #[tokio::test]
 async fn a_failed_update_is_rolled_back_if_its_events_prove_a_stable_state() {
     let fixture = Fixture::new("ci");
-    fixture.cloud.stack("ci-logs", StackStatus::CreateComplete);
-    fixture.own("ci-logs");
-    fixture.cloud.finish("ci-logs", "UPDATE_FAILED");
+    let arn = fixture.own_stack(StackStatus::CreateComplete);
+    fixture.cloud.set_status(&arn, StackStatus::UpdateFailed);
     let id = fixture.id();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::Recover);
     wait(&fixture, recover(&id)).await;
     let begun = fixture.deployment().operations;
     assert_eq!(begun[0].operation, lockstep_domain::records::OperationKind::Rollback);
-    fixture.cloud.finish("ci-logs", "UPDATE_ROLLBACK_COMPLETE");
+    fixture.pass();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
 }
 
@@ -129,8 +129,7 @@ async fn a_failed_update_is_rolled_back_if_its_events_prove_a_stable_state() {
 #[tokio::test]
 async fn another_callers_operation_is_awaited_and_then_reported() {
     let fixture = Fixture::new("ci");
-    fixture.cloud.stack("ci-logs", StackStatus::UpdateInProgress);
-    fixture.own("ci-logs");
+    let arn = fixture.own_stack(StackStatus::UpdateInProgress);
     let id = fixture.id();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::Recover);
     assert!(fixture.run().waits_since.is_some());
@@ -139,7 +138,7 @@ async fn another_callers_operation_is_awaited_and_then_reported() {
     fixture.change_deploy(|deploy| deploy.stack.waits_since = Some(jiff::Timestamp::MIN));
     let failed = failure(&fixture, plan(&id)).await;
     assert_eq!(failed.kind, FailureKind::StackNeedsHuman);
-    fixture.cloud.finish("ci-logs", "UPDATE_COMPLETE");
+    fixture.cloud.set_status(&arn, StackStatus::UpdateComplete);
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
     assert_eq!(fixture.run().waits_since, None);
 }
@@ -147,13 +146,12 @@ async fn another_callers_operation_is_awaited_and_then_reported() {
 #[tokio::test]
 async fn an_operation_that_begins_after_the_plan_is_awaited_too() {
     let fixture = Fixture::new("ci");
-    fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
-    fixture.own("ci-logs");
+    let arn = fixture.own_stack(StackStatus::UpdateComplete);
     let id = fixture.id();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
-    fixture.cloud.finish("ci-logs", "UPDATE_IN_PROGRESS");
+    fixture.cloud.somebody_updates(&arn, "another-caller");
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Recover);
-    assert!(fixture.cloud.created.borrow().is_empty());
+    assert!(fixture.cloud.change_set_requests().is_empty());
 }
 
 #[tokio::test]
@@ -164,28 +162,26 @@ async fn a_plan_shows_the_changes_and_leaves_nothing_behind() {
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Planned);
     assert!(fixture.deploy().change_set.is_some());
-    assert!(fixture.cloud.change_set_names("ci-logs").is_empty());
-    assert_eq!(fixture.cloud.deleted.borrow().len(), 1, "the placeholder of the new stack");
+    assert!(fixture.change_sets("ci-logs").await.is_empty());
+    assert_eq!(fixture.deleted().len(), 1, "the placeholder of the new stack");
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Planned, "a retry shows the same");
-    assert!(fixture.cloud.executed.borrow().is_empty());
+    assert!(fixture.calls("ExecuteChangeSet").is_empty());
 }
 
 #[tokio::test]
 async fn a_plan_repairs_nothing() {
     let fixture = Fixture::new("ci");
-    fixture.cloud.stack("ci-logs", StackStatus::RollbackComplete);
-    fixture.own("ci-logs");
+    fixture.own_stack(StackStatus::RollbackComplete);
     fixture.change_deploy(|deploy| deploy.plan_only = true);
     let failed = failure(&fixture, plan(&fixture.id())).await;
     assert!(failed.message.contains("needs this first"), "{failed}");
-    assert!(fixture.cloud.deleted.borrow().is_empty());
+    assert!(fixture.deleted().is_empty());
 }
 
 #[tokio::test]
 async fn a_cancelled_deployment_stops_its_update_and_begins_no_other() {
     let fixture = Fixture::new("ci");
-    fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
-    fixture.own("ci-logs");
+    fixture.own_stack(StackStatus::UpdateComplete);
     let id = deploy(&fixture).await;
     let spec = Cancellation {
         by: "arn:person".into(),
@@ -195,7 +191,7 @@ async fn a_cancelled_deployment_stops_its_update_and_begins_no_other() {
     fixture.change_deployment(|deployment| deployment.cancellation = Some(spec));
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::Wait);
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::Wait, "it is on its way back");
-    fixture.cloud.finish("ci-logs", "UPDATE_ROLLBACK_COMPLETE");
+    fixture.pass();
     let failed = failure(&fixture, observe(&id)).await;
     assert_eq!(failed.kind, FailureKind::Cancelled);
     assert!(failed.message.contains("wrong version"), "{failed}");
@@ -215,33 +211,31 @@ fn teardown(stage: &str) -> Fixture {
 #[tokio::test]
 async fn a_stack_is_deleted_only_after_an_approval_names_its_resources() {
     let fixture = teardown("ci");
-    fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
-    fixture.own("ci-logs");
-    fixture.cloud.resource("ci-logs", "Archive", "AWS::S3::Bucket", "CREATE_COMPLETE");
+    let archive = "  Archive:\n    Type: AWS::S3::Bucket\n";
+    let arn = fixture.own_stack_of(StackStatus::UpdateComplete, &with_resources(archive));
     let id = fixture.id();
     assert_eq!(go(&fixture, plan_teardown(&id)).await, NextStep::Approve);
     assert_eq!(allow(&fixture).resources[0].name, "Archive");
     // A resource that the approval does not name needs another approval.
-    fixture.cloud.resource("ci-logs", "Table", "AWS::DynamoDB::Table", "CREATE_COMPLETE");
+    let table = format!("{archive}  Table:\n    Type: AWS::DynamoDB::Table\n");
+    fixture.cloud.set_template(&arn, &with_resources(&table));
     assert_eq!(go(&fixture, plan_teardown(&id)).await, NextStep::Approve);
     assert_eq!(allow(&fixture).resources.len(), 2);
     assert_eq!(go(&fixture, plan_teardown(&id)).await, NextStep::Delete);
     wait(&fixture, delete(&id)).await;
     wait(&fixture, delete(&id)).await;
-    let arn = fixture.cloud.arn("ci-logs");
     let token = client_token(id.as_str(), "delete", 1);
-    assert_eq!(fixture.cloud.deleted.borrow().as_slice(), [(arn, token)]);
-    fixture.cloud.finish("ci-logs", "DELETE_COMPLETE");
+    assert_eq!(fixture.deleted(), [(arn, token)]);
+    fixture.pass();
     assert_eq!(go(&fixture, plan_teardown(&id)).await, NextStep::Done);
 }
 
 #[tokio::test]
 async fn the_proposal_of_a_teardown_shows_what_deletion_policies_retain() {
     let fixture = teardown("ci");
-    fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
-    fixture.own("ci-logs");
-    fixture.cloud.resource("ci-logs", "Topic", "AWS::SNS::Topic", "CREATE_COMPLETE");
-    fixture.cloud.nested("ci-logs", "Child", "ci-logs-Child");
+    let arn = fixture.own_stack_of(StackStatus::UpdateComplete, &with_resources(&nested_stack("Child")));
+    let child = fixture.stack_of("ci-logs-Child", StackStatus::UpdateComplete, CHILD);
+    fixture.cloud.nest(&arn, "Child", &child);
     let id = fixture.id();
     assert_eq!(go(&fixture, plan_teardown(&id)).await, NextStep::Approve);
     let proposal = fixture.run().proposal.unwrap();
@@ -255,18 +249,18 @@ async fn the_proposal_of_a_teardown_shows_what_deletion_policies_retain() {
 #[tokio::test]
 async fn undeletable_resources_are_retained_if_approved_and_are_recorded() {
     let fixture = teardown("ci");
-    fixture.cloud.stack("ci-logs", StackStatus::CreateComplete);
-    fixture.own("ci-logs");
+    fixture
+        .own_stack_of(StackStatus::CreateComplete, &with_resources("  Network:\n    Type: AWS::EC2::VPC\n"));
+    fixture.cloud.trouble("Network", Trouble::Delete);
     let id = fixture.id();
     assert_eq!(go(&fixture, plan_teardown(&id)).await, NextStep::Approve);
     allow(&fixture);
     wait(&fixture, delete(&id)).await;
-    fixture.cloud.resource("ci-logs", "Network", "AWS::EC2::VPC", "DELETE_FAILED");
-    fixture.cloud.finish("ci-logs", "DELETE_FAILED");
+    fixture.pass();
     assert_eq!(go(&fixture, plan_teardown(&id)).await, NextStep::Approve);
     assert_eq!(allow(&fixture).action, ProposedAction::Retain);
     wait(&fixture, delete(&id)).await;
-    assert_eq!(fixture.cloud.left_out.borrow().as_slice(), ["Network"]);
+    assert_eq!(fixture.left_out(), ["Network"]);
     assert_eq!(fixture.run().orphans[0].name, "Network");
     assert_eq!(fixture.deployment().operations[1].attempt, 2);
 }
@@ -275,9 +269,8 @@ async fn undeletable_resources_are_retained_if_approved_and_are_recorded() {
 #[tokio::test]
 async fn a_teardown_never_lifts_termination_protection() {
     let fixture = teardown("ci");
-    fixture.cloud.stack("ci-logs", StackStatus::CreateComplete);
-    fixture.cloud.termination_protection.set(true);
-    fixture.own("ci-logs");
+    let arn = fixture.own_stack(StackStatus::CreateComplete);
+    fixture.cloud.protect(&arn, true);
     let failed = failure(&fixture, plan_teardown(&fixture.id())).await;
     assert_eq!(failed.kind, FailureKind::StackNeedsHuman);
     assert!(failed.message.contains("termination protection"), "{failed}");
@@ -295,34 +288,30 @@ async fn a_refused_change_set_is_explained_and_leaves_no_empty_stack() {
     let fixture = Fixture::new("ci");
     let id = fixture.id();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
-    *fixture.cloud.next_state.borrow_mut() = Some(ChangeSetState::Failed("validation failed".into()));
-    fixture
-        .cloud
-        .invalid
-        .borrow_mut()
-        .push("Topic (AWS::SNS::Topic, /Properties/Nmae): no such property".into());
+    let finding = "Topic (AWS::SNS::Topic, /Properties/Nmae): no such property";
+    fixture.cloud.refuse_change_set("validation failed", &[finding]);
     let failed = failure(&fixture, change_set(&id)).await;
     assert_eq!(failed.kind, FailureKind::StackFailed);
     assert!(failed.message.contains("no such property"), "{failed}");
-    assert!(fixture.cloud.change_set_names("ci-logs").is_empty());
-    assert_eq!(fixture.cloud.deleted.borrow().len(), 1);
+    assert!(fixture.change_sets("ci-logs").await.is_empty());
+    assert_eq!(fixture.deleted().len(), 1);
 }
 
 /// Row 24.
 #[tokio::test]
 async fn an_update_that_withdraws_an_imported_export_is_refused() {
     let fixture = Fixture::new("ci");
-    fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
-    fixture.own("ci-logs");
-    fixture.cloud.exports.borrow_mut().insert("Host".into(), "ci-logs-host".into());
+    let exporting = format!("{TEMPLATE}    Export:\n      Name: ci-logs-host\n");
+    fixture.own_stack_of(StackStatus::UpdateComplete, &exporting);
     let id = fixture.id();
     go(&fixture, plan(&id)).await;
-    fixture.cloud.importers.borrow_mut().push("ci-web".into());
+    let importing = "    Properties:\n      DisplayName: !ImportValue ci-logs-host\n";
+    let web = fixture.stack_of("ci-web", StackStatus::CreateComplete, &with_resources(importing));
     let failed = failure(&fixture, change_set(&id)).await;
     assert_eq!(failed.kind, FailureKind::Rejected);
     assert!(failed.message.contains("ci-web"), "{failed}");
-    assert!(fixture.cloud.created.borrow().is_empty());
-    fixture.cloud.importers.borrow_mut().clear();
+    assert!(fixture.cloud.change_set_requests().is_empty());
+    fixture.cloud.set_status(&web, StackStatus::DeleteComplete);
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Execute);
 }
 
@@ -330,12 +319,11 @@ async fn an_update_that_withdraws_an_imported_export_is_refused() {
 #[tokio::test]
 async fn an_empty_update_after_a_rollback_is_no_change_and_no_failure() {
     let fixture = Fixture::new("ci");
-    fixture.cloud.stack("ci-logs", StackStatus::UpdateRollbackComplete);
-    fixture.own("ci-logs");
-    let id = fixture.id();
+    let id = deployed(&fixture).await;
+    fixture.cloud.set_status(&fixture.cloud.arn("ci-logs").unwrap(), StackStatus::UpdateRollbackComplete);
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
-    *fixture.cloud.next_state.borrow_mut() = Some(ChangeSetState::Empty);
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Check);
+    assert_eq!(fixture.calls("DeleteChangeSet").len(), 1);
 }
 
 /// Row 30: the deployment watches the planned stack, not the one that has its name now.
@@ -344,7 +332,7 @@ async fn a_recreated_stack_is_not_taken_for_the_planned_one() {
     let fixture = Fixture::new("ci");
     let id = deploy(&fixture).await;
     let planned = fixture.run().arn.unwrap();
-    fixture.cloud.stack("ci-logs", StackStatus::CreateComplete);
-    assert_ne!(fixture.cloud.arn("ci-logs"), planned);
+    fixture.cloud.forget(&planned);
+    assert_ne!(fixture.stack("ci-logs", StackStatus::CreateComplete), planned);
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::Wait, "nothing is known of ours");
 }

@@ -1,0 +1,100 @@
+//! Services of the control plane, for contexts.
+
+use super::{BUCKET, RELEASE, SimContext, TEARDOWN};
+use jiff::Timestamp;
+use lockstep_aws::executions::Executions;
+use lockstep_aws::functions::{Called, Functions};
+use lockstep_aws::ledger::Ledger;
+use lockstep_aws::secrets::Secrets;
+use lockstep_domain::delivery::function_code::FunctionLock;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::stacks::permissions::Table;
+use lockstep_runtime::{
+    Artifacts, Callbacks, CallsFunctions, Clock, HasCallbacks, HasExecutions, HasLedger, HasSecrets,
+    PermissionTable, ReleaseMachine, ShippedFunctions, StoresArtifacts, TeardownMachine,
+};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Clock for SimContext {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+}
+
+impl HasLedger for SimContext {
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl HasCallbacks for SimContext {
+    fn callbacks(&self) -> &Callbacks {
+        &self.callbacks
+    }
+}
+
+impl HasExecutions for SimContext {
+    fn executions(&self) -> &Executions {
+        &self.executions
+    }
+}
+
+impl HasSecrets for SimContext {
+    fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+}
+
+impl Artifacts for SimContext {
+    async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
+        let found = self.account.object(BUCKET, key);
+        found.ok_or_else(|| Failure::not_found(format!("{key} does not exist")))
+    }
+}
+
+impl StoresArtifacts for SimContext {
+    async fn store_artifact(&self, key: &str, zip: Vec<u8>) -> Result<(), Failure> {
+        self.account.put_object(BUCKET, key, zip);
+        Ok(())
+    }
+}
+
+impl ShippedFunctions for SimContext {
+    fn shipped_functions(&self) -> &FunctionLock {
+        &self.shipped
+    }
+}
+
+impl PermissionTable for SimContext {
+    async fn permission_table(&self) -> Result<Arc<Table>, Failure> {
+        Ok(Arc::clone(&self.permissions))
+    }
+}
+
+impl CallsFunctions for SimContext {
+    async fn call(&self, function: &str, payload: &Value, patience: Duration) -> Result<Called, Failure> {
+        Functions::new(&self.account.aws()).call(function, payload, patience).await
+    }
+}
+
+impl ReleaseMachine for SimContext {
+    fn release_machine(&self) -> &str {
+        RELEASE
+    }
+}
+
+impl TeardownMachine for SimContext {
+    fn teardown_machine(&self) -> &str {
+        TEARDOWN
+    }
+}

@@ -1,0 +1,50 @@
+//! Git hosts, for contexts.
+
+use super::SimContext;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::CommitSha;
+use lockstep_domain::records::Repository;
+use lockstep_runtime::{BranchHeads, CommitArchive, CommitArchives};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+/// Git hosts: the head of each repository's branch, by the repository's name, and the tarballs of commits.
+#[derive(Default)]
+pub struct SimHosts {
+    tarballs: RefCell<BTreeMap<CommitSha, Vec<u8>>>,
+    heads: RefCell<BTreeMap<String, Result<Option<CommitSha>, Failure>>>,
+    asked: Cell<u32>,
+}
+
+impl SimHosts {
+    /// Sets the host's answer for a repository; a repository without one has no branch.
+    pub fn answer(&self, repository: &str, head: Result<Option<CommitSha>, Failure>) {
+        self.heads.borrow_mut().insert(repository.to_owned(), head);
+    }
+
+    /// Lets every repository hold `commit` with this tarball.
+    pub fn hold(&self, commit: &CommitSha, tarball: Vec<u8>) {
+        self.tarballs.borrow_mut().insert(commit.clone(), tarball);
+    }
+
+    /// Returns the number of requests to them.
+    pub fn asked(&self) -> u32 {
+        self.asked.get()
+    }
+}
+
+impl BranchHeads for SimContext {
+    async fn head(&self, repository: &Repository, _: &str) -> Result<Option<CommitSha>, Failure> {
+        self.hosts.asked.set(self.hosts.asked.get() + 1);
+        self.hosts.heads.borrow().get(repository.id.name()).cloned().unwrap_or(Ok(None))
+    }
+}
+
+impl CommitArchives for SimContext {
+    async fn archive(&self, _: &Repository, commit: &CommitSha) -> Result<CommitArchive, Failure> {
+        match self.hosts.tarballs.borrow().get(commit).cloned() {
+            Some(tarball) => Ok(CommitArchive { tarball, author: "Ada".to_owned() }),
+            None => Err(Failure::rejected(format!("there is no commit {commit}"))),
+        }
+    }
+}
