@@ -12,7 +12,7 @@ use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATUR
 use lockstep_domain::delivery::webhook_delivery::{self, Repetition};
 use lockstep_domain::model::error::{Failure, FailureKind, Policy};
 use lockstep_domain::model::metric::{Dimension, Metric};
-use lockstep_domain::records::{Record, Repository, WebhookDelivery, WebhookDeliveryState};
+use lockstep_domain::records::{Cursor, Record, Repository, WebhookDelivery, WebhookDeliveryState};
 
 /// Handles one request. A failure becomes a reply: 503 for one that a retry may pass, so that GitHub shows the webhook
 /// delivery as failed and can send it again.
@@ -124,7 +124,9 @@ async fn unless_repeated(
     let first = known.record.delivery.clone();
     let key = WebhookDelivery::key_of(&event.provider, &first);
     let original = context.ledger().get::<WebhookDelivery>(&key).await?.map(|found| found.record);
-    match webhook_delivery::repetition(original.as_ref(), repository, &event) {
+    let cursor = context.ledger().get::<Cursor>(&Cursor::key_of(&repository.id)).await?;
+    let cursor = cursor.map(|found| found.record);
+    match webhook_delivery::repetition(original.as_ref(), repository, cursor.as_ref(), &event) {
         Repetition::Process => {
             // Of several copies at once, one wins this write. The others get 503; their next attempt is a duplicate.
             context.ledger().replace(&known, wanted).await?;

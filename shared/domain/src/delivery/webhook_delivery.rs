@@ -6,7 +6,7 @@ use crate::messages::package::{PackagedComponent, PackagedRelease};
 use crate::model::caught_error::CaughtError;
 use crate::model::error::FailureKind;
 use crate::model::outcome::Outcome;
-use crate::records::{DeliveryEnd, Repository, WebhookDelivery, WebhookDeliveryState};
+use crate::records::{Cursor, DeliveryEnd, Repository, WebhookDelivery, WebhookDeliveryState};
 use jiff::Timestamp;
 
 /// Returns the input of the execution that handles the webhook delivery. It depends only on the record, so that every
@@ -47,10 +47,11 @@ pub enum Repetition {
 pub fn repetition(
     original: Option<&WebhookDelivery>,
     repository: &Repository,
+    cursor: Option<&Cursor>,
     event: &WebhookDelivery,
 ) -> Repetition {
     let is_default = event.reference == format!("refs/heads/{}", repository.branch);
-    if is_default && repository.commit.as_ref() == Some(&event.commit) {
+    if is_default && cursor.is_some_and(|cursor| cursor.commit == event.commit) {
         return Repetition::Duplicate;
     }
     let same = |original: &&WebhookDelivery| {

@@ -115,8 +115,6 @@ fn repository() -> Repository {
         base_url: "https://api.github.com".into(),
         branch: "main".into(),
         branches: vec!["feature/*".parse().unwrap()],
-        components: Default::default(),
-        commit: None,
         added_by: "arn".into(),
         added_at: Timestamp::UNIX_EPOCH,
     }
@@ -137,16 +135,17 @@ fn a_repeated_body_is_processed_only_without_a_release() {
     let original = |state, end: Option<DeliveryEnd>| WebhookDelivery { state, end, ..event() };
     let copy = WebhookDelivery { delivery: "copy".into(), state: WebhookDeliveryState::Accepted, ..event() };
     let finished = |end| original(WebhookDeliveryState::Finished, Some(end));
-    let of = |original: &WebhookDelivery| repetition(Some(original), &repository(), &copy);
+    let of = |original: &WebhookDelivery| repetition(Some(original), &repository(), None, &copy);
     assert_eq!(of(&original(WebhookDeliveryState::Accepted, None)), Repetition::StartOriginal);
     assert_eq!(of(&original(WebhookDeliveryState::Started, None)), Repetition::Duplicate);
     assert_eq!(of(&finished(DeliveryEnd::done())), Repetition::Duplicate);
     for failed in [DeliveryEnd::superseded(), DeliveryEnd::rejected("x"), DeliveryEnd::quarantined("x")] {
         assert_eq!(of(&finished(failed.clone())), Repetition::Process, "{failed:?}");
-        let released = Repository { commit: Some(copy.commit.clone()), ..repository() };
-        assert_eq!(repetition(Some(&finished(failed)), &released, &copy), Repetition::Duplicate);
+        let cursor = Cursor { repository: repository().id, commit: copy.commit.clone() };
+        let known = repetition(Some(&finished(failed)), &repository(), Some(&cursor), &copy);
+        assert_eq!(known, Repetition::Duplicate);
     }
-    assert_eq!(repetition(None, &repository(), &copy), Repetition::Process);
+    assert_eq!(repetition(None, &repository(), None, &copy), Repetition::Process);
     let other = WebhookDelivery { reference: "refs/heads/fix".into(), ..finished(DeliveryEnd::done()) };
     assert_eq!(of(&other), Repetition::Process, "another delivery took its id");
 }
