@@ -18,6 +18,7 @@ pub use accounts::SimAccounts;
 pub use hosts::SimHosts;
 use jiff::{SignedDuration, Timestamp};
 use lockstep_aws::executions::Executions;
+use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
 use lockstep_aws::secrets::Secrets;
 use lockstep_domain::delivery::function_code::FunctionLock;
@@ -82,6 +83,7 @@ pub struct SimContext {
     callbacks: Callbacks,
     executions: Executions,
     secrets: Rc<Secrets>,
+    hook_key: Rc<HookKey>,
 }
 
 impl SimContext {
@@ -134,6 +136,7 @@ impl SimContext {
             callbacks: Callbacks::new(&account.aws(), &ledger, RESUME),
             executions: Executions::new(&account.aws()),
             secrets: Rc::new(Secrets::new(&account.aws(), SECRET_AGE)),
+            hook_key: Rc::new(HookKey::new(&account.aws())),
             ledger,
         }
     }

@@ -4,14 +4,15 @@ use super::{BUCKET, RELEASE, SimContext, TEARDOWN};
 use jiff::Timestamp;
 use lockstep_aws::executions::Executions;
 use lockstep_aws::functions::{Called, Functions};
+use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
 use lockstep_aws::secrets::Secrets;
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_runtime::{
-    Artifacts, Callbacks, CallsFunctions, Clock, HasCallbacks, HasExecutions, HasLedger, HasSecrets,
-    PermissionTable, ReleaseMachine, ShippedFunctions, StoresArtifacts, TeardownMachine,
+    Artifacts, Callbacks, CallsFunctions, Clock, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
+    HasSecrets, PermissionTable, ReleaseMachine, ShippedFunctions, StoresArtifacts, TeardownMachine,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -52,6 +53,12 @@ impl HasExecutions for SimContext {
 impl HasSecrets for SimContext {
     fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+}
+
+impl HasHookKey for SimContext {
+    fn hook_key(&self) -> &HookKey {
+        &self.hook_key
     }
 }
 

@@ -4,7 +4,7 @@ use super::SimContext;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::records::Repository;
-use lockstep_runtime::{BranchHeads, CommitArchive, CommitArchives};
+use lockstep_runtime::{BranchCommits, BranchHeads, CommitArchive, CommitArchives};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 pub struct SimHosts {
     tarballs: RefCell<BTreeMap<CommitSha, Vec<u8>>>,
     heads: RefCell<BTreeMap<String, Result<Option<CommitSha>, Failure>>>,
+    strays: RefCell<BTreeMap<CommitSha, Result<(), Failure>>>,
     asked: Cell<u32>,
 }
 
@@ -27,6 +28,11 @@ impl SimHosts {
         self.tarballs.borrow_mut().insert(commit.clone(), tarball);
     }
 
+    /// Lets `commit` be on no branch, or lets the hosts fail to compare it. Every other commit is on every branch.
+    pub fn stray(&self, commit: &CommitSha, compared: Result<(), Failure>) {
+        self.strays.borrow_mut().insert(commit.clone(), compared);
+    }
+
     /// Returns the number of requests to them.
     pub fn asked(&self) -> u32 {
         self.asked.get()
@@ -37,6 +43,15 @@ impl BranchHeads for SimContext {
     async fn head(&self, repository: &Repository, _: &str) -> Result<Option<CommitSha>, Failure> {
         self.hosts.asked.set(self.hosts.asked.get() + 1);
         self.hosts.heads.borrow().get(repository.id.name()).cloned().unwrap_or(Ok(None))
+    }
+}
+
+impl BranchCommits for SimContext {
+    async fn is_on_branch(&self, _: &Repository, _: &str, commit: &CommitSha) -> Result<bool, Failure> {
+        match self.hosts.strays.borrow().get(commit) {
+            Some(compared) => compared.clone().map(|()| false),
+            None => Ok(true),
+        }
     }
 }
 
