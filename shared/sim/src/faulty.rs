@@ -33,7 +33,7 @@ use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_runtime::{
     Artifacts, BranchCommits, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock,
     CommitArchive, CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
-    HasSecrets, ImagesOf, KeptImagesOf, KeysOf, PermissionTable, PolicySimulation, PublicImagesOf,
+    HasSecrets, ImagesOf, KeptImagesOf, KeysOf, Locality, PermissionTable, PolicySimulation, PublicImagesOf,
     ReleaseMachine, ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
@@ -206,6 +206,12 @@ impl HasSecrets for FaultyContext {
 }
 
 /// A process has the key from its start: a request makes no call for it that could fail.
+impl Locality for FaultyContext {
+    fn is_local(&self) -> bool {
+        self.sim.is_local()
+    }
+}
+
 impl HasHookKey for FaultyContext {
     fn hook_key(&self) -> &HookKey {
         self.sim.hook_key()

@@ -12,7 +12,8 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_runtime::{
     Artifacts, Callbacks, CallsFunctions, Clock, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
-    HasSecrets, PermissionTable, ReleaseMachine, ShippedFunctions, StoresArtifacts, TeardownMachine,
+    HasSecrets, Locality, PermissionTable, ReleaseMachine, ShippedFunctions, StoresArtifacts,
+    TeardownMachine,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -53,6 +54,12 @@ impl HasExecutions for SimContext {
 impl HasSecrets for SimContext {
     fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+}
+
+impl Locality for SimContext {
+    fn is_local(&self) -> bool {
+        false
     }
 }
 
