@@ -205,13 +205,13 @@ impl HasSecrets for FaultyContext {
     }
 }
 
-/// A process has the key from its start: a request makes no call for it that could fail.
 impl Locality for FaultyContext {
     fn is_local(&self) -> bool {
         self.sim.is_local()
     }
 }
 
+/// A process has the key from its start: a request makes no call for it that could fail.
 impl HasHookKey for FaultyContext {
     fn hook_key(&self) -> &HookKey {
         self.sim.hook_key()
