@@ -4,7 +4,9 @@
 //! `*.pkr.hcl` of the folder [`COMMON_FOLDER`] together with those of the recipe. The variables are layered ([`Variables`]). The plan refuses, for every account that must have the image, what would otherwise fail
 //! after ten minutes of a build: a variable without a value, a missing script, a source that would share its image.
 
+pub mod allowed;
 mod builder;
+mod expressions;
 mod manifest;
 mod template;
 mod variables;
@@ -164,7 +166,7 @@ fn with_common(files: &Files, common: Option<&Files>, shared: &BTreeMap<String, 
 fn judge_own(files: &Files, problems: &mut Vec<Problem>) {
     for path in files.keys() {
         for folder in [LAYERED_FOLDER, COMMON_FOLDER] {
-            if path.starts_with(&format!("{folder}/")) {
+            if path == folder || path.starts_with(&format!("{folder}/")) {
                 let message = "is below a folder that Lockstep uses in the artifact; rename the folder";
                 problems.push(Problem::at(path.clone(), None, message));
             }
@@ -182,12 +184,6 @@ fn judge_files(files: &Files, problems: &mut Vec<Problem>) {
     problems.extend(builder::judge_files(files));
     for (path, bytes) in files {
         problems.extend(find_credentials(path, bytes));
-        // Packer loads these files automatically, outside of the layers.
-        if path.ends_with(".auto.pkrvars.hcl") || path.ends_with(".auto.pkrvars.json") {
-            let message =
-                format!("is read by Packer outside of the layers; write its values into {VARIABLES}");
-            problems.push(Problem::at(path.clone(), None, message));
-        }
     }
 }
 
