@@ -19,7 +19,7 @@ pub use variables::{VARIABLES, Variables};
 use crate::delivery::archive::{Files, pack};
 use crate::delivery::credentials::find_credentials;
 use crate::model::error::Problem;
-use crate::model::ids::{AccountId, Digest};
+use crate::model::ids::{AccountId, Digest, ImageName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum total size of a recipe's files, in bytes. A recipe is text, and its scripts fetch what they install.
@@ -78,6 +78,17 @@ pub fn common_folder(folder: &str) -> Option<String> {
         None if folder.is_empty() => None,
         None => Some(COMMON_FOLDER.to_owned()),
     }
+}
+
+/// Returns the S3 key of a recipe's artifact, which holds its digest.
+pub fn artifact_key(name: &ImageName, digest: &Digest) -> String {
+    format!("recipes/{name}/{digest}.zip")
+}
+
+/// Returns true if `artifact` is the one that was stored at `key`.
+pub fn is_at_key(artifact: &[u8], key: &str) -> bool {
+    let stem = key.rsplit('/').next().and_then(|file| file.strip_suffix(".zip"));
+    stem == Some(Digest::of(artifact).as_str())
 }
 
 /// Returns the name of the file with the values of `account` within an artifact.
