@@ -7,7 +7,7 @@ use crate::installed::{DEVELOPMENT, TOOLING, stacks};
 use crate::policy::{Context, Role, roles};
 use crate::stack::{REGION, Stack, repository};
 use lockstep_domain::images::promotion::BUILD_ACCEPTED;
-use lockstep_domain::images::recipe::allowed::{Place, names};
+use lockstep_domain::images::recipe::allowed::{Position, names};
 use std::collections::BTreeSet;
 
 /// The facts about a resource that AWS uses to authorize a call.
@@ -233,7 +233,7 @@ fn a_build_may_call_what_packer_calls_for_the_options_of_our_recipes() {
 #[test]
 fn a_build_may_call_what_packer_calls_for_every_allowed_option() {
     let builder = builder();
-    for option in names(Place::Source).map(|name| name.trim_end_matches(" {}")) {
+    for option in names(Position::Source).map(|name| name.trim_end_matches(" {}")) {
         let calls = OPTIONS.iter().find(|(name, _)| *name == option).map(|(_, calls)| *calls);
         if calls.is_none() && WITHOUT_CALLS.contains(&option) {
             continue;

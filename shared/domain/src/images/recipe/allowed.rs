@@ -7,7 +7,7 @@
 
 /// Position in a recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum Position {
     /// Outside of every block.
     Template,
     /// The block `packer`.
@@ -60,7 +60,7 @@ pub enum Place {
     Action,
 }
 
-impl Place {
+impl Position {
     /// Returns the phrase for a message: the position that lacks a name.
     pub fn phrase(self) -> &'static str {
         match self {
@@ -93,18 +93,18 @@ impl Place {
 #[derive(Clone, Copy, Debug)]
 pub struct Allowed {
     /// Position of the names.
-    pub place: Place,
+    pub place: Position,
     /// The names.
     pub names: &'static [&'static str],
     /// Reason for which they are harmless.
     pub why: &'static str,
 }
 
-const fn row(place: Place, names: &'static [&'static str], why: &'static str) -> Allowed {
+const fn row(place: Position, names: &'static [&'static str], why: &'static str) -> Allowed {
     Allowed { place, names, why }
 }
 
-use Place::{
+use Position::{
     Action, Build, Device, File, Function, Local, Manifest, Metadata, Packer, Polling, PostProcessorKind,
     PostProcessors, PowerShell, Provisioner, ProvisionerKind, Reference, Script, Shell, Sleep, Source,
     Template, Type, Validation, Variable, WindowsRestart,
@@ -240,7 +240,7 @@ const OTHERS: &str = "a build never removes another image";
 
 /// Reasons against names that [`ALLOWED`] lacks, for the message.
 #[rustfmt::skip]
-pub const REFUSED: &[(Place, &[&str], &str)] = &[
+pub const REFUSED: &[(Position, &[&str], &str)] = &[
     (Template, &["data {}"], "it reads with the builder's role; pass the value as a variable"),
     (Template, &["communicator {}"], CONNECTION),
     (Template, &["hcp_packer_registry {}"], "it sends to a registry outside of the account; remove it"),
@@ -301,17 +301,17 @@ pub const REFUSED: &[(Place, &[&str], &str)] = &[
 ];
 
 /// Returns true if `name` is allowed at `place`.
-pub fn is_allowed(place: Place, name: &str) -> bool {
+pub fn is_allowed(place: Position, name: &str) -> bool {
     ALLOWED.iter().any(|row| row.place == place && row.names.contains(&name))
 }
 
 /// Returns every name that is allowed at `place`.
-pub fn names(place: Place) -> impl Iterator<Item = &'static str> {
+pub fn names(place: Position) -> impl Iterator<Item = &'static str> {
     ALLOWED.iter().filter(move |row| row.place == place).flat_map(|row| row.names.iter().copied())
 }
 
 /// Returns the refusal of `name` at one of `places`: the known reason, or the names that are allowed there.
-pub fn refusal(places: &[Place], name: &str) -> String {
+pub fn refusal(places: &[Position], name: &str) -> String {
     let (shown, what) =
         (name.trim_end_matches(" {}"), places.last().map_or("a recipe", |last| last.phrase()));
     let known = REFUSED.iter().find(|(place, names, _)| places.contains(place) && names.contains(&name));

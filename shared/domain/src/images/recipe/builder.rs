@@ -4,7 +4,7 @@
 //! Packer runs beside the role of the build. [`super::allowed`] is the allowlist of everything that a recipe may write.
 //! The role itself is restricted too (`infra/target-account/template.yaml`): the list is not the only protection.
 
-use super::allowed::{Place, is_allowed, names, refusal};
+use super::allowed::{Position, is_allowed, names, refusal};
 use super::expressions::{judge_type, judge_value};
 use super::template::{File, MANIFEST, is_read_by_packer};
 use super::{COMMON_FOLDER, VARIABLES};
@@ -66,7 +66,7 @@ fn is_replaced(path: &str) -> bool {
 /// Returns what a template writes that [`super::allowed`] lacks.
 pub(super) fn judge(file: &File<'_>) -> Vec<Problem> {
     let mut judge = Judge { file, problems: Vec::new() };
-    judge.blocks(&file.body, &[Place::Template]);
+    judge.blocks(&file.body, &[Position::Template]);
     for block in file.body.blocks() {
         judge.top(block);
     }
@@ -88,7 +88,7 @@ impl Judge<'_, '_> {
     fn top(&mut self, block: &Block) {
         let labels = match block.ident.as_str() {
             "packer" => {
-                self.body(&block.body, &[Place::Packer]);
+                self.body(&block.body, &[Position::Packer]);
                 0
             }
             "variable" => {
@@ -100,7 +100,7 @@ impl Judge<'_, '_> {
                 0
             }
             "local" => {
-                self.names(&block.body, &[Place::Local]);
+                self.names(&block.body, &[Position::Local]);
                 self.values(&block.body);
                 1
             }
@@ -121,7 +121,7 @@ impl Judge<'_, '_> {
     }
 
     fn variable(&mut self, body: &Body) {
-        self.names(body, &[Place::Variable]);
+        self.names(body, &[Position::Variable]);
         for attribute in body.attributes() {
             match attribute.key.as_str() {
                 "type" => self.problems.extend(judge_type(self.file, &attribute.value)),
@@ -130,7 +130,7 @@ impl Judge<'_, '_> {
             }
         }
         for validation in body.get_blocks("validation") {
-            self.body(&validation.body, &[Place::Validation]);
+            self.body(&validation.body, &[Position::Validation]);
         }
     }
 
@@ -145,14 +145,14 @@ impl Judge<'_, '_> {
     }
 
     fn source(&mut self, body: &Body) {
-        self.body(body, &[Place::Source]);
+        self.body(body, &[Position::Source]);
         for block in body.blocks() {
             match block.ident.as_str() {
                 "launch_block_device_mappings" | "ami_block_device_mappings" => {
-                    self.body(&block.body, &[Place::Device]);
+                    self.body(&block.body, &[Position::Device]);
                 }
-                "metadata_options" => self.body(&block.body, &[Place::Metadata]),
-                "aws_polling" => self.body(&block.body, &[Place::Polling]),
+                "metadata_options" => self.body(&block.body, &[Position::Metadata]),
+                "aws_polling" => self.body(&block.body, &[Position::Polling]),
                 _ => {}
             }
         }
@@ -164,13 +164,13 @@ impl Judge<'_, '_> {
     }
 
     fn build(&mut self, body: &Body) {
-        self.body(body, &[Place::Build]);
+        self.body(body, &[Position::Build]);
         for block in body.blocks() {
             match block.ident.as_str() {
                 "provisioner" => self.provisioner(block),
                 "post-processor" => self.post_processor(block),
                 "post-processors" => {
-                    self.body(&block.body, &[Place::PostProcessors]);
+                    self.body(&block.body, &[Position::PostProcessors]);
                     for inner in block.body.get_blocks("post-processor") {
                         self.post_processor(inner);
                     }
@@ -181,21 +181,21 @@ impl Judge<'_, '_> {
     }
 
     fn provisioner(&mut self, block: &Block) {
-        let Some(kind) = self.kind(block, Place::ProvisionerKind) else {
-            let listed = names(Place::ProvisionerKind).collect::<Vec<_>>().join(", ");
+        let Some(kind) = self.kind(block, Position::ProvisionerKind) else {
+            let listed = names(Position::ProvisionerKind).collect::<Vec<_>>().join(", ");
             let message = format!(
                 "runs on the builder, beside its role; use one of these, which act in the image: {listed}"
             );
             return self.problem(block, message);
         };
-        let places: &[Place] = match kind {
-            "shell" => &[Place::Provisioner, Place::Script, Place::Shell],
-            "powershell" => &[Place::Provisioner, Place::Script, Place::PowerShell],
-            "windows-shell" => &[Place::Provisioner, Place::Script],
-            "file" => &[Place::Provisioner, Place::File],
-            "windows-restart" => &[Place::Provisioner, Place::WindowsRestart],
-            "sleep" => &[Place::Provisioner, Place::Sleep],
-            _ => &[Place::Provisioner],
+        let places: &[Position] = match kind {
+            "shell" => &[Position::Provisioner, Position::Script, Position::Shell],
+            "powershell" => &[Position::Provisioner, Position::Script, Position::PowerShell],
+            "windows-shell" => &[Position::Provisioner, Position::Script],
+            "file" => &[Position::Provisioner, Position::File],
+            "windows-restart" => &[Position::Provisioner, Position::WindowsRestart],
+            "sleep" => &[Position::Provisioner, Position::Sleep],
+            _ => &[Position::Provisioner],
         };
         self.body(&block.body, places);
         if let Some(direction) = block.body.get_attribute("direction")
@@ -206,12 +206,12 @@ impl Judge<'_, '_> {
     }
 
     fn post_processor(&mut self, block: &Block) {
-        if self.kind(block, Place::PostProcessorKind).is_none() {
-            let listed = names(Place::PostProcessorKind).collect::<Vec<_>>().join(", ");
+        if self.kind(block, Position::PostProcessorKind).is_none() {
+            let listed = names(Position::PostProcessorKind).collect::<Vec<_>>().join(", ");
             let message = format!("runs on the builder, beside its role; the only one is {listed}");
             return self.problem(block, message);
         }
-        self.body(&block.body, &[Place::Manifest]);
+        self.body(&block.body, &[Position::Manifest]);
         let output = block.body.get_attribute("output");
         if let Some(output) = output.filter(|output| output.value.as_str() != Some(MANIFEST)) {
             let message = format!("writes a file of the builder; write `output = \"{MANIFEST}\"`");
@@ -220,15 +220,15 @@ impl Judge<'_, '_> {
     }
 
     /// Returns the one label of a block if `place` allows it.
-    fn kind<'b>(&self, block: &'b Block, place: Place) -> Option<&'b str> {
+    fn kind<'b>(&self, block: &'b Block, place: Position) -> Option<&'b str> {
         let [label] = &block.labels[..] else { return None };
         is_allowed(place, label.as_str()).then_some(label.as_str())
     }
 
     /// Judges the names in a body that is a configuration, and its values.
-    fn body(&mut self, body: &Body, places: &[Place]) {
+    fn body(&mut self, body: &Body, places: &[Position]) {
         self.names(body, places);
-        let sends_files = places.contains(&Place::Provisioner);
+        let sends_files = places.contains(&Position::Provisioner);
         for attribute in body.attributes() {
             if sends_files && PATHS.contains(&attribute.key.as_str()) {
                 self.paths(attribute);
@@ -238,7 +238,7 @@ impl Judge<'_, '_> {
         }
     }
 
-    fn names(&mut self, body: &Body, places: &[Place]) {
+    fn names(&mut self, body: &Body, places: &[Position]) {
         for attribute in body.attributes() {
             let name = attribute.key.as_str();
             if !places.iter().any(|place| is_allowed(*place, name)) {
@@ -248,12 +248,13 @@ impl Judge<'_, '_> {
         self.blocks(body, places);
     }
 
-    fn blocks(&mut self, body: &Body, places: &[Place]) {
+    fn blocks(&mut self, body: &Body, places: &[Position]) {
         for block in body.blocks() {
             let name = format!("{} {{}}", block.ident.as_str());
             if block.ident.as_str() == "dynamic" {
                 self.problem(block, "makes blocks that cannot be judged; write each out");
-            } else if !places.iter().any(|place| is_allowed(*place, &name)) && places != [Place::Template] {
+            } else if !places.iter().any(|place| is_allowed(*place, &name)) && places != [Position::Template]
+            {
                 self.problem(block, refusal(places, &name));
             }
         }

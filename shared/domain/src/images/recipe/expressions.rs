@@ -4,7 +4,7 @@
 //! this check cannot see it. Texts that are parts of others therefore contain no `{`: arguments of functions, locals,
 //! and values of variables. A text of a configuration may contain actions that [`super::allowed`] lists, written out.
 
-use super::allowed::{Place, WITH_BRACES, WITHOUT_BRACES, is_allowed, refusal};
+use super::allowed::{Position, WITH_BRACES, WITHOUT_BRACES, is_allowed, refusal};
 use super::template::File;
 use crate::model::error::Problem;
 use hcl_edit::Span;
@@ -162,8 +162,8 @@ impl Judge<'_, '_> {
 
     fn call(&mut self, call: &FuncCall, used: Use) {
         let name = call.name.name.as_str();
-        if call.name.is_namespaced() || !is_allowed(Place::Function, name) {
-            return self.problem(call, refusal(&[Place::Function], name));
+        if call.name.is_namespaced() || !is_allowed(Position::Function, name) {
+            return self.problem(call, refusal(&[Position::Function], name));
         }
         if WITH_BRACES.contains(&name) && used == Use::Part {
             self.problem(call, format!("`{name}` {BRACE}"));
@@ -206,8 +206,8 @@ impl Judge<'_, '_> {
             Expression::Object(items) => items.iter().for_each(|(_, value)| self.of_type(value.expr())),
             Expression::FuncCall(call) => {
                 let name = call.name.name.as_str();
-                if call.name.is_namespaced() || !is_allowed(Place::Type, name) {
-                    return self.problem(&**call, refusal(&[Place::Type], name));
+                if call.name.is_namespaced() || !is_allowed(Position::Type, name) {
+                    return self.problem(&**call, refusal(&[Position::Type], name));
                 }
                 call.args.iter().for_each(|argument| self.of_type(argument));
             }
@@ -230,8 +230,8 @@ impl Judge<'_, '_> {
     }
 
     fn reference(&mut self, node: &impl Span, name: &str) {
-        if !self.loops.iter().any(|declared| declared == name) && !is_allowed(Place::Reference, name) {
-            self.problem(node, refusal(&[Place::Reference], name));
+        if !self.loops.iter().any(|declared| declared == name) && !is_allowed(Position::Reference, name) {
+            self.problem(node, refusal(&[Position::Reference], name));
         }
     }
 
@@ -241,11 +241,11 @@ impl Judge<'_, '_> {
         while let Some((_, after)) = rest.split_once("{{") {
             let (inner, following) = after.split_once("}}").unwrap_or((after, ""));
             if let Some(word) = wrong_action(inner) {
-                let message = match is_allowed(Place::Action, word) || word.starts_with('.') {
+                let message = match is_allowed(Position::Action, word) || word.starts_with('.') {
                     true => format!(
                         "`{{{{{inner}}}}}` is not allowed: an action is one word, with at most one text after it"
                     ),
-                    false => refusal(&[Place::Action], word).replacen(
+                    false => refusal(&[Position::Action], word).replacen(
                         &format!("`{word}`"),
                         &format!("`{{{{ {word} }}}}`"),
                         1,
@@ -288,7 +288,7 @@ fn wrong_action(inner: &str) -> Option<&str> {
     };
     let right = match word.strip_prefix('.') {
         Some(name) => !name.is_empty() && argument.is_empty(),
-        None => is_allowed(Place::Action, word) && (argument.is_empty() || is_text('"') || is_text('`')),
+        None => is_allowed(Position::Action, word) && (argument.is_empty() || is_text('"') || is_text('`')),
     };
     (!right).then_some(word)
 }

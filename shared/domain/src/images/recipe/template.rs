@@ -4,7 +4,7 @@
 //! The language is that of <https://developer.hashicorp.com/packer/docs/templates/hcl_templates>, the source that of
 //! <https://developer.hashicorp.com/packer/integrations/hashicorp/amazon/latest/components/builder/ebs>.
 
-use super::allowed::{Place, REFUSED, names};
+use super::allowed::{Position, REFUSED, names};
 use super::builder;
 use super::expressions::BRACE;
 use crate::delivery::archive::Files;
@@ -221,13 +221,13 @@ fn judge(parsed: &[File<'_>], files: &Files) -> HclTemplate {
 
 /// Returns the reason against a block outside of every other one, or `None` if a recipe may hold it.
 fn why_no_block(name: &str) -> Option<String> {
-    let allowed: Vec<&str> = names(Place::Template).map(|name| name.trim_end_matches(" {}")).collect();
+    let allowed: Vec<&str> = names(Position::Template).map(|name| name.trim_end_matches(" {}")).collect();
     if allowed.contains(&name) {
         return None;
     }
     let refused = format!("{name} {{}}");
     let known =
-        REFUSED.iter().find(|(place, names, _)| *place == Place::Template && names.contains(&&*refused));
+        REFUSED.iter().find(|(place, names, _)| *place == Position::Template && names.contains(&&*refused));
     let hint = match known {
         Some((.., why)) => format!(": {why}"),
         None => suggestion(name, &allowed),

@@ -1,7 +1,7 @@
 //! Recipes that would reach the builder, another machine or another image.
 
 use super::*;
-use crate::images::recipe::allowed::{self, Place};
+use crate::images::recipe::allowed::{self, Position};
 
 #[test]
 fn actions_and_reads_on_the_builder_are_refused() {
@@ -97,12 +97,12 @@ fn attributes_that_reach_beyond_the_build_are_refused() {
                 None => format!("{name} = \"x\""),
             };
             let after = match place {
-                Place::Source => source,
-                Place::Device => device,
-                Place::Build => "build {",
-                Place::Packer => "packer {",
-                Place::Provisioner => "provisioner \"shell\" {",
-                Place::Manifest => "post-processor \"manifest\" {",
+                Position::Source => source,
+                Position::Device => device,
+                Position::Build => "build {",
+                Position::Packer => "packer {",
+                Position::Provisioner => "provisioner \"shell\" {",
+                Position::Manifest => "post-processor \"manifest\" {",
                 _ => continue,
             };
             let problems = problems_with(after, &written);
@@ -256,16 +256,16 @@ fn a_file_that_packer_loads_or_runs_automatically_is_refused() {
 }
 
 /// Positions of the template, with the places whose names are allowed there.
-const POSITIONS: [(&str, &[Place]); 9] = [
-    ("packer {", &[Place::Packer]),
-    ("variable \"size\" {", &[Place::Variable]),
-    ("source \"amazon-ebs\" \"image\" {", &[Place::Source]),
-    ("metadata_options {", &[Place::Metadata]),
-    ("launch_block_device_mappings {", &[Place::Device]),
-    ("build {", &[Place::Build]),
-    ("provisioner \"shell\" {", &[Place::Provisioner, Place::Script, Place::Shell]),
-    ("post-processor \"manifest\" {", &[Place::Manifest]),
-    ("# end", &[Place::Template]),
+const POSITIONS: [(&str, &[Position]); 9] = [
+    ("packer {", &[Position::Packer]),
+    ("variable \"size\" {", &[Position::Variable]),
+    ("source \"amazon-ebs\" \"image\" {", &[Position::Source]),
+    ("metadata_options {", &[Position::Metadata]),
+    ("launch_block_device_mappings {", &[Position::Device]),
+    ("build {", &[Position::Build]),
+    ("provisioner \"shell\" {", &[Position::Provisioner, Position::Script, Position::Shell]),
+    ("post-processor \"manifest\" {", &[Position::Manifest]),
+    ("# end", &[Position::Template]),
 ];
 
 proptest::proptest! {
@@ -286,7 +286,7 @@ proptest::proptest! {
     fn an_unknown_function_or_reference_anywhere_is_refused(
         at in 0..4_usize, name in "[a-z][a-z0-9_]{0,16}", shape in 0..5_usize
     ) {
-        proptest::prop_assume!(!allowed::is_allowed(Place::Function, &name) && !allowed::is_allowed(Place::Reference, &name));
+        proptest::prop_assume!(!allowed::is_allowed(Position::Function, &name) && !allowed::is_allowed(Position::Reference, &name));
         proptest::prop_assume!(!["null", "true", "false", "for", "if", "in", "x"].contains(&name.as_str()));
         let call = format!("{name}(\"a\")");
         let value = match shape {
