@@ -2,7 +2,7 @@
 
 use crate::connection::Connection;
 use crate::context::CommandContext;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, at};
 use crate::global::Global;
 use crate::installation::not_installed;
 use crate::names::DeploymentPrefix;
@@ -15,11 +15,12 @@ use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
 use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
-use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, RepositoryId, StageName};
 use lockstep_domain::records::{
     BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageVersion, LogEntry, Record, Release,
-    SweepReport, WebhookDelivery,
+    Repository, SweepReport, WebhookDelivery,
 };
+use serde::de::DeserializeOwned;
 
 /// Maximum number of records of one kind in a list.
 const LISTED: usize = 500;
@@ -41,7 +42,7 @@ impl ControlPlane {
     pub async fn open(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
         let connection = Connection::open(global, context).await?;
         let found = control_plane::find(&connection.aws).await?.ok_or_else(not_installed)?;
-        let ledger = Ledger::new(&connection.aws, &found.table);
+        let ledger = Ledger::new(&connection.aws);
         let executions = Follow::new(&connection.aws);
         Ok(Self { connection, found, ledger, executions })
     }
@@ -53,13 +54,18 @@ impl ControlPlane {
 
     /// Sends a request to the ledger function, signed with the caller's own credentials.
     pub async fn ask(&self, request: &Request) -> Result<Applied, Failure> {
-        let body = serde_json::to_vec(request).map_err(|error| Failure::new(error.to_string()))?;
+        self.ask_for(request).await
+    }
+
+    /// Sends a request to the ledger function as [`ask`](Self::ask) does, and reads the response that it has.
+    pub async fn ask_for<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Failure> {
+        let body = serde_json::to_vec(request).map_err(at("the request to the ledger"))?;
         let headers = [("content-type", "application/json")];
         let answer = signed::post(self.aws(), "lambda", &self.found.ledger_url, &headers, body).await?;
         match answer.status {
-            200 => serde_json::from_slice(&answer.body).map_err(|error| {
-                Failure::new(format!("the ledger returned an unexpected response: {error}"))
-            }),
+            200 => {
+                serde_json::from_slice(&answer.body).map_err(at("the ledger returned an unexpected response"))
+            }
             403 => Err(Failure::new("the ledger refuses requests from these credentials")
                 .next("attach the managed policy lockstep-operator to them")),
             status => Err(refused(status, &answer.body)),
@@ -86,12 +92,18 @@ impl ControlPlane {
         ImageSettings::parse("stages.toml", &text).map_err(|problems| of_problems(&problems))
     }
 
+    /// Returns the record of a repository, or `None` if it is not registered.
+    pub async fn repository(&self, id: &RepositoryId) -> Result<Option<Repository>, Failure> {
+        let found = self.ledger.get(&Repository::key_of(id)).await?;
+        Ok(found.map(|found| found.record))
+    }
+
     /// Returns the releases of a component, or of all components, newest first.
     pub async fn releases(&self, component: Option<&ComponentName>) -> Result<Vec<Release>, Failure> {
         let found = match component {
             Some(component) => {
-                let (pk, prefix) = Release::all_of(component);
-                self.ledger.list(&pk, prefix, Order::Newest, LISTED).await?
+                let partition = Release::all_of(component);
+                self.ledger.list(&partition, Order::Newest, LISTED).await?
             }
             None => self.ledger.list_kind(LISTED).await?,
         };
@@ -102,8 +114,8 @@ impl ControlPlane {
     pub async fn environments(&self, stages: &Stages) -> Result<Vec<Environment>, Failure> {
         let mut all = Vec::new();
         for stage in stages.iter() {
-            let (pk, prefix) = Environment::all_of(&stage.name);
-            all.extend(records(self.ledger.list(&pk, prefix, Order::Oldest, LISTED).await?));
+            let partition = Environment::all_of(&stage.name);
+            all.extend(records(self.ledger.list(&partition, Order::Oldest, LISTED).await?));
         }
         Ok(all)
     }
@@ -115,7 +127,7 @@ impl ControlPlane {
     }
 
     /// Returns every use of break-glass, newest first.
-    pub async fn broken_glass(&self) -> Result<Vec<BreakGlass>, Failure> {
+    pub async fn break_glass_records(&self) -> Result<Vec<BreakGlass>, Failure> {
         Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 
@@ -173,8 +185,8 @@ impl ControlPlane {
 
     /// Returns the deployment log, oldest line first.
     pub async fn deployment_log(&self, id: &DeploymentId) -> Result<Vec<LogEntry>, Failure> {
-        let (pk, prefix) = LogEntry::all_of(id);
-        Ok(records(self.ledger.list(&pk, prefix, Order::Oldest, LISTED).await?))
+        let partition = LogEntry::all_of(id);
+        Ok(records(self.ledger.list(&partition, Order::Oldest, LISTED).await?))
     }
 
     /// Returns the release of a deployment, or `None` if it has none.
@@ -187,8 +199,8 @@ impl ControlPlane {
 
 /// Returns the newest version of a part of the organisation's configuration.
 pub async fn newest_config(ledger: &Ledger, kind: ConfigKind) -> Result<Option<Config>, DomainFailure> {
-    let (pk, prefix) = kind.prefix();
-    let newest = ledger.list::<Config>(pk, prefix, Order::Newest, 1).await?;
+    let partition = kind.versions();
+    let newest = ledger.list::<Config>(&partition, Order::Newest, 1).await?;
     Ok(newest.into_iter().next().map(|found| found.record))
 }
 

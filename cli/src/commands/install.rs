@@ -5,7 +5,9 @@ use crate::context::CommandContext;
 use crate::failure::{Exit, Failure};
 use crate::functions::{self, Profile};
 use crate::global::Global;
-use crate::installation::{ImageBuilds, Installation, OrganizationChoice, STACKS, TargetAccount};
+use crate::installation::{
+    AlarmAddress, ImageBuilds, Installation, OrganizationChoice, STACKS, TargetAccount,
+};
 use crate::local::state_dir;
 use crate::report::Report;
 use clap::{Args, Subcommand};
@@ -26,6 +28,12 @@ pub struct Arguments {
     /// Let the policies name your organization instead of listing accounts, which have room for 240; `none` lists them again
     #[arg(long, value_name = "o-...|none")]
     organization: Option<OrganizationChoice>,
+    /// Send the alarms to this e-mail address, which must confirm the subscription; `none` ends it
+    #[arg(long, value_name = "EMAIL|none")]
+    alarms_to: Option<AlarmAddress>,
+    /// The number of requests that the webhook handles at once, reserved out of the account's concurrency; 0 reserves none
+    #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    webhook_at_once: Option<u16>,
 }
 
 /// The arguments of `accounts`.
@@ -105,7 +113,10 @@ pub async fn run(
     let sources = context.sources()?;
     // This refuses an unsupported region before anything is built.
     let installation = Installation::new(&aws, sources.clone(), output).await?;
-    let installation = installation.naming(arguments.organization.clone().unwrap_or_default());
+    let installation = installation
+        .naming(arguments.organization.clone().unwrap_or_default())
+        .notifying(arguments.alarms_to.clone().unwrap_or_default())
+        .webhook_at_once(arguments.webhook_at_once);
     let default = if connection.local.is_some() { Profile::Dev } else { Profile::Lambda };
     let profile = arguments.profile_build.unwrap_or(default);
     let binaries = match &arguments.functions {

@@ -77,7 +77,7 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
             start(up, context).await
         }
         Command::Env { account } => env(account, context),
-        Command::Serve { state, owner } => serve(state, *owner).await,
+        Command::Serve { state, owner } => serve(state, *owner, context).await,
     }
 }
 
@@ -116,9 +116,8 @@ async fn launch(context: &CommandContext) -> Result<Session, Failure> {
         arguments.push("--owner".as_ref());
         arguments.push(owner.as_ref());
     }
-    let session = session::spawn_detached(&folder, &program, &arguments, START)
-        .await
-        .map_err(|error| Failure::new(error.to_string()))?;
+    let session =
+        session::spawn_detached(&folder, &program, &arguments, START).await.map_err(at("the local cloud"))?;
     progress.done(format!("started the local cloud at {}", session.endpoint));
     Ok(Session::new(session))
 }
@@ -131,12 +130,12 @@ fn program(context: &CommandContext) -> Result<PathBuf, Failure> {
     }
 }
 
-async fn serve(state: &Path, owner: Option<u32>) -> Result<Report, Failure> {
+async fn serve(state: &Path, owner: Option<u32>, context: &CommandContext) -> Result<Report, Failure> {
     session::serve_until_stopped(CloudOptions::new(state).recorded_on_demand(), owner, |step| {
-        println!("{step}")
+        context.output.line(step)
     })
     .await
-    .map_err(|error| Failure::new(error.to_string()))?;
+    .map_err(at("the local cloud"))?;
     Ok(Report::done(json!({})))
 }
 
@@ -151,7 +150,7 @@ async fn down(context: &CommandContext) -> Result<Report, Failure> {
             context.output.line("no local cloud is running here");
             Ok(Report::done(json!({ "stopped": false })))
         }
-        Err(error) => Err(Failure::new(error.to_string())),
+        Err(error) => Err(at("the local cloud")(error)),
     }
 }
 

@@ -12,25 +12,38 @@ use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::records::Repository;
 use lockstep_domain::stacks::permissions::{TABLE_BYTES_MAX, Table, table_digest};
 use lockstep_runtime::{
-    BranchHeads, CommitArchive, CommitArchives, HasLedger, PermissionTable, ShippedFunctions, StoresArtifacts,
+    BranchCommits, BranchHeads, CommitArchive, CommitArchives, HasLedger, PermissionTable, ShippedFunctions,
+    StoresArtifacts,
 };
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 /// The capabilities of this function. None of them reaches a target account.
 pub trait PackageContext:
-    HasLedger + BranchHeads + CommitArchives + StoresArtifacts + ShippedFunctions + PermissionTable
+    HasLedger
+    + BranchHeads
+    + BranchCommits
+    + CommitArchives
+    + StoresArtifacts
+    + ShippedFunctions
+    + PermissionTable
 {
 }
 
-impl<T: HasLedger + BranchHeads + CommitArchives + StoresArtifacts + ShippedFunctions + PermissionTable>
-    PackageContext for T
+impl<
+    T: HasLedger
+        + BranchHeads
+        + BranchCommits
+        + CommitArchives
+        + StoresArtifacts
+        + ShippedFunctions
+        + PermissionTable,
+> PackageContext for T
 {
 }
 
 /// The settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 4] =
-    [Setting::Table, Setting::Bucket, Setting::Functions, Setting::Permissions];
+pub const SETTINGS: [Setting; 3] = [Setting::Bucket, Setting::Functions, Setting::Permissions];
 
 /// The capabilities on AWS and on the git hosts of the registered repositories.
 pub struct AwsContext {
@@ -47,7 +60,7 @@ impl AwsContext {
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         Ok(Self {
             hosts: GitHosts::new(aws),
-            ledger: Ledger::new(aws, config.get(Setting::Table)?),
+            ledger: Ledger::new(aws),
             artifacts: Artifacts::new(aws, config.get(Setting::Bucket)?),
             shipped: FunctionLock::of_keys(config.get(Setting::Functions)?).map_err(Failure::bug)?,
             permissions_key: config.get(Setting::Permissions)?.to_owned(),
@@ -61,7 +74,9 @@ impl AwsContext {
             .ok_or_else(|| Failure::bug(format!("{key} is no key of a permissions table; install again")))?;
         let compressed = self.artifacts.get(key, TABLE_BYTES_MAX).await?;
         let table = Table::read(&compressed, &digest);
-        table.map(Arc::new).map_err(|error| Failure::rejected(format!("{key}: {error}; install again")))
+        table
+            .map(Arc::new)
+            .map_err(|error| Failure::rejected(format!("{key}; install again")).caused_by(&error))
     }
 }
 
@@ -74,6 +89,17 @@ impl HasLedger for AwsContext {
 impl BranchHeads for AwsContext {
     async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
         self.hosts.head(repository, branch).await
+    }
+}
+
+impl BranchCommits for AwsContext {
+    async fn is_on_branch(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        commit: &CommitSha,
+    ) -> Result<bool, Failure> {
+        self.hosts.is_on_branch(repository, branch, commit).await
     }
 }
 

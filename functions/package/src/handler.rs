@@ -7,11 +7,13 @@ use crate::recipes;
 use crate::records::{change, find};
 use crate::release::{self, Fate, Making};
 use jiff::Timestamp;
+use lockstep_aws::scope;
 use lockstep_domain::delivery::function_code::lock_digest;
 use lockstep_domain::delivery::packaging::{BranchKind, Package, next_version, plan};
+use lockstep_domain::delivery::webhook::BranchName;
 use lockstep_domain::messages::package::{CommitRequest, PackagedComponent, Request, Response};
 use lockstep_domain::model::error::{Failure, Problem};
-use lockstep_domain::model::ids::ComponentName;
+use lockstep_domain::model::ids::{CommitSha, ComponentName};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
     BuildCounter, CommitVersion, Evidence, Record, Release, ReleaseState, Repository,
@@ -53,11 +55,15 @@ async fn package_commit(
         ))
     })?;
     let branch = release::branch(&request.reference)?;
-    // A webhook delivery may be overtaken by a later push. An operator who names a commit wants that commit.
+    // A webhook delivery may be overtaken by a later push. An operator who names a commit wants that commit, but the git
+    // host also has commits that were never pushed to the branch.
     if request.delivery.is_some() {
         let head = context.head(&repository, branch.as_str()).await?;
         release::still_the_head(&request.commit, &branch, head.as_ref())?;
+    } else {
+        require_on_branch(context, &repository, &branch, &request.commit).await?;
     }
+    release::released(&repository, &branch)?;
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
     let fetched = context.archive(&repository, &request.commit).await?;
     let commit = commit::open(&fetched.tarball, &request.commit)?;
@@ -74,10 +80,24 @@ async fn package_commit(
         components.push(run.component(source).await?);
     }
     change(context.ledger(), &key, |old| {
-        release::remembered(old.unwrap_or(&repository), &sources, &request.commit, branch)
+        // A repository that was removed meanwhile is not registered again.
+        release::remembered(old?, &sources, &request.commit, branch)
     })
     .await?;
     Ok(Response::Packaged { components })
+}
+
+/// Refuses a commit that is not on the branch: it would get the branch's name and version without a push to it.
+pub(crate) async fn require_on_branch(
+    context: &impl PackageContext,
+    repository: &Repository,
+    branch: &BranchName,
+    commit: &CommitSha,
+) -> Result<(), Failure> {
+    match context.is_on_branch(repository, branch.as_str(), commit).await? {
+        true => Ok(()),
+        false => Err(release::not_on_branch(repository, branch, commit)),
+    }
 }
 
 /// One invocation.
@@ -92,10 +112,17 @@ struct Run<'a, C> {
 
 impl<C: PackageContext> Run<'_, C> {
     async fn component(&self, source: &Source) -> Result<PackagedComponent, Failure> {
-        match self.planned(source) {
+        let done = match self.planned(source) {
             Ok(package) => self.package(source, package).await,
             Err(problems) => self.reject(source, problems).await,
+        };
+        match (&done, &source.name) {
+            (Ok(component), _) => log(component),
+            // The failure ends the invocation, whose last line reports it.
+            (Err(_), Some(name)) => scope::about_component(name),
+            (Err(_), None) => {}
         }
+        done
     }
 
     fn planned(&self, source: &Source) -> Result<Package, Vec<Problem>> {
@@ -196,5 +223,19 @@ impl<C: PackageContext> Run<'_, C> {
 
     fn to_test(&self, component: &ComponentName, version: &Version) -> PackagedComponent {
         release::to_test(component, version, &self.input.stages, &self.request.execution)
+    }
+}
+
+fn log(component: &PackagedComponent) {
+    match component {
+        PackagedComponent::Packaged(release) => {
+            tracing::info!(component = %release.component, version = %release.version, "the component is packaged");
+        }
+        PackagedComponent::Unchanged { component, version } => {
+            tracing::info!(%component, %version, "the component is unchanged");
+        }
+        PackagedComponent::Rejected { component, problems } => {
+            tracing::warn!(component, problems = problems.len(), "the component is rejected");
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::{clock, logging, metrics, scope};
 use futures_util::FutureExt as _;
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use lockstep_domain::messages::ping;
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::error::{Failure, chain};
 use lockstep_domain::model::metric::{Dimension, Metric};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,6 +31,21 @@ where
     serve_until(init, async move |state: &S, event, _| handler(state, event).await)
 }
 
+/// Handles invocations as [`serve`] does, after `start`, which may call AWS and logs nothing.
+pub fn serve_started<S, E, R, H>(
+    init: impl FnOnce() -> Result<S, Failure>,
+    start: impl AsyncFnOnce(&S),
+    handler: H,
+) -> ExitCode
+where
+    S: 'static,
+    E: DeserializeOwned,
+    R: Serialize,
+    H: AsyncFn(&S, E) -> Result<R, Failure>,
+{
+    run(init, start, async move |state: &S, event, _| handler(state, event).await)
+}
+
 /// Handles invocations as [`serve`] does, for a function that needs the deadline of an invocation, from its start.
 pub fn serve_until<S, E, R, H>(init: impl FnOnce() -> Result<S, Failure>, handler: H) -> ExitCode
 where
@@ -39,8 +54,23 @@ where
     R: Serialize,
     H: AsyncFn(&S, E, Duration) -> Result<R, Failure>,
 {
+    run(init, async |_: &S| (), handler)
+}
+
+fn run<S, E, R, H>(
+    init: impl FnOnce() -> Result<S, Failure>,
+    start: impl AsyncFnOnce(&S),
+    handler: H,
+) -> ExitCode
+where
+    S: 'static,
+    E: DeserializeOwned,
+    R: Serialize,
+    H: AsyncFn(&S, E, Duration) -> Result<R, Failure>,
+{
     logging::start();
     let shared = Rc::new((init(), handler));
+    let started = Rc::clone(&shared);
     let service = lambda_runtime::service_fn(move |event: LambdaEvent<Value>| {
         let shared = Rc::clone(&shared);
         async move {
@@ -57,13 +87,18 @@ where
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(lambda_runtime::Runtime::new(service).run()),
+        Ok(runtime) => runtime.block_on(async {
+            if let Ok(state) = &started.0 {
+                start(state).await;
+            }
+            lambda_runtime::Runtime::new(service).run().await
+        }),
         Err(error) => Err(error.into()),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("the runtime ended: {error}");
+            tracing::error!("the runtime ended: {}", chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -107,7 +142,7 @@ fn parse<E: DeserializeOwned>(payload: Value) -> Result<E, Failure> {
     serde_path_to_error::deserialize(payload).map_err(|error| {
         let field = error.path().to_string();
         let at = if field == "." { String::new() } else { format!(" at {field}") };
-        Failure::rejected(format!("the payload is malformed{at}: {}", error.inner()))
+        Failure::rejected(format!("the payload is malformed{at}")).caused_by(error.inner())
     })
 }
 
@@ -154,9 +189,10 @@ mod tests {
     async fn a_malformed_payload_is_rejected_with_its_field() {
         let wrong = run(Ok(()), json!({"stage": "Not A Stage"})).await.unwrap_err();
         assert_eq!(wrong.kind, FailureKind::Rejected);
-        assert!(wrong.message.starts_with("the payload is malformed at stage: 'Not A Stage'"), "{wrong}");
+        let text = wrong.chain();
+        assert!(text.starts_with("the payload is malformed at stage: 'Not A Stage'"), "{text}");
         let missing = run(Ok(()), json!({})).await.unwrap_err();
-        assert!(missing.message.contains("missing field `stage`"), "{missing}");
+        assert!(missing.chain().contains("missing field `stage`"), "{missing}");
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use lockstep_aws::function_url::Invocation;
 use lockstep_aws::ledger::{Ledger, Order, Versioned};
+use lockstep_domain::delivery::hook::KEY_SECRET;
 use lockstep_domain::messages::ledger::{Request, Started};
 use lockstep_domain::messages::{Task, inputs};
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -13,9 +14,12 @@ use lockstep_domain::records::{
 };
 use lockstep_ledger::context::AwsContext;
 use lockstep_ledger::handler::handle;
+use lockstep_sim::FakeAws;
 use lockstep_sim::stages::{stage_text, with_production};
-use lockstep_sim::{FakeAws, TABLE};
 use serde_json::{Value, json};
+
+/// The webhook key of the installation.
+pub const KEY: &str = "the webhook key of an installation, which no request holds";
 
 pub const ADA: &str = "arn:aws:iam::333333333333:user/ada";
 
@@ -54,8 +58,9 @@ pub fn task(token: &str) -> Task {
 impl Fixture {
     pub async fn new() -> Self {
         let cloud = FakeAws::new();
-        let context = AwsContext::of(&cloud.aws(), TABLE, "lockstep-resume");
-        let ledger = Ledger::new(&cloud.aws(), TABLE);
+        cloud.set_secret(KEY_SECRET, KEY);
+        let context = AwsContext::of(&cloud.aws(), "lockstep-resume");
+        let ledger = Ledger::new(&cloud.aws());
         let fixture = Self { cloud, ledger, context };
         assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": stages_text()})).await.0, 200);
         fixture
@@ -208,8 +213,8 @@ impl Fixture {
 
     /// Returns the deployment log.
     pub async fn journal(&self, name: &str) -> Vec<String> {
-        let (pk, prefix) = LogEntry::all_of(&id(name));
-        let steps = self.ledger.list::<LogEntry>(&pk, prefix, Order::Oldest, 99).await.unwrap();
+        let partition = LogEntry::all_of(&id(name));
+        let steps = self.ledger.list::<LogEntry>(&partition, Order::Oldest, 99).await.unwrap();
         steps.into_iter().map(|step| step.record.note).collect()
     }
 
