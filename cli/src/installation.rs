@@ -29,7 +29,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-pub use targets::TargetAccount;
+pub use targets::{ImageBuilds, TargetAccount};
 
 /// Timeout of an operation on one stack.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);

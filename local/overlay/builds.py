@@ -60,6 +60,8 @@ def start(data: Record) -> Reply:
     if data.get("sourceLocationOverride"):
         source = {"type": data.get("sourceTypeOverride", "S3"), "location": data["sourceLocationOverride"]}
         build["source"] = {**build.get("source", {}), **source}
+    if data.get("sourceVersion"):
+        build["sourceVersion"] = data["sourceVersion"]
     build["logs"] = {"deepLink": f"{_CONSOLE}/codesuite/codebuild/projects/{build['projectName']}/build/{build['id']}"}
     if token:
         STATE.builds[token] = (data, build["id"])

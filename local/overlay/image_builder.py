@@ -53,7 +53,9 @@ def run(build: Record, billing_product: str | None = None) -> str:
     key = image_keys.key_of_new_disk(named, asked)
     if named and not key:
         return f"there is no key {named}"
-    _register(name, json.loads(given["LOCKSTEP_TAGS"]), values, key, build, billing_product)
+    # CodeBuild's project adds its own ARN, and AWS allows no other one.
+    tags = {**json.loads(given["LOCKSTEP_TAGS"]), "lockstep:build": build["arn"]}
+    _register(name, tags, values, key, build, billing_product)
     return ""
 
 
@@ -95,8 +97,8 @@ def _tags(build: Record) -> dict[str, str]:
 def _recipe(build: Record) -> dict[str, bytes] | None:
     """The files of the recipe, or None if the account has no such object."""
     bucket_name, _, key = (build["source"].get("location") or "").partition("/")
-    bucket = s3._buckets.get(bucket_name)
-    if bucket is None or key not in bucket["objects"]:
+    content = s3._get_object_data(bucket_name, key, build.get("sourceVersion"))
+    if content is None:
         return None
-    with zipfile.ZipFile(io.BytesIO(bucket["objects"][key]["body"])) as archive:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}

@@ -126,6 +126,7 @@ fn deployment(function: &str) -> Deployment {
                 commit: "0".repeat(40).parse().unwrap(),
                 repository: "acme/logs".into(),
                 built_at: Timestamp::UNIX_EPOCH,
+                recipe_version: None,
             };
             Deployment::new(start, build)
         }

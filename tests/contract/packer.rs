@@ -3,9 +3,11 @@
 //! The table comes from the source of Packer's Amazon plugin (1.8, folders `common` and `builder/ebs` of
 //! <https://github.com/hashicorp/packer-plugin-amazon>). A recipe with an option that the table lacks fails here.
 
-use crate::installed::{DEVELOPMENT, stacks};
+use crate::installed::{DEVELOPMENT, TOOLING, stacks};
 use crate::policy::{Context, Role, roles};
-use crate::stack::{REGION, repository};
+use crate::stack::{REGION, Stack, repository};
+use lockstep_domain::images::promotion::BUILD_ACCEPTED;
+use lockstep_domain::images::recipe::allowed::{Position, names};
 use std::collections::BTreeSet;
 
 /// The facts about a resource that AWS uses to authorize a call.
@@ -17,26 +19,27 @@ enum Of {
     Made,
     /// The resource existed before.
     Free,
+    /// This build opened the session.
+    Opened,
     /// A call that creates the resource also tags it.
     TaggedBy(&'static str),
     /// A call tags a resource that a build created.
     TaggedAgain,
 }
-use Of::{Asked, Free, Made, TaggedAgain, TaggedBy};
+use Of::{Asked, Free, Made, Opened, TaggedAgain, TaggedBy};
 
 /// An action, its resource, and the facts about the resource.
 type Call = (&'static str, &'static str, Of);
 
 /// The calls of every build.
-const ALWAYS: [Call; 25] = [
+const ALWAYS: [Call; 24] = [
     ("ec2:RunInstances", "instance/i-1", Asked),
     ("ec2:RunInstances", "volume/vol-1", Asked),
     ("ec2:RunInstances", "network-interface/eni-1", Asked),
     ("ec2:RunInstances", "image/ami-1", Free),
-    ("ec2:RunInstances", "snapshot/snap-1", Free),
     ("ec2:RunInstances", "subnet/subnet-1", Free),
-    ("ec2:RunInstances", "security-group/sg-1", Free),
-    ("ec2:RunInstances", "key-pair/packer_1", Free),
+    ("ec2:RunInstances", "security-group/sg-1", Made),
+    ("ec2:RunInstances", "key-pair/packer_1", Made),
     ("ec2:CreateKeyPair", "key-pair/packer_1", Asked),
     ("ec2:DeleteKeyPair", "key-pair/packer_1", Made),
     ("ec2:CreateSecurityGroup", "security-group/sg-1", Asked),
@@ -57,7 +60,7 @@ const ALWAYS: [Call; 25] = [
 ];
 
 /// The calls that each option of a recipe's source adds; none if the option only changes the content of a call.
-const OPTIONS: [(&str, &[Call]); 21] = [
+const OPTIONS: [(&str, &[Call]); 24] = [
     ("region", &[("ec2:DescribeRegions", "*", Free)]),
     ("ami_name", &[]),
     ("source_ami", &[]),
@@ -80,6 +83,10 @@ const OPTIONS: [(&str, &[Call]); 21] = [
     ),
     ("run_volume_tags", &[("ec2:CreateTags", "volume/vol-1", TaggedBy("RunInstances"))]),
     ("instance_type", &[]),
+    ("ami_description", &[("ec2:ModifyImageAttribute", "image/ami-1", Made)]),
+    ("availability_zone", &[("ec2:DescribeSubnets", "*", Free)]),
+    // Packer decrypts the password of the user with the key pair of the build.
+    ("winrm_username", &[("ec2:GetPasswordData", "instance/i-1", Made)]),
     ("subnet_id", &[("ec2:DescribeSubnets", "*", Free), ("ec2:DescribeVpcs", "*", Free)]),
     ("security_group_id", &[("ec2:DescribeSecurityGroups", "*", Free)]),
     ("communicator", &[]),
@@ -89,7 +96,7 @@ const OPTIONS: [(&str, &[Call]); 21] = [
         &[
             ("ssm:StartSession", "instance/i-1", Made),
             ("ssm:StartSession", "document/AWS-StartPortForwardingSession", Free),
-            ("ssm:TerminateSession", "session/s-1", Free),
+            ("ssm:TerminateSession", "session/s-1", Opened),
         ],
     ),
     ("ssh_username", &[]),
@@ -107,6 +114,42 @@ const OPTIONS: [(&str, &[Call]); 21] = [
     ("temporary_key_pair_type", &[]),
     ("ssh_timeout", &[]),
     ("pause_before_ssm", &[]),
+];
+
+/// Options of the recipe planner's table that only change the content of a call, or that call no service.
+const WITHOUT_CALLS: [&str; 32] = [
+    "ami_virtualization_type",
+    "disable_stop_instance",
+    "ebs_optimized",
+    "enable_nitro_enclave",
+    "enable_unlimited_credits",
+    "max_retries",
+    "no_ephemeral",
+    "pause_before_connecting",
+    "shutdown_behavior",
+    "skip_profile_validation",
+    "skip_region_validation",
+    "ssh_ciphers",
+    "ssh_clear_authorized_keys",
+    "ssh_disable_agent_forwarding",
+    "ssh_file_transfer_method",
+    "ssh_handshake_attempts",
+    "ssh_keep_alive_interval",
+    "ssh_key_exchange_algorithms",
+    "ssh_port",
+    "ssh_pty",
+    "ssh_read_write_timeout",
+    "ssh_wait_timeout",
+    "temporary_key_pair_bits",
+    "tenancy",
+    "user_data",
+    "windows_password_timeout",
+    "winrm_insecure",
+    "winrm_port",
+    "winrm_timeout",
+    "winrm_use_ntlm",
+    "winrm_use_ssl",
+    "ami_block_device_mappings",
 ];
 
 /// Returns the build's role in the development account.
@@ -127,15 +170,30 @@ fn arn(action: &str, resource: &str) -> String {
     }
 }
 
+/// ARN of the build, which CodeBuild puts into the context of each call of its role.
+const BUILD: &str = "arn:aws:codebuild:eu-west-1:222222222222:build/lockstep-image-build:1";
+
+/// ARN of a build that runs at the same time.
+const OTHER_BUILD: &str = "arn:aws:codebuild:eu-west-1:222222222222:build/lockstep-image-build:2";
+
+const REQUEST: &str = "aws:requesttag/lockstep:build";
+const RESOURCE: &str = "aws:resourcetag/lockstep:build";
+const USER: &str = "AROA0123:AWSCodeBuild-1";
+
+/// Returns the context of a call by the build [`BUILD`].
+fn by_build<'a>(facts: &[(&'a str, &'a str)]) -> Context<'a> {
+    let caller = [("codebuild:buildarn", BUILD), ("aws:userid", USER)];
+    caller.into_iter().chain(facts.iter().copied()).collect()
+}
+
 fn context(of: Of) -> Context<'static> {
-    let asked = ("aws:requesttag/lockstep:build", "build-1");
-    let made = ("aws:resourcetag/lockstep:build", "build-1");
     match of {
-        Asked => [asked].into(),
-        Made => [made].into(),
-        Free => [("iam:passedtoservice", "ec2.amazonaws.com")].into(),
-        TaggedBy(action) => [asked, ("ec2:createaction", action)].into(),
-        TaggedAgain => [asked, made].into(),
+        Asked => by_build(&[(REQUEST, BUILD)]),
+        Made => by_build(&[(RESOURCE, BUILD)]),
+        Free => by_build(&[("iam:passedtoservice", "ec2.amazonaws.com")]),
+        Opened => by_build(&[("ssm:resourcetag/aws:ssmmessages:session-id", USER)]),
+        TaggedBy(action) => by_build(&[(REQUEST, BUILD), ("ec2:createaction", action)]),
+        TaggedAgain => by_build(&[(REQUEST, BUILD), (RESOURCE, BUILD)]),
     }
 }
 
@@ -171,37 +229,141 @@ fn a_build_may_call_what_packer_calls_for_the_options_of_our_recipes() {
     }
 }
 
-/// The boundary of builds: a build cannot change a resource that no build made, or that belongs to an accepted build.
-/// It cannot mark a resource as one either.
+/// Whatever the planner lets a recipe write, its build may call what Packer then calls.
 #[test]
-fn a_build_touches_only_resources_that_builds_made() {
+fn a_build_may_call_what_packer_calls_for_every_allowed_option() {
     let builder = builder();
-    let refused = |action: &str, resource: &str, context: &Context<'_>| {
-        let arn = arn(action, resource);
-        assert!(!builder.may(action, &arn, context), "a build may {action} on {arn} with {context:?}");
+    for option in names(Position::Source).map(|name| name.trim_end_matches(" {}")) {
+        let calls = OPTIONS.iter().find(|(name, _)| *name == option).map(|(_, calls)| *calls);
+        if calls.is_none() && WITHOUT_CALLS.contains(&option) {
+            continue;
+        }
+        for (action, resource, of) in calls.unwrap_or_else(|| panic!("what does Packer call for {option}?")) {
+            let arn = arn(action, resource);
+            assert!(
+                builder.may(action, &arn, &context(*of)),
+                "a build may not {action} on {arn}, for {option}"
+            );
+        }
+    }
+}
+
+#[test]
+fn network_of_builds_is_that_of_the_account() {
+    let bus = format!("arn:aws:events:{REGION}:{TOOLING}:event-bus/lockstep-events");
+    let set = [
+        ("EventBusArn", bus.as_str()),
+        ("BuildSubnet", "subnet-0123456789abcdef0"),
+        ("BuildSecurityGroup", "sg-0123456789abcdef0"),
+        ("BuildInstanceProfile", "team-image-instance"),
+    ];
+    let stack = Stack::new("lockstep-target", DEVELOPMENT, "infra/target-account/template.yaml", &set);
+    let (_, project) = stack.resources("AWS::CodeBuild::Project").remove(0);
+    let variables = project["Environment"]["EnvironmentVariables"].as_array().unwrap().clone();
+    for (name, value) in [
+        ("LOCKSTEP_SUBNET", "subnet-0123456789abcdef0"),
+        ("LOCKSTEP_SECURITY_GROUP", "sg-0123456789abcdef0"),
+        ("LOCKSTEP_INSTANCE_PROFILE", "team-image-instance"),
+    ] {
+        assert!(variables.iter().any(|v| v["Name"] == name && v["Value"] == value), "{name}: {variables:?}");
+    }
+    let name = format!("arn:aws:iam::{DEVELOPMENT}:role/lockstep-image-build");
+    let builder = roles(std::slice::from_ref(&stack)).remove(&name).unwrap();
+    let may = |action: &str, resource: &str| {
+        builder.may(
+            action,
+            &arn(action, resource),
+            &by_build(&[("iam:passedtoservice", "ec2.amazonaws.com")]),
+        )
     };
-    let asked = ("aws:requesttag/lockstep:build", "build-1");
-    let accepted = ("aws:resourcetag/lockstep:build", "accepted");
+    assert!(may("ec2:RunInstances", "subnet/subnet-0123456789abcdef0"));
+    assert!(may("ec2:RunInstances", "security-group/sg-0123456789abcdef0"));
+    assert!(may("iam:PassRole", "role/team-image-instance"));
+    assert!(!may("ec2:RunInstances", "subnet/subnet-00000000000000000"));
+    assert!(!may("ec2:RunInstances", "security-group/sg-00000000000000000"));
+    assert!(!may("iam:PassRole", "role/lockstep-image-instance"));
+}
+
+/// The boundary of builds: a build cannot change a resource that it did not make, whatever the tags of the resource say.
+/// It cannot mark a resource as its own either.
+#[test]
+fn a_build_touches_only_resources_that_it_made() {
+    let builder = builder();
+    let refused = |action: &str, resource: &str, facts: &[(&str, &str)]| {
+        let arn = arn(action, resource);
+        let context = by_build(facts);
+        assert!(!builder.may(action, &arn, &context), "a build may {action} on {arn} with {context:?}");
+    };
     let of_lockstep = ("aws:resourcetag/lockstep:image", "logstash");
+    let foreign = [OTHER_BUILD, BUILD_ACCEPTED, "", "${codebuild:buildArn}"];
     for (action, resource, of) in ALWAYS.iter().chain(OPTIONS.iter().flat_map(|(_, calls)| calls.iter())) {
         match of {
             Asked => {
-                refused(action, resource, &Context::new());
-                refused(action, resource, &[("aws:requesttag/lockstep:build", "accepted")].into());
+                refused(action, resource, &[]);
+                for value in foreign {
+                    refused(action, resource, &[(REQUEST, value)]);
+                }
             }
             Made => {
-                refused(action, resource, &Context::new());
-                refused(action, resource, &[of_lockstep].into());
-                refused(action, resource, &[of_lockstep, accepted].into());
+                refused(action, resource, &[]);
+                refused(action, resource, &[of_lockstep]);
+                for value in foreign {
+                    refused(action, resource, &[of_lockstep, (RESOURCE, value)]);
+                }
             }
             TaggedBy(_) | TaggedAgain => {
-                refused(action, resource, &[asked].into());
-                refused(action, resource, &[asked, of_lockstep].into());
-                refused(action, resource, &[asked, accepted].into());
-                refused(action, resource, &[asked, ("ec2:createaction", "CopyImage")].into());
+                refused(action, resource, &[(REQUEST, BUILD)]);
+                refused(action, resource, &[(REQUEST, BUILD), of_lockstep]);
+                refused(action, resource, &[(REQUEST, BUILD), ("ec2:createaction", "CopyImage")]);
+                for value in foreign {
+                    refused(action, resource, &[(REQUEST, BUILD), (RESOURCE, value)]);
+                    refused(action, resource, &[(REQUEST, value), (RESOURCE, BUILD)]);
+                }
+            }
+            Opened => {
+                refused(action, resource, &[]);
+                let of_other = ("ssm:resourcetag/aws:ssmmessages:session-id", "AROA0123:AWSCodeBuild-2");
+                refused(action, resource, &[of_other]);
             }
             Free => {}
         }
+    }
+}
+
+/// The calls by which a builder once took over an account, each in the strongest context that an attacker can choose.
+#[test]
+fn a_build_cannot_steal_disks_delete_images_or_end_the_fleet() {
+    let builder = builder();
+    let attacks: [(&str, &str, &[(&str, &str)]); 22] = [
+        ("ec2:CreateImage", "instance/i-foreign", &[(REQUEST, BUILD)]),
+        ("ec2:CreateSnapshot", "volume/vol-foreign", &[(REQUEST, BUILD)]),
+        ("ec2:CreateVolume", "snapshot/snap-foreign", &[(REQUEST, BUILD)]),
+        ("ec2:RunInstances", "snapshot/snap-foreign", &[(REQUEST, BUILD)]),
+        ("ec2:RunInstances", "security-group/sg-foreign", &[(REQUEST, BUILD)]),
+        ("ec2:RunInstances", "key-pair/operator", &[(RESOURCE, BUILD)]),
+        ("ec2:CreateTags", "instance/i-foreign", &[(REQUEST, BUILD)]),
+        ("ec2:CreateTags", "instance/i-foreign", &[(REQUEST, BUILD), (RESOURCE, BUILD)]),
+        ("ec2:CreateTags", "image/ami-ours", &[(REQUEST, BUILD), (RESOURCE, BUILD_ACCEPTED)]),
+        ("ec2:CreateTags", "image/ami-own", &[(REQUEST, BUILD_ACCEPTED), (RESOURCE, BUILD)]),
+        ("ec2:DeleteTags", "image/ami-own", &[(RESOURCE, BUILD)]),
+        ("ec2:DeregisterImage", "image/ami-ours", &[(RESOURCE, BUILD_ACCEPTED)]),
+        ("ec2:DeregisterImage", "image/ami-copy", &[("aws:resourcetag/lockstep:image", "logstash")]),
+        ("ec2:DeleteSnapshot", "snapshot/snap-ours", &[(RESOURCE, BUILD_ACCEPTED)]),
+        ("ec2:TerminateInstances", "instance/i-fleet", &[]),
+        ("ec2:GetPasswordData", "instance/i-fleet", &[(RESOURCE, OTHER_BUILD)]),
+        ("ec2:ModifyImageAttribute", "image/ami-ours", &[(RESOURCE, BUILD_ACCEPTED)]),
+        ("ec2:ModifyInstanceAttribute", "instance/i-own", &[(RESOURCE, BUILD)]),
+        ("ec2:AuthorizeSecurityGroupIngress", "security-group/sg-own", &[(RESOURCE, BUILD)]),
+        ("ssm:StartSession", "instance/i-fleet", &[]),
+        ("ssm:StartSession", "document/AWS-StartInteractiveCommand", &[(RESOURCE, BUILD)]),
+        ("iam:PassRole", "role/Administrator", &[("iam:passedtoservice", "ec2.amazonaws.com")]),
+    ];
+    for (action, resource, facts) in attacks {
+        let arn = arn(action, resource);
+        assert!(!builder.may(action, &arn, &by_build(facts)), "a build may {action} on {arn} with {facts:?}");
+    }
+    for action in ["sts:AssumeRole", "sts:TagSession", "codebuild:StartBuild", "codebuild:UpdateProject"] {
+        assert!(!builder.allowed().iter().any(|(allowed, _)| allowed == action), "{action}");
     }
 }
 
@@ -227,7 +389,16 @@ fn a_build_instance_is_reachable_and_reads_no_parameter_or_secret() {
     }
     let denied: BTreeSet<&String> =
         instance.statements.iter().filter(|s| !s.allows).flat_map(|s| &s.actions).collect();
-    for action in ["ssm:GetParameter", "ssm:GetParametersByPath", "secretsmanager:GetSecretValue"] {
+    let secrets = [
+        "ssm:GetParameter",
+        "ssm:GetParameters",
+        "ssm:GetParameterHistory",
+        "ssm:GetParametersByPath",
+        "secretsmanager:GetSecretValue",
+        "secretsmanager:BatchGetSecretValue",
+        "sts:AssumeRole",
+    ];
+    for action in secrets {
         assert!(denied.iter().any(|denied| *denied == action), "{action}");
     }
 }

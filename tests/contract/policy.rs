@@ -176,13 +176,23 @@ impl Role {
     }
 }
 
+/// Returns the value of a condition that is one policy variable, such as `${aws:userid}`; `None` if the request lacks it.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html>
+fn resolved(wanted: String, context: &Context<'_>) -> Option<String> {
+    match wanted.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+        Some(variable) => context.get(variable.to_lowercase().as_str()).map(|value| (*value).to_owned()),
+        None => Some(wanted),
+    }
+}
+
 /// Returns true if every condition of a statement is true.
 fn holds(condition: &Value, context: &Context<'_>) -> bool {
     condition.as_object().into_iter().flatten().all(|(operator, keys)| {
         keys.as_object().unwrap().iter().all(|(key, wanted)| {
             let found = context.get(key.to_lowercase().as_str()).copied();
             let any = |same: fn(&str, &str) -> bool| {
-                found.is_some_and(|found| texts(wanted).iter().any(|wanted| same(wanted, found)))
+                let wanted = texts(wanted).into_iter().filter_map(|wanted| resolved(wanted, context));
+                found.is_some_and(|found| wanted.into_iter().any(|wanted| same(&wanted, found)))
             };
             let equal = |wanted: &str, found: &str| wanted == found;
             match operator.as_str() {

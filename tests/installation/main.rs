@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use lockstep_aws::aws::Aws;
 use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::functions::{self as built, Profile};
-use lockstep_cli::installation::{Installation, Packages, TargetAccount};
+use lockstep_cli::installation::{ImageBuilds, Installation, Packages, TargetAccount};
 use lockstep_cli::output::Output;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_local::{CloudOptions, Controls, LocalCloud, REGION};
@@ -101,6 +101,7 @@ impl Here {
             policies: vec![policy.clone()],
             boundary: policy,
             image_key: true,
+            image_builds: ImageBuilds::default(),
         };
         self.installation().await?.add_account(&self.target, &wanted).await.map(drop)
     }

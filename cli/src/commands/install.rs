@@ -5,7 +5,9 @@ use crate::context::CommandContext;
 use crate::failure::{Exit, Failure};
 use crate::functions::{self, Profile};
 use crate::global::Global;
-use crate::installation::{AlarmAddress, Installation, OrganizationChoice, STACKS, TargetAccount};
+use crate::installation::{
+    AlarmAddress, ImageBuilds, Installation, OrganizationChoice, STACKS, TargetAccount,
+};
 use crate::local::state_dir;
 use crate::report::Report;
 use clap::{Args, Subcommand};
@@ -64,11 +66,23 @@ struct Add {
     #[arg(long, value_name = "NAME")]
     target_profile: Option<String>,
     /// Another region of an account that was added before: adds its bucket and its events; the roles are valid in every region
-    #[arg(long, value_name = "REGION", conflicts_with_all = ["path", "execution_policies", "boundary"])]
+    #[arg(long, value_name = "REGION", conflicts_with_all = ["path", "execution_policies", "boundary", "build_subnet", "build_security_group", "build_instance_profile", "build_environment"])]
     in_region: Option<Region>,
     /// Create a KMS key there for copies of encrypted images; it is never removed again
     #[arg(long)]
     image_key: bool,
+    /// The subnet of the instances that builds of images launch there; no other one is possible then
+    #[arg(long, value_name = "subnet-...")]
+    build_subnet: Option<String>,
+    /// The security group of these instances; by default each build makes one without inbound rules
+    #[arg(long, value_name = "sg-...")]
+    build_security_group: Option<String>,
+    /// The instance profile of these instances, whose role has the same name; by default lockstep-image-instance
+    #[arg(long, value_name = "NAME")]
+    build_instance_profile: Option<String>,
+    /// CodeBuild's image in which builds run, by tag or by digest
+    #[arg(long, value_name = "NAME@sha256:...")]
+    build_environment: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -161,7 +175,19 @@ fn wanted(add: &Add) -> Result<TargetAccount, Failure> {
             return Err(Failure::usage("name the deployment path whose functions may act there with --path"));
         }
     };
-    Ok(TargetAccount { path, policies: add.execution_policies.clone(), boundary, image_key: add.image_key })
+    let image_builds = ImageBuilds {
+        subnet: add.build_subnet.clone(),
+        security_group: add.build_security_group.clone(),
+        instance_profile: add.build_instance_profile.clone(),
+        environment: add.build_environment.clone(),
+    };
+    Ok(TargetAccount {
+        path,
+        policies: add.execution_policies.clone(),
+        boundary,
+        image_key: add.image_key,
+        image_builds,
+    })
 }
 
 /// Removes the control plane and lists the retained resources.

@@ -11,6 +11,7 @@ use lockstep_aws::operator::control_plane;
 use lockstep_aws::operator::stacks::Installer;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{AccountId, Region};
+use std::collections::BTreeMap;
 
 /// The settings of an account to add.
 #[derive(Clone, Debug)]
@@ -23,6 +24,37 @@ pub struct TargetAccount {
     pub boundary: String,
     /// True if a KMS key for images is created there, unless there is one.
     pub image_key: bool,
+    /// Settings of builds of images there.
+    pub image_builds: ImageBuilds,
+}
+
+/// Settings of builds of images in one account. A setting that is `None` keeps its value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageBuilds {
+    /// Subnet of the instances that builds launch; empty for the default one.
+    pub subnet: Option<String>,
+    /// Security group of these instances; empty for one that each build makes.
+    pub security_group: Option<String>,
+    /// Instance profile of these instances.
+    pub instance_profile: Option<String>,
+    /// CodeBuild's image in which builds run.
+    pub environment: Option<String>,
+}
+
+impl ImageBuilds {
+    /// Returns the parameters of the stack for these settings. `known` holds those of the existing stack.
+    fn parameters(&self, known: &BTreeMap<String, String>) -> Vec<(&'static str, String)> {
+        let settings = [
+            ("BuildSubnet", &self.subnet),
+            ("BuildSecurityGroup", &self.security_group),
+            ("BuildInstanceProfile", &self.instance_profile),
+            ("BuildEnvironment", &self.environment),
+        ];
+        let values = settings.into_iter();
+        values
+            .filter_map(|(name, value)| Some((name, value.clone().or_else(|| known.get(name).cloned())?)))
+            .collect()
+    }
 }
 
 impl Installation<'_> {
@@ -39,7 +71,8 @@ impl Installation<'_> {
         let installed = control_plane::find(self.aws).await?.ok_or_else(not_installed)?;
         let registered = self.room_for(&account, wanted.path).await?;
         let image_key = image_key(target, wanted.image_key).await?;
-        let parameters = [
+        let known = Installer::new(target).parameters(TARGET_STACK).await?;
+        let mut parameters = vec![
             ("ToolingAccount", self.account.to_string()),
             ("EventBusArn", installed.event_bus_arn.clone()),
             ("ExternalId", installed.external_id.clone()),
@@ -49,6 +82,7 @@ impl Installation<'_> {
             ("CreateImageKey", image_key),
             (alarms::PARAMETER, self.installed_alarm_address().await?),
         ];
+        parameters.extend(wanted.image_builds.parameters(&known));
         let in_target = self.in_target(target, &account, &parameters).await?;
         let mut steps = vec![in_target];
         steps.extend(self.let_in(&registered, &account).await?);

@@ -8,7 +8,7 @@ use lockstep_aws::ledger::Inserted;
 use lockstep_aws::public_images::PublicImages;
 use lockstep_domain::images::bake::{self, BuildKey, BuildObservation, BuildStatus};
 use lockstep_domain::images::promotion::KEY_ALIAS;
-use lockstep_domain::images::recipe::layered_file;
+use lockstep_domain::images::recipe::{is_at_key, layered_file};
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::bake::{BuildStarted, NextStep};
 use lockstep_domain::messages::inputs::BuildImage;
@@ -59,6 +59,7 @@ pub async fn begin<C: BakeContext>(
         commit: recipe.commit.clone(),
         repository: recipe.repository,
         built_at: now,
+        recipe_version: None,
     };
     let start = DeploymentStart {
         id: id.clone(),
@@ -145,7 +146,7 @@ pub async fn start<C: BakeContext>(context: &C, id: &DeploymentId, task: &Task) 
     let operation = intend(context, &mut building).await?;
     let arn = match operation.target.as_str() {
         "" => {
-            let arn = started(context, &builds, &building, &operation).await?;
+            let arn = started(context, &builds, &mut building, &operation).await?;
             let known = arn.clone();
             building
                 .write(context, |record| {
@@ -195,7 +196,7 @@ const OVER: &str = "over";
 async fn started<C: BakeContext>(
     context: &C,
     builds: &C::Builds,
-    building: &Building,
+    building: &mut Building,
     operation: &Operation,
 ) -> Result<String, Failure> {
     // The response to an earlier call may be lost, and CodeBuild may have forgotten the token since.
@@ -205,8 +206,38 @@ async fn started<C: BakeContext>(
     let version = load::version(context, &building.body.image, building.version()).await?.record;
     let artifact = baked(&version)?.artifact.to_owned();
     let key = key_of(context, building).await?;
-    builds.store(&artifact, context.artifact(&artifact).await?).await?;
-    builds.start(&wanted(building, operation, &artifact, key)?).await
+    let recipe = stored(context, builds, building, &artifact).await?;
+    builds.start(&wanted(building, operation, recipe, key)?).await
+}
+
+/// A recipe in the bucket of the account: its key and its S3 version.
+struct StoredRecipe {
+    key: String,
+    version: String,
+}
+
+/// Stores the recipe in the account once, after the comparison with the digest in its key, and records the version. Each
+/// attempt reads that version, so no later write to the bucket changes what is built.
+async fn stored<C: BakeContext>(
+    context: &C,
+    builds: &C::Builds,
+    building: &mut Building,
+    key: &str,
+) -> Result<StoredRecipe, Failure> {
+    if let Some(version) = building.body.recipe_version.clone() {
+        return Ok(StoredRecipe { key: key.to_owned(), version });
+    }
+    let recipe = context.artifact(key).await?;
+    if !is_at_key(&recipe, key) {
+        return Err(unusable(format!(
+            "the recipe {key} is not the one that was packaged: its content has another digest; push a change of the recipe"
+        )));
+    }
+    let version = builds.store(key, recipe).await?;
+    building.body.recipe_version = Some(version.clone());
+    let body = building.body.clone();
+    building.write(context, |record| record.body = body.into()).await?;
+    Ok(StoredRecipe { key: key.to_owned(), version })
 }
 
 /// Returns the key for the build; empty if the recipe decides. Logs a warning before the build if the image cannot be shared.
@@ -226,7 +257,7 @@ async fn key_of<C: BakeContext>(context: &C, building: &Building) -> Result<&'st
 fn wanted(
     building: &Building,
     operation: &Operation,
-    artifact: &str,
+    recipe: StoredRecipe,
     key: &str,
 ) -> Result<NewBuild, Failure> {
     let location = building.location();
@@ -248,7 +279,7 @@ fn wanted(
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
-    Ok(NewBuild { token: operation.token.clone(), recipe: artifact.to_owned(), variables })
+    Ok(NewBuild { token: operation.token.clone(), recipe: recipe.key, version: recipe.version, variables })
 }
 
 /// Handles `observe_build`: reads the build and returns the next step.

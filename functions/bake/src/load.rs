@@ -3,7 +3,7 @@
 use crate::context::BakeContext;
 use lockstep_aws::ledger::{Order, Versioned};
 use lockstep_aws::scope;
-use lockstep_domain::images::promotion::{Origin, TAG_BUILD, tags};
+use lockstep_domain::images::promotion::{Origin, tags};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, ImageName};
 use lockstep_domain::model::location::Location;
@@ -60,7 +60,7 @@ impl Building {
         &self.deployment.record.location
     }
 
-    /// Returns the tags that the build gives to its image, which are the same for each attempt.
+    /// Returns the tags that the build gives to its image, which are the same for each attempt. The build adds its own ARN.
     pub fn tags(&self) -> BTreeMap<String, String> {
         let built_at = self.body.built_at.to_string();
         let origin = Origin {
@@ -72,8 +72,7 @@ impl Building {
             built_at: Some(&built_at),
             deployment: Some(self.id()),
         };
-        let build = (TAG_BUILD.to_owned(), self.id().to_string());
-        tags(&origin).into_iter().chain([build]).collect()
+        tags(&origin).into_iter().collect()
     }
 
     /// Applies `change` to the record and writes it.

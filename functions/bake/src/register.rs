@@ -38,7 +38,7 @@ pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<
     let source = found.record.source_ami.clone().unwrap_or_else(|| ami.clone());
     let images = context.images(TargetRole::ImageBuilder, building.location(), &session(id)).await?;
     let seen = images.describe(&ami).await?;
-    let seen = judged(&building, seen, &ami)?;
+    let seen = judged(&building, seen, &ami, &arn)?;
 
     // All images of one recipe and commit carry the same source tag, in each account. The builder's role cannot change an image
     // that carries the tag of acceptance.
@@ -46,13 +46,10 @@ pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<
         .tags()
         .into_iter()
         .map(|(key, value)| {
-            let value = match key.as_str() {
-                TAG_SOURCE => source.to_string(),
-                TAG_BUILD => BUILD_ACCEPTED.to_owned(),
-                _ => value,
-            };
+            let value = if key == TAG_SOURCE { source.to_string() } else { value };
             (key, value)
         })
+        .chain([(TAG_BUILD.to_owned(), BUILD_ACCEPTED.to_owned())])
         .collect();
     images.tag(&ami, &seen.snapshots(), &tags).await?;
     record(context, &building, &seen, &source, &found.record).await?;
@@ -102,8 +99,9 @@ async fn version_of<C: BakeContext>(
     }
 }
 
-/// Returns the image if it belongs to the account, is available, and carries the tags of the build.
-fn judged(building: &Building, seen: Option<Ami>, ami: &AmiId) -> Result<Ami, Failure> {
+/// Returns the image if it belongs to the account, is available, and carries the tags of the build `arn`. AWS lets no build
+/// write the ARN of another one, so the image of another build is refused.
+fn judged(building: &Building, seen: Option<Ami>, ami: &AmiId, arn: &str) -> Result<Ami, Failure> {
     let Some(seen) = seen else {
         // A new image becomes visible within moments.
         return Err(Failure::new(FailureKind::Transient, format!("{ami} was built, but cannot be seen yet")));
@@ -125,15 +123,19 @@ fn judged(building: &Building, seen: Option<Ami>, ami: &AmiId) -> Result<Ami, Fa
         return Err(unusable(format!("{ami} belongs to account {}, not to {account}", seen.owner)));
     }
     let given = building.tags();
-    // Registration replaces these two, and a retry may register again.
-    let lost = given.iter().filter(|(key, value)| {
-        ![TAG_SOURCE, TAG_BUILD].contains(&key.as_str()) && seen.tags.get(*key) != Some(value)
-    });
+    // Registration replaces this tag and that of the build, and a retry may register again.
+    let lost = given.iter().filter(|(key, value)| *key != TAG_SOURCE && seen.tags.get(*key) != Some(value));
     let lost: Vec<&str> = lost.map(|(key, _)| key.as_str()).collect();
     if !lost.is_empty() {
         return Err(unusable(format!("{ami} was built without the tags it was given: {}", lost.join(", "))));
     }
-    Ok(seen)
+    match seen.tags.get(TAG_BUILD).map(String::as_str) {
+        Some(made_by) if made_by == arn || made_by == BUILD_ACCEPTED => Ok(seen),
+        other => Err(unusable(format!(
+            "{ami} was not made by the build {arn}: its tag {TAG_BUILD} is {}",
+            other.unwrap_or("missing")
+        ))),
+    }
 }
 
 async fn record<C: BakeContext>(

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use lockstep_domain::delivery::packaging::BranchKind;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::bake::{BakeRequest, needs_bake, places};
-use lockstep_domain::images::recipe::{Package, RecipeInput, plan};
+use lockstep_domain::images::recipe::{Package, RecipeInput, artifact_key, plan};
 use lockstep_domain::messages::inputs::BakeImage;
 use lockstep_domain::messages::package::{ChangedRecipe, CommitRequest, PackagedComponent, Recipe};
 use lockstep_domain::model::error::{Failure, Problem};
@@ -125,7 +125,7 @@ pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result
     let (package, _) = planned.map_err(|problems| {
         Failure::rejected(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })?;
-    let artifact = format!("recipes/{}/{}.zip", package.recipe.name, package.digest);
+    let artifact = artifact_key(&package.recipe.name, &package.digest);
     context.store_artifact(&artifact, package.artifact).await?;
     Ok(Recipe {
         folder: source.folder.clone(),

@@ -1,6 +1,7 @@
-# Instance, disk and access of the build of every image. Lockstep supplies region, ami_name, source_ami and tags; the
-# variables.toml here and that of a recipe hold the other values. A recipe adds its build in build.pkr.hcl, and replaces
-# this file with an image.pkr.hcl of its own.
+# Instance, disk and access of the build of every image. Lockstep supplies region, ami_name, source_ami, tags, and the
+# network and instance profile that `lockstep accounts add` set for the account. The variables.toml here and that of a
+# recipe hold the other values. A recipe adds its build in build.pkr.hcl, and replaces this file with an image.pkr.hcl of
+# its own.
 
 packer {
   required_version = ">= 1.11.0"
@@ -28,15 +29,19 @@ variable "tags" {
   type = map(string)
 }
 
-variable "instance_type" {
-  type = string
-}
-
 variable "subnet_id" {
   type = string
 }
 
 variable "security_group_id" {
+  type = string
+}
+
+variable "iam_instance_profile" {
+  type = string
+}
+
+variable "instance_type" {
   type = string
 }
 
@@ -68,7 +73,7 @@ source "amazon-ebs" "image" {
   communicator         = "ssh"
   ssh_interface        = "session_manager"
   ssh_username         = "ec2-user"
-  iam_instance_profile = "lockstep-image-instance"
+  iam_instance_profile = var.iam_instance_profile
 
   imds_support = "v2.0"
   metadata_options {

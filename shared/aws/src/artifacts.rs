@@ -85,6 +85,25 @@ impl Artifacts {
         sent.map(drop).map_err(|error| failure("PutObject", &self.subject(key), &error))
     }
 
+    /// Stores `bytes` at `key` and returns the S3 version of the object, which no later write to the key changes.
+    pub async fn put_version(
+        &self,
+        key: &str,
+        content_type: &str,
+        bytes: Vec<u8>,
+    ) -> Result<String, Failure> {
+        let request = self.client().put_object().bucket(&self.bucket).key(key).content_type(content_type);
+        let request = request.set_expected_bucket_owner(self.owner.clone());
+        let sent = request.body(ByteStream::from(bytes)).send().await;
+        let stored = sent.map_err(|error| failure("PutObject", &self.subject(key), &error))?;
+        stored.version_id.ok_or_else(|| {
+            Failure::rejected(format!(
+                "the bucket {} keeps no versions; turn versioning on, as lockstep accounts add does",
+                self.bucket
+            ))
+        })
+    }
+
     /// Stores `bytes` at `key` unless an object exists there. Keys are content-addressed, so an existing object has the
     /// same content. Unlike [`Artifacts::exists`], this needs no permission to list or to read.
     pub async fn put_new(&self, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<(), Failure> {

@@ -30,6 +30,8 @@ pub struct NewBuild {
     pub token: String,
     /// The key of the recipe in the account's bucket.
     pub recipe: String,
+    /// The S3 version of the recipe, as [`Builds::store`] returned it.
+    pub version: String,
     /// The variables of the build, in a fixed order.
     pub variables: Vec<(String, String)>,
 }
@@ -37,8 +39,8 @@ pub struct NewBuild {
 /// The operations of CodeBuild that Lockstep needs.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait Builds {
-    /// Stores a recipe in the account's bucket. Keys are content-addressed, so a repeated call changes nothing.
-    async fn store(&self, key: &str, recipe: Vec<u8>) -> Result<(), Failure>;
+    /// Stores a recipe in the account's bucket and returns its S3 version. A repeated call stores another, equal version.
+    async fn store(&self, key: &str, recipe: Vec<u8>) -> Result<String, Failure>;
 
     /// Starts a build and returns its ARN. This cannot be undone: the build ends on its own, and its tags identify its
     /// results.
@@ -77,8 +79,8 @@ impl CodeBuild {
 }
 
 impl Builds for CodeBuild {
-    async fn store(&self, key: &str, recipe: Vec<u8>) -> Result<(), Failure> {
-        self.bucket.put(key, "application/zip", recipe).await
+    async fn store(&self, key: &str, recipe: Vec<u8>) -> Result<String, Failure> {
+        self.bucket.put_version(key, "application/zip", recipe).await
     }
 
     async fn start(&self, wanted: &NewBuild) -> Result<String, Failure> {
@@ -91,6 +93,7 @@ impl Builds for CodeBuild {
             .idempotency_token(&wanted.token)
             .source_type_override(SourceType::S3)
             .source_location_override(format!("{}/{}", self.bucket.bucket(), wanted.recipe))
+            .source_version(&wanted.version)
             .set_environment_variables_override(Some(variables.collect::<Result<_, _>>()?));
         let answer = request.send().await.map_err(|error| failure("StartBuild", PROJECT, &error))?;
         let arn = answer.build_value().and_then(|build| build.arn()).map(str::to_owned);

@@ -8,8 +8,9 @@ use super::ec2::SimEc2;
 use jiff::{SignedDuration, Timestamp};
 use lockstep_aws::codebuild::{Builds, NewBuild};
 use lockstep_domain::images::bake::{Build, BuildStatus};
-use lockstep_domain::images::promotion::AmiState;
+use lockstep_domain::images::promotion::{AmiState, TAG_BUILD};
 use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::AmiId;
 use lockstep_domain::model::location::Location;
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -68,7 +69,7 @@ struct Inner {
     builds: Vec<Started>,
     next: VecDeque<Ending>,
     usual: Ending,
-    recipes: BTreeMap<(Location, String), Vec<u8>>,
+    recipes: BTreeMap<(Location, String), Vec<Vec<u8>>>,
     lose_next_answer: bool,
     outbox: Vec<Value>,
     reads_stale: bool,
@@ -149,6 +150,17 @@ impl SimCodeBuild {
         self.0.borrow().recipes.contains_key(&(location.clone(), key.to_owned()))
     }
 
+    /// Returns the AMI that the build `arn` named as its result.
+    pub fn made(&self, arn: &str) -> Option<AmiId> {
+        let mut inner = self.0.borrow_mut();
+        inner.settle();
+        let build = inner.builds.iter().find(|build| build.arn == arn)?;
+        match &build.ended {
+            Some((_, BuildStatus::Succeeded { made })) => made.rsplit(':').next()?.parse().ok(),
+            _ => None,
+        }
+    }
+
     /// Returns the time of the next end of a build.
     pub fn next_moment(&self) -> Option<Timestamp> {
         let inner = self.0.borrow();
@@ -183,8 +195,11 @@ impl Inner {
         let mut made = String::new();
         if ending.status.is_none() || ending.leaves_debris {
             let text = build.wanted.variables.iter().find(|(name, _)| name == "LOCKSTEP_TAGS");
-            let tags = text.and_then(|(_, text)| serde_json::from_str(text).ok());
-            let ami = self.ec2.register_tagged(&build.location, &tags.unwrap_or_default());
+            let given =
+                text.and_then(|(_, text)| serde_json::from_str::<BTreeMap<String, String>>(text).ok());
+            let mut tags = given.unwrap_or_default();
+            tags.insert(TAG_BUILD.to_owned(), build.arn.clone());
+            let ami = self.ec2.register_tagged(&build.location, &tags);
             if let Some(platform) = &ending.platform {
                 self.ec2.change(&ami, |ami| ami.platform_details.clone_from(platform));
             }
@@ -253,16 +268,19 @@ impl SimBuilds {
 }
 
 impl Builds for SimBuilds {
-    async fn store(&self, key: &str, recipe: Vec<u8>) -> Result<(), Failure> {
-        self.cloud.0.borrow_mut().recipes.insert((self.here.clone(), key.to_owned()), recipe);
-        Ok(())
+    async fn store(&self, key: &str, recipe: Vec<u8>) -> Result<String, Failure> {
+        let mut inner = self.cloud.0.borrow_mut();
+        let versions = inner.recipes.entry((self.here.clone(), key.to_owned())).or_default();
+        versions.push(recipe);
+        Ok(versions.len().to_string())
     }
 
     async fn start(&self, wanted: &NewBuild) -> Result<String, Failure> {
         let mut inner = self.cloud.0.borrow_mut();
         inner.settle();
         let now = inner.clock.now();
-        if !inner.recipes.contains_key(&(self.here.clone(), wanted.recipe.clone())) {
+        let versions = inner.recipes.get(&(self.here.clone(), wanted.recipe.clone())).map_or(0, Vec::len);
+        if !wanted.version.parse::<usize>().is_ok_and(|version| (1..=versions).contains(&version)) {
             return Err(Failure::rejected("StartBuild: the source is not there"));
         }
         let remembered = inner.builds.iter().find(|build| {

@@ -50,6 +50,7 @@ source "amazon-ebs" "image" {
   run_tags        = var.tags
   run_volume_tags = var.tags
   imds_support    = "v2.0"
+  ssh_username    = "ec2-user"
   metadata_options {
     http_tokens = "required"
   }

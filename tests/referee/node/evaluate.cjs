@@ -12,6 +12,17 @@ const { anonymousPrincipal, runSimulation } = require("@cloud-copilot/iam-simula
 
 const named = (documents = [], kind) => documents.map((policy, i) => ({ name: `${kind}-${i}`, policy }));
 
+// Keys that a service puts into the context of every call of one of its roles. AWS's service reference lists such a key for
+// the service alone, so the evaluator drops it from calls of other services. As a policy variable, it is resolved here.
+const OF_SERVICES = ["codebuild:buildArn"];
+
+function resolved(documents = [], context = {}) {
+  const known = OF_SERVICES.filter((key) => context[key] !== undefined);
+  return documents.map((document) =>
+    known.reduce((one, key) => JSON.parse(JSON.stringify(one).replaceAll(`\${${key}}`, context[key])), document),
+  );
+}
+
 function simulation(set, request) {
   return {
     request: {
@@ -20,7 +31,7 @@ function simulation(set, request) {
       resource: { resource: request.resource, accountId: request.account },
       contextVariables: request.context ?? {},
     },
-    identityPolicies: named(set.identity, "identity"),
+    identityPolicies: named(resolved(set.identity, request.context), "identity"),
     permissionBoundaryPolicies: set.boundaries?.length ? named(set.boundaries, "boundary") : undefined,
     sessionPolicy: set.session,
     resourcePolicy: request.resource_policy ?? undefined,

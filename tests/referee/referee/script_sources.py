@@ -88,7 +88,10 @@ def _build_specification(template: Document, resource: str, value: Any) -> Sourc
         lines += [first + node.start_mark.line] * (text.count("\n") - len(lines))
     environment = template.body["Resources"][resource]["Properties"].get("Environment", {})
     pairs = tuple((name, str(value)) for name, value in given.items())
-    return Source(template.name, first, text, environ.get("shell", "sh"), environment.get("Image"), tuple(lines), pairs)
+    image = environment.get("Image")
+    if isinstance(image, dict):
+        image = template.body["Parameters"][image["Ref"]].get("Default")
+    return Source(template.name, first, text, environ.get("shell", "sh"), image, tuple(lines), pairs)
 
 
 def _commands(node: yaml.Node, within: str = "") -> Iterator[yaml.ScalarNode]:

@@ -3,7 +3,7 @@
 use crate::context::CommandContext;
 use crate::failure::Failure;
 use crate::functions::{self, Profile};
-use crate::installation::{self, Installation, TargetAccount};
+use crate::installation::{self, ImageBuilds, Installation, TargetAccount};
 use crate::local::{Session, StoredCredentials, TOOLING, state_dir};
 use lockstep_aws::aws::Aws;
 use lockstep_aws::cloudformation::TemplateSource;
@@ -48,6 +48,7 @@ pub async fn install(
             policies: vec![stored.outputs.get("ExecutionPolicyArn").cloned().unwrap_or_default()],
             boundary: stored.outputs.get("ExecutionPolicyArn").cloned().unwrap_or_default(),
             image_key: false,
+            image_builds: ImageBuilds::default(),
         };
         installation.add_account(&target, &wanted).await?;
         // Since the account was added, it has the policy of lockstep doctor.

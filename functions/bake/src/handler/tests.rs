@@ -1,9 +1,11 @@
 //! Bakes against an EC2 and a CodeBuild in memory, with an interruption at each step.
 
 use super::*;
+use lockstep_aws::codebuild::Builds as _;
 use lockstep_aws::ledger::Order;
 use lockstep_domain::images::bake::{Encryption, EncryptionKey};
 use lockstep_domain::images::promotion::{Ami, BUILD_ACCEPTED, TAG_BUILD, TAG_DEPLOYMENT, TAG_SOURCE};
+use lockstep_domain::images::recipe::artifact_key;
 use lockstep_domain::messages::bake::{DiscardTargets, DistributionResult};
 use lockstep_domain::messages::{Task, inputs, package};
 use lockstep_domain::model::base_image::{Base, ImageSearch};
@@ -25,6 +27,13 @@ const PRODUCTION: &str = "333333333333";
 const COMMIT: &str = "1111111111111111111111111111111111111111";
 const BAKE: &str = "arn:aws:states:eu-west-1:111111111111:execution:lockstep-bake-image:b";
 const BUILD: &str = "arn:aws:states:eu-west-1:111111111111:execution:lockstep-delivery-build-image:x";
+
+/// The artifact of the recipe.
+const RECIPE: &[u8] = b"zip";
+
+fn recipe_key() -> String {
+    artifact_key(&"logstash".parse().unwrap(), &Digest::of(RECIPE))
+}
 
 fn stages_text() -> String {
     with_production("222222222222", stage_text("production", "333333333333"))
@@ -54,7 +63,7 @@ impl Fixture {
             "al2023-7".parse().unwrap(),
             "ami-0bbbbbbbbbbbbbbbb".parse().unwrap(),
         );
-        sim.account.put_object(BUCKET, "recipes/logstash/x.zip", b"zip".to_vec());
+        sim.account.put_object(BUCKET, &recipe_key(), RECIPE.to_vec());
         Self(sim)
     }
 
@@ -78,7 +87,7 @@ impl Fixture {
             folder: "images/logstash".into(),
             of: "2.1".parse().unwrap(),
             branch: branch.map(str::to_owned),
-            artifact: "recipes/logstash/x.zip".into(),
+            artifact: recipe_key(),
             digest: Digest::of(b"r"),
             base,
             ttl_days: 14,
@@ -248,6 +257,56 @@ async fn build_is_found_after_a_lost_response_and_an_expired_token() {
     fixture.clock.advance(Duration::from_secs(6 * 60));
     fixture.start(&build).await.unwrap();
     assert_eq!(fixture.codebuild.started().len(), 1);
+}
+
+#[tokio::test]
+async fn recipe_with_another_digest_than_its_key_is_not_built() {
+    let fixture = Fixture::new().await;
+    fixture.claim().await;
+    let build = fixture.begin(BUILD, "test").await.unwrap().build;
+    fixture.account.put_object(BUCKET, &recipe_key(), b"planted".to_vec());
+    let refused = fixture.start(&build).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::ImageUnusable);
+    assert!(refused.message.contains("its content has another digest"), "{refused:?}");
+    assert!(fixture.codebuild.started().is_empty());
+    assert!(!fixture.codebuild.has_recipe(&place(DEVELOPMENT), &recipe_key()));
+}
+
+#[tokio::test]
+async fn every_attempt_reads_the_recipe_that_was_compared() {
+    let fixture = Fixture::new().await;
+    fixture.claim().await;
+    fixture.codebuild.expect(Ending { status: Some("FAULT".into()), ..Ending::default() });
+    let build = fixture.begin(BUILD, "test").await.unwrap().build;
+    fixture.start(&build).await.unwrap();
+    let there = fixture.codebuild.builds(&place(DEVELOPMENT));
+    let planted = there.store(&recipe_key(), b"planted".to_vec()).await.unwrap();
+    fixture.clock.advance(Duration::from_secs(3600));
+    assert_eq!(fixture.observe(&build).await.unwrap(), NextStep::Wait);
+    fixture.start(&build).await.unwrap();
+    let started = fixture.codebuild.started();
+    assert_eq!(started.len(), 2);
+    assert!(started.iter().all(|build| build.wanted.version == "1" && planted == "2"), "{started:?}");
+}
+
+#[tokio::test]
+async fn image_of_another_build_is_not_registered() {
+    let fixture = Fixture::new().await;
+    fixture.claim().await;
+    let build = fixture.begin(BUILD, "test").await.unwrap().build;
+    fixture.start(&build).await.unwrap();
+    fixture.clock.advance(Duration::from_secs(3600));
+    assert_eq!(fixture.observe(&build).await.unwrap(), NextStep::Register);
+    let ami = fixture.codebuild.made(&fixture.codebuild.started()[0].arn).unwrap();
+    for tag in [Some("arn:aws:codebuild:eu-west-1:222222222222:build/lockstep-image-build:9"), None] {
+        fixture.ec2.change(&ami, |ami| {
+            ami.tags.remove(TAG_BUILD);
+            ami.tags.extend(tag.map(|tag| (TAG_BUILD.to_owned(), tag.to_owned())));
+        });
+        let refused = fixture.ask(Request::Register { build: build.clone() }).await.unwrap_err();
+        assert!(refused.message.contains("was not made by the build"), "{refused:?}");
+    }
+    assert!(fixture.images().await.is_empty());
 }
 
 #[tokio::test]

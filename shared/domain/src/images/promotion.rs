@@ -37,8 +37,8 @@ pub const TAG_BUILT_AT: &str = "built-at";
 /// Tag with the deployment or promotion that made the AMI.
 pub const TAG_DEPLOYMENT: &str = "deployment";
 
-/// Tag of every resource that one build of an image makes, set by the creating call. Its value is the build's id. A
-/// builder may change only resources with this tag.
+/// Tag of every resource that one build of an image makes, set by the creating call. Its value is the ARN of the build,
+/// which AWS compares: a build can change only resources with its own ARN.
 pub const TAG_BUILD: &str = "lockstep:build";
 
 /// Value of [`TAG_BUILD`] on an accepted image. No builder may change the image any more.

@@ -4,7 +4,9 @@
 //! `*.pkr.hcl` of the folder [`COMMON_FOLDER`] together with those of the recipe. The variables are layered ([`Variables`]). The plan refuses, for every account that must have the image, what would otherwise fail
 //! after ten minutes of a build: a variable without a value, a missing script, a source that would share its image.
 
+pub mod allowed;
 mod builder;
+mod expressions;
 mod manifest;
 mod template;
 mod variables;
@@ -17,7 +19,7 @@ pub use variables::{VARIABLES, Variables};
 use crate::delivery::archive::{Files, pack};
 use crate::delivery::credentials::find_credentials;
 use crate::model::error::Problem;
-use crate::model::ids::{AccountId, Digest};
+use crate::model::ids::{AccountId, Digest, ImageName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum total size of a recipe's files, in bytes. A recipe is text, and its scripts fetch what they install.
@@ -76,6 +78,17 @@ pub fn common_folder(folder: &str) -> Option<String> {
         None if folder.is_empty() => None,
         None => Some(COMMON_FOLDER.to_owned()),
     }
+}
+
+/// Returns the S3 key of a recipe's artifact, which holds its digest.
+pub fn artifact_key(name: &ImageName, digest: &Digest) -> String {
+    format!("recipes/{name}/{digest}.zip")
+}
+
+/// Returns true if `artifact` is the one that was stored at `key`.
+pub fn is_at_key(artifact: &[u8], key: &str) -> bool {
+    let stem = key.rsplit('/').next().and_then(|file| file.strip_suffix(".zip"));
+    stem == Some(Digest::of(artifact).as_str())
 }
 
 /// Returns the name of the file with the values of `account` within an artifact.
@@ -164,7 +177,7 @@ fn with_common(files: &Files, common: Option<&Files>, shared: &BTreeMap<String, 
 fn judge_own(files: &Files, problems: &mut Vec<Problem>) {
     for path in files.keys() {
         for folder in [LAYERED_FOLDER, COMMON_FOLDER] {
-            if path.starts_with(&format!("{folder}/")) {
+            if path == folder || path.starts_with(&format!("{folder}/")) {
                 let message = "is below a folder that Lockstep uses in the artifact; rename the folder";
                 problems.push(Problem::at(path.clone(), None, message));
             }
@@ -182,12 +195,6 @@ fn judge_files(files: &Files, problems: &mut Vec<Problem>) {
     problems.extend(builder::judge_files(files));
     for (path, bytes) in files {
         problems.extend(find_credentials(path, bytes));
-        // Packer loads these files automatically, outside of the layers.
-        if path.ends_with(".auto.pkrvars.hcl") || path.ends_with(".auto.pkrvars.json") {
-            let message =
-                format!("is read by Packer outside of the layers; write its values into {VARIABLES}");
-            problems.push(Problem::at(path.clone(), None, message));
-        }
     }
 }
 

@@ -223,6 +223,9 @@ pub struct BuildImageBody {
     pub repository: String,
     /// Time that the tags of the image name as its build time.
     pub built_at: Timestamp,
+    /// S3 version of the recipe in the bucket of the account, once stored there. Every attempt reads this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe_version: Option<String>,
 }
 
 #[cfg(test)]

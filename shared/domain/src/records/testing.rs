@@ -53,5 +53,6 @@ pub fn build() -> BuildImageBody {
         commit: "5b1f0f0b6f3c1b0a5f1d2e7c9a8b7c6d5e4f3a2b".parse().unwrap(),
         repository: "acme/logs".into(),
         built_at: Timestamp::UNIX_EPOCH,
+        recipe_version: None,
     }
 }

@@ -343,7 +343,7 @@ impl Keys for FaultyKeys {
 }
 
 impl Builds for FaultyBuilds {
-    async fn store(&self, key: &str, recipe: Vec<u8>) -> Result<(), Failure> {
+    async fn store(&self, key: &str, recipe: Vec<u8>) -> Result<String, Failure> {
         self.call("PutObject", Site::Write, async || self.port.store(key, recipe.clone()).await).await
     }
 

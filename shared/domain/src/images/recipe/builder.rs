@@ -1,234 +1,290 @@
 //! Permitted actions of a recipe on the machine that builds it: start one instance, send files and scripts to it, and
 //! record the result.
 //!
-//! Packer runs beside the role of the build. Each list is an allowlist, so features of later Packer versions are
-//! refused until they have been reviewed. The role itself is restricted too (`infra/target-account/template.yaml`):
-//! these lists are not the only protection.
+//! Packer runs beside the role of the build. [`super::allowed`] is the allowlist of everything that a recipe may write.
+//! The role itself is restricted too (`infra/target-account/template.yaml`): the list is not the only protection.
 
-use super::template::{File, MANIFEST};
+use super::allowed::{Position, is_allowed, names, refusal};
+use super::expressions::{judge_type, judge_value};
+use super::template::{File, MANIFEST, is_read_by_packer};
+use super::{COMMON_FOLDER, VARIABLES};
 use crate::delivery::archive::Files;
 use crate::model::error::Problem;
-use hcl_edit::expr::{Expression, FuncCall};
-use hcl_edit::structure::{Attribute, Block};
-use hcl_edit::visit::{Visit, visit_attr, visit_block, visit_func_call};
+use hcl_edit::expr::Expression;
+use hcl_edit::structure::{Attribute, Block, Body};
 
 /// The only plugin of a recipe; the build installs it from the account's own copy.
 pub const PLUGIN: (&str, &str, &str) = ("amazon", "github.com/hashicorp/amazon", "= 1.8.4");
 
-/// Allowed provisioners, all of which act in the instance.
-const PROVISIONERS: [&str; 4] = ["shell", "file", "powershell", "windows-restart"];
-
-/// Allowed post-processors.
-const POST_PROCESSORS: [&str; 1] = ["manifest"];
-
-/// Allowed blocks and attributes of a build.
-const BUILD: [&str; 6] =
-    ["name", "description", "sources", "provisioner", "post-processor", "post-processors"];
-
-/// Attributes and blocks of an `amazon-ebs` source that neither reach another machine or account nor read a file of the
-/// builder.
-/// <https://developer.hashicorp.com/packer/integrations/hashicorp/amazon/latest/components/builder/ebs>
-const SOURCE: [&str; 61] = [
-    "ami_block_device_mappings",
-    "ami_description",
-    "ami_name",
-    "ami_virtualization_type",
-    "associate_public_ip_address",
-    "availability_zone",
-    "aws_polling",
-    "boot_mode",
-    "communicator",
-    "deprecate_at",
-    "disable_stop_instance",
-    "ebs_optimized",
-    "ena_support",
-    "enable_nitro_enclave",
-    "enable_unlimited_credits",
-    "encrypt_boot",
-    "fast_launch",
-    "iam_instance_profile",
-    "imds_support",
-    "instance_type",
-    "kms_key_id",
-    "launch_block_device_mappings",
-    "metadata_options",
-    "pause_before_connecting",
-    "pause_before_ssm",
-    "placement",
-    "region",
-    "run_tags",
-    "run_volume_tags",
-    "security_group_id",
-    "security_group_ids",
-    "shutdown_behavior",
-    "skip_profile_validation",
-    "skip_save_build_region",
-    "snapshot_description",
-    "snapshot_tags",
-    "source_ami",
-    "sriov_support",
-    "ssh_clear_authorized_keys",
-    "ssh_disable_agent_forwarding",
-    "ssh_handshake_attempts",
-    "ssh_interface",
-    "ssh_keep_alive_interval",
-    "ssh_pty",
-    "ssh_read_write_timeout",
-    "ssh_timeout",
-    "ssh_username",
-    "subnet_id",
-    "tags",
-    "temporary_key_pair_bits",
-    "temporary_key_pair_type",
-    "tenancy",
-    "tpm_support",
-    "user_data",
-    "vpc_id",
-    "winrm_insecure",
-    "winrm_port",
-    "winrm_timeout",
-    "winrm_use_ntlm",
-    "winrm_use_ssl",
-    "winrm_username",
+/// Beginnings of the names of programs that Packer takes for its plugins.
+const PROGRAMS: [&str; 5] = [
+    "packer-plugin-",
+    "packer-builder-",
+    "packer-provisioner-",
+    "packer-post-processor-",
+    "packer-datasource-",
 ];
-
-/// Functions that compute from their arguments alone.
-/// <https://developer.hashicorp.com/packer/docs/templates/hcl_templates/functions>
-const FUNCTIONS: [&str; 87] = [
-    "abs",
-    "alltrue",
-    "anytrue",
-    "base64decode",
-    "base64encode",
-    "base64gzip",
-    "basename",
-    "bcrypt",
-    "can",
-    "ceil",
-    "chomp",
-    "chunklist",
-    "cidrhost",
-    "cidrnetmask",
-    "cidrsubnet",
-    "cidrsubnets",
-    "coalesce",
-    "coalescelist",
-    "compact",
-    "concat",
-    "contains",
-    "convert",
-    "csvdecode",
-    "dirname",
-    "distinct",
-    "element",
-    "endswith",
-    "flatten",
-    "floor",
-    "format",
-    "formatdate",
-    "formatlist",
-    "indent",
-    "index",
-    "join",
-    "jsondecode",
-    "jsonencode",
-    "keys",
-    "legacy_isotime",
-    "legacy_strftime",
-    "length",
-    "log",
-    "lookup",
-    "lower",
-    "max",
-    "md5",
-    "merge",
-    "min",
-    "parseint",
-    "pow",
-    "range",
-    "regex",
-    "regex_replace",
-    "regexall",
-    "replace",
-    "reverse",
-    "setintersection",
-    "setproduct",
-    "setunion",
-    "sha1",
-    "sha256",
-    "sha512",
-    "signum",
-    "slice",
-    "sort",
-    "split",
-    "startswith",
-    "strcontains",
-    "strrev",
-    "substr",
-    "sum",
-    "timeadd",
-    "timestamp",
-    "title",
-    "trim",
-    "trimprefix",
-    "trimspace",
-    "trimsuffix",
-    "try",
-    "unique",
-    "upper",
-    "urlencode",
-    "uuidv4",
-    "uuidv5",
-    "values",
-    "yamldecode",
-    "yamlencode",
-];
-
-/// Type constructors, which HCL writes as functions.
-const TYPES: [&str; 5] = ["list", "map", "object", "set", "tuple"];
-
-/// Allowed words in `{{ }}`: the values of a provisioner, and words that read nothing.
-const ENGINE: [&str; 5] = ["build", "clean_resource_name", "isotime", "timestamp", "uuid"];
 
 /// Attributes whose value is the path of a file on the builder.
 const PATHS: [&str; 4] = ["script", "scripts", "source", "sources"];
 
-/// Returns problems with the names of a recipe's files: those that Packer loads or runs automatically.
+/// Returns problems with the names of a recipe's files: those that Packer loads, runs or writes automatically, and
+/// templates that it would not read.
 pub(super) fn judge_files(files: &Files) -> Vec<Problem> {
-    let wrong = files.keys().filter_map(|path| {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        let folders = path.split('/').rev().skip(1);
-        let message = if name.ends_with(".pkr.json") {
-            "is a template in JSON, which is not judged; write it as *.pkr.hcl"
-        } else if name.starts_with("packer-plugin-") || name.starts_with("packer-provisioner-") {
-            "is a plugin of Packer; a recipe may not contain one"
-        } else if folders.into_iter().any(|folder| folder.trim_start_matches('.') == "packer.d")
-            || name == ".packerconfig"
-        {
-            "is configuration of Packer; a recipe may not contain any"
-        } else {
-            return None;
-        };
-        Some(Problem::at(path.clone(), None, message))
-    });
+    let wrong = files.keys().filter_map(|path| Some(Problem::at(path.clone(), None, why_no_file(path)?)));
     wrong.collect()
 }
 
-/// Returns the forbidden actions of a template on the builder.
+fn why_no_file(path: &str) -> Option<String> {
+    let lower = path.to_lowercase();
+    let name = lower.rsplit('/').next().unwrap_or(&lower);
+    let fixed = if name.ends_with(".pkr.json") {
+        "is a template in JSON, which is not judged; write it as *.pkr.hcl"
+    } else if name.ends_with(".pkrvars.hcl") || name.ends_with(".pkrvars.json") {
+        return Some(format!("holds values outside of the layers; write them into {VARIABLES}"));
+    } else if PROGRAMS.iter().any(|program| name.starts_with(program)) {
+        "is a plugin of Packer; a recipe may not contain one"
+    } else if lower.split('/').any(|part| part.trim_start_matches('.') == "packer.d")
+        || matches!(name.trim_start_matches('.'), "packerconfig" | "packer.config")
+    {
+        "is configuration of Packer; a recipe may not contain any"
+    } else if lower == MANIFEST {
+        "is the file into which the build writes its result; rename it"
+    } else if name.ends_with(".pkr.hcl") && !is_read_by_packer(path) && !is_replaced(path) {
+        "is a template that Packer does not read here; move it into the recipe's own folder"
+    } else {
+        return None;
+    };
+    Some(fixed.to_owned())
+}
+
+/// Returns true for a template of the shared folder itself: the recipe replaces it by its own.
+fn is_replaced(path: &str) -> bool {
+    path.strip_prefix(COMMON_FOLDER).and_then(|rest| rest.strip_prefix('/')).is_some_and(is_read_by_packer)
+}
+
+/// Returns what a template writes that [`super::allowed`] lacks.
 pub(super) fn judge(file: &File<'_>) -> Vec<Problem> {
-    let mut outside = Outside { file, problems: Vec::new() };
-    outside.visit_body(&file.body);
-    let mut problems = outside.problems;
-    for source in file.body.get_blocks("source") {
-        problems.extend(not_allowed(file, source, &SOURCE, "a source"));
+    let mut judge = Judge { file, problems: Vec::new() };
+    judge.blocks(&file.body, &[Position::Template]);
+    for block in file.body.blocks() {
+        judge.top(block);
     }
-    for packer in file.body.get_blocks("packer") {
-        problems.extend(not_allowed(file, packer, &["required_version", "required_plugins"], "packer"));
+    judge.problems
+}
+
+/// Collector for the problems of one file.
+struct Judge<'a, 'f> {
+    file: &'a File<'f>,
+    problems: Vec<Problem>,
+}
+
+impl Judge<'_, '_> {
+    fn problem(&mut self, node: &impl hcl_edit::Span, message: impl Into<String>) {
+        self.problems.push(self.file.problem(node, message));
     }
-    for build in file.body.get_blocks("build") {
-        problems.extend(judge_build(file, build));
+
+    /// Judges a block outside of every other one. An unknown block is refused as a whole.
+    fn top(&mut self, block: &Block) {
+        let labels = match block.ident.as_str() {
+            "packer" => {
+                self.body(&block.body, &[Position::Packer]);
+                0
+            }
+            "variable" => {
+                self.variable(&block.body);
+                1
+            }
+            "variables" | "locals" => {
+                self.values(&block.body);
+                0
+            }
+            "local" => {
+                self.names(&block.body, &[Position::Local]);
+                self.values(&block.body);
+                1
+            }
+            "source" => {
+                self.source(&block.body);
+                2
+            }
+            "build" => {
+                self.build(&block.body);
+                0
+            }
+            _ => return,
+        };
+        if block.labels.len() != labels {
+            let message = format!("`{}` has {labels} labels in Packer's language", block.ident.as_str());
+            self.problem(block, message);
+        }
     }
-    problems
+
+    fn variable(&mut self, body: &Body) {
+        self.names(body, &[Position::Variable]);
+        for attribute in body.attributes() {
+            match attribute.key.as_str() {
+                "type" => self.problems.extend(judge_type(self.file, &attribute.value)),
+                "description" => self.value(attribute, true),
+                _ => self.value(attribute, false),
+            }
+        }
+        for validation in body.get_blocks("validation") {
+            self.body(&validation.body, &[Position::Validation]);
+        }
+    }
+
+    /// Judges attributes that each declare a value, by whatever name.
+    fn values(&mut self, body: &Body) {
+        for attribute in body.attributes() {
+            self.value(attribute, false);
+        }
+        for block in body.blocks() {
+            self.problem(block, "is no value; write `name = value`");
+        }
+    }
+
+    fn source(&mut self, body: &Body) {
+        self.body(body, &[Position::Source]);
+        for block in body.blocks() {
+            match block.ident.as_str() {
+                "launch_block_device_mappings" | "ami_block_device_mappings" => {
+                    self.body(&block.body, &[Position::Device]);
+                }
+                "metadata_options" => self.body(&block.body, &[Position::Metadata]),
+                "aws_polling" => self.body(&block.body, &[Position::Polling]),
+                _ => {}
+            }
+        }
+        if let Some(communicator) = body.get_attribute("communicator")
+            && !matches!(communicator.value.as_str(), Some("ssh" | "winrm"))
+        {
+            self.problem(communicator, "the communicator must be \"ssh\" or \"winrm\", written out");
+        }
+    }
+
+    fn build(&mut self, body: &Body) {
+        self.body(body, &[Position::Build]);
+        for block in body.blocks() {
+            match block.ident.as_str() {
+                "provisioner" => self.provisioner(block),
+                "post-processor" => self.post_processor(block),
+                "post-processors" => {
+                    self.body(&block.body, &[Position::PostProcessors]);
+                    for inner in block.body.get_blocks("post-processor") {
+                        self.post_processor(inner);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn provisioner(&mut self, block: &Block) {
+        let Some(kind) = self.kind(block, Position::ProvisionerKind) else {
+            let listed = names(Position::ProvisionerKind).collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "runs on the builder, beside its role; use one of these, which act in the image: {listed}"
+            );
+            return self.problem(block, message);
+        };
+        let places: &[Position] = match kind {
+            "shell" => &[Position::Provisioner, Position::Script, Position::Shell],
+            "powershell" => &[Position::Provisioner, Position::Script, Position::PowerShell],
+            "windows-shell" => &[Position::Provisioner, Position::Script],
+            "file" => &[Position::Provisioner, Position::File],
+            "windows-restart" => &[Position::Provisioner, Position::WindowsRestart],
+            "sleep" => &[Position::Provisioner, Position::Sleep],
+            _ => &[Position::Provisioner],
+        };
+        self.body(&block.body, places);
+        if let Some(direction) = block.body.get_attribute("direction")
+            && direction.value.as_str() != Some("upload")
+        {
+            self.problem(direction, "writes files of the builder; send files to the image only");
+        }
+    }
+
+    fn post_processor(&mut self, block: &Block) {
+        if self.kind(block, Position::PostProcessorKind).is_none() {
+            let listed = names(Position::PostProcessorKind).collect::<Vec<_>>().join(", ");
+            let message = format!("runs on the builder, beside its role; the only one is {listed}");
+            return self.problem(block, message);
+        }
+        self.body(&block.body, &[Position::Manifest]);
+        let output = block.body.get_attribute("output");
+        if let Some(output) = output.filter(|output| output.value.as_str() != Some(MANIFEST)) {
+            let message = format!("writes a file of the builder; write `output = \"{MANIFEST}\"`");
+            self.problem(output, message);
+        }
+    }
+
+    /// Returns the one label of a block if `place` allows it.
+    fn kind<'b>(&self, block: &'b Block, place: Position) -> Option<&'b str> {
+        let [label] = &block.labels[..] else { return None };
+        is_allowed(place, label.as_str()).then_some(label.as_str())
+    }
+
+    /// Judges the names in a body that is a configuration, and its values.
+    fn body(&mut self, body: &Body, places: &[Position]) {
+        self.names(body, places);
+        let sends_files = places.contains(&Position::Provisioner);
+        for attribute in body.attributes() {
+            if sends_files && PATHS.contains(&attribute.key.as_str()) {
+                self.paths(attribute);
+            } else {
+                self.value(attribute, true);
+            }
+        }
+    }
+
+    fn names(&mut self, body: &Body, places: &[Position]) {
+        for attribute in body.attributes() {
+            let name = attribute.key.as_str();
+            if !places.iter().any(|place| is_allowed(*place, name)) {
+                self.problem(attribute, refusal(places, name));
+            }
+        }
+        self.blocks(body, places);
+    }
+
+    fn blocks(&mut self, body: &Body, places: &[Position]) {
+        for block in body.blocks() {
+            let name = format!("{} {{}}", block.ident.as_str());
+            if block.ident.as_str() == "dynamic" {
+                self.problem(block, "makes blocks that cannot be judged; write each out");
+            } else if !places.iter().any(|place| is_allowed(*place, &name)) && places != [Position::Template]
+            {
+                self.problem(block, refusal(places, &name));
+            }
+        }
+    }
+
+    fn value(&mut self, attribute: &Attribute, whole: bool) {
+        self.problems.extend(judge_value(self.file, attribute, whole));
+    }
+
+    /// Judges the files that an attribute names.
+    fn paths(&mut self, node: &Attribute) {
+        let many = node.value.as_array().map(|list| list.iter().collect::<Vec<_>>());
+        for value in many.unwrap_or_else(|| vec![&node.value]) {
+            if !within(self.file.source(value)) {
+                let message =
+                    "must be the path of a file of the recipe, written out: \"${path.root}/<file>\"";
+                self.problem(node, message);
+            }
+        }
+    }
+}
+
+/// Returns true if the text of an expression is a path that cannot leave the recipe.
+pub(super) fn within(written: &str) -> bool {
+    let Some(text) = written.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return false };
+    let path = text.strip_prefix("${path.root}/").unwrap_or(text);
+    !path.is_empty()
+        && !path.starts_with(['/', '~', '\\'])
+        && !path.contains(['$', '%', '{', '\\', '"'])
+        && path.split('/').all(|part| part != "..")
 }
 
 /// Returns problems with the plugins that a recipe requires: it must be [`PLUGIN`], once.
@@ -251,7 +307,9 @@ pub(super) fn judge_plugins(parsed: &[File<'_>]) -> Vec<Problem> {
     }
     let mut attributes = block.body.attributes();
     let right = match (attributes.next(), attributes.next(), block.body.blocks().next()) {
-        (Some(attribute), None, None) => attribute.key.as_str() == name && is_plugin(attribute),
+        (Some(attribute), None, None) => {
+            block.labels.is_empty() && attribute.key.as_str() == name && is_plugin(attribute)
+        }
         _ => false,
     };
     if right { Vec::new() } else { vec![file.problem(block, wanted)] }
@@ -269,125 +327,4 @@ fn is_plugin(attribute: &Attribute) -> bool {
         found.next().is_none().then_some(value).flatten()
     };
     object.len() == 2 && text("source") == Some(source) && text("version") == Some(version)
-}
-
-fn judge_build(file: &File<'_>, build: &Block) -> Vec<Problem> {
-    let mut problems = not_allowed(file, build, &BUILD, "a build");
-    for provisioner in build.body.get_blocks("provisioner") {
-        let allowed = PROVISIONERS.iter().any(|kind| provisioner.has_exact_labels(&[*kind]));
-        if !allowed {
-            let message = format!(
-                "runs on the builder, beside its role; use one of these, which act in the image: {}",
-                PROVISIONERS.join(", ")
-            );
-            problems.push(file.problem(provisioner, message));
-        }
-        if let Some(direction) = provisioner.body.get_attribute("direction") {
-            problems
-                .push(file.problem(direction, "writes files of the builder; send files to the image only"));
-        }
-    }
-    for chain in build.body.get_blocks("post-processors") {
-        problems.extend(not_allowed(file, chain, &["post-processor"], "post-processors"));
-    }
-    let chained = build.body.get_blocks("post-processors");
-    let chained = chained.flat_map(|chain| chain.body.get_blocks("post-processor"));
-    for processor in build.body.get_blocks("post-processor").chain(chained) {
-        if !POST_PROCESSORS.iter().any(|kind| processor.has_exact_labels(&[*kind])) {
-            let message = format!(
-                "runs on the builder, beside its role; the only one is {}",
-                POST_PROCESSORS.join(", ")
-            );
-            problems.push(file.problem(processor, message));
-        }
-        let output = processor.body.get_attribute("output");
-        if let Some(output) = output.filter(|output| output.value.as_str() != Some(MANIFEST)) {
-            problems.push(
-                file.problem(
-                    output,
-                    format!("writes a file of the builder; write `output = \"{MANIFEST}\"`"),
-                ),
-            );
-        }
-    }
-    problems
-}
-
-/// Returns a problem for each attribute and block of `block` that is not in `allowed`.
-fn not_allowed(file: &File<'_>, block: &Block, allowed: &[&str], what: &str) -> Vec<Problem> {
-    let refusal = |name: &str| {
-        format!("`{name}` is not allowed in {what}; Lockstep knows what these do: {}", allowed.join(", "))
-    };
-    let attributes = block.body.attributes().filter(|a| !allowed.contains(&a.key.as_str()));
-    let blocks = block.body.blocks().filter(|b| !allowed.contains(&b.ident.as_str()));
-    let attributes = attributes.map(|found| file.problem(found, refusal(found.key.as_str())));
-    attributes.chain(blocks.map(|found| file.problem(found, refusal(found.ident.as_str())))).collect()
-}
-
-/// Visitor for expressions that read or run something outside of the recipe.
-struct Outside<'a, 'f> {
-    file: &'a File<'f>,
-    problems: Vec<Problem>,
-}
-
-impl Visit for Outside<'_, '_> {
-    fn visit_func_call(&mut self, node: &FuncCall) {
-        let name = node.name.name.as_str();
-        if node.name.is_namespaced() || !(FUNCTIONS.contains(&name) || TYPES.contains(&name)) {
-            let message = format!("`{name}` is not allowed: a function may only compute from its arguments");
-            self.problems.push(self.file.problem(node, message));
-        }
-        visit_func_call(self, node);
-    }
-
-    fn visit_block(&mut self, node: &Block) {
-        if node.ident.as_str() == "dynamic" {
-            self.problems.push(self.file.problem(node, "makes blocks that cannot be judged; write each out"));
-        }
-        visit_block(self, node);
-    }
-
-    fn visit_attr(&mut self, node: &Attribute) {
-        for word in engine_words(self.file.source(&node.value)) {
-            let message = format!("`{{{{ {word} }}}}` is not allowed: it may read what is the builder's");
-            self.problems.push(self.file.problem(node, message));
-        }
-        if PATHS.contains(&node.key.as_str()) {
-            self.paths(node);
-        }
-        visit_attr(self, node);
-    }
-}
-
-impl Outside<'_, '_> {
-    /// Checks the files that an attribute names. A build names its source with the same word, and a plugin its address.
-    fn paths(&mut self, node: &Attribute) {
-        let many = node.value.as_array().map(|list| list.iter().collect::<Vec<_>>());
-        for value in many.unwrap_or_else(|| vec![&node.value]) {
-            if !within(self.file.source(value)) {
-                let message =
-                    "must be the path of a file of the recipe, written out: \"${path.root}/<file>\"";
-                self.problems.push(self.file.problem(node, message));
-            }
-        }
-    }
-}
-
-/// Returns true if the text of an expression is a path that cannot leave the recipe.
-fn within(written: &str) -> bool {
-    let Some(text) = written.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return false };
-    let path = text.strip_prefix("${path.root}/").unwrap_or(text);
-    !path.is_empty()
-        && !path.starts_with(['/', '~', '\\'])
-        && !path.contains(['$', '%', '{', '\\'])
-        && path.split('/').all(|part| part != "..")
-}
-
-/// Returns the words in `{{ }}` that are not in [`ENGINE`] and no value of a provisioner.
-fn engine_words(text: &str) -> Vec<&str> {
-    let inner = text.split("{{").skip(1).map(|rest| rest.trim_start_matches(['-', ' ', '\t']));
-    let words = inner.map(|rest| {
-        rest.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).next().unwrap_or("")
-    });
-    words.filter(|word| !word.starts_with('.') && !ENGINE.contains(word)).collect()
 }

@@ -4,7 +4,9 @@
 //! The language is that of <https://developer.hashicorp.com/packer/docs/templates/hcl_templates>, the source that of
 //! <https://developer.hashicorp.com/packer/integrations/hashicorp/amazon/latest/components/builder/ebs>.
 
+use super::allowed::{Position, REFUSED, names};
 use super::builder;
+use super::expressions::BRACE;
 use crate::delivery::archive::Files;
 use crate::model::error::Problem;
 use crate::model::ids::AccountId;
@@ -16,8 +18,10 @@ use hcl_edit::{Span, parser};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Variables whose values Lockstep provides. A recipe declares each of them without a default.
-pub const GIVEN: [&str; 4] = ["region", "ami_name", "source_ami", "tags"];
+/// Variables whose values Lockstep provides. A recipe declares those that it uses, without a default. The last three are
+/// settings of the account: its `lockstep accounts add` gives the network and the instance profile of builds.
+pub const GIVEN: [&str; 7] =
+    ["region", "ami_name", "source_ami", "tags", "subnet_id", "security_group_id", "iam_instance_profile"];
 
 /// Attributes of the source that must have such a variable as their value.
 const BOUND: [(&str, &str); 7] = [
@@ -30,28 +34,8 @@ const BOUND: [(&str, &str); 7] = [
     ("run_volume_tags", "tags"),
 ];
 
-/// Forbidden attributes of the source, with the reason.
-const REFUSED: [(&str, &str); 16] = [
-    ("access_key", "credentials are roles: the build has one"),
-    ("secret_key", "credentials are roles: the build has one"),
-    ("token", "credentials are roles: the build has one"),
-    ("profile", "credentials are roles: the build has one"),
-    ("assume_role", "the build has the one role that it may have"),
-    ("ami_users", "Lockstep brings the image to other accounts"),
-    ("ami_groups", "an image of Lockstep is never public"),
-    ("ami_org_arns", "Lockstep brings the image to other accounts"),
-    ("ami_ou_arns", "Lockstep brings the image to other accounts"),
-    ("snapshot_users", "Lockstep brings the image to other accounts"),
-    ("snapshot_groups", "a snapshot of Lockstep is never public"),
-    ("ami_regions", "Lockstep brings the image to other regions"),
-    ("region_kms_key_ids", "Lockstep brings the image to other regions"),
-    ("force_deregister", "a build never removes another image"),
-    ("force_delete_snapshot", "a build never removes another image"),
-    ("skip_create_ami", "then there is no image"),
-];
-
-/// Allowed blocks of a template.
-const BLOCKS: [&str; 6] = ["packer", "variable", "local", "locals", "source", "build"];
+/// Attributes of the source that may be left out, and otherwise must have the variable of the same name as their value.
+const BOUND_IF_PRESENT: [&str; 3] = ["subnet_id", "security_group_id", "iam_instance_profile"];
 
 /// File in which the build's last step finds the result.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -114,6 +98,20 @@ impl HclTemplate {
         self.declared.contains_key(name)
     }
 
+    fn declare(&mut self, file: &File<'_>, node: &impl Span, name: String, declared: Declared) {
+        if GIVEN.contains(&name.as_str()) && declared.has_default {
+            let message = format!("Lockstep gives `{name}` itself: leave its default out");
+            self.problems.push(file.problem(node, message));
+        }
+        if let Some(first) = self.declared.get(&name) {
+            let message =
+                format!("the variable `{name}` is declared already, in {}:{}", first.file, first.line);
+            self.problems.push(file.problem(node, message));
+            return;
+        }
+        self.declared.insert(name, declared);
+    }
+
     /// Returns those of the values for which the template declares a variable.
     pub(super) fn declared_of(&self, values: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
         values.into_iter().filter(|(name, _)| self.declares(name)).collect()
@@ -121,15 +119,17 @@ impl HclTemplate {
 
     /// Returns a problem for each override without a declared variable, and for each of Lockstep's own variables.
     pub(super) fn unknown_overrides(&self, overrides: Option<&BTreeMap<String, String>>) -> Vec<Problem> {
-        let names = overrides.into_iter().flatten().map(|(name, _)| name);
-        let wrong = names.filter_map(|name| match (GIVEN.contains(&name.as_str()), self.declares(name)) {
-            (true, _) => Some(format!("the override `{name}`: Lockstep gives `{name}` itself")),
-            (false, true) => None,
-            (false, false) => {
-                let hint = suggestion(name, self.declared.keys());
-                Some(format!("the override `{name}`: no *.pkr.hcl declares such a variable{hint}"))
-            }
-        });
+        let given = overrides.into_iter().flatten();
+        let wrong =
+            given.filter_map(|(name, text)| match (GIVEN.contains(&name.as_str()), self.declares(name)) {
+                (true, _) => Some(format!("the override `{name}`: Lockstep gives `{name}` itself")),
+                (false, true) if text.contains('{') => Some(format!("the override `{name}` {BRACE}")),
+                (false, true) => None,
+                (false, false) => {
+                    let hint = suggestion(name, self.declared.keys());
+                    Some(format!("the override `{name}`: no *.pkr.hcl declares such a variable{hint}"))
+                }
+            });
         wrong.map(|message| Problem::at("", None, message)).collect()
     }
 
@@ -162,7 +162,11 @@ fn fits(value: &Value, wanted: &str) -> bool {
         ("number", value) => value.is_number(),
         ("bool", Value::String(text)) => matches!(text.as_str(), "true" | "false"),
         ("bool", value) => value.is_boolean(),
-        (list, value) if list.starts_with("list(") || list.starts_with("set(") => value.is_array(),
+        (list, value) if list.starts_with("list(") || list.starts_with("set(") => {
+            let item =
+                list.trim_start_matches("list(").trim_start_matches("set(").trim_end_matches(')').trim();
+            value.as_array().is_some_and(|items| items.iter().all(|value| fits(value, item)))
+        }
         _ => true,
     }
 }
@@ -201,13 +205,7 @@ fn judge(parsed: &[File<'_>], files: &Files) -> HclTemplate {
             template.problems.push(file.problem(attribute, message));
         }
         for block in file.body.blocks() {
-            if !BLOCKS.contains(&block.ident.as_str()) {
-                let hint = suggestion(block.ident.as_str(), &BLOCKS);
-                let message = format!(
-                    "`{}` is no block that a recipe may hold{hint}; these are: {}",
-                    block.ident.as_str(),
-                    BLOCKS.join(", ")
-                );
+            if let Some(message) = why_no_block(block.ident.as_str()) {
                 template.problems.push(file.problem(block, message));
             }
         }
@@ -221,7 +219,24 @@ fn judge(parsed: &[File<'_>], files: &Files) -> HclTemplate {
     template
 }
 
+/// Returns the reason against a block outside of every other one, or `None` if a recipe may hold it.
+fn why_no_block(name: &str) -> Option<String> {
+    let allowed: Vec<&str> = names(Position::Template).map(|name| name.trim_end_matches(" {}")).collect();
+    if allowed.contains(&name) {
+        return None;
+    }
+    let refused = format!("{name} {{}}");
+    let known =
+        REFUSED.iter().find(|(place, names, _)| *place == Position::Template && names.contains(&&*refused));
+    let hint = match known {
+        Some((.., why)) => format!(": {why}"),
+        None => suggestion(name, &allowed),
+    };
+    Some(format!("`{name}` is no block that a recipe may hold{hint}; these are: {}", allowed.join(", ")))
+}
+
 fn declare(file: &File<'_>, template: &mut HclTemplate) {
+    declare_short(file, template);
     for block in file.body.get_blocks("variable") {
         let Some(name) = block.labels.first().map(|label| label.as_str().to_owned()) else {
             template.problems.push(file.problem(block, "a variable needs a name"));
@@ -233,59 +248,66 @@ fn declare(file: &File<'_>, template: &mut HclTemplate) {
             has_default: block.body.has_attribute("default"),
             of_type: block.body.get_attribute("type").map(|of| file.source(&of.value).to_owned()),
         };
-        if GIVEN.contains(&name.as_str()) && declared.has_default {
-            let message = format!("Lockstep gives `{name}` itself: leave its default out");
-            template.problems.push(file.problem(block, message));
-        }
-        if let Some(first) = template.declared.get(&name) {
-            let message =
-                format!("the variable `{name}` is declared already, in {}:{}", first.file, first.line);
-            template.problems.push(file.problem(block, message));
-            continue;
-        }
-        template.declared.insert(name, declared);
+        template.declare(file, block, name, declared);
     }
 }
 
-/// Collector for every `var.<name>` of a file.
-#[derive(Default)]
-struct VariableReferences(Vec<(String, Option<std::ops::Range<usize>>)>);
+/// Declares the variables of the blocks `variables`, each of which is `name = default`.
+fn declare_short(file: &File<'_>, template: &mut HclTemplate) {
+    for attribute in file.body.get_blocks("variables").flat_map(|block| block.body.attributes()) {
+        let declared = Declared {
+            file: file.name.to_owned(),
+            line: file.line(attribute).unwrap_or(1),
+            has_default: true,
+            of_type: None,
+        };
+        template.declare(file, attribute, attribute.key.as_str().to_owned(), declared);
+    }
+}
 
-impl Visit for VariableReferences {
+/// Collector for every `var.<name>` and `local.<name>` of a file.
+#[derive(Default)]
+struct References(Vec<(String, String, Option<std::ops::Range<usize>>)>);
+
+impl Visit for References {
     fn visit_traversal(&mut self, node: &Traversal) {
-        let of_var = node.expr.as_variable().is_some_and(|variable| variable.as_str() == "var");
-        if let (true, Some(TraversalOperator::GetAttr(name))) =
-            (of_var, node.operators.first().map(hcl_edit::Decorated::value))
+        let root = node.expr.as_variable().map(|variable| variable.as_str());
+        if let (Some(root @ ("var" | "local")), Some(TraversalOperator::GetAttr(name))) =
+            (root, node.operators.first().map(hcl_edit::Decorated::value))
         {
-            self.0.push((name.as_str().to_owned(), name.span()));
+            self.0.push((root.to_owned(), name.as_str().to_owned(), name.span()));
         }
         visit_traversal(self, node);
     }
 }
 
 fn judge_uses(parsed: &[File<'_>], template: &mut HclTemplate) {
-    let mut used = BTreeSet::new();
+    let locals: BTreeSet<String> = parsed.iter().flat_map(locals).collect();
     for file in parsed {
-        let mut uses = VariableReferences::default();
+        let mut uses = References::default();
         uses.visit_body(&file.body);
-        for (name, span) in uses.0 {
-            if !template.declares(&name) {
-                let hint = suggestion(&name, template.declared.keys());
-                let line =
-                    span.map(|span| file.text[..span.start].bytes().filter(|b| *b == b'\n').count() + 1);
-                let message = format!("`var.{name}` is used, but no variable `{name}` is declared{hint}");
-                let line = line.and_then(|line| u32::try_from(line).ok());
-                template.problems.push(Problem::at(file.name, line, message));
-            }
-            used.insert(name);
+        for (root, name, span) in uses.0 {
+            let (what, hint) = match root.as_str() {
+                "var" if !template.declares(&name) => {
+                    ("variable", suggestion(&name, template.declared.keys()))
+                }
+                "local" if !locals.contains(&name) => ("local", suggestion(&name, &locals)),
+                _ => continue,
+            };
+            let line = span.map(|span| file.text[..span.start].bytes().filter(|b| *b == b'\n').count() + 1);
+            let message = format!("`{root}.{name}` is used, but no {what} `{name}` is declared{hint}");
+            let line = line.and_then(|line| u32::try_from(line).ok());
+            template.problems.push(Problem::at(file.name, line, message));
         }
     }
-    let idle = template.declared.iter().filter(|(name, _)| !used.contains(*name));
-    let idle = idle.map(|(name, declared)| {
-        let message = format!("the variable `{name}` is declared, but nothing uses it; remove it");
-        Problem::at(declared.file.clone(), Some(declared.line), message)
-    });
-    template.problems.extend(idle.collect::<Vec<_>>());
+}
+
+/// Returns the names of the locals that a file declares.
+fn locals(file: &File<'_>) -> Vec<String> {
+    let many = file.body.get_blocks("locals").flat_map(|block| block.body.attributes());
+    let many = many.map(|attribute| attribute.key.as_str().to_owned());
+    let single = file.body.get_blocks("local").filter_map(|block| block.labels.first());
+    many.chain(single.map(|label| label.as_str().to_owned())).collect()
 }
 
 fn judge_sources(parsed: &[File<'_>], template: &mut HclTemplate) {
@@ -316,14 +338,27 @@ fn judge_sources(parsed: &[File<'_>], template: &mut HclTemplate) {
             });
         }
     }
-    for (name, why) in REFUSED {
-        let attribute = source.body.get_attribute(name).map(|attribute| file.line(attribute));
-        let block = source.body.get_blocks(name).next().map(|block| file.line(block));
-        if let Some(line) = attribute.or(block) {
-            template.problems.push(Problem::at(file.name, line, format!("`{name}` must not be here: {why}")));
+    for name in BOUND_IF_PRESENT {
+        let wanted = format!("var.{name}");
+        let found = source.body.get_attribute(name);
+        if let Some(other) = found.filter(|attribute| file.source(&attribute.value) != wanted) {
+            let message = format!(
+                "must be `{name} = {wanted}`: Lockstep gives what lockstep accounts add set for the account"
+            );
+            template.problems.push(file.problem(other, message));
         }
     }
+    judge_login(file, source, template);
     judge_metadata(file, source, template);
+}
+
+/// Requires the login that Packer requires: a user for SSH, which is the default.
+fn judge_login(file: &File<'_>, source: &Block, template: &mut HclTemplate) {
+    let communicator = source.body.get_attribute("communicator").and_then(|found| found.value.as_str());
+    if communicator != Some("winrm") && !source.body.has_attribute("ssh_username") {
+        let message = "the source must have `ssh_username`: Packer connects as that user";
+        template.problems.push(file.problem(source, message));
+    }
 }
 
 /// Requires IMDSv2 for the build's instance and for all instances launched from the image.
@@ -365,7 +400,8 @@ fn judge_build(parsed: &[File<'_>], files: &Files, template: &mut HclTemplate) {
         .into_iter()
         .flat_map(|list| list.iter().filter_map(Expression::as_str))
         .collect();
-    if let Some(named) = named.filter(|named| items != [named.as_str()]) {
+    let is_named = |named: &str| items == [named] || items == [named.trim_start_matches("source.")];
+    if let Some(named) = named.filter(|named| !is_named(named)) {
         let message = format!("the build must have `sources = [\"{named}\"]`");
         template.problems.push(file.problem(build, message));
     }
@@ -416,8 +452,8 @@ impl Paths<'_, '_> {
         let written = self.file.source(value);
         let Some(path) = written.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return };
         let path = path.strip_prefix("${path.root}/").unwrap_or(path);
-        // Only Packer can evaluate a computed path.
-        if path.contains("${") {
+        // A path that leaves the recipe is refused elsewhere.
+        if !builder::within(written) {
             return;
         }
         let path = path.trim_start_matches("./");

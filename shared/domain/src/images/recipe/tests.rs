@@ -29,6 +29,7 @@ source "amazon-ebs" "image" {
   run_tags        = var.tags
   run_volume_tags = var.tags
   imds_support    = "v2.0"
+  ssh_username    = "ec2-user"
   metadata_options {
     http_tokens = "required"
   }
@@ -180,22 +181,19 @@ fn overrides_of_unknown_and_of_given_variables_are_reported() {
 #[test]
 fn each_problem_for_packer_or_lockstep_is_reported_with_its_line() {
     let table = [
-        ("build {", "build {{", "image.pkr.hcl:27: is no HCL"),
+        ("build {", "build {{", "image.pkr.hcl:28: is no HCL"),
         (
             "build {",
             "bild {",
-            "image.pkr.hcl:27: `bild` is no block that a recipe may hold; did you mean `build`?",
+            "image.pkr.hcl:28: `bild` is no block that a recipe may hold; did you mean `build`?",
         ),
         (
             "var.size",
             "var.sise",
-            "image.pkr.hcl:23: `var.sise` is used, but no variable `sise` is declared; did you mean `size`?",
+            "image.pkr.hcl:24: `var.sise` is used, but no variable `sise` is declared; did you mean `size`?",
         ),
-        (
-            "volume_size = var.size",
-            "volume_size = 20",
-            "image.pkr.hcl:5: the variable `size` is declared, but nothing uses it",
-        ),
+        ("var.size", "local.size", "image.pkr.hcl:24: `local.size` is used, but no local `size` is declared"),
+        ("  ssh_username    = \"ec2-user\"\n", "", "image.pkr.hcl:9: the source must have `ssh_username`"),
         (
             "variable \"tags\" { type = map(string) }\n",
             "",
@@ -224,12 +222,12 @@ fn each_problem_for_packer_or_lockstep_is_reported_with_its_line() {
         (
             "imds_support    = \"v2.0\"",
             "profile = \"me\"",
-            "image.pkr.hcl:17: `profile` must not be here: credentials are roles",
+            "image.pkr.hcl:17: `profile` is not allowed in a source: credentials are roles",
         ),
         (
             "imds_support    = \"v2.0\"",
             "ami_users = [\"1\"]",
-            "image.pkr.hcl:17: `ami_users` must not be here",
+            "image.pkr.hcl:17: `ami_users` is not allowed in a source: Lockstep brings",
         ),
         ("imds_support    = \"v2.0\"\n", "\n", "imds_support = \"v2.0\""),
         ("\"required\"", "\"optional\"", "IMDSv2 while it is built"),
@@ -241,16 +239,16 @@ fn each_problem_for_packer_or_lockstep_is_reported_with_its_line() {
         (
             "[\"source.amazon-ebs.image\"]",
             "[\"source.amazon-ebs.other\"]",
-            "image.pkr.hcl:27: the build must have `sources = [\"source.amazon-ebs.image\"]`",
+            "image.pkr.hcl:28: the build must have `sources = [\"source.amazon-ebs.image\"]`",
         ),
-        ("/install.sh", "/instal.sh", "image.pkr.hcl:30: the recipe has no file `instal.sh`"),
+        ("/install.sh", "/instal.sh", "image.pkr.hcl:31: the recipe has no file `instal.sh`"),
         (
             "\"manifest.json\"",
             "\"other.json\"",
-            "image.pkr.hcl:27: the build must have `post-processor \"manifest\"",
+            "image.pkr.hcl:28: the build must have `post-processor \"manifest\"",
         ),
-        ("provisioner \"shell\"", "provisioner \"shell-local\"", "image.pkr.hcl:29: runs on the builder"),
-        ("build {", "x = 1\nbuild {", "image.pkr.hcl:27: `x` stands outside of every block"),
+        ("provisioner \"shell\"", "provisioner \"shell-local\"", "image.pkr.hcl:30: runs on the builder"),
+        ("build {", "x = 1\nbuild {", "image.pkr.hcl:28: `x` stands outside of every block"),
     ];
     for (from, to, expected) in table {
         let problems = problems_after(from, to);
@@ -383,159 +381,5 @@ fn problems_with(after: &str, added: &str) -> Vec<String> {
     problems_after(after, &format!("{after}\n{added}"))
 }
 
-#[test]
-fn actions_and_reads_on_the_builder_are_refused() {
-    let (build, provisioner, source) = ("build {", "provisioner \"shell\" {", "imds_support    = \"v2.0\"");
-    let table = [
-        (
-            build,
-            "post-processor \"manifest\" { output = \"../x\" }",
-            "writes a file of the builder; write `output",
-        ),
-        ("packer {", "  hcp {}", "`hcp` is not allowed in packer"),
-        (build, "provisioner \"shell-local\" { inline = [\"id\"] }", "runs on the builder"),
-        (build, "provisioner \"ansible\" {}", "runs on the builder"),
-        (build, "provisioner \"breakpoint\" {}", "runs on the builder"),
-        (build, "provisioner \"shell\" \"local\" {}", "runs on the builder"),
-        (build, "post-processor \"shell-local\" { inline = [\"id\"] }", "the only one is manifest"),
-        (build, "post-processors {\n post-processor \"amazon-import\" {}\n}", "the only one is manifest"),
-        (
-            build,
-            "post-processors {\n provisioner \"shell\" {}\n}",
-            "`provisioner` is not allowed in post-processors",
-        ),
-        (
-            build,
-            "error-cleanup-provisioner \"shell-local\" {}",
-            "`error-cleanup-provisioner` is not allowed in a build",
-        ),
-        (
-            build,
-            "source \"source.amazon-ebs.image\" { profile = \"x\" }",
-            "`source` is not allowed in a build",
-        ),
-        (build, "hcp_packer_registry {}", "`hcp_packer_registry` is not allowed in a build"),
-        (
-            build,
-            "dynamic \"provisioner\" {\n for_each = [1]\n content {}\n}",
-            "makes blocks that cannot be judged",
-        ),
-        (provisioner, "env = { A = file(\"/proc/self/environ\") }", "`file` is not allowed"),
-        (
-            provisioner,
-            "env = { A = \"${aws_secretsmanager(\"x\", null)}\" }",
-            "`aws_secretsmanager` is not allowed",
-        ),
-        (provisioner, "env = { A = templatefile(\"x\", {}) }", "`templatefile` is not allowed"),
-        (provisioner, "env = { A = provider::x::y() }", "`y` is not allowed"),
-        (provisioner, "env = { A = \"{{ env `HOME` }}\" }", "`{{ env }}` is not allowed"),
-        (provisioner, "env = { A = \"{{- consul_key `x` }}\" }", "`{{ consul_key }}` is not allowed"),
-        (provisioner, "script = \"/etc/passwd\"", "must be the path of a file of the recipe"),
-        (provisioner, "script = \"${path.root}/../other\"", "must be the path of a file of the recipe"),
-        (provisioner, "script = \"${var.size}\"", "must be the path of a file of the recipe"),
-        (
-            provisioner,
-            "script = join(\"\", [\"/etc\", \"/passwd\"])",
-            "must be the path of a file of the recipe",
-        ),
-        (
-            build,
-            "provisioner \"file\" {\n source = \"~/.aws/credentials\"\n destination = \"/tmp/x\"\n}",
-            "must be the path",
-        ),
-        (build, "provisioner \"file\" {\n direction = \"download\"\n}", "writes files of the builder"),
-        (
-            source,
-            "custom_endpoint_ec2 = \"https://ec2.example.com\"",
-            "`custom_endpoint_ec2` is not allowed in a source",
-        ),
-        (source, "shared_credentials_file = \"x\"", "`shared_credentials_file` is not allowed in a source"),
-        (source, "user_data_file = \"/proc/self/environ\"", "`user_data_file` is not allowed in a source"),
-        (
-            source,
-            "ssh_private_key_file = \"/root/.ssh/id\"",
-            "`ssh_private_key_file` is not allowed in a source",
-        ),
-        (source, "vault_aws_engine { name = \"x\" }", "`vault_aws_engine` is not allowed in a source"),
-    ];
-    for (after, added, expected) in table {
-        let problems = problems_with(after, added);
-        assert!(problems.iter().any(|line| line.contains(expected)), "{added}: {problems:#?}");
-    }
-    let data = format!("data \"amazon-secretsmanager\" \"x\" {{}}\n{TEMPLATE}");
-    let problems = problems(&files(&[("image.pkr.hcl", &data)]), &RecipeInput::default());
-    assert!(problems[0].contains("`data` is no block that a recipe may hold"), "{problems:#?}");
-}
-
-#[test]
-fn a_recipe_has_exactly_the_one_plugin_of_the_build() {
-    let table = [
-        ("source  = \"github.com/hashicorp/amazon\"", "source  = \"github.com/mallory/amazon\""),
-        ("version = \"= 1.8.4\"", "version = \">= 1.8.4\""),
-        ("version = \"= 1.8.4\"", "version = \"= 1.8.4\"\n      extra = 1"),
-        (
-            "    amazon = {",
-            "    other = { source = \"github.com/x/y\", version = \"= 1.0.0\" }\n    amazon = {",
-        ),
-        ("    amazon = {", "    amazing = {"),
-        ("  required_plugins {", "  required_plugins {\n  }\n  required_plugins {"),
-        (
-            "packer {",
-            "packer {\n  required_plugins {\n    x = { source = \"github.com/x/y\", version = \"= 1.0.0\" }\n  }\n}\npacker {",
-        ),
-        ("  required_plugins {", "  plugins {"),
-    ];
-    for (from, to) in table {
-        let problems = problems_after(from, to);
-        assert!(
-            problems.iter().any(|line| line.contains("the build has this plugin and no other")),
-            "{to}: {problems:#?}"
-        );
-    }
-}
-
-#[test]
-fn a_file_that_packer_loads_or_runs_automatically_is_refused() {
-    for path in [
-        "second.pkr.json",
-        "values.auto.pkrvars.hcl",
-        "values.auto.pkrvars.json",
-        "packer.d/plugins/x",
-        ".packer.d/x",
-        "sub/packer.d/x",
-        "packer-plugin-amazon_v1.8.4_x5.0_linux_amd64",
-        ".packerconfig",
-    ] {
-        let problems = problems(&files(&[(path, "{}")]), &RecipeInput::default());
-        assert!(problems.iter().any(|line| line.contains(path)), "{path}: {problems:#?}");
-    }
-    // Packer ignores a file that a script sends.
-    assert!(
-        problems(&files(&[("settings.json", "{}"), ("plugins/readme", "")]), &RecipeInput::default())
-            .is_empty()
-    );
-}
-
-proptest::proptest! {
-    #[test]
-    fn provisioners_and_post_processors_cannot_enter_by_another_name(kind in "[a-z][a-z-]{0,14}", chained: bool) {
-        let allowed = ["shell", "file", "powershell", "windows-restart"];
-        let problems = problems_with("build {", &format!("provisioner \"{kind}\" {{}}"));
-        let refused = problems.iter().any(|line| line.contains("runs on the builder"));
-        proptest::prop_assert_eq!(refused, !allowed.contains(&kind.as_str()));
-        let processor = format!("post-processor \"{kind}\" {{}}");
-        let processor = if chained { format!("post-processors {{\n{processor}\n}}") } else { processor };
-        let refused = problems_with("build {", &processor).iter().any(|line| line.contains("the only one is manifest"));
-        proptest::prop_assert_eq!(refused, kind != "manifest");
-    }
-
-    #[test]
-    fn no_path_leaves_the_recipe(prefix in "(\\$\\{path\\.root\\}/|\\./)?", path in "[a-z./~$-]{1,20}") {
-        let written = format!("{prefix}{path}");
-        let problems = problems_with("provisioner \"shell\" {", &format!("script = \"{written}\""));
-        let leaves = written.starts_with('~') || written.starts_with('/') || path.split('/').any(|part| part == "..")
-            || path.contains('$') || (prefix.is_empty() && path.starts_with('/'));
-        let refused = problems.iter().any(|line| line.contains("must be the path") || line.contains("is no HCL"));
-        proptest::prop_assert!(!leaves || refused, "{}: {:?}", written, problems);
-    }
-}
+mod escapes;
+mod harmless;

@@ -2,6 +2,7 @@
 //! recipes, the shared values for an account, the recipe's own defaults, its values for an account, and the operator's
 //! values for one build.
 
+use super::expressions::BRACE;
 use super::template::{GIVEN, HclTemplate};
 use crate::model::error::Problem;
 use crate::model::ids::AccountId;
@@ -96,6 +97,9 @@ fn layer_of(table: &Table<'_, '_>, problems: &mut Problems) -> Layer {
 fn scalar(name: &str, value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Value> {
     let inner = value.get_ref();
     if let Some(text) = inner.as_str() {
+        if text.contains('{') {
+            problems.add(&value.span(), format!("`{name}` {BRACE}"));
+        }
         return Some(Value::from(text));
     }
     if let Some(flag) = inner.as_bool() {
