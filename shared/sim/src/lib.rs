@@ -269,6 +269,19 @@ impl FakeAws {
         self.state().written = written;
     }
 
+    /// Sets a field of the record at `key`, as a writer would that ignores the types of the ledger.
+    ///
+    /// # Panics
+    /// If there is no such record.
+    #[expect(clippy::expect_used, reason = "a test's ground either stands or does not")]
+    pub fn forge(&self, key: &Key, field: &str, text: &str) {
+        let is_it = |item: &Value| key_of(key.table, item).as_ref() == Some(key);
+        let mut item = self.items(key.table).into_iter().find(is_it).expect("a record");
+        item["body"]["M"][field] = json!({"S": text});
+        let put = json!({"TableName": key.table.name(), "Item": item}).to_string();
+        run(&put, |request| self.inner.database.put_item(request)).expect("a write");
+    }
+
     /// Returns the record at `key`.
     ///
     /// # Panics

@@ -1,15 +1,17 @@
 //! Releases, promotions, and the end of a push.
 
-use super::fixture::{Fixture, at, deploy, execution};
+use super::fixture::{Fixture, at, deploy, execution, id};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::{ComponentResult, Gated, Request};
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::model::ids::Digest;
 use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::records::{
     DeliveryEnd, Environment, Release, ReleaseState, WebhookDelivery, WebhookDeliveryState,
 };
+use lockstep_runtime::releases;
 use serde_json::json;
 
 fn publish() -> Request {
@@ -17,8 +19,8 @@ fn publish() -> Request {
 }
 
 async fn state(fixture: &Fixture) -> Release {
-    let key = Release::key_of(&"logs".parse().unwrap(), &"1.0.0".parse().unwrap());
-    fixture.versioned::<Release>(&key).await.record
+    let found = releases::release(&fixture.ledger, &"logs".parse().unwrap(), &"1.0.0".parse().unwrap()).await;
+    found.unwrap().record
 }
 
 fn gate() -> Request {
@@ -44,6 +46,59 @@ async fn a_release_is_published_only_with_the_evidence_of_its_test() {
     for _ in 0..2 {
         fixture.invoke(publish()).await.unwrap();
         assert_eq!(state(&fixture).await.state, ReleaseState::Published);
+    }
+    let draft = Release::draft_key_of(&"logs".parse().unwrap(), &"1.0.0".parse().unwrap());
+    assert_eq!(fixture.ledger.get::<Release>(&draft).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_draft_that_claims_to_be_published_is_refused() {
+    let fixture = Fixture::new().await;
+    fixture.release("1.0.0", ReleaseState::Packaged).await;
+    let release = state(&fixture).await;
+    let key = Release::draft_key_of(&release.component, &release.version);
+    fixture.cloud.forge(&key, "state", "published");
+    let failure = fixture.begin("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Rejected);
+    assert!(failure.message.contains("claims to be published"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_deployment_whose_record_was_changed_earns_no_evidence() {
+    let fixture = Fixture::new().await;
+    fixture.published("1.0.0", &["test"]).await;
+    fixture.begin("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
+    fixture.plan("a", true).await;
+    fixture.change("a", |deployment| deployment.deploy_mut().unwrap().digest = Digest::of(b"evil")).await;
+    let failure = fixture.complete("a").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Rejected);
+    assert!(failure.message.contains("was changed since it began: release"), "{}", failure.message);
+    let environment = fixture.environment("ci").await.unwrap();
+    assert!(environment.holder.is_some() && environment.deployed.is_none());
+    // The state machine records the failure: the environment is free, keeps its release, and is tainted.
+    let request = Request::Fail {
+        deployment: id("a"),
+        error: CaughtError { error: "Rejected".into(), cause: failure.message },
+    };
+    fixture.invoke(request).await.unwrap();
+    let environment = fixture.environment("ci").await.unwrap();
+    assert_eq!((environment.holder, environment.deployed), (None, None));
+    assert!(environment.taint.unwrap().contains("was changed since it began"));
+}
+
+#[tokio::test]
+async fn the_environment_of_a_test_stack_is_forgotten_once_it_is_free() {
+    let fixture = Fixture::new().await;
+    fixture.release("1.0.0", ReleaseState::Packaged).await;
+    let forget = || Request::ForgetTest { environment: "logs".into() };
+    fixture.begin("a", DeploymentPath::Delivery, deploy("1.0.0", "test")).await.unwrap();
+    fixture.invoke(forget()).await.unwrap();
+    assert!(fixture.environment("test").await.is_some(), "a deployment holds it");
+    fixture.plan("a", true).await;
+    fixture.complete("a").await.unwrap();
+    for _ in 0..2 {
+        fixture.invoke(forget()).await.unwrap();
+        assert_eq!(fixture.environment("test").await, None);
     }
 }
 

@@ -10,7 +10,7 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
-    Config, ConfigKind, DeployBody, Deployment, DeploymentStart, DeploymentState, Environment, Key,
+    Charter, Config, ConfigKind, DeployBody, Deployment, DeploymentStart, DeploymentState, Environment, Key,
     PromoteImageBody, Record, Release, ReleaseState, StackRun, SweepReport,
 };
 use lockstep_runtime::HasLedger;
@@ -192,6 +192,7 @@ impl Fixture {
         let start = start(name, "1.0.0", stage, "111111111111", DeploymentPath::Delivery);
         let taken = acquire(None, &Deployment::new(start, body), at(0)).unwrap();
         self.put(&taken.environment).await;
+        self.put(&Charter::of(&taken.deployment).unwrap()).await;
         self.put(&taken.deployment).await;
     }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use lockstep_aws::cloudformation::Stacks as _;
+use lockstep_domain::delivery::environment::with_claims;
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::delivery::stages::Stages;
@@ -224,8 +225,12 @@ impl Fixture {
         self.account.find(&Deployment::key_of(&self.id())).unwrap()
     }
 
+    /// Returns the environment with the reports of the current deployment, as `ledger` copies them at its end.
     pub fn environment(&self) -> Option<Environment> {
-        self.account.find(&Environment::key_of(&self.current.borrow().stage, "logs"))
+        let stored: Environment =
+            self.account.find(&Environment::key_of(&self.current.borrow().stage, "logs"))?;
+        let reported = self.account.find(&Deployment::key_of(&self.current.borrow().id));
+        Some(reported.map_or(stored.clone(), |reported| with_claims(&stored, &reported)))
     }
 
     pub fn change_deployment(&self, change: impl FnOnce(&mut Deployment)) {
