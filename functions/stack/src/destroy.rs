@@ -5,6 +5,7 @@ use crate::load;
 use crate::observe::{self, Depth, StackReading};
 use lockstep_aws::cloudformation::Stacks;
 use lockstep_aws::ledger::Versioned;
+use lockstep_domain::delivery::environment;
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -38,7 +39,7 @@ impl Target {
             context.ledger().get::<Environment>(&Environment::key_of(&stage.name, name)).await?;
         Ok(Self {
             environment,
-            stack: load::stack_name(stage, name)?,
+            stack: environment::stack_name(&stage.name, name)?,
             location: stage.location(),
             session: format!("lockstep-destroy-{name}"),
         })

@@ -190,10 +190,3 @@ pub fn stage<'a>(
 ) -> Result<&'a Stage, Failure> {
     stages.get(name).ok_or_else(|| Failure::not_found(format!("there is no stage `{name}` any more")))
 }
-
-/// Returns the name of the stack of the environment `name` in `stage`.
-pub fn stack_name(stage: &Stage, name: &str) -> Result<StackName, Failure> {
-    format!("{}-{name}", stage.name).parse().map_err(|error: lockstep_domain::model::ids::InvalidId| {
-        Failure::rejected("the name of the stack").caused_by(&error)
-    })
-}

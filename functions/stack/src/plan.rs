@@ -6,6 +6,7 @@ use crate::observe::{self, Depth, StackReading};
 use crate::template;
 use jiff::Timestamp;
 use lockstep_aws::cloudformation::Stacks;
+use lockstep_domain::delivery::environment;
 use lockstep_domain::delivery::gate;
 use lockstep_domain::delivery::packaging::Contents;
 use lockstep_domain::delivery::parameters::{
@@ -362,7 +363,7 @@ async fn outputs<C: StackContext>(
     let stacks = context.stacks(&location, &loaded.session()).await?;
     let mut seen = BTreeMap::new();
     for name in wanted {
-        let stack = load::stack_name(producers, name.component.as_str())?;
+        let stack = environment::stack_name(&producers.name, name.component.as_str())?;
         if !seen.contains_key(&stack) {
             let outputs = stacks.describe(stack.as_str()).await?.map(|stack| stack.outputs);
             seen.insert(stack.clone(), outputs);

@@ -178,6 +178,7 @@ fn broken_rules(stages: &[Stage]) -> Vec<(usize, String)> {
         Some(_) => {}
     }
     broken.extend(broken_names(stages));
+    broken.extend(nested_names(stages));
     broken.extend(broken_flags(stages));
     broken.extend(broken_accounts(stages));
     broken
@@ -187,6 +188,37 @@ fn broken_names(stages: &[Stage]) -> Vec<(usize, String)> {
     let mut seen = BTreeSet::new();
     let twice = stages.iter().enumerate().filter(|(_, stage)| !seen.insert(&stage.name));
     twice.map(|(n, stage)| (n, format!("the name `{}` is taken by a stage above", stage.name))).collect()
+}
+
+/// Returns the stages whose stacks could meet those of a stage above: both names end in the name of an environment, so
+/// `ci-eu-logs` is the environment `logs` of `ci-eu` and `eu-logs` of `ci`. Neither name holds two hyphens in a row, so
+/// stacks meet only where one stage's name continues the other's with a hyphen.
+fn nested_names(stages: &[Stage]) -> Vec<(usize, String)> {
+    let nests = |inner: &Stage, outer: &Stage| {
+        let rest = inner.name.as_str().strip_prefix(outer.name.as_str());
+        rest.is_some_and(|rest| rest.starts_with('-'))
+    };
+    let mut broken = Vec::new();
+    for (n, stage) in stages.iter().enumerate() {
+        let here = stages[..n].iter().filter(|other| other.location() == stage.location());
+        for other in here.filter(|other| nests(stage, other) || nests(other, stage)) {
+            let (short, long) = if nests(stage, other) { (other, stage) } else { (stage, other) };
+            let rest = &long.name.as_str()[short.name.as_str().len() + 1..];
+            broken.push((
+                n,
+                format!(
+                    "`{short}` and `{long}` share account {} and region {}, where the stack `{long}-x` would belong to \
+                     the environment `x` of `{long}` and to `{rest}-x` of `{short}`; rename one of them, such as \
+                     `{short}{rest}`, or give it another account or region",
+                    stage.account,
+                    stage.region,
+                    short = short.name,
+                    long = long.name,
+                ),
+            ));
+        }
+    }
+    broken
 }
 
 fn broken_flags(stages: &[Stage]) -> Vec<(usize, String)> {
@@ -235,6 +267,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::environment::stack_name;
     use proptest::prelude::*;
 
     fn stage(name: &str, account: u64, propagates: bool) -> String {
@@ -357,6 +390,25 @@ mod tests {
     }
 
     #[test]
+    fn no_stage_continues_the_name_of_another_in_its_account_and_region() {
+        for (first, second, message) in [
+            ("ci", "ci-eu", "`ci` and `ci-eu` share account 000000000001 and region eu-west-1"),
+            ("ci-eu", "ci", "to `eu-x` of `ci`; rename one of them, such as `cieu`"),
+            ("ci", "test-2", "the stack `test-2-x` would belong to the environment `x` of `test-2`"),
+        ] {
+            let wrong = parse(&[stage("test", 1, false), stage(first, 1, true), stage(second, 1, true)]);
+            let wrong = wrong.unwrap_err();
+            assert_eq!(wrong.len(), 1, "{wrong:?}");
+            assert!(wrong[0].starts_with("stages.toml:11: ") && wrong[0].contains(message), "{wrong:?}");
+        }
+        let fine = [stage("test", 1, false), stage("ci", 1, true), stage("cid", 1, true)];
+        assert!(parse(&fine).is_ok());
+        assert!(parse(&[stage("test", 1, false), stage("ci", 1, true), stage("ci-eu", 2, true)]).is_ok());
+        let elsewhere = stage("ci-us", 1, true).replace("eu-west-1", "us-east-1");
+        assert!(parse(&[stage("test", 1, false), stage("ci", 1, true), elsewhere]).is_ok());
+    }
+
+    #[test]
     fn every_mistake_is_reported_at_once_with_its_line() {
         let text = "[[stages]]\nname = \"test\"\nacount = \"000000000001\"\nregion = \"Europe\"\npropagates = \"yes\"\n";
         let problems = Stages::parse("stages.toml", text).unwrap_err();
@@ -398,7 +450,34 @@ mod tests {
         assert!(serde_json::from_str::<Stages>("[]").is_err());
     }
 
+    /// Returns short names of few letters, so that many of them continue one another.
+    fn names(count: std::ops::Range<usize>) -> impl Strategy<Value = BTreeSet<String>> {
+        let name = proptest::collection::vec(prop_oneof!["a", "b", "test"], 1..4);
+        proptest::collection::btree_set(name.prop_map(|words| words.join("-")), count)
+    }
+
     proptest! {
+        #[test]
+        fn equal_stack_names_mean_equal_stages_and_environments(
+            stages in names(1..5),
+            environments in names(1..12),
+            accounts in proptest::collection::vec(1u64..4, 5),
+        ) {
+            let others = stages.iter().filter(|name| *name != TEST);
+            let others = others.zip(&accounts).map(|(name, account)| stage(name, *account, false));
+            let all: Vec<_> = [stage("test", 9, false)].into_iter().chain(others).collect();
+            let accepted = parse(&all);
+            let mut owners = BTreeMap::new();
+            let mut meet = false;
+            for one in accepted.iter().flat_map(Stages::iter) {
+                for environment in &environments {
+                    let stack = stack_name(&one.name, environment).unwrap();
+                    meet |= owners.insert((one.location(), stack), (&one.name, environment)).is_some();
+                }
+            }
+            prop_assert!(!meet, "{owners:?}");
+        }
+
         #[test]
         fn propagating_stages_are_always_a_prefix_after_test(flags in proptest::collection::vec(any::<bool>(), 1..8)) {
             let mut all = vec![stage("test", 1, false)];
