@@ -12,9 +12,11 @@ use crate::workflows::{Work, execute};
 use lockstep_aws::cloudformation::{NewChangeSet, Stacks, TemplateSource};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Decision, Environment};
+use lockstep_domain::stacks::identity::{InstallationId, StackIdentity};
 use lockstep_domain::stacks::plan::ChangeSetKind;
 use lockstep_domain::stacks::plan::StackStatus;
 use lockstep_sim::cloudformation::Trouble;
+use lockstep_sim::context::EXTERNAL_ID;
 use lockstep_sim::faults::Fault;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -171,6 +173,17 @@ fn input(stage: &str, version: &str) -> Value {
     json!({"component": "logs", "version": version, "stage": stage})
 }
 
+/// Returns the tags of the stack of a component in `ci`.
+fn tags_of(component: &str) -> Vec<(String, String)> {
+    let identity = StackIdentity {
+        stage: "ci".parse().expect("a stage"),
+        environment: component.to_owned(),
+        component: Some(component.parse().expect("a component")),
+        installation: InstallationId::of_external_id(EXTERNAL_ID),
+    };
+    identity.tags().into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
 impl Step {
     /// Returns true if the step continues while the scenario runs.
     fn goes_on(&self) -> bool {
@@ -206,7 +219,7 @@ impl Step {
                     kind: ChangeSetKind::Create,
                     template: TemplateSource::Url("https://bucket/old".into()),
                     parameters: BTreeMap::new(),
-                    tags: Vec::new(),
+                    tags: tags_of("logs"),
                     capabilities: Vec::new(),
                     role: String::new(),
                     imports_existing: false,

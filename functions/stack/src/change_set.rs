@@ -22,6 +22,7 @@ use lockstep_domain::records::{Approval, ChangeSet, DeployBody, NamedResource, R
 use lockstep_domain::stacks::change_set_review::{self, NestedChanges, ProposedChange};
 use lockstep_domain::stacks::drift::{Drift, Examined};
 use lockstep_domain::stacks::exports;
+use lockstep_domain::stacks::identity::StackIdentity;
 use lockstep_domain::stacks::plan::{ChangeSetKind, Plan};
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
@@ -123,7 +124,8 @@ async fn empty<C: StackContext>(
     unchanged(context, loaded, reading).await
 }
 
-/// Removes a change set that was only shown, and the placeholder of the stack that it would have created.
+/// Removes a change set that was only shown or failed. For a new stack it removes the placeholder, and the change set with
+/// it: without its change set, nothing shows whose placeholder it is.
 async fn delete_change_set<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
@@ -131,13 +133,14 @@ async fn delete_change_set<C: StackContext>(
     view: &ChangeSetView,
     kind: ChangeSetKind,
 ) -> Result<(), Failure> {
-    stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;
-    if kind == ChangeSetKind::Create {
-        let token = client_token(loaded.id().as_str(), "forget", 1);
-        let role = load::execution_role(context, &loaded.deployment.record.location);
-        stacks.delete_stack(&view.stack_arn, &token, &role, &[]).await?;
+    match kind {
+        ChangeSetKind::Update => stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await,
+        ChangeSetKind::Create => {
+            let token = client_token(loaded.id().as_str(), "forget", 1);
+            let role = load::execution_role(context, &loaded.deployment.record.location);
+            stacks.delete_stack(&view.stack_arn, &token, &role, &[]).await
+        }
     }
-    Ok(())
 }
 
 /// Returns the next step: the execution, or an approval if `change_set` needs one and has none.
@@ -299,7 +302,7 @@ async fn create<C: StackContext>(
         kind: spec.kind,
         template: TemplateSource::Url(url),
         parameters: deploy.parameters.clone(),
-        tags: tags(spec.release, spec.stage),
+        tags: tags(spec.release, spec.stage, &loaded.identity(context)?),
         capabilities: template::capabilities(&spec.contents.template),
         role: load::execution_role(context, location),
         imports_existing: false,
@@ -329,16 +332,15 @@ fn description(id: &DeploymentId, deploy: &DeployBody) -> String {
 
 /// Returns the tags of the stack, which CloudFormation copies to its resources. No tag differs between equal
 /// releases.
-fn tags(release: &Release, stage: &Stage) -> Vec<(String, String)> {
-    [
+fn tags(release: &Release, stage: &Stage, identity: &StackIdentity) -> Vec<(String, String)> {
+    let of_release = [
         ("environment", stage.name.to_string()),
         ("application", release.component.to_string()),
         ("function", release.function.clone()),
         ("team", release.team.clone()),
         ("environment:version", release.version.to_string()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into()
+    ];
+    of_release.into_iter().chain(identity.tags()).map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 fn record(

@@ -12,15 +12,24 @@ use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, Digest};
 use lockstep_domain::model::location::Location;
+use lockstep_domain::stacks::identity::InstallationId;
 use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
 use lockstep_runtime::{
-    Artifacts, AssumedRoles, Callbacks, Clock, HasCallbacks, HasLedger, PolicySimulation, StacksOf,
-    TargetBuckets, TargetRoles,
+    Artifacts, AssumedRoles, Callbacks, Clock, HasCallbacks, HasLedger, Installed, PolicySimulation,
+    StacksOf, TargetBuckets, TargetRoles,
 };
 
 /// The capabilities of this function.
 pub trait StackContext:
-    Clock + HasLedger + HasCallbacks + Artifacts + TargetRoles + StacksOf + TargetBuckets + PolicySimulation
+    Clock
+    + HasLedger
+    + HasCallbacks
+    + Artifacts
+    + Installed
+    + TargetRoles
+    + StacksOf
+    + TargetBuckets
+    + PolicySimulation
 {
 }
 
@@ -29,6 +38,7 @@ impl<T> StackContext for T where
         + HasLedger
         + HasCallbacks
         + Artifacts
+        + Installed
         + TargetRoles
         + StacksOf
         + TargetBuckets
@@ -88,6 +98,12 @@ impl HasCallbacks for AwsContext {
 impl Artifacts for AwsContext {
     async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
         self.artifacts.artifact(key).await
+    }
+}
+
+impl Installed for AwsContext {
+    fn installation(&self) -> InstallationId {
+        self.roles.installation()
     }
 }
 

@@ -12,6 +12,7 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{StackName, StageName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Environment;
+use lockstep_domain::stacks::identity::StackIdentity;
 use lockstep_domain::stacks::plan::{self, Destroy, PlanInput, operation_key};
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
@@ -21,6 +22,7 @@ use std::collections::BTreeSet;
 struct Target {
     environment: Option<Versioned<Environment>>,
     stack: StackName,
+    identity: StackIdentity,
     location: Location,
     session: String,
 }
@@ -37,8 +39,15 @@ impl Target {
         }
         let environment =
             context.ledger().get::<Environment>(&Environment::key_of(&stage.name, name)).await?;
+        let identity = StackIdentity {
+            stage: stage.name.clone(),
+            environment: name.to_owned(),
+            component: environment.as_ref().map(|environment| environment.record.component.clone()),
+            installation: context.installation(),
+        };
         Ok(Self {
             environment,
+            identity,
             stack: environment::stack_name(&stage.name, name)?,
             location: stage.location(),
             session: format!("lockstep-destroy-{name}"),
@@ -51,6 +60,7 @@ impl Target {
 
     fn decide(&self, reading: Option<&StackReading>) -> Destroy {
         let known = PlanInput {
+            identity: &self.identity,
             environment_stack: self.recorded_arn(),
             ever_stable: false,
             deployment_stack: None,

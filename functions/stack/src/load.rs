@@ -15,7 +15,8 @@ use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
     DeployBody, Deployment, DeploymentState, Environment, Proposal, Release, StackRun,
 };
-use lockstep_runtime::{TargetRoles, releases};
+use lockstep_domain::stacks::identity::StackIdentity;
+use lockstep_runtime::{Installed, TargetRoles, releases};
 use std::collections::BTreeSet;
 
 /// The most change sets of one deployment. Each after the first replaces an obsolete one.
@@ -84,6 +85,17 @@ impl Loaded {
     /// Returns the deployment's work on its stack.
     pub fn run(&self) -> Result<&StackRun, Failure> {
         run(&self.deployment.record)
+    }
+
+    /// Returns the identity of the deployment's stack.
+    pub fn identity(&self, context: &impl Installed) -> Result<StackIdentity, Failure> {
+        let run = self.run()?;
+        Ok(StackIdentity {
+            stage: self.deployment.record.stage.clone(),
+            environment: run.environment.clone(),
+            component: Some(run.component.clone()),
+            installation: context.installation(),
+        })
     }
 
     /// Returns the body of the deployment of a release, or fails with `Rejected` for a teardown.

@@ -1,13 +1,13 @@
 //! Reads of stacks, their resources, and their events.
 
 use jiff::Timestamp;
-use lockstep_aws::cloudformation::{Stack, Stacks};
+use lockstep_aws::cloudformation::{ChangeSetView, Stack, Stacks};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::policies::Policies;
 use lockstep_domain::model::resource_change::NESTED_STACK;
 use lockstep_domain::stacks::diagnosis::{StackEvent, Stream};
 use lockstep_domain::stacks::plan::{
-    self, LatestOperation, LiveResource, Phase, Progress, Remains, StackSnapshot, StackStatus,
+    self, HeldChangeSet, LatestOperation, LiveResource, Phase, Progress, Remains, StackSnapshot, StackStatus,
 };
 use lockstep_domain::stacks::protected::is_protected;
 
@@ -45,6 +45,7 @@ pub async fn look(stacks: &impl Stacks, stack: &str, depth: Depth) -> Result<Opt
     let observed = StackSnapshot {
         arn,
         status,
+        tags: found.tags.clone(),
         parent: found.parent.clone(),
         newest,
         remains,
@@ -81,7 +82,7 @@ async fn remains(
     depth: Depth,
 ) -> Result<Remains, Failure> {
     let change_sets = match status {
-        StackStatus::ReviewInProgress => stacks.change_sets(arn).await?,
+        StackStatus::ReviewInProgress => change_sets(stacks, arn).await?,
         _ => Vec::new(),
     };
     let resources = resources(stacks, arn).await?;
@@ -91,6 +92,17 @@ async fn remains(
         (Depth::Contents, _) => policies(stacks, arn, &resources).await?,
     };
     Ok(Remains { resources, change_sets, policies })
+}
+
+/// Returns the change sets of a stack, without those that were removed meanwhile.
+async fn change_sets(stacks: &impl Stacks, arn: &str) -> Result<Vec<HeldChangeSet>, Failure> {
+    let mut held = Vec::new();
+    for name in stacks.change_sets(arn).await? {
+        if let Some(ChangeSetView { tags, .. }) = stacks.describe_change_set(arn, &name).await? {
+            held.push(HeldChangeSet { name, tags });
+        }
+    }
+    Ok(held)
 }
 
 /// Returns the deletion policies of a stack and of its nested stacks, or `None` if a template cannot be read.

@@ -16,9 +16,12 @@ use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
-use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, FunctionName, LogicalId, TEST};
+use lockstep_domain::model::ids::{
+    AmiId, ComponentName, DeploymentId, Digest, FunctionName, LogicalId, StackName, TEST,
+};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{ConfigKind, Image, ImageState, Release, StackClaim};
+use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Release, StackClaim};
+use lockstep_domain::stacks::identity::StackIdentity;
 use lockstep_domain::stacks::plan::{self, ChangeSetKind, Plan, PlanInput, Recovery};
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
@@ -149,7 +152,9 @@ pub async fn decide<C: StackContext>(
     let deploy = deployment.deploy();
     let reverts_drift = deploy.is_some_and(|deploy| deploy.revert_drift);
     let deployed = environment.deployed.as_ref().filter(|_| !reverts_drift);
+    let identity = loaded.identity(context)?;
     let known = PlanInput {
+        identity: &identity,
         environment_stack: environment.stack_arn.as_deref(),
         ever_stable: environment.ever_stable,
         deployment_stack: run.arn.as_deref(),
@@ -365,16 +370,48 @@ async fn outputs<C: StackContext>(
     for name in wanted {
         let stack = environment::stack_name(&producers.name, name.component.as_str())?;
         if !seen.contains_key(&stack) {
-            let outputs = stacks.describe(stack.as_str()).await?.map(|stack| stack.outputs);
+            let outputs = outputs_of(context, &stacks, producers, &name.component, &stack).await?;
             seen.insert(stack.clone(), outputs);
         }
-        let value = match seen.get(&stack) {
-            Some(Some(outputs)) => outputs.get(name.output.as_str()).cloned().ok_or_else(|| {
+        let value = match &seen[&stack] {
+            Ok(outputs) => outputs.get(name.output.as_str()).cloned().ok_or_else(|| {
                 format!("the stack {stack} has no such output; deploy {} first", name.component)
             }),
-            _ => Err(format!("there is no stack {stack}; deploy {} first", name.component)),
+            Err(why) => Err(why.clone()),
         };
         found.insert(name.clone(), value);
     }
     Ok(found)
+}
+
+/// Returns the outputs of the component's stack in `stage`, or the reason why there are none. A stack that only has the
+/// right name is not read.
+async fn outputs_of<C: StackContext>(
+    context: &C,
+    stacks: &C::Stacks,
+    stage: &Stage,
+    component: &ComponentName,
+    name: &StackName,
+) -> Result<Result<BTreeMap<String, String>, String>, Failure> {
+    let Some(stack) = stacks.describe(name.as_str()).await? else {
+        return Ok(Err(format!("there is no stack {name}; deploy {component} first")));
+    };
+    let identity = StackIdentity {
+        stage: stage.name.clone(),
+        environment: component.to_string(),
+        component: Some(component.clone()),
+        installation: context.installation(),
+    };
+    let key = Environment::key_of(&stage.name, component.as_str());
+    let environment = context.ledger().get::<Environment>(&key).await?.map(|found| found.record);
+    let is_recorded = environment.is_some_and(|environment| {
+        environment.component == *component && environment.stack_arn.as_deref() == Some(&stack.arn)
+    });
+    Ok(match identity.mismatch(&stack.tags, is_recorded) {
+        None => Ok(stack.outputs),
+        Some(why) => {
+            let stage = &stage.name;
+            Err(format!("the stack {name} is not the stack of {component} in {stage}: {why}"))
+        }
+    })
 }

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::identity::Tags;
 use lockstep_domain::stacks::plan::{ChangeSetKind, LiveResource, StackStatus};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -30,6 +31,8 @@ pub struct Stack {
     pub status: StackStatus,
     /// The parent stack, if the stack is nested.
     pub parent: Option<String>,
+    /// Its tags.
+    pub tags: Tags,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
     /// The export names of its outputs, by output key.
@@ -124,6 +127,8 @@ pub struct ChangeSetView {
     pub stack_arn: String,
     /// The description that its creator gave it.
     pub description: String,
+    /// The tags that the stack gets from it.
+    pub tags: Tags,
     /// Its progress.
     pub state: ChangeSetState,
     /// The changes it would make to its own stack; `None` if they could not be read.

@@ -1,9 +1,10 @@
-//! CloudFormation: templates, plans of stack operations, reviews of change sets, drift, diagnosis and permissions.
+//! CloudFormation: templates, identity of stacks, plans of stack operations, reviews of change sets, drift, diagnosis and permissions.
 
 pub mod change_set_review;
 pub mod diagnosis;
 pub mod drift;
 pub mod exports;
+pub mod identity;
 pub mod permissions;
 pub mod plan;
 pub mod protected;

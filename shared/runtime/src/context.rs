@@ -37,6 +37,7 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, CommitSha};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Repository;
+use lockstep_domain::stacks::identity::InstallationId;
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
 #[cfg(feature = "lambda")]
@@ -119,6 +120,12 @@ pub trait TargetRoles {
 
     /// Returns the ARN of `role` in `account`.
     fn role_arn(&self, role: TargetRole, account: &AccountId) -> String;
+}
+
+/// Identifies the installation.
+pub trait Installed {
+    /// Returns the identity that the tags of the installation's stacks name.
+    fn installation(&self) -> InstallationId;
 }
 
 /// Reaches CloudFormation in target accounts.

@@ -1,6 +1,6 @@
 //! Roles of target accounts.
 
-use crate::TargetRoles;
+use crate::{Installed, TargetRoles};
 use lockstep_aws::aws::Aws;
 use lockstep_aws::config::{Config, Setting};
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -8,6 +8,7 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::location::Location;
+use lockstep_domain::stacks::identity::InstallationId;
 
 /// The roles that functions of one deployment path assume in target accounts.
 pub struct AssumedRoles {
@@ -26,6 +27,12 @@ impl AssumedRoles {
     /// Returns the account and region of `location` with the credentials of `role`.
     pub async fn assume(&self, role: TargetRole, location: &Location, session: &str) -> Result<Aws, Failure> {
         self.aws.assume(location, &role.name(self.path), &self.external_id, session).await
+    }
+}
+
+impl Installed for AssumedRoles {
+    fn installation(&self) -> InstallationId {
+        InstallationId::of_external_id(&self.external_id)
     }
 }
 

@@ -36,6 +36,9 @@ use std::sync::Arc;
 /// The bucket of the control plane.
 pub const BUCKET: &str = "artifacts";
 
+/// The external id of the installation.
+pub const EXTERNAL_ID: &str = "5f1c9f0e-5f0a-4d6c-9a44-6f3a9d1f7a10";
+
 /// The function that answers task tokens.
 pub const RESUME: &str = "lockstep-resume";
 

@@ -27,14 +27,16 @@ use lockstep_domain::model::ids::{AccountId, CommitSha};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Repository;
 use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::identity::InstallationId;
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
 use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_runtime::{
     Artifacts, BranchCommits, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock,
     CommitArchive, CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
-    HasSecrets, ImagesOf, KeptImagesOf, KeysOf, Locality, PermissionTable, PolicySimulation, PublicImagesOf,
-    ReleaseMachine, ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
+    HasSecrets, ImagesOf, Installed, KeptImagesOf, KeysOf, Locality, PermissionTable, PolicySimulation,
+    PublicImagesOf, ReleaseMachine, ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets, TargetRoles,
+    TeardownMachine,
 };
 use serde_json::Value;
 use std::rc::Rc;
@@ -240,6 +242,12 @@ impl ShippedFunctions for FaultyContext {
 impl PermissionTable for FaultyContext {
     async fn permission_table(&self) -> Result<Arc<Table>, Failure> {
         self.cross("GetObject", Site::Consistent, async || self.sim.permission_table().await).await
+    }
+}
+
+impl Installed for FaultyContext {
+    fn installation(&self) -> InstallationId {
+        self.sim.installation()
     }
 }
 

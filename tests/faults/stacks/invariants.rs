@@ -173,14 +173,18 @@ impl<'a> Remains<'a> {
         let before = client_token("an earlier deployment", "change-set", 1);
         for effect in self.effects.iter().filter(|effect| effect.token != before) {
             if effect.call == "DeleteChangeSet" {
-                seen.retain(|_, change_set| *change_set != effect.change_set);
+                seen.retain(|_, (_, change_set)| *change_set != effect.change_set);
                 continue;
+            }
+            if effect.call == "DeleteStack" {
+                // The change sets of a stack go with it.
+                seen.retain(|(call, _), (stack, _)| *call != "CreateChangeSet" || *stack != effect.stack);
             }
             if !tokens.contains_key(&effect.token) {
                 broken.push(format!("2: {} has the token of no step: {}", effect.call, effect.token));
             }
             let key = (effect.call, effect.token.clone());
-            if seen.insert(key, effect.change_set.clone()).is_some() {
+            if seen.insert(key, (effect.stack.clone(), effect.change_set.clone())).is_some() {
                 broken.push(format!("2: {} happened twice under {}", effect.call, effect.token));
             }
         }

@@ -38,7 +38,7 @@ _COMPONENT_TAGS = {
     "function": "logging",
     "team": "platform",
     "environment:version": "2.1.37",
-    "lockstep:environment": "production",
+    "lockstep:environment": "production/logs",
     "lockstep:component": "logs",
     "lockstep:installation": "example",
 }

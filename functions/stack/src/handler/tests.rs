@@ -6,7 +6,7 @@ mod recovery;
 
 use super::*;
 use fixture::{CHILD, Fixture, SHIPPED, TEMPLATE, nested_stack, with_resources};
-use lockstep_aws::cloudformation::{ChangeSetView, TemplateSource};
+use lockstep_aws::cloudformation::{ChangeSetView, Stacks as _, TemplateSource};
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::FailureKind;
@@ -17,8 +17,10 @@ use lockstep_domain::records::{Approval, Decision, Deployed, Deployment, Environ
 use lockstep_domain::stacks::plan::{StackStatus, operation_key};
 use lockstep_runtime::{Clock as _, HasLedger as _};
 use lockstep_sim::cloudformation::Trouble;
+use lockstep_sim::context::EXTERNAL_ID;
 use lockstep_sim::faults::Kind;
 use lockstep_sim::faulty::Mistake;
+use std::collections::BTreeMap;
 
 fn task() -> Task {
     Task {
@@ -113,7 +115,21 @@ async fn a_change_set_has_tags_execution_role_and_a_template_in_the_bucket() {
     deploy(&fixture).await;
     let made = fixture.cloud.change_set_requests().remove(0);
     let keys: Vec<&str> = made.tags.iter().map(|(key, _)| key.as_str()).collect();
-    assert_eq!(keys, ["environment", "application", "function", "team", "environment:version"]);
+    assert_eq!(
+        keys,
+        [
+            "environment",
+            "application",
+            "function",
+            "team",
+            "environment:version",
+            "lockstep:environment",
+            "lockstep:component",
+            "lockstep:installation",
+        ]
+    );
+    assert_eq!([&*made.tags[5].1, &*made.tags[6].1], ["ci/logs", "logs"]);
+    assert!(made.tags.iter().all(|(_, value)| !value.contains(EXTERNAL_ID)));
     assert_eq!(made.role, "arn:aws:iam::111111111111:role/lockstep-delivery-cloudformation");
     let digest = fixture.deploy().template_digest;
     assert_eq!(made.template, TemplateSource::Url(format!("https://bucket/templates/{digest}")));
@@ -385,6 +401,74 @@ async fn a_stack_of_another_creator_is_left_alone() {
     assert!(failure.message.contains("did not make it"));
 }
 
+/// The stages `ci` and `ci-eu` had one stack in common; another installation has tokens of the same form.
+#[tokio::test]
+async fn a_stack_of_another_environment_or_installation_is_left_alone() {
+    for (tags, words) in [
+        (
+            [("lockstep:environment", "ci-eu/logs"), ("lockstep:component", "logs")],
+            "is `ci-eu/logs`, not `ci/logs`",
+        ),
+        (
+            [("lockstep:component", "eu-logs"), ("lockstep:installation", "another")],
+            "no tag lockstep:environment",
+        ),
+    ] {
+        let fixture = Fixture::new("ci");
+        let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let token = client_token("another deployment", "execute", 1);
+        let none = BTreeMap::new();
+        let arn = fixture.cloud.add_stack(
+            "ci-logs",
+            StackStatus::CreateComplete,
+            TEMPLATE,
+            (&none, &tags),
+            Some(&token),
+        );
+        for recorded in [None, Some(arn.clone())] {
+            fixture.change_environment(|environment| environment.stack_arn = recorded);
+            let failure = failure(&fixture, plan(&fixture.id())).await;
+            assert_eq!(failure.kind, FailureKind::StackNeedsHuman);
+            assert!(failure.message.contains(words), "{failure}");
+        }
+        assert!(fixture.cloud.effects().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_stack_with_the_tags_of_the_environment_is_updated_without_a_record() {
+    let fixture = Fixture::new("ci");
+    fixture.tagged_stack_of(("ci", "logs"), "logs", StackStatus::CreateComplete, TEMPLATE);
+    assert_eq!(go(&fixture, plan(&fixture.id())).await, NextStep::ChangeSet);
+}
+
+#[tokio::test]
+async fn tags_of_a_change_set_identify_an_earlier_placeholder() {
+    let fixture = Fixture::new("ci");
+    let id = fixture.id();
+    go(&fixture, plan(&id)).await;
+    assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Execute);
+    let next = fixture.next_deployment();
+    assert_eq!(go(&fixture, plan(&next)).await, NextStep::Recover);
+    let arn = fixture.cloud.arn("ci-logs").unwrap();
+    let name = fixture.change_sets("ci-logs").await.remove(0);
+    fixture.cloud.stacks().delete_change_set(&arn, &name).await.unwrap();
+    let failure = failure(&fixture, plan(&next)).await;
+    assert_eq!(failure.kind, FailureKind::StackNeedsHuman, "nothing shows whose placeholder it is");
+}
+
+#[tokio::test]
+async fn equal_releases_have_equal_tags() {
+    let fixture = Fixture::new("ci");
+    deploy(&fixture).await;
+    fixture.cloud.forget(&fixture.cloud.arn("ci-logs").unwrap());
+    fixture.next_deployment();
+    deploy(&fixture).await;
+    let requests = fixture.cloud.change_set_requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[0].tags, requests[1].tags);
+}
+
 #[tokio::test]
 async fn the_test_stack_runs_the_derived_template() {
     let fixture = Fixture::new("test");
@@ -403,9 +487,40 @@ async fn an_output_of_another_component_is_read_from_its_stack() {
     assert_eq!(refused.kind, FailureKind::Rejected);
     assert!(refused.message.contains("deploy network first"), "{}", refused.message);
     let network = TEMPLATE.replace("Host:\n    Value: !Ref Topic", "Size:\n    Value: '9'");
-    fixture.stack_of("ci-network", StackStatus::CreateComplete, &network);
+    let created = StackStatus::CreateComplete;
+    fixture.tagged_stack_of(("ci", "network"), "network", created, &network);
     go(&fixture, plan(&fixture.id())).await;
     assert_eq!(fixture.deploy().parameters["Size"], "9");
+}
+
+#[tokio::test]
+async fn an_output_of_a_stack_that_only_has_the_right_name_is_not_read() {
+    let network = TEMPLATE.replace("Host:\n    Value: !Ref Topic", "Size:\n    Value: '9'");
+    let created = StackStatus::CreateComplete;
+    let reads = |fixture: &Fixture| {
+        fixture.change_deploy(|deploy| {
+            drop(deploy.overrides.insert("Size".into(), "${outputs.network.Size}".into()))
+        });
+    };
+    let fixture = Fixture::new("ci");
+    reads(&fixture);
+    let arn = fixture.stack_of("ci-network", created.clone(), &network);
+    let refused = failure(&fixture, plan(&fixture.id())).await;
+    assert_eq!(refused.kind, FailureKind::Rejected);
+    let words = "the stack ci-network is not the stack of network in ci: it has no tags of Lockstep";
+    assert!(refused.message.contains(words), "{}", refused.message);
+    let mut recorded = fixture.environment().unwrap();
+    (recorded.name, recorded.component) = ("network".into(), "network".parse().unwrap());
+    recorded.stack_arn = Some(arn);
+    fixture.account.put(&recorded);
+    go(&fixture, plan(&fixture.id())).await;
+    assert_eq!(fixture.deploy().parameters["Size"], "9", "the ledger names a stack without tags");
+
+    let clone = Fixture::new("ci");
+    reads(&clone);
+    clone.tagged_stack_of(("ci", "network"), "web", created, &network);
+    let refused = failure(&clone, plan(&clone.id())).await;
+    assert!(refused.message.contains("is `web`, not `network`"), "{}", refused.message);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use aws_sdk_cloudformation::operation::describe_change_set::{
 };
 use aws_sdk_cloudformation::operation::list_imports::ListImportsError;
 use aws_sdk_cloudformation::types::{
-    ChangeSetStatus, ChangeType, ExecutionStatus, OperationEvent, ResourceAttribute, ResourceChange,
+    ChangeSetStatus, ChangeType, ExecutionStatus, OperationEvent, ResourceAttribute, ResourceChange, Tag,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -16,6 +16,7 @@ use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::identity::Tags;
 use lockstep_domain::stacks::plan::{LiveResource, StackStatus};
 use std::collections::BTreeSet;
 
@@ -81,6 +82,7 @@ pub(super) fn stack(found: &aws_sdk_cloudformation::types::Stack) -> Result<Stac
         arn: arn.to_owned(),
         status: StackStatus::parse(status.as_str()),
         parent: found.root_id().or(found.parent_id()).filter(|id| !id.is_empty()).map(str::to_owned),
+        tags: tags(found.tags()),
         outputs: outputs
             .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())))
             .collect(),
@@ -90,6 +92,10 @@ pub(super) fn stack(found: &aws_sdk_cloudformation::types::Stack) -> Result<Stac
         last_updated: found.last_updated_time().and_then(time),
         termination_protection: found.enable_termination_protection().unwrap_or_default(),
     })
+}
+
+fn tags(found: &[Tag]) -> Tags {
+    found.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect()
 }
 
 pub(super) fn event(found: &aws_sdk_cloudformation::types::StackEvent) -> Result<StackEvent, Failure> {
@@ -130,6 +136,7 @@ pub(super) fn change_set(found: &DescribeChangeSetOutput) -> Result<ChangeSetVie
         arn: arn.to_owned(),
         stack_arn: stack_arn.to_owned(),
         description: found.description().unwrap_or_default().to_owned(),
+        tags: tags(found.tags()),
         state: state(status, found.execution_status(), reason),
         changes: found.changes().iter().map(proposed).collect(),
     })

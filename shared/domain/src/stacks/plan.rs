@@ -13,9 +13,9 @@ mod status;
 
 use crate::model::ids::{Digest, LogicalId};
 use crate::model::policies::Policies;
-use crate::model::token::is_client_token;
 use crate::records::{NamedResource, Operation, OperationKind, Proposal};
 use crate::stacks::diagnosis::StackEvent;
+use crate::stacks::identity::{StackIdentity, Tags};
 use crate::stacks::protected::is_protected;
 pub use ending::{OperationState, Progress, operation_state};
 pub use policies::policies;
@@ -31,6 +31,8 @@ pub struct StackSnapshot {
     pub arn: String,
     /// Status of the stack.
     pub status: StackStatus,
+    /// Tags of the stack. CloudFormation need not show them before the stack was created.
+    pub tags: Tags,
     /// ARN of the root stack if this is a nested stack; `None` for a root stack.
     pub parent: Option<String>,
     /// Initiator of the newest operation on the stack.
@@ -83,10 +85,19 @@ impl LatestOperation {
 pub struct Remains {
     /// Resources of the stack, nested ones included.
     pub resources: Vec<LiveResource>,
-    /// Names of the change sets.
-    pub change_sets: Vec<String>,
+    /// Change sets of a stack that was not created yet.
+    pub change_sets: Vec<HeldChangeSet>,
     /// Resources that deletion policies retain, nested stacks included; `None` if the policies could not be read.
     pub policies: Option<Policies>,
+}
+
+/// A change set of a stack that was not created yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldChangeSet {
+    /// Name of the change set.
+    pub name: String,
+    /// Tags that the stack gets from the change set.
+    pub tags: Tags,
 }
 
 impl Remains {
@@ -155,6 +166,8 @@ impl LiveResource {
 /// Input of the plan: the ledger's records of the stack, and the wanted state.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanInput<'a> {
+    /// StackIdentity of the stack.
+    pub identity: &'a StackIdentity,
     /// ARN of the stack that the environment's record names.
     pub environment_stack: Option<&'a str>,
     /// True if that stack was ever stable.
@@ -321,27 +334,37 @@ fn not_ours(stack: &StackSnapshot, known: &PlanInput<'_>) -> Option<Plan> {
     if let Some(parent) = &stack.parent {
         return Some(human(stack, format!("it is nested in {parent}; give the component another name")));
     }
-    let why = "Lockstep did not make it and will not touch it; delete or rename it, or give the component another name";
-    (!is_ours(stack, known)).then(|| human(stack, why))
+    let why = foreign(stack, known)?;
+    Some(human(stack, format!("{why}; {REMEDY}")))
 }
 
-/// Returns true if Lockstep made the stack: the ledger names it, or Lockstep's tokens name its newest operation or all
-/// of its change sets.
-fn is_ours(stack: &StackSnapshot, known: &PlanInput<'_>) -> bool {
+/// Remedy for a foreign stack, as the end of a sentence.
+const REMEDY: &str = "give the component or its environment another name, delete the stack, or import its resources into a \
+                      stack of another name";
+
+/// Returns the reason why the stack is foreign; `None` if it is the environment's own, which its tags or the ledger
+/// prove.
+fn foreign(stack: &StackSnapshot, known: &PlanInput<'_>) -> Option<String> {
     let arn = Some(stack.arn.as_str());
-    known.environment_stack == arn
-        || known.deployment_stack == arn
-        || stack.newest.token().is_some_and(is_client_token)
-        || (stack.status == StackStatus::ReviewInProgress
-            && stack.remains.as_ref().is_some_and(|remains| {
-                !remains.change_sets.is_empty()
-                    && remains.change_sets.iter().all(|name| is_client_token(name))
-            }))
+    let is_recorded = known.environment_stack == arn || known.deployment_stack == arn;
+    let why = known.identity.mismatch(&stack.tags, is_recorded)?;
+    let is_placeholder = stack.tags.is_empty() && holds_only_own_change_sets(stack, known);
+    (!is_placeholder)
+        .then(|| format!("Lockstep did not make it for this environment and will not touch it: {why}"))
+}
+
+/// Returns true for the placeholder of a new stack, if this environment's deployments made all of its change sets.
+fn holds_only_own_change_sets(stack: &StackSnapshot, known: &PlanInput<'_>) -> bool {
+    let held = stack.remains.as_ref().map_or(&[][..], |remains| &remains.change_sets);
+    let is_own = |held: &HeldChangeSet| {
+        known.change_sets.contains(&held.name) || known.identity.mismatch(&held.tags, false).is_none()
+    };
+    stack.status == StackStatus::ReviewInProgress && !held.is_empty() && held.iter().all(is_own)
 }
 
 fn holds_our_change_set(stack: &StackSnapshot, known: &PlanInput<'_>) -> bool {
     let held = stack.remains.iter().flat_map(|remains| &remains.change_sets);
-    held.into_iter().any(|name| known.change_sets.contains(name))
+    held.into_iter().any(|held| known.change_sets.contains(&held.name))
 }
 
 fn update(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {

@@ -8,6 +8,7 @@ use lockstep_aws::cloudformation::{
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::identity::Tags;
 use lockstep_domain::stacks::plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
 
 /// [`SimCloudFormation`] as functions reach it.
@@ -138,6 +139,7 @@ impl Inner {
             ),
             stack_arn: arn.clone(),
             description: wanted.description.clone(),
+            tags: wanted.tags.iter().cloned().collect(),
             state: ChangeSetState::InProgress,
             changes: Some(changes.clone()),
         };
@@ -323,6 +325,11 @@ impl Stacks for SimStacks {
             arn: found.arn.clone(),
             status: found.status.clone(),
             parent: found.parent.clone(),
+            // The service may show the tags of a placeholder; nothing may rely on it.
+            tags: match found.status {
+                StackStatus::ReviewInProgress => Tags::new(),
+                _ => found.holdings.design.tags.iter().cloned().collect(),
+            },
             outputs: found.holdings.outputs(),
             exports: found.holdings.design.exports.clone(),
             last_updated: found.last_updated,

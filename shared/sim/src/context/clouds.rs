@@ -1,6 +1,6 @@
 //! Clouds of target accounts, for contexts.
 
-use super::SimContext;
+use super::{EXTERNAL_ID, SimContext};
 use crate::cloudformation::SimStacks;
 use crate::codebuild::SimBuilds;
 use crate::ec2::{SimImages, SimKeys};
@@ -8,7 +8,16 @@ use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::location::Location;
-use lockstep_runtime::{BuildsOf, ChannelsOf, ImagesOf, KeptImagesOf, KeysOf, StacksOf, TargetRoles};
+use lockstep_domain::stacks::identity::InstallationId;
+use lockstep_runtime::{
+    BuildsOf, ChannelsOf, ImagesOf, Installed, KeptImagesOf, KeysOf, StacksOf, TargetRoles,
+};
+
+impl Installed for SimContext {
+    fn installation(&self) -> InstallationId {
+        InstallationId::of_external_id(EXTERNAL_ID)
+    }
+}
 
 impl TargetRoles for SimContext {
     fn partition(&self) -> &str {

@@ -12,8 +12,10 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
     DeployBody, Deployment, DeploymentStart, Environment, LeaseHolder, Release, ReleaseState, StackRun,
 };
+use lockstep_domain::stacks::identity::StackIdentity;
 use lockstep_domain::stacks::permissions::{Table, excerpt_key};
 use lockstep_domain::stacks::plan::StackStatus;
+use lockstep_runtime::Installed as _;
 use lockstep_sim::cloudformation::{Effect, SimCloudFormation};
 use lockstep_sim::context::{BUCKET, SimContext};
 use lockstep_sim::faults::Faults;
@@ -174,6 +176,25 @@ impl Fixture {
     /// Adds a stack of another caller, in `status`, that runs this template.
     pub fn stack_of(&self, name: &str, status: StackStatus, template: &str) -> String {
         self.cloud.add_stack(name, status, template, (&BTreeMap::new(), &[]), Some("another-caller"))
+    }
+
+    /// Adds a stack with the tags of this environment of the component, in `status`, that runs this template.
+    pub fn tagged_stack_of(
+        &self,
+        (stage, environment): (&str, &str),
+        component: &str,
+        status: StackStatus,
+        template: &str,
+    ) -> String {
+        let identity = StackIdentity {
+            stage: stage.parse().unwrap(),
+            environment: environment.into(),
+            component: Some(component.parse().unwrap()),
+            installation: self.sim.installation(),
+        };
+        let tags: Vec<_> = identity.tags().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let name = format!("{stage}-{environment}");
+        self.cloud.add_stack(&name, status, template, (&BTreeMap::new(), &tags), Some("another-caller"))
     }
 
     /// Adds the stack of the environment, in `status`, that runs the template of the release.

@@ -295,6 +295,7 @@ async fn a_refused_change_set_is_explained_and_leaves_no_empty_stack() {
     assert!(failed.message.contains("no such property"), "{failed}");
     assert!(fixture.change_sets("ci-logs").await.is_empty());
     assert_eq!(fixture.deleted().len(), 1);
+    assert!(fixture.calls("DeleteChangeSet").is_empty(), "the placeholder goes with its change set");
 }
 
 /// Row 24.

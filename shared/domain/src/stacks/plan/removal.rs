@@ -2,8 +2,8 @@
 
 use super::recovery::{is_tried_enough, recover, retain, wait, was_tried};
 use super::{
-    LatestOperation, Phase, Plan, PlanInput, Recovery, Remains, StackSnapshot, StackStatus, blockers, human,
-    is_ours, not_ours, operation_key, sentence, unknown, unread,
+    LatestOperation, Phase, Plan, PlanInput, REMEDY, Recovery, Remains, StackSnapshot, StackStatus, blockers,
+    foreign, human, not_ours, operation_key, sentence, unknown, unread,
 };
 use crate::model::token::{client_token, is_client_token};
 use crate::records::{OperationKind, Proposal, ProposedAction};
@@ -110,10 +110,11 @@ pub fn destroy(found: Option<&StackSnapshot>, known: &PlanInput<'_>) -> Destroy 
     let Some(stack) = found.filter(|stack| stack.status != StackStatus::DeleteComplete) else {
         return Destroy::Gone;
     };
-    if stack.parent.is_some() || !is_ours(stack, known) {
-        return Destroy::NeedsHuman {
-            why: sentence(stack, "Lockstep did not make it and will not delete it"),
-        };
+    if let Some(parent) = &stack.parent {
+        return Destroy::NeedsHuman { why: sentence(stack, format!("it is nested in {parent}")) };
+    }
+    if let Some(why) = foreign(stack, known) {
+        return Destroy::NeedsHuman { why: sentence(stack, format!("{why}; {REMEDY}")) };
     }
     let last = stack.newest.token().and_then(|token| deletion_attempt(&stack.arn, token));
     match (stack.status.phase(), &stack.newest) {

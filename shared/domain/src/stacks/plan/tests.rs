@@ -2,6 +2,7 @@ use super::*;
 use crate::model::ids::DeploymentId;
 use crate::model::token::client_token;
 use crate::records::ProposedAction;
+use crate::stacks::identity::InstallationId;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -12,6 +13,7 @@ fn digest(of: &str) -> Digest {
 }
 
 struct StackFixture {
+    identity: StackIdentity,
     known_stack: bool,
     ever_stable: bool,
     deployed: bool,
@@ -27,6 +29,7 @@ struct StackFixture {
 impl StackFixture {
     fn ours() -> Self {
         Self {
+            identity: identity(),
             known_stack: true,
             ever_stable: false,
             deployed: false,
@@ -42,6 +45,7 @@ impl StackFixture {
 
     fn known(&self) -> PlanInput<'_> {
         PlanInput {
+            identity: &self.identity,
             environment_stack: self.known_stack.then_some(ARN),
             ever_stable: self.ever_stable,
             deployment_stack: None,
@@ -73,6 +77,19 @@ impl StackFixture {
     }
 }
 
+fn identity() -> StackIdentity {
+    StackIdentity {
+        stage: "ci".parse().unwrap(),
+        environment: "logs".into(),
+        component: Some("logs".parse().unwrap()),
+        installation: InstallationId::of_external_id("this one"),
+    }
+}
+
+fn tags(identity: &StackIdentity) -> Tags {
+    identity.tags().into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
 fn id() -> DeploymentId {
     DeploymentId::of_execution("e")
 }
@@ -95,6 +112,7 @@ fn stack(status: StackStatus) -> StackSnapshot {
     StackSnapshot {
         arn: ARN.into(),
         status,
+        tags: Tags::new(),
         parent: None,
         newest: LatestOperation::Named(ours()),
         remains: Some(Remains::default()),
@@ -215,39 +233,37 @@ fn an_own_empty_placeholder_is_cleared() {
     assert!(clears(&plan(Some(&found), &StackFixture::ours().known())));
 }
 
-#[test]
-fn names_of_change_sets_identify_the_placeholder_of_a_dead_deployment() {
-    let fixture = StackFixture { known_stack: false, ..StackFixture::ours() };
-    let placeholder = |names: &[&str]| StackSnapshot {
+fn placeholder(change_sets: Vec<HeldChangeSet>) -> StackSnapshot {
+    StackSnapshot {
         newest: LatestOperation::Unseen,
-        remains: Some(Remains {
-            resources: vec![],
-            change_sets: names.iter().map(|n| (*n).to_owned()).collect(),
-            policies: None,
-        }),
+        remains: Some(Remains { change_sets, ..Remains::default() }),
         ..stack(StackStatus::ReviewInProgress)
-    };
-    let ours = client_token("dead", "change-set", 1);
-    assert!(clears(&plan(Some(&placeholder(&[&ours])), &fixture.known())));
-    for names in [vec![], vec!["by-hand"], vec![ours.as_str(), "by-hand"]] {
-        assert!(
-            why(plan(Some(&placeholder(&names)), &fixture.known())).contains("did not make it"),
-            "{names:?}"
-        );
+    }
+}
+
+#[test]
+fn tags_of_change_sets_identify_the_placeholder_of_a_dead_deployment() {
+    let fixture = StackFixture { known_stack: false, ..StackFixture::ours() };
+    let held = |tags| HeldChangeSet { name: client_token("dead", "change-set", 1), tags };
+    let ours = || held(tags(&identity()));
+    assert!(clears(&plan(Some(&placeholder(vec![ours()])), &fixture.known())));
+    let clone = held(tags(&StackIdentity { environment: "logs-2".into(), ..identity() }));
+    for foreign in [vec![], vec![held(Tags::new())], vec![clone], vec![ours(), held(Tags::new())]] {
+        let found = placeholder(foreign);
+        assert!(why(plan(Some(&found), &fixture.known())).contains("did not make it"), "{found:?}");
     }
 }
 
 #[test]
 fn the_placeholder_of_this_deployments_change_set_is_kept() {
-    let ours = client_token("this deployment", "change-set", 1);
+    let name = client_token("this deployment", "change-set", 1);
     let fixture =
-        StackFixture { known_stack: false, change_sets: vec![ours.clone()], ..StackFixture::ours() };
-    let found = StackSnapshot {
-        newest: LatestOperation::Unseen,
-        remains: Some(Remains { change_sets: vec![ours], ..Remains::default() }),
-        ..stack(StackStatus::ReviewInProgress)
-    };
-    assert_eq!(plan(Some(&found), &fixture.known()), Plan::CreateChangeSet(ChangeSetKind::Create));
+        StackFixture { known_stack: false, change_sets: vec![name.clone()], ..StackFixture::ours() };
+    for tags in [tags(&identity()), Tags::new()] {
+        let found = placeholder(vec![HeldChangeSet { name: name.clone(), tags }]);
+        assert_eq!(plan(Some(&found), &fixture.known()), Plan::CreateChangeSet(ChangeSetKind::Create));
+    }
+    let found = placeholder(vec![HeldChangeSet { name, tags: tags(&identity()) }]);
     let dead = StackFixture { known_stack: false, ..StackFixture::ours() };
     assert!(clears(&plan(Some(&found), &dead.known())));
 }
@@ -280,13 +296,46 @@ fn a_stack_that_was_ever_stable_is_never_cleared() {
     assert!(why(plan(Some(&stack(StackStatus::RollbackComplete)), &fixture.known())).contains("stable once"));
 }
 
+/// A token of Lockstep's form proves nothing: another installation has such tokens too.
 #[test]
 fn a_foreign_stack_is_never_touched_in_any_status() {
+    let unknown = StackFixture { known_stack: false, ..StackFixture::ours() };
+    let clone = tags(&StackIdentity { environment: "logs-2".into(), ..identity() });
+    let component = tags(&StackIdentity { component: Some("eu-logs".parse().unwrap()), ..identity() });
+    let installation =
+        tags(&StackIdentity { installation: InstallationId::of_external_id("another"), ..identity() });
+    let known = StackFixture::ours();
+    for (fixture, tags, words) in [
+        (&unknown, Tags::new(), "it has no tags of Lockstep, and the ledger does not name it"),
+        (&unknown, installation, "its tag lockstep:installation is"),
+        (&unknown, component.clone(), "its tag lockstep:component is `eu-logs`, not `logs`"),
+        (&known, clone, "its tag lockstep:environment is `ci/logs-2`, not `ci/logs`"),
+        (&known, component, "its tag lockstep:component is `eu-logs`, not `logs`"),
+    ] {
+        for status in StackStatus::ALL.iter().filter(|s| **s != StackStatus::DeleteComplete) {
+            let found = StackSnapshot { tags: tags.clone(), ..stack(status.clone()) };
+            for refusal in [
+                why(plan(Some(&found), &fixture.known())),
+                why(teardown(Some(&found), &fixture.known(), true)),
+                match destroy(Some(&found), &fixture.known()) {
+                    Destroy::NeedsHuman { why } => why,
+                    other => panic!("{other:?}"),
+                },
+            ] {
+                assert!(refusal.contains("did not make it") && refusal.contains(words), "{refusal}");
+                assert!(refusal.contains("another name, delete the stack, or import"), "{refusal}");
+            }
+        }
+    }
+}
+
+#[test]
+fn tags_identify_a_stack_that_the_ledger_does_not_name() {
     let fixture = StackFixture { known_stack: false, ..StackFixture::ours() };
-    for status in StackStatus::ALL.iter().filter(|s| **s != StackStatus::DeleteComplete) {
-        let found =
-            StackSnapshot { newest: LatestOperation::Named("by-hand".into()), ..stack(status.clone()) };
-        assert!(why(plan(Some(&found), &fixture.known())).contains("did not make it"), "{status}");
+    for newest in [LatestOperation::Nameless, LatestOperation::Named("by-hand".into())] {
+        let found = StackSnapshot { tags: tags(&identity()), newest, ..stack(StackStatus::CreateComplete) };
+        assert_eq!(plan(Some(&found), &fixture.known()), Plan::CreateChangeSet(ChangeSetKind::Update));
+        assert!(matches!(destroy(Some(&found), &fixture.known()), Destroy::Delete { .. }));
     }
 }
 
