@@ -27,4 +27,5 @@ mod permissions;
 mod pipelines;
 mod policy;
 mod stack;
+mod tables;
 mod variables;
