@@ -70,7 +70,7 @@ fn each_table_has_its_writers_and_no_other() {
 
 /// A function of a path reaches neither the deployments of the other path, nor the records that permit a deployment.
 #[test]
-fn no_function_of_a_path_writes_what_the_other_path_or_the_authority_decides_by() {
+fn no_function_of_a_path_writes_for_the_other_path_or_the_authority() {
     let paths = [(DeploymentPath::Delivery, "promotion-"), (DeploymentPath::Promotion, "delivery-")];
     for (path, other) in paths {
         assert!(!writers(Table::of(path)).iter().any(|role| role.starts_with(other)), "{path:?}");
