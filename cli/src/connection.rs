@@ -12,9 +12,7 @@ use lockstep_aws::aws::Aws;
 use lockstep_aws::http;
 use lockstep_aws::operator::{AccessKey, connect, control_plane};
 use lockstep_domain::delivery::stages::Stage;
-
-/// The managed policy of ordinary commands: lockstep-operator of the control plane.
-const OPERATOR: &str = "operator";
+use lockstep_domain::messages::callers::Callers;
 
 /// The managed policy of commands that install something.
 const INSTALLER: &str = "installer";
@@ -29,10 +27,20 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens the account that the command line and the variables name.
+    /// Opens the account that the command line and the variables name, for a command of operators.
     pub async fn open(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
+        Self::open_for(Callers::Operators, global, context).await
+    }
+
+    /// Opens the account that the command line and the variables name, for a command of this kind of people. Its
+    /// requests name their managed policy.
+    pub async fn open_for(
+        people: Callers,
+        global: &Global,
+        context: &CommandContext,
+    ) -> Result<Self, Failure> {
         let found = Self::found(global, context).await?;
-        Ok(Self { aws: found.aws.claiming(OPERATOR), ..found })
+        Ok(Self { aws: found.aws.claiming(policy(people)), ..found })
     }
 
     async fn found(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
@@ -76,7 +84,7 @@ impl Connection {
                 return Err(Failure::usage(what).next("name a profile of it with --target-profile"));
             }
         };
-        let aws = aws.claiming(OPERATOR);
+        let aws = aws.claiming(policy(Callers::Operators));
         let (account, _) = control_plane::identity(&aws).await?;
         if account == stage.account {
             return Ok(aws);
@@ -98,6 +106,11 @@ impl Connection {
             None => Ok(self.aws.claiming(INSTALLER)),
         }
     }
+}
+
+/// Returns the managed policy of a kind of people.
+fn policy(people: Callers) -> &'static str {
+    people.policy().unwrap_or_default()
 }
 
 /// The source of the credentials.

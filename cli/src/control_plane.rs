@@ -13,6 +13,7 @@ use lockstep_aws::operator::executions::Follow;
 use lockstep_aws::operator::signed;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::settings::ImageSettings;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
 use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
@@ -37,9 +38,18 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Finds the control plane in the command's account.
+    /// Finds the control plane in the command's account, for a command of operators.
     pub async fn open(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
-        let connection = Connection::open(global, context).await?;
+        Self::open_for(Callers::Operators, global, context).await
+    }
+
+    /// Finds the control plane in the command's account, for a command of this kind of people.
+    pub async fn open_for(
+        people: Callers,
+        global: &Global,
+        context: &CommandContext,
+    ) -> Result<Self, Failure> {
+        let connection = Connection::open_for(people, global, context).await?;
         let found = control_plane::find(&connection.aws).await?.ok_or_else(not_installed)?;
         let ledger = Ledger::new(&connection.aws, &found.table);
         let executions = Follow::new(&connection.aws);
@@ -51,18 +61,20 @@ impl ControlPlane {
         &self.connection.aws
     }
 
-    /// Sends a request to the ledger function, signed with the caller's own credentials.
+    /// Sends a request to the function that takes it, signed with the caller's own credentials.
     pub async fn ask(&self, request: &Request) -> Result<Applied, Failure> {
+        let people = request.callers();
+        let url = self.found.ledger_urls.of(request);
+        let url = url.ok_or_else(|| Failure::new("no function takes this request of a person"))?;
+        let policy = people.policy().unwrap_or_default();
         let body = serde_json::to_vec(request).map_err(|error| Failure::new(error.to_string()))?;
         let headers = [("content-type", "application/json")];
-        let answer = signed::post(self.aws(), "lambda", &self.found.ledger_url, &headers, body).await?;
+        let answer = signed::post(&self.aws().claiming(policy), "lambda", url, &headers, body).await?;
         match answer.status {
             200 => serde_json::from_slice(&answer.body).map_err(|error| {
                 Failure::new(format!("the ledger returned an unexpected response: {error}"))
             }),
-            403 => Err(Failure::new("the ledger refuses requests from these credentials")
-                .next("attach the managed policy lockstep-operator to them")),
-            status => Err(refused(status, &answer.body)),
+            status => Err(refused(status, &answer.body, people)),
         }
     }
 
@@ -202,8 +214,14 @@ pub fn of_problems(problems: &[Problem]) -> Failure {
     Failure::new(lines.join("\n"))
 }
 
-fn refused(status: u16, body: &[u8]) -> Failure {
+fn refused(status: u16, body: &[u8], people: Callers) -> Failure {
     match serde_json::from_slice::<Refused>(body) {
+        // IAM refuses a request before the function runs.
+        Err(_) if status == 403 => {
+            let policy = people.policy().unwrap_or_default();
+            let what = format!("{} refuses these credentials", people.function());
+            Failure::new(what).next(format!("ask for the managed policy lockstep-{policy}"))
+        }
         Ok(refused) => {
             let exit = if refused.error == "StackNeedsHuman" { Exit::NeedsHuman } else { Exit::Failed };
             Failure { exit, ..Failure::new(refused.message) }
@@ -222,7 +240,25 @@ mod tests {
     #[test]
     fn a_refusal_has_the_ledgers_message() {
         let body = br#"{"error":"Rejected","message":"deployment x waits for no approval"}"#;
-        assert_eq!(refused(422, body).what, "deployment x waits for no approval");
-        assert_eq!(refused(502, b"<html>secret</html>").what, "the ledger responded with status 502");
+        let approvers = Callers::Approvers;
+        assert_eq!(refused(422, body, approvers).what, "deployment x waits for no approval");
+        assert_eq!(
+            refused(502, b"<html>secret</html>", approvers).what,
+            "the ledger responded with status 502"
+        );
+    }
+
+    #[test]
+    fn a_denied_request_names_the_policy_to_ask_for() {
+        for (people, policy) in [
+            (Callers::Operators, "lockstep-operator"),
+            (Callers::Approvers, "lockstep-approver"),
+            (Callers::Administrators, "lockstep-administrator"),
+        ] {
+            let denied = refused(403, br#"{"Message":"Forbidden"}"#, people);
+            assert!(denied.to_string().ends_with(&format!("the managed policy {policy}")), "{denied}");
+        }
+        let own = br#"{"error":"AccessDenied","message":"lockstep-ledger-operators does not take `decide`"}"#;
+        assert!(refused(403, own, Callers::Approvers).what.contains("does not take"));
     }
 }

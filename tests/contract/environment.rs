@@ -11,7 +11,7 @@ fn given(name: &str) -> Vec<(String, BTreeSet<String>)> {
     for stack in stacks() {
         for (_, function) in stack.resources("AWS::Lambda::Function") {
             let full = function["FunctionName"].as_str().unwrap();
-            if full.rsplit('-').next() == Some(name) {
+            if crate::operations::runs(full, name) {
                 let variables = function["Environment"]["Variables"].as_object().unwrap();
                 found.push((full.to_owned(), variables.keys().cloned().collect()));
             }

@@ -464,42 +464,6 @@ fn an_open_url_has_both_permissions_and_a_closed_one_has_none() {
 }
 
 #[test]
-fn operators_call_the_ledger_by_its_url_only() {
-    let statements = all_statements(&stacks());
-    let operator: Vec<&Statement> = statements
-        .iter()
-        .filter(|(owner, _)| owner.ends_with(":policy/OperatorPolicy"))
-        .map(|(_, s)| s)
-        .collect();
-    let ledger = format!("arn:aws:lambda:{REGION}:{TOOLING}:function:lockstep-ledger");
-    let on_ledger = |action: &str| {
-        let found = operator.iter().find(|s| s.actions == [action] && s.resources == [ledger.clone()]);
-        found.unwrap_or_else(|| panic!("operators lack {action}")).condition.clone()
-    };
-    assert_eq!(
-        on_ledger("lambda:InvokeFunctionUrl"),
-        json!({"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}})
-    );
-    assert_eq!(on_ledger("lambda:InvokeFunction"), json!({"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}));
-    let invoked: BTreeSet<&String> = operator
-        .iter()
-        .filter(|s| s.actions == ["lambda:InvokeFunction"])
-        .flat_map(|s| &s.resources)
-        .collect();
-    assert_eq!(invoked.len(), 3, "the ledger by its URL, the import of images, the sweep: {invoked:?}");
-}
-
-#[test]
-fn operators_cannot_write_the_ledger_directly_or_assume_a_role() {
-    let statements = all_statements(&stacks());
-    let operator = statements.iter().filter(|(owner, _)| owner.ends_with(":policy/OperatorPolicy"));
-    let actions: BTreeSet<&str> = operator.flat_map(|(_, s)| s.actions.iter().map(String::as_str)).collect();
-    let tables: Vec<&str> = actions.iter().copied().filter(|a| a.starts_with("dynamodb:")).collect();
-    assert_eq!(tables, ["dynamodb:GetItem", "dynamodb:Query"]);
-    assert!(actions.iter().all(|a| !a.starts_with("sts:") && !a.starts_with("iam:")));
-}
-
-#[test]
 fn a_public_function_touches_only_events_and_repositories() {
     let roles = roles(&stacks());
     let webhook = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-webhook-role")];
@@ -570,13 +534,6 @@ fn no_role_may_disable_an_image() {
 }
 
 #[test]
-fn the_ledger_deletes_environments_and_no_other_record() {
-    let roles = roles(&stacks());
-    let ledger = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-ledger-role")];
-    assert_eq!(keys_for(ledger, "dynamodb:DeleteItem"), ["STAGE#*"]);
-}
-
-#[test]
 fn a_schedule_calls_what_its_role_may_call_and_nothing_else() {
     let stacks = stacks();
     let roles = roles(&stacks);
@@ -601,7 +558,7 @@ fn a_break_glass_permission_raises_an_alarm() {
     let alarms: Vec<Value> =
         stacks.iter().flat_map(|s| s.resources("AWS::CloudWatch::Alarm")).map(|(_, a)| a).collect();
     let [filter] = filters.as_slice() else { panic!("{filters:?}") };
-    assert_eq!(filter["LogGroupName"], "/aws/lambda/lockstep-ledger");
+    assert_eq!(filter["LogGroupName"], "/aws/lambda/lockstep-ledger-administrators");
     let pattern = text(&filter["FilterPattern"]);
     let said = pattern.split('"').nth(1).unwrap();
     let source = crate::operations::sources("ledger").concat();

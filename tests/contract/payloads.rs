@@ -126,6 +126,11 @@ fn read<T: DeserializeOwned>(state: &State, value: &Value) -> T {
         .unwrap_or_else(|error| panic!("{} sends {value}: {error}", state.at()))
 }
 
+/// Returns the payload that a state sends, as its function reads it.
+pub fn payload<T: DeserializeOwned>(state: &State) -> T {
+    read(state, &sent(state, "Payload"))
+}
+
 /// Returns the names that an enum accepts, from the error message for an unknown name.
 fn names<T: DeserializeOwned>(nonsense: Value) -> BTreeSet<String> {
     let error = serde_json::from_value::<T>(nonsense).err().expect("nonsense is refused").to_string();

@@ -10,6 +10,7 @@ use crate::report::Report;
 use crate::views::{question, why};
 use clap::Args;
 use lockstep_domain::delivery::approval::open_question;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::Request;
 use lockstep_domain::records::{Approval, Decision, Deployment};
 use serde_json::json;
@@ -41,7 +42,7 @@ pub struct Approve {
 
 /// Answers the question of a deployment.
 pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, context).await?;
+    let plane = ControlPlane::open_for(Callers::Approvers, global, context).await?;
     let deployment = plane.deployment_called(&arguments.deployment).await?;
     let asked = asked(&deployment, arguments.question)?;
     let output = &context.output;

@@ -13,6 +13,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use lockstep_aws::functions::{Called, Functions};
 use lockstep_domain::images::retention::{self, RetentionInput};
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::image::{Promoted, Request};
 use lockstep_domain::messages::{operator, sweep};
 use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
@@ -92,7 +93,11 @@ pub async fn run(
     global: &Global,
     context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, context).await?;
+    let people = match &arguments.command {
+        Some(Command::Import(_) | Command::Revoke(_)) => Callers::Administrators,
+        Some(Command::List | Command::Retire(_)) | None => Callers::Operators,
+    };
+    let plane = ControlPlane::open_for(people, global, context).await?;
     match &arguments.command {
         Some(Command::Import(wanted)) => import(wanted, &plane, context).await,
         Some(Command::List) | None => list(&plane, context).await,

@@ -9,6 +9,7 @@ use crate::report::Report;
 use clap::{Args, Subcommand, ValueEnum};
 use lockstep_aws::operator::secrets::store;
 use lockstep_aws::secrets::SecretString;
+use lockstep_domain::messages::callers::Callers;
 use serde_json::json;
 
 /// Maximum size of a secret in bytes.
@@ -65,7 +66,7 @@ pub async fn run(
         Kind::Webhook => set.repository.0.webhook_secret(),
         Kind::Token => set.repository.0.token_secret(),
     };
-    let plane = ControlPlane::open(global, context).await?;
+    let plane = ControlPlane::open_for(Callers::Administrators, global, context).await?;
     let replaced = put(&plane, &name, &text.into()).await?;
     let word = if replaced { "replaced" } else { "stored" };
     context.output.line(format!("{word} secret {name}"));

@@ -17,6 +17,7 @@ use crate::local::{Session, state_dir};
 use crate::output::{Output, duration};
 use crate::report::Report;
 use lockstep_aws::operator::stacks::Installer;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::ids::StageName;
 use lockstep_local::session::{self, Status};
 use repository::Repository;
@@ -174,10 +175,16 @@ impl Demo {
         Session::expect(&self.context)
     }
 
-    /// Opens the control plane as the operator.
+    /// Opens the control plane as an operator.
     pub async fn plane(&self) -> Result<ControlPlane, Failure> {
+        self.plane_for(Callers::Operators).await
+    }
+
+    /// Opens the control plane for requests of this kind of people.
+    pub async fn plane_for(&self, people: Callers) -> Result<ControlPlane, Failure> {
         let quiet = CommandContext { output: Output::memory(false), ..self.context.clone() };
-        ControlPlane::open(&crate::global::Global { json: false, profile: None, region: None }, &quiet).await
+        let global = crate::global::Global { json: false, profile: None, region: None };
+        ControlPlane::open_for(people, &global, &quiet).await
     }
 
     /// Returns access to the stacks of an account as its operator.

@@ -7,6 +7,7 @@ use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_domain::delivery::approval::{self, ApprovalAnswer, Decided};
 use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::{Task, ledger::Started, operator::Applied};
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState};
@@ -15,11 +16,12 @@ use lockstep_runtime::stages::stages;
 /// Stores the question, releases the environment, and registers the callback for the answer.
 pub async fn request(
     context: &impl LedgerContext,
+    path: DeploymentPath,
     id: &DeploymentId,
     task: &Task,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let stored = load::deployment(context, id).await?;
+    let stored = load::deployment_on(context, path, id).await?;
     let asking = match stored.record.state {
         DeploymentState::AwaitingApproval => stored.record,
         _ => ask(context, &stored, now).await?,
@@ -56,10 +58,11 @@ async fn ask(
 /// other.
 pub async fn reacquire(
     context: &impl LedgerContext,
+    path: DeploymentPath,
     id: &DeploymentId,
     now: Timestamp,
 ) -> Result<Started, Failure> {
-    let stored = load::deployment(context, id).await?;
+    let stored = load::deployment_on(context, path, id).await?;
     let deployment = &stored.record;
     approval::verdict(deployment)?;
     match deployment.state {

@@ -1,9 +1,10 @@
-//! The capabilities of the `ledger` function, and their adapters on AWS.
+//! The capabilities of a `ledger` function, and their adapters on AWS.
 
 use lockstep_aws::aws::Aws;
 use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::executions::Executions;
 use lockstep_aws::ledger::Ledger;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::error::Failure;
 use lockstep_runtime::{Callbacks, HasCallbacks, HasExecutions, HasLedger};
 
@@ -13,10 +14,11 @@ pub trait LedgerContext: HasLedger + HasCallbacks + HasExecutions {}
 impl<T: HasLedger + HasCallbacks + HasExecutions> LedgerContext for T {}
 
 /// The settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 2] = [Setting::Table, Setting::ResumeFunction];
+pub const SETTINGS: [Setting; 3] = [Setting::Table, Setting::Callers, Setting::ResumeFunction];
 
 /// The capabilities on AWS.
 pub struct AwsContext {
+    callers: Callers,
     ledger: Ledger,
     callbacks: Callbacks,
     executions: Executions,
@@ -25,14 +27,20 @@ pub struct AwsContext {
 impl AwsContext {
     /// Creates the adapters without a call to AWS.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
-        Ok(Self::of(aws, config.get(Setting::Table)?, config.get(Setting::ResumeFunction)?))
+        let callers = config.callers()?;
+        Ok(Self::of(aws, callers, config.get(Setting::Table)?, config.get(Setting::ResumeFunction)?))
     }
 
     /// Creates the adapters with the names of the table and of the function that answers task tokens.
-    pub fn of(aws: &Aws, table: &str, resume_function: &str) -> Self {
+    pub fn of(aws: &Aws, callers: Callers, table: &str, resume_function: &str) -> Self {
         let ledger = Ledger::new(aws, table);
         let callbacks = Callbacks::new(aws, &ledger, resume_function);
-        Self { ledger, callbacks, executions: Executions::new(aws) }
+        Self { callers, ledger, callbacks, executions: Executions::new(aws) }
+    }
+
+    /// Returns the kind of callers of this function.
+    pub fn callers(&self) -> Callers {
+        self.callers
     }
 }
 

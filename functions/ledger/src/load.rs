@@ -5,6 +5,7 @@ use lockstep_aws::ledger::Versioned;
 use lockstep_aws::scope;
 use lockstep_domain::delivery::environment;
 use lockstep_domain::delivery::stages::{Stage, Stages};
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId};
 use lockstep_domain::model::version::Version;
@@ -29,6 +30,24 @@ pub async fn deployment(
         context.ledger().expect::<Deployment>(&Deployment::key_of(id), &format!("deployment {id}")).await?;
     scope::about(&found.record);
     Ok(found)
+}
+
+/// Returns the deployment, or fails with `Rejected` if it belongs to the other path.
+///
+/// The state machines of one path must not end, or ask about, a deployment of the other.
+pub async fn deployment_on(
+    context: &impl LedgerContext,
+    path: DeploymentPath,
+    id: &DeploymentId,
+) -> Result<Versioned<Deployment>, Failure> {
+    let found = deployment(context, id).await?;
+    if found.record.path == path {
+        return Ok(found);
+    }
+    let (its, ours) = (found.record.path.as_str(), path.as_str());
+    Err(Failure::rejected(format!(
+        "deployment {id} is on the {its} path, so no state machine of the {ours} path may change it"
+    )))
 }
 
 /// Returns the environment of the deployment, or `None` if it does not exist.

@@ -132,7 +132,7 @@ def _own(recording: Recording, what: str, identifier: str, seq: int) -> tuple[st
 
 def _installer_policy(recording: Recording, request: dict, root: Path) -> Policy:
     """Returns the written policy of the installer: of the control plane's account, or of target accounts."""
-    tooling = {state["account"] for _, _, state in recording.every("role") if state["name"] == "lockstep-ledger-role"}
+    tooling = {state["account"] for _, _, state in recording.every("role") if state["name"] == "lockstep-ledger-operators-role"}
     name = "installer-policy" if request["account"] in tooling else "installer-target-policy"
     path = root / "infra" / f"{name}.json"
     if not path.exists():

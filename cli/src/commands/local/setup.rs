@@ -94,6 +94,8 @@ async fn operator(aws: &Aws, context: &CommandContext) -> Result<StoredCredentia
     let parameters = [
         ("Operator", OPERATOR.to_owned()),
         ("OperatorPolicyArn", policy("OperatorPolicyArn")?),
+        ("ApproverPolicyArn", policy("ApproverPolicyArn")?),
+        ("AdministratorPolicyArn", policy("AdministratorPolicyArn")?),
         ("DoctorPolicyArn", policy("DoctorPolicyArn")?),
     ];
     let template = TemplateSource::Body(include_str!("../../../templates/local-tooling.yaml").to_owned());

@@ -2,22 +2,21 @@
 
 use super::{Task, inputs, package};
 use crate::model::caught_error::CaughtError;
-use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
 use crate::model::outcome::Outcome;
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
 
 /// Requests of the state machines.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(tag = "action", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Request {
     /// Acquires the environment for this execution if every image is available. Returns [`Started`].
     Begin {
         /// ARN of the execution.
         execution: String,
-        /// The path that the state machine belongs to.
-        path: DeploymentPath,
         /// The state machine's input.
         input: inputs::Deploy,
     },
@@ -25,8 +24,6 @@ pub enum Request {
     BeginTeardown {
         /// ARN of the execution.
         execution: String,
-        /// The path that the state machine belongs to.
-        path: DeploymentPath,
         /// The state machine's input.
         input: inputs::Teardown,
     },
@@ -89,6 +86,11 @@ pub enum Request {
         #[serde(default)]
         error: Option<CaughtError>,
     },
+}
+
+impl Request {
+    /// Name of every action, for tests.
+    pub const ACTIONS: &[&str] = Self::VARIANTS;
 }
 
 /// A started deployment.
