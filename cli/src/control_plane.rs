@@ -18,8 +18,8 @@ use lockstep_domain::messages::operator::{Applied, Refused, Request};
 use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::records::{
-    BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageVersion, LogEntry, Record, Release,
-    SweepReport, WebhookDelivery,
+    ApprovalDecision, BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageVersion, LogEntry,
+    Record, Release, SweepReport, WebhookDelivery,
 };
 
 /// Maximum number of records of one kind in a list.
@@ -181,6 +181,12 @@ impl ControlPlane {
                     .next("lockstep status --json lists the last deployment of every environment"))
             }
         }
+    }
+
+    /// Returns the answers to the questions of a deployment, oldest question first.
+    pub async fn decisions(&self, id: &DeploymentId) -> Result<Vec<ApprovalDecision>, Failure> {
+        let (pk, prefix) = ApprovalDecision::all_of(id);
+        Ok(records(self.ledger.list(&pk, prefix, Order::Oldest, LISTED).await?))
     }
 
     /// Returns the deployment log, oldest line first.

@@ -78,7 +78,7 @@ fn each_ledger_writes_only_what_its_callers_decide() {
     let of = |callers: Callers| &roles[&format!("arn:aws:iam::{TOOLING}:role/{}-role", callers.function())];
     for (callers, written) in [
         (Callers::Operators, &["DEPLOYMENT#*", "STAGE#*"][..]),
-        (Callers::Approvers, &["DEPLOYMENT#*"]),
+        (Callers::Approvers, &["APPROVAL#*"]),
         (Callers::Administrators, &["CONFIG", "EVIDENCE#*", "IMAGE#*", "REPOSITORY#*"]),
         (Callers::Delivery, &["COMPONENT#*", "DEPLOYMENT#*", "EVENT#*", "EVIDENCE#*", "STAGE#*", "WAIT#*"]),
         (Callers::Promotion, &["DEPLOYMENT#*", "EVIDENCE#*", "STAGE#*", "WAIT#*"]),
@@ -90,6 +90,12 @@ fn each_ledger_writes_only_what_its_callers_decide() {
 #[test]
 fn only_administrators_write_the_configuration() {
     assert_eq!(writers_of("CONFIG"), ["lockstep-ledger-administrators-role"]);
+}
+
+/// No function that acts on a deployment may answer its question.
+#[test]
+fn only_approvers_write_answers() {
+    assert_eq!(writers_of("APPROVAL#d1"), ["lockstep-ledger-approvers-role"]);
 }
 
 /// Returns the roles that may write the partition `key` of the ledger.

@@ -99,8 +99,9 @@ async fn promotion(story: &Demo, version: &str) -> Result<Run, Failure> {
         Follow::new(plane.aws()).newest(&plane.found.state_machines.promote, 1).await.map_err(failed)?;
     let deployment = deployment(story, &answer["deployment"]["id"]).await?;
     let asked = deployment.approvals.first().ok_or_else(|| Failure::new("the deployment has no approval"))?;
+    let decided = plane.decisions(&deployment.id).await?;
     let seconds = between(newest.first().map(|(_, started)| *started), Some(asked.asked_at))?
-        + between(asked.decided_at, deployment.finished_at)?;
+        + between(decided.first().map(|decision| decision.at), deployment.finished_at)?;
     run(&journal, before, seconds).await
 }
 

@@ -7,7 +7,7 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::Digest;
 use lockstep_domain::records::{
-    Callback, CallbackState, DeploymentState, NamedResource, Proposal, ProposedAction,
+    ApprovalDecision, Callback, CallbackState, DeploymentState, NamedResource, Proposal, ProposedAction,
 };
 use serde_json::{Value, json};
 
@@ -63,8 +63,9 @@ async fn a_repeated_request_keeps_the_question_and_takes_the_new_token() {
 async fn an_approval_records_its_caller_and_continues_the_deployment() {
     let fixture = asking().await;
     assert_eq!(decide(&fixture, "approve").await, (200, json!({"version": 1, "changed": true})));
-    let approval = fixture.deployment("a").await.approvals.remove(0);
-    assert_eq!((approval.decided_by.as_deref(), approval.reason.as_deref()), (Some(ADA), Some("because")));
+    let key = ApprovalDecision::key_of(&id("a"), 1);
+    let given = fixture.versioned::<ApprovalDecision>(&key).await.record;
+    assert_eq!((given.by.as_str(), given.reason.as_deref()), (ADA, Some("because")));
     assert_eq!(fixture.cloud.invocations(), [("lockstep-resume".to_owned(), json!({"wake": operation()}))]);
     for _ in 0..2 {
         fixture.invoke(Request::Reacquire { deployment: id("a") }).await.unwrap();

@@ -13,12 +13,14 @@ use lockstep_domain::model::ids::{DeploymentId, Digest, RepositoryId};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::resource_change::NESTED_STACK;
 use lockstep_domain::records::{
-    DeployBody, Deployment, DeploymentStart, Environment, LeaseHolder, Release, ReleaseState, StackRun,
+    ApprovalDecision, Decision, DeployBody, Deployment, DeploymentStart, Environment, LeaseHolder, Release,
+    ReleaseState, StackRun,
 };
 use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::permissions::{Table, excerpt_key};
 use lockstep_domain::stacks::plan::{LiveResource, StackStatus};
+use lockstep_runtime::Clock as _;
 use lockstep_sim::context::{BUCKET, CloudFormations, SimContext};
 use lockstep_sim::stages::{stage_text, with_production};
 use std::cell::{Cell, RefCell};
@@ -501,6 +503,20 @@ impl Fixture {
         let mut deployment = self.deployment();
         change(&mut deployment);
         self.account.put(&deployment);
+    }
+
+    /// Records an approval of the last question.
+    pub fn approve(&self) {
+        let deployment = self.deployment();
+        let question = deployment.approvals.last().expect("a question").clone();
+        self.account.put(&ApprovalDecision {
+            deployment: deployment.id,
+            question,
+            decision: Decision::Approve,
+            by: "arn:person".into(),
+            reason: None,
+            at: self.now(),
+        });
     }
 
     pub fn deploy(&self) -> DeployBody {
