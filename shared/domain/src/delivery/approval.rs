@@ -13,15 +13,23 @@ use crate::stacks::change_set_review;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
+/// The beginning of the key of each callback of a question.
+const PREFIX: &str = "approval#";
+
 /// Returns the key of the callback for question `number` of a deployment.
 pub fn operation(deployment: &DeploymentId, number: u32) -> String {
-    format!("approval#{deployment}#{number}")
+    format!("{PREFIX}{deployment}#{number}")
 }
 
 /// Returns the deployment and the question's number from a key of [`operation`]; `None` for a key of another kind.
 pub fn of_operation(operation: &str) -> Option<(DeploymentId, u32)> {
-    let (deployment, number) = operation.strip_prefix("approval#")?.split_once('#')?;
+    let (deployment, number) = operation.strip_prefix(PREFIX)?.split_once('#')?;
     Some((deployment.parse().ok()?, number.parse().ok()?))
+}
+
+/// Returns true if `operation` is the callback of a question, or claims to be one.
+pub fn is_question(operation: &str) -> bool {
+    operation.starts_with(PREFIX)
 }
 
 /// Returns the last question of a deployment, if none of its `decisions` answers it.
