@@ -60,7 +60,7 @@ pub async fn a_plan_changes_nothing(cloud: &mut TestCloud) -> Result<(), Failure
     )?;
     ensure(look(cloud).await? == before, "ci is unchanged")?;
 
-    let fresh = ["plan", &release(&newest), "--to", "ci", "--as", CLONE];
+    let fresh = ["plan", &release(&newest), "--to", "ci", "--environment", CLONE];
     let fresh = cloud.demo.type_in(&fresh, Exit::Done).await?;
     ensure(fresh["plan"]["finding"] == "changes", format!("a new stack would be made: {fresh}"))?;
     gone(cloud, "the plan of a new stack leaves no stack").await?;
@@ -105,7 +105,7 @@ async fn environment(cloud: &TestCloud, name: &str) -> Result<Option<Environment
 pub async fn a_clone_exists_until_its_data_is_given_up(cloud: &mut TestCloud) -> Result<(), Failure> {
     let before = look(cloud).await?;
     let version = before.version.clone().ok_or_else(|| Failure::new("ci runs no release"))?;
-    let clone = ["clone", &release(&version), "--as", CLONE, "--in", "ci", "--parameters-of", "test"];
+    let clone = ["clone", &release(&version), "--environment", CLONE, "--in", "ci", "--parameters-of", "test"];
     let made = cloud.demo.type_in(&clone, Exit::Done).await?;
     ensure(
         made["deployments"][0]["parameters_of"] == "test",

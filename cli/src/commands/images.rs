@@ -74,7 +74,7 @@ struct Import {
     /// The image's id
     ami: AmiId,
     /// The name and version it gets, such as logstash@2.1.0
-    #[arg(long = "as", value_name = "IMAGE@VERSION", conflicts_with_all = ["name", "version"])]
+    #[arg(long = "image", value_name = "IMAGE@VERSION", conflicts_with_all = ["name", "version"])]
     both: Option<ImageVersionName>,
     /// The name it gets, such as logstash
     #[arg(long, value_name = "IMAGE", required_unless_present = "both", requires = "version")]
@@ -107,12 +107,12 @@ pub async fn run(
 }
 
 impl Import {
-    /// Returns the name and version from `--as`, or from `--name` and `--version`.
+    /// Returns the name and version from `--image`, or from `--name` and `--version`.
     fn wanted(&self) -> Result<(ImageName, Version), Failure> {
         match (&self.both, &self.name, &self.version) {
             (Some(both), ..) => Ok((both.image.clone(), both.version.clone())),
             (None, Some(name), Some(version)) => Ok((name.clone(), version.clone())),
-            _ => Err(Failure::usage("name the image and its version: --as logstash@2.1.0")),
+            _ => Err(Failure::usage("name the image and its version: --image logstash@2.1.0")),
         }
     }
 }

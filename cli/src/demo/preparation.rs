@@ -70,7 +70,7 @@ impl Demo {
     pub async fn base_image(&self, name: &str, version: &str) -> Result<AmiId, Failure> {
         self.say(&format!("(an image builder, Packer say, makes {name} in the development account)"));
         let ami = BaseImages::new(&self.session()?.operator("development")?).register(name).await?;
-        self.type_in(&["images", "import", ami.as_str(), "--as", version], Exit::Done).await?;
+        self.type_in(&["images", "import", ami.as_str(), "--image", version], Exit::Done).await?;
         Ok(ami)
     }
 
