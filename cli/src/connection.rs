@@ -1,6 +1,6 @@
 //! The AWS account that a command uses.
 //!
-//! `--profile` and the `AWS_*` variables choose it, as for the AWS CLI. If neither is given and a local cloud runs, the
+//! `--profile` and the `AWS_*` variables choose it, as for the AWS CLI. `--as` chooses a person of the local cloud. If none is given and a local cloud runs, the
 //! command uses its tooling account, and prints one line on standard error about it.
 
 use crate::context::CommandContext;
@@ -45,6 +45,10 @@ impl Connection {
 
     async fn found(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
         match choose(global, context) {
+            Choice::Person(name) => {
+                let session = Session::expect(context)?;
+                Ok(Self { aws: session.person(name)?, local: Some(session) })
+            }
             Choice::Profile => {
                 Ok(Self { aws: by_profile(global.profile.as_deref(), global).await?, local: None })
             }
@@ -115,7 +119,8 @@ fn policy(people: Callers) -> &'static str {
 
 /// The source of the credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Choice {
+enum Choice<'a> {
+    Person(&'a str),
     Profile,
     Keys,
     LocalCloud,
@@ -130,9 +135,11 @@ const CHOSEN_BY: [&str; 5] = [
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ];
 
-fn choose(global: &Global, context: &CommandContext) -> Choice {
+fn choose<'a>(global: &'a Global, context: &CommandContext) -> Choice<'a> {
     let set = |name: &str| context.variable(name).is_some();
-    if global.profile.is_some() {
+    if let Some(name) = &global.person {
+        Choice::Person(name)
+    } else if global.profile.is_some() {
         Choice::Profile
     } else if set("AWS_ACCESS_KEY_ID") && set("AWS_SECRET_ACCESS_KEY") {
         Choice::Keys
@@ -190,15 +197,17 @@ mod tests {
     }
 
     fn global(profile: Option<&str>) -> Global {
-        Global { json: false, profile: profile.map(str::to_owned), region: None }
+        Global { json: false, profile: profile.map(str::to_owned), person: None, region: None }
     }
 
     #[test]
-    fn a_profile_precedes_keys_and_keys_precede_the_local_cloud() {
+    fn a_person_or_profile_precedes_keys_and_keys_the_local_cloud() {
         let folder = tempfile::tempdir().unwrap();
         let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
         assert_eq!(choose(&global(Some("x")), &context(&keys, folder.path())), Choice::Profile);
         assert_eq!(choose(&global(None), &context(&keys, folder.path())), Choice::Keys);
+        let grace = Global { person: Some("grace".to_owned()), ..global(None) };
+        assert_eq!(choose(&grace, &context(&keys, folder.path())), Choice::Person("grace"));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use lockstep_domain::records::{
     ApprovalDecision, BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageVersion, LogEntry,
     Record, Release, SweepReport, WebhookDelivery,
 };
+use lockstep_local::PEOPLE;
 
 /// Maximum number of records of one kind in a list.
 const LISTED: usize = 500;
@@ -74,7 +75,7 @@ impl ControlPlane {
             200 => serde_json::from_slice(&answer.body).map_err(|error| {
                 Failure::new(format!("the ledger returned an unexpected response: {error}"))
             }),
-            status => Err(refused(status, &answer.body, people)),
+            status => Err(refused(status, &answer.body, people, self.connection.local.is_some())),
         }
     }
 
@@ -220,13 +221,21 @@ pub fn of_problems(problems: &[Problem]) -> Failure {
     Failure::new(lines.join("\n"))
 }
 
-fn refused(status: u16, body: &[u8], people: Callers) -> Failure {
+/// Returns the advice to act as the person of the local cloud who is of this kind.
+fn as_person(people: Callers) -> String {
+    let [ada, grace] = PEOPLE;
+    let person = if people == Callers::Approvers { grace } else { ada };
+    format!("act as {person}: --as {person}")
+}
+
+fn refused(status: u16, body: &[u8], people: Callers, is_local: bool) -> Failure {
     match serde_json::from_slice::<Refused>(body) {
         // IAM refuses a request before the function runs.
         Err(_) if status == 403 => {
             let policy = people.policy().unwrap_or_default();
             let what = format!("{} refuses these credentials", people.function());
-            Failure::new(what).next(format!("ask for the managed policy lockstep-{policy}"))
+            let local = if is_local { format!("; here, {}", as_person(people)) } else { String::new() };
+            Failure::new(what).next(format!("ask for the managed policy lockstep-{policy}{local}"))
         }
         Ok(refused) => {
             let exit = if refused.error == "StackNeedsHuman" { Exit::NeedsHuman } else { Exit::Failed };
@@ -247,9 +256,9 @@ mod tests {
     fn a_refusal_has_the_ledgers_message() {
         let body = br#"{"error":"Rejected","message":"deployment x waits for no approval"}"#;
         let approvers = Callers::Approvers;
-        assert_eq!(refused(422, body, approvers).what, "deployment x waits for no approval");
+        assert_eq!(refused(422, body, approvers, false).what, "deployment x waits for no approval");
         assert_eq!(
-            refused(502, b"<html>secret</html>", approvers).what,
+            refused(502, b"<html>secret</html>", approvers, true).what,
             "the ledger responded with status 502"
         );
     }
@@ -261,10 +270,12 @@ mod tests {
             (Callers::Approvers, "lockstep-approver"),
             (Callers::Administrators, "lockstep-administrator"),
         ] {
-            let denied = refused(403, br#"{"Message":"Forbidden"}"#, people);
+            let denied = refused(403, br#"{"Message":"Forbidden"}"#, people, false);
             assert!(denied.to_string().ends_with(&format!("the managed policy {policy}")), "{denied}");
         }
         let own = br#"{"error":"AccessDenied","message":"lockstep-ledger-operators does not take `decide`"}"#;
-        assert!(refused(403, own, Callers::Approvers).what.contains("does not take"));
+        assert!(refused(403, own, Callers::Approvers, false).what.contains("does not take"));
+        let here = refused(403, b"{}", Callers::Approvers, true).to_string();
+        assert!(here.ends_with("lockstep-approver; here, act as grace: --as grace"), "{here}");
     }
 }

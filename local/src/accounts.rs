@@ -11,6 +11,10 @@ pub const REGION: &str = "eu-west-1";
 /// The emulator does not check a root signature: only the installation uses root.
 pub const ROOT_SECRET: &str = "test";
 
+/// The people of the local cloud: users of the control plane's account. Commands are those of the first, unless they name
+/// another.
+pub const PEOPLE: [&str; 2] = ["ada", "grace"];
+
 /// One AWS account of the local cloud.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {

@@ -114,7 +114,7 @@ pub enum Command {
 pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> {
     let global = &cli.global;
     match &cli.command {
-        Command::Local(arguments) => local::run(arguments, context).await,
+        Command::Local(arguments) => local::run(arguments, global, context).await,
         Command::Install(arguments) => install::run(arguments, global, context).await,
         Command::Accounts(arguments) => install::accounts(arguments, global, context).await,
         Command::Uninstall(arguments) => install::uninstall(arguments, global, context).await,

@@ -34,6 +34,9 @@ pub const REPOSITORY: &str = "github:acme/logs";
 /// The mark on a session that a demo started. The next demo may replace such a session.
 const MARK: &str = "story";
 
+/// The options of the person who approves. Ada, who starts every run, may not.
+pub const APPROVER: [&str; 2] = ["--as", "grace"];
+
 /// Results of the demo, for the tests and the summary.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -149,6 +152,13 @@ impl Demo {
         self.type_with(arguments, expected, None).await
     }
 
+    /// Runs the command that `answer` prints for its approver, as the person of the demo who approves.
+    pub async fn approve(&self, answer: &Value, expected: Exit) -> Result<Value, Failure> {
+        let printed = answer["approve_with"].as_str().unwrap_or_default();
+        let arguments: Vec<&str> = printed.split(' ').skip(1).chain(APPROVER).collect();
+        self.type_in(&arguments, expected).await
+    }
+
     /// Runs a command with a text on standard input, which is not printed.
     async fn type_with(
         &self,
@@ -183,7 +193,7 @@ impl Demo {
     /// Opens the control plane for requests of this kind of people.
     pub async fn plane_for(&self, people: Callers) -> Result<ControlPlane, Failure> {
         let quiet = CommandContext { output: Output::memory(false), ..self.context.clone() };
-        let global = crate::global::Global { json: false, profile: None, region: None };
+        let global = crate::global::Global { json: false, profile: None, person: None, region: None };
         ControlPlane::open_for(people, &global, &quiet).await
     }
 
