@@ -82,6 +82,7 @@ fn each_ledger_writes_only_what_its_callers_decide() {
         (Callers::Administrators, &["CONFIG", "EVIDENCE#*", "IMAGE#*", "REPOSITORY#*"]),
         (Callers::Delivery, &["COMPONENT#*", "DEPLOYMENT#*", "EVENT#*", "EVIDENCE#*", "STAGE#*", "WAIT#*"]),
         (Callers::Promotion, &["DEPLOYMENT#*", "EVIDENCE#*", "STAGE#*", "WAIT#*"]),
+        (Callers::Sweep, &["DEPLOYMENT#*", "STAGE#*"]),
     ] {
         assert_eq!(keys_for(of(callers), "dynamodb:PutItem"), written, "{callers:?}");
     }

@@ -1,9 +1,9 @@
-//! Dispatch of one request, from a state machine or over the function's URL.
+//! Dispatch of one request, from a state machine, the sweep or over the function's URL.
 //!
 //! Each function takes the actions of its kind of callers only: see [`lockstep_domain::messages::callers`].
 
 use crate::context::LedgerContext;
-use crate::{approve, begin, finish, gate, operator, release, teardown};
+use crate::{approve, begin, finish, gate, operator, operator_actions, release, teardown};
 use jiff::Timestamp;
 use lockstep_aws::function_url::Invocation;
 use lockstep_domain::messages::callers::Callers;
@@ -63,6 +63,9 @@ async fn direct(
         }
         Request::FailRelease { component, version, error } => {
             json(release::fail(context, component, version, error).await?)
+        }
+        Request::FreeEnvironment { stage, environment } => {
+            json(operator_actions::free(context, stage, environment, now).await?)
         }
         Request::FinishRelease { input, components, results, error } => {
             json(release::finish(context, input, components, results, error.as_ref(), now).await?)

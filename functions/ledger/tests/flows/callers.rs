@@ -21,7 +21,7 @@ const OF_PEOPLE: [(&str, &[&str]); 3] = [
     ),
 ];
 
-const OF_MACHINES: [(&str, &[&str]); 2] = [
+const OF_MACHINES: [(&str, &[&str]); 3] = [
     (
         "delivery",
         &[
@@ -37,6 +37,7 @@ const OF_MACHINES: [(&str, &[&str]); 2] = [
         ],
     ),
     ("promotion", &["begin", "begin_teardown", "complete", "fail", "gate", "reacquire", "request_approval"]),
+    ("sweep", &["free_environment"]),
 ];
 
 /// Returns true if the list of `callers` has the action.
@@ -88,6 +89,7 @@ fn of_machines() -> Vec<Request> {
         Request::Fail { deployment: id("a"), error: error() },
         Request::Gate { execution: execution("p"), input: serde_json::from_value(gate).unwrap() },
         Request::Publish { component, version },
+        Request::FreeEnvironment { stage: "ci".parse().unwrap(), environment: "logs".into() },
         Request::FailRelease {
             component: "logs".parse().unwrap(),
             version: "1.0.0".parse().unwrap(),

@@ -126,6 +126,20 @@ async fn an_environment_is_unlocked_only_from_an_execution_that_certainly_ended(
     assert_eq!(fixture.complete("b").await.unwrap_err().kind, FailureKind::Superseded);
 }
 
+/// The sweep proposes. The authority asks Step Functions itself before it releases.
+#[tokio::test]
+async fn the_sweep_frees_only_from_an_execution_that_certainly_ended() {
+    let fixture = deploying().await;
+    let free = || Request::FreeEnvironment { stage: "ci".parse().unwrap(), environment: "logs".into() };
+    fixture.cloud.set_execution(&execution("b"), "RUNNING");
+    assert_eq!(fixture.invoke(free()).await.unwrap_err().kind, FailureKind::EnvironmentBusy);
+    fixture.cloud.set_execution(&execution("b"), "ABORTED");
+    assert_eq!(fixture.invoke(free()).await.unwrap(), json!({ "deployment": id("b") }));
+    assert_eq!(fixture.invoke(free()).await.unwrap(), json!({ "deployment": null }));
+    assert_eq!(fixture.environment("ci").await.holder, None);
+    assert_eq!(fixture.deployment("b").await.state, DeploymentState::Abandoned);
+}
+
 #[tokio::test]
 async fn an_unknown_environment_is_neither_unlocked_nor_reconciled() {
     let fixture = Fixture::new().await;

@@ -54,7 +54,7 @@ impl LedgerUrls {
             Callers::Operators => Some(&self.operators),
             Callers::Approvers => Some(&self.approvers),
             Callers::Administrators => Some(&self.administrators),
-            Callers::Delivery | Callers::Promotion => None,
+            Callers::Delivery | Callers::Promotion | Callers::Sweep => None,
         }
     }
 }

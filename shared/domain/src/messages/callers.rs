@@ -39,6 +39,8 @@ pub enum Callers {
     Delivery,
     /// The state machines of the promotion path.
     Promotion,
+    /// The sweep, which proposes what to release.
+    Sweep,
 }
 
 impl Callers {
@@ -65,19 +67,19 @@ impl Callers {
             Self::Operators => Some("operator"),
             Self::Approvers => Some("approver"),
             Self::Administrators => Some("administrator"),
-            Self::Delivery | Self::Promotion => None,
+            Self::Delivery | Self::Promotion | Self::Sweep => None,
         }
     }
 
     /// Returns the path whose state machines call the function.
     ///
     /// # Errors
-    /// `Rejected` for the function of people: the action must come from a state machine.
+    /// `Rejected` for a function of people or of the sweep: the action must come from a state machine.
     pub fn path(self) -> Result<DeploymentPath, Failure> {
         match self {
             Self::Delivery => Ok(DeploymentPath::Delivery),
             Self::Promotion => Ok(DeploymentPath::Promotion),
-            Self::Operators | Self::Approvers | Self::Administrators => {
+            Self::Operators | Self::Approvers | Self::Administrators | Self::Sweep => {
                 Err(Failure::rejected(format!("{} belongs to no deployment path", self.function())))
             }
         }
@@ -126,6 +128,7 @@ impl ledger::Request {
                 &[Callers::Delivery]
             }
             Self::Gate { .. } => &[Callers::Promotion],
+            Self::FreeEnvironment { .. } => &[Callers::Sweep],
         }
     }
 }

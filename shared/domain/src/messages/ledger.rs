@@ -1,4 +1,4 @@
-//! Messages of the `ledger` function, which makes every change of an environment's state.
+//! Messages of the `ledger` functions, which make every change of an environment's state.
 
 use super::{Task, inputs, package};
 use crate::model::caught_error::CaughtError;
@@ -8,7 +8,7 @@ use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
-/// Requests of the state machines.
+/// Requests of the state machines and of the sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(tag = "action", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -86,6 +86,13 @@ pub enum Request {
         #[serde(default)]
         error: Option<CaughtError>,
     },
+    /// Releases an environment whose holder's execution has ended, and closes the holder. Returns [`Freed`].
+    FreeEnvironment {
+        /// The stage.
+        stage: StageName,
+        /// The environment's name.
+        environment: String,
+    },
 }
 
 impl Request {
@@ -111,6 +118,13 @@ impl Started {
     pub fn new(deployment: DeploymentId, images: bool) -> Self {
         Self { deployment, images, missing: Vec::new() }
     }
+}
+
+/// A released environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freed {
+    /// The deployment that held it. `None` if no deployment held it any more.
+    pub deployment: Option<DeploymentId>,
 }
 
 /// A deployment that succeeded.
