@@ -5,6 +5,7 @@
 //! machines, resource policies, PassRole and leading keys.
 
 mod accounts;
+mod callers;
 mod checks;
 mod components;
 mod draining;
