@@ -1,6 +1,6 @@
 //! The AWS account that a command uses.
 //!
-//! `--profile` and the `AWS_*` variables choose it, as for the AWS CLI. If neither is given and a local cloud runs, the
+//! `--profile` and the `AWS_*` variables choose it, as for the AWS CLI. `--as` chooses a person of the local cloud. If none is given and a local cloud runs, the
 //! command uses its tooling account, and prints one line on standard error about it.
 
 use crate::context::CommandContext;
@@ -12,9 +12,7 @@ use lockstep_aws::aws::Aws;
 use lockstep_aws::http;
 use lockstep_aws::operator::{AccessKey, connect, control_plane};
 use lockstep_domain::delivery::stages::Stage;
-
-/// The managed policy of ordinary commands: lockstep-operator of the control plane.
-const OPERATOR: &str = "operator";
+use lockstep_domain::messages::callers::Callers;
 
 /// The managed policy of commands that install something.
 const INSTALLER: &str = "installer";
@@ -29,14 +27,28 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens the account that the command line and the variables name.
+    /// Opens the account that the command line and the variables name, for a command of operators.
     pub async fn open(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
+        Self::open_for(Callers::Operators, global, context).await
+    }
+
+    /// Opens the account that the command line and the variables name, for a command of this kind of people. Its
+    /// requests name their managed policy.
+    pub async fn open_for(
+        people: Callers,
+        global: &Global,
+        context: &CommandContext,
+    ) -> Result<Self, Failure> {
         let found = Self::found(global, context).await?;
-        Ok(Self { aws: found.aws.claiming(OPERATOR), ..found })
+        Ok(Self { aws: found.aws.claiming(policy(people)), ..found })
     }
 
     async fn found(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
         match choose(global, context) {
+            Choice::Person(name) => {
+                let session = Session::expect(context)?;
+                Ok(Self { aws: session.person(name)?, local: Some(session) })
+            }
             Choice::Profile => {
                 Ok(Self { aws: by_profile(global.profile.as_deref(), global).await?, local: None })
             }
@@ -76,7 +88,7 @@ impl Connection {
                 return Err(Failure::usage(what).next("name a profile of it with --target-profile"));
             }
         };
-        let aws = aws.claiming(OPERATOR);
+        let aws = aws.claiming(policy(Callers::Operators));
         let (account, _) = control_plane::identity(&aws).await?;
         if account == stage.account {
             return Ok(aws);
@@ -100,9 +112,15 @@ impl Connection {
     }
 }
 
+/// Returns the managed policy of a kind of people.
+fn policy(people: Callers) -> &'static str {
+    people.policy().unwrap_or_default()
+}
+
 /// The source of the credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Choice {
+enum Choice<'a> {
+    Person(&'a str),
     Profile,
     Keys,
     LocalCloud,
@@ -117,9 +135,11 @@ const CHOSEN_BY: [&str; 5] = [
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ];
 
-fn choose(global: &Global, context: &CommandContext) -> Choice {
+fn choose<'a>(global: &'a Global, context: &CommandContext) -> Choice<'a> {
     let set = |name: &str| context.variable(name).is_some();
-    if global.profile.is_some() {
+    if let Some(name) = &global.person {
+        Choice::Person(name)
+    } else if global.profile.is_some() {
         Choice::Profile
     } else if set("AWS_ACCESS_KEY_ID") && set("AWS_SECRET_ACCESS_KEY") {
         Choice::Keys
@@ -177,15 +197,17 @@ mod tests {
     }
 
     fn global(profile: Option<&str>) -> Global {
-        Global { json: false, profile: profile.map(str::to_owned), region: None }
+        Global { json: false, profile: profile.map(str::to_owned), person: None, region: None }
     }
 
     #[test]
-    fn a_profile_precedes_keys_and_keys_precede_the_local_cloud() {
+    fn a_person_or_profile_precedes_keys_and_keys_the_local_cloud() {
         let folder = tempfile::tempdir().unwrap();
         let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
         assert_eq!(choose(&global(Some("x")), &context(&keys, folder.path())), Choice::Profile);
         assert_eq!(choose(&global(None), &context(&keys, folder.path())), Choice::Keys);
+        let grace = Global { person: Some("grace".to_owned()), ..global(None) };
+        assert_eq!(choose(&grace, &context(&keys, folder.path())), Choice::Person("grace"));
     }
 
     #[test]

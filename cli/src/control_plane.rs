@@ -13,13 +13,15 @@ use lockstep_aws::operator::executions::Follow;
 use lockstep_aws::operator::signed;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::settings::ImageSettings;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
 use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, RepositoryId, StageName};
 use lockstep_domain::records::{
-    BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageVersion, LogEntry, Record, Release,
-    Repository, SweepReport, WebhookDelivery,
+    ApprovalDecision, BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageVersion, LogEntry,
+    Record, Release, Repository, SweepReport, WebhookDelivery,
 };
+use lockstep_local::PEOPLE;
 use serde::de::DeserializeOwned;
 
 /// Maximum number of records of one kind in a list.
@@ -38,9 +40,18 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Finds the control plane in the command's account.
+    /// Finds the control plane in the command's account, for a command of operators.
     pub async fn open(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
-        let connection = Connection::open(global, context).await?;
+        Self::open_for(Callers::Operators, global, context).await
+    }
+
+    /// Finds the control plane in the command's account, for a command of this kind of people.
+    pub async fn open_for(
+        people: Callers,
+        global: &Global,
+        context: &CommandContext,
+    ) -> Result<Self, Failure> {
+        let connection = Connection::open_for(people, global, context).await?;
         let found = control_plane::find(&connection.aws).await?.ok_or_else(not_installed)?;
         let ledger = Ledger::new(&connection.aws);
         let executions = Follow::new(&connection.aws);
@@ -52,23 +63,25 @@ impl ControlPlane {
         &self.connection.aws
     }
 
-    /// Sends a request to the ledger function, signed with the caller's own credentials.
+    /// Sends a request to the function that takes it, signed with the caller's own credentials.
     pub async fn ask(&self, request: &Request) -> Result<Applied, Failure> {
         self.ask_for(request).await
     }
 
     /// Sends a request to the ledger function as [`ask`](Self::ask) does, and reads the response that it has.
     pub async fn ask_for<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Failure> {
+        let people = request.callers();
+        let url = self.found.ledger_urls.of(request);
+        let url = url.ok_or_else(|| Failure::new("no function takes this request of a person"))?;
+        let policy = people.policy().unwrap_or_default();
         let body = serde_json::to_vec(request).map_err(at("the request to the ledger"))?;
         let headers = [("content-type", "application/json")];
-        let answer = signed::post(self.aws(), "lambda", &self.found.ledger_url, &headers, body).await?;
+        let answer = signed::post(&self.aws().claiming(policy), "lambda", url, &headers, body).await?;
         match answer.status {
             200 => {
                 serde_json::from_slice(&answer.body).map_err(at("the ledger returned an unexpected response"))
             }
-            403 => Err(Failure::new("the ledger refuses requests from these credentials")
-                .next("attach the managed policy lockstep-operator to them")),
-            status => Err(refused(status, &answer.body)),
+            status => Err(refused(status, &answer.body, people, self.connection.local.is_some())),
         }
     }
 
@@ -185,6 +198,12 @@ impl ControlPlane {
         }
     }
 
+    /// Returns the answers to the questions of a deployment, oldest question first.
+    pub async fn decisions(&self, id: &DeploymentId) -> Result<Vec<ApprovalDecision>, Failure> {
+        let partition = ApprovalDecision::all_of(id);
+        Ok(records(self.ledger.list(&partition, Order::Oldest, LISTED).await?))
+    }
+
     /// Returns the deployment log, oldest line first.
     pub async fn deployment_log(&self, id: &DeploymentId) -> Result<Vec<LogEntry>, Failure> {
         let partition = LogEntry::all_of(id);
@@ -221,8 +240,22 @@ pub fn of_problems(problems: &[Problem]) -> Failure {
     Failure::new(lines.join("\n"))
 }
 
-fn refused(status: u16, body: &[u8]) -> Failure {
+/// Returns the advice to act as the person of the local cloud who is of this kind.
+fn as_person(people: Callers) -> String {
+    let [ada, grace] = PEOPLE;
+    let person = if people == Callers::Approvers { grace } else { ada };
+    format!("act as {person}: --as {person}")
+}
+
+fn refused(status: u16, body: &[u8], people: Callers, is_local: bool) -> Failure {
     match serde_json::from_slice::<Refused>(body) {
+        // IAM refuses a request before the function runs.
+        Err(_) if status == 403 => {
+            let policy = people.policy().unwrap_or_default();
+            let what = format!("{} refuses these credentials", people.function());
+            let local = if is_local { format!("; here, {}", as_person(people)) } else { String::new() };
+            Failure::new(what).next(format!("ask for the managed policy lockstep-{policy}{local}"))
+        }
         Ok(refused) => {
             let exit = if refused.error == "StackNeedsHuman" { Exit::NeedsHuman } else { Exit::Failed };
             Failure { exit, ..Failure::new(refused.message) }
@@ -241,7 +274,27 @@ mod tests {
     #[test]
     fn a_refusal_has_the_ledgers_message() {
         let body = br#"{"error":"Rejected","message":"deployment x waits for no approval"}"#;
-        assert_eq!(refused(422, body).what, "deployment x waits for no approval");
-        assert_eq!(refused(502, b"<html>secret</html>").what, "the ledger responded with status 502");
+        let approvers = Callers::Approvers;
+        assert_eq!(refused(422, body, approvers, false).what, "deployment x waits for no approval");
+        assert_eq!(
+            refused(502, b"<html>secret</html>", approvers, true).what,
+            "the ledger responded with status 502"
+        );
+    }
+
+    #[test]
+    fn a_denied_request_names_the_policy_to_ask_for() {
+        for (people, policy) in [
+            (Callers::Operators, "lockstep-operator"),
+            (Callers::Approvers, "lockstep-approver"),
+            (Callers::Administrators, "lockstep-administrator"),
+        ] {
+            let denied = refused(403, br#"{"Message":"Forbidden"}"#, people, false);
+            assert!(denied.to_string().ends_with(&format!("the managed policy {policy}")), "{denied}");
+        }
+        let own = br#"{"error":"AccessDenied","message":"lockstep-ledger-operators does not take `decide`"}"#;
+        assert!(refused(403, own, Callers::Approvers, false).what.contains("does not take"));
+        let here = refused(403, b"{}", Callers::Approvers, true).to_string();
+        assert!(here.ends_with("lockstep-approver; here, act as grace: --as grace"), "{here}");
     }
 }

@@ -100,7 +100,8 @@ impl From<DomainFailure> for Failure {
         };
         let next = match failure.kind {
             FailureKind::AccessDenied => {
-                "use credentials that may do this: --profile, or the AWS_* variables (see docs/operations.md)"
+                "ask for the managed policy of operators, approvers or administrators that allows it (docs/operations.md, People), or name \
+                 other credentials: --profile, or the AWS_* variables"
             }
             FailureKind::Throttled | FailureKind::Transient | FailureKind::Conflict => {
                 "try again in a moment"

@@ -88,23 +88,23 @@ pub async fn follow(
             printer.finish();
             return Ok(Followed { end: End::Over(Box::new(execution)), deployments });
         }
-        if let Some(asking) = deployments.iter().find(|deployment| stops(deployment, options)) {
-            let end = End::NeedsApproval(Box::new(asking.clone()));
-            printer.finish();
-            return Ok(Followed { end, deployments });
+        for asking in deployments.iter().filter(|deployment| stops(deployment, options)) {
+            if open_question(asking, &plane.decisions(&asking.id).await?).is_some() {
+                let end = End::NeedsApproval(Box::new(asking.clone()));
+                printer.finish();
+                return Ok(Followed { end, deployments });
+            }
         }
         tokio::time::sleep(pauses.next().unwrap_or_default()).await;
     }
 }
 
+/// Returns true if a deployment waits with a question after the last one that the caller knows. The question may be
+/// answered.
 fn stops(deployment: &Deployment, options: FollowOptions) -> bool {
-    let number = open_question(deployment).filter(|_| is_asking(deployment)).map(|question| question.number);
+    let waits = deployment.state == DeploymentState::AwaitingApproval;
+    let number = deployment.approvals.last().filter(|_| waits).map(|question| question.number);
     options.after_question.is_some_and(|after| number.is_some_and(|number| number > after))
-}
-
-/// Returns true if a deployment waits for an answer to its question.
-pub fn is_asking(deployment: &Deployment) -> bool {
-    deployment.state == DeploymentState::AwaitingApproval && open_question(deployment).is_some()
 }
 
 /// Returns the pauses between polls. They grow from 100 ms to 400 ms on this machine, and to 4 s on AWS, where each poll counts
@@ -346,7 +346,7 @@ pub fn report(followed: &Followed, context: &CommandContext) -> Report {
     match &followed.end {
         End::NeedsApproval(deployment) => {
             let mut command = String::new();
-            if let Some(question) = open_question(deployment) {
+            if let Some(question) = deployment.approvals.last() {
                 show(deployment, question, output);
                 command = answer_with(deployment, question);
                 output.line(format!("the deployment waits for approval: {command}"));

@@ -11,6 +11,9 @@ pub struct Global {
     /// The profile of ~/.aws/config to use
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
+    /// The person of the local cloud to act as: ada (operator and administrator, the default) or grace (approver)
+    #[arg(long = "as", global = true, value_name = "PERSON", conflicts_with = "profile")]
+    pub person: Option<String>,
     /// The region of the control plane
     #[arg(long, global = true, value_name = "REGION")]
     pub region: Option<String>,

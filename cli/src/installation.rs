@@ -21,6 +21,7 @@ use lockstep_aws::cloudformation::TemplateSource;
 use lockstep_aws::operator::control_plane::{self, ControlPlane};
 use lockstep_aws::operator::stacks::{Applied, Installer, Wanted};
 use lockstep_domain::installation::written_names::{NameContext, written_out};
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{AccountId, Digest};
 use lockstep_domain::stacks::template::Template;
@@ -65,11 +66,14 @@ const DEFINITIONS_PER_PATH: [(&str, &str); 3] = [
     ("build-image", "BuildImageDefinitionKey"),
 ];
 
+/// The package that one function for each kind of callers runs.
+const LEDGER: &str = "ledger";
+
 /// The functions of the control plane, and those of each deployment path, with the parameters for their code.
 const SHARED: [(&str, &str); 5] = [
     ("webhook", "WebhookCodeKey"),
     ("package", "PackageCodeKey"),
-    ("ledger", "LedgerCodeKey"),
+    (LEDGER, "LedgerCodeKey"),
     ("resume", "ResumeCodeKey"),
     ("sweep", "SweepCodeKey"),
 ];
@@ -351,11 +355,13 @@ impl<'a> Installation<'a> {
 
 /// Returns the name of every installed function, with the name of its package.
 pub fn function_names() -> Vec<(String, &'static str)> {
-    let shared = SHARED.iter().map(|(name, _)| (format!("lockstep-{name}"), *name));
+    let shared = SHARED.iter().map(|(name, _)| *name).filter(|name| *name != LEDGER);
+    let shared = shared.map(|name| (format!("lockstep-{name}"), name));
+    let ledgers = Callers::ALL.iter().map(|kind| (kind.function(), LEDGER));
     let per_path = ["delivery", "promotion"]
         .into_iter()
         .flat_map(|path| PER_PATH.iter().map(move |(name, _)| (format!("lockstep-{path}-{name}"), *name)));
-    shared.chain(per_path).collect()
+    shared.chain(ledgers).chain(per_path).collect()
 }
 
 /// Creates or updates a stack to a template, and prints the result.

@@ -5,8 +5,8 @@ use crate::failure::{Failure, at};
 use lockstep_aws::aws::Aws;
 use lockstep_aws::operator::{AccessKey, connect};
 use lockstep_domain::model::ids::{AccountId, Region};
-use lockstep_local::default_state_dir;
 use lockstep_local::session::{self, Status};
+use lockstep_local::{PEOPLE, default_state_dir};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ impl Deref for Session {
     }
 }
 
-/// The operator's key of an account, and the outputs that components there need. `local up` stores them.
+/// The key of an account's operator or of a person, and the outputs that components there need. `local up` stores them.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct StoredCredentials {
     /// The key's id.
@@ -75,7 +75,7 @@ impl Session {
         Self(session)
     }
 
-    /// Returns the stored credentials of the account `alias`, or `None` if it is not set up.
+    /// Returns the stored credentials of the account or person `alias`, or `None` if it is not set up.
     pub fn stored(&self, alias: &str) -> Option<StoredCredentials> {
         self.credentials.get(alias).cloned().and_then(|stored| serde_json::from_value(stored).ok())
     }
@@ -97,8 +97,13 @@ impl Session {
     /// Returns access to any region of the account `alias` as its operator.
     pub fn operator_in(&self, alias: &str, region: &Region) -> Result<Aws, Failure> {
         self.account(alias)?;
-        let stored = self.stored(alias).ok_or_else(|| {
-            Failure::new(format!("the account {alias} of the local cloud is not set up"))
+        self.with_key_of(alias, region)
+    }
+
+    /// Returns access with the key that is stored under the name of an account or of a person.
+    fn with_key_of(&self, name: &str, region: &Region) -> Result<Aws, Failure> {
+        let stored = self.stored(name).ok_or_else(|| {
+            Failure::new(format!("{name} of the local cloud is not set up"))
                 .next("set it up: lockstep local up")
         })?;
         let key = AccessKey {
@@ -107,6 +112,16 @@ impl Session {
             session_token: None,
         };
         Ok(connect(region, Some(&self.endpoint), &key)?)
+    }
+
+    /// Returns access to the account of the control plane as this person.
+    pub fn person(&self, name: &str) -> Result<Aws, Failure> {
+        if !PEOPLE.contains(&name) {
+            return Err(Failure::usage(format!("the local cloud has no person called {name}"))
+                .next(format!("name one of {}", PEOPLE.join(", "))));
+        }
+        let region = self.region.parse().map_err(at("the local cloud's region"))?;
+        self.with_key_of(name, &region)
     }
 
     /// Returns access to the account `alias` as its root. Only an installation uses it.

@@ -8,6 +8,10 @@ use uuid::Uuid;
 /// Default region of the local cloud.
 pub const REGION: &str = "eu-west-1";
 
+/// The people of the local cloud: users of the control plane's account. Commands are those of the first, unless they name
+/// another.
+pub const PEOPLE: [&str; 2] = ["ada", "grace"];
+
 /// One AWS account of the local cloud.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {

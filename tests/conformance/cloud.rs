@@ -78,7 +78,6 @@ pub fn substitutions() -> Vec<(&'static str, String)> {
     ];
     let mut all: Vec<_> = functions.map(|(placeholder, name)| (placeholder, function(name))).into();
     all.extend(machines.map(|(placeholder, name)| (placeholder, machine(name))));
-    all.push(("Path", "delivery".to_owned()));
     all.push(("Partition", "aws".to_owned()));
     all
 }

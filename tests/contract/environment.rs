@@ -11,7 +11,7 @@ fn given(name: &str) -> Vec<(String, BTreeSet<String>)> {
     for stack in stacks() {
         for (_, function) in stack.resources("AWS::Lambda::Function") {
             let full = function["FunctionName"].as_str().unwrap();
-            if full.rsplit('-').next() == Some(name) {
+            if crate::operations::runs(full, name) {
                 let variables = function["Environment"]["Variables"].as_object();
                 let names = variables.into_iter().flat_map(|variables| variables.keys().cloned());
                 found.push((full.to_owned(), names.collect()));

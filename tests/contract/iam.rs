@@ -464,42 +464,6 @@ fn an_open_url_has_both_permissions_and_a_closed_one_has_none() {
 }
 
 #[test]
-fn operators_call_the_ledger_by_its_url_only() {
-    let statements = all_statements(&stacks());
-    let operator: Vec<&Statement> = statements
-        .iter()
-        .filter(|(owner, _)| owner.ends_with(":policy/OperatorPolicy"))
-        .map(|(_, s)| s)
-        .collect();
-    let ledger = format!("arn:aws:lambda:{REGION}:{TOOLING}:function:lockstep-ledger");
-    let on_ledger = |action: &str| {
-        let found = operator.iter().find(|s| s.actions == [action] && s.resources == [ledger.clone()]);
-        found.unwrap_or_else(|| panic!("operators lack {action}")).condition.clone()
-    };
-    assert_eq!(
-        on_ledger("lambda:InvokeFunctionUrl"),
-        json!({"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}})
-    );
-    assert_eq!(on_ledger("lambda:InvokeFunction"), json!({"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}));
-    let invoked: BTreeSet<&String> = operator
-        .iter()
-        .filter(|s| s.actions == ["lambda:InvokeFunction"])
-        .flat_map(|s| &s.resources)
-        .collect();
-    assert_eq!(invoked.len(), 3, "the ledger by its URL, the import of images, the sweep: {invoked:?}");
-}
-
-#[test]
-fn operators_cannot_write_the_ledger_directly_or_assume_a_role() {
-    let statements = all_statements(&stacks());
-    let operator = statements.iter().filter(|(owner, _)| owner.ends_with(":policy/OperatorPolicy"));
-    let actions: BTreeSet<&str> = operator.flat_map(|(_, s)| s.actions.iter().map(String::as_str)).collect();
-    let tables: Vec<&str> = actions.iter().copied().filter(|a| a.starts_with("dynamodb:")).collect();
-    assert_eq!(tables, ["dynamodb:GetItem", "dynamodb:Query"]);
-    assert!(actions.iter().all(|a| !a.starts_with("sts:") && !a.starts_with("iam:")));
-}
-
-#[test]
 fn a_public_function_touches_only_events_and_repositories() {
     let roles = roles(&stacks());
     let webhook = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-webhook-role")];
@@ -523,8 +487,10 @@ fn a_function_that_acts_in_accounts_cannot_write_what_permits_it() {
     for path in PATHS {
         let of =
             |function: &str| &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-{path}-{function}-role")];
-        assert_eq!(keys_for(of("stack"), "dynamodb:PutItem"), ["DEPLOYMENT#*", "STAGE#*", "WAIT#*"]);
-        assert_eq!(keys_for(of("stack"), "dynamodb:DeleteItem"), ["STAGE#*"]);
+        let table = |name: &str| format!("arn:aws:dynamodb:{REGION}:{TOOLING}:table/lockstep-{name}");
+        let written = BTreeSet::from([table(path), table("callbacks")]);
+        assert_eq!(of("stack").resources_for("dynamodb:PutItem"), written);
+        assert_eq!(of("stack").resources_for("dynamodb:DeleteItem"), BTreeSet::new());
         assert_eq!(
             keys_for(of("image"), "dynamodb:PutItem"),
             ["DEPLOYMENT#*", "IMAGE#*", "TRAFFIC#*", "WAIT#*"]
@@ -540,10 +506,7 @@ fn a_function_that_acts_in_accounts_cannot_write_what_permits_it() {
 fn the_sweep_admits_no_release_and_removes_only_discarded_images() {
     let roles = roles(&stacks());
     let sweep = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-sweep-role")];
-    assert_eq!(
-        keys_for(sweep, "dynamodb:PutItem"),
-        ["DEPLOYMENT#*", "EVENT#*", "IMAGE#*", "STAGE#*", "SWEEP"]
-    );
+    assert_eq!(keys_for(sweep, "dynamodb:PutItem"), ["DEPLOYMENT#*", "EVENT#*", "IMAGE#*", "SWEEP"]);
     assert_eq!(keys_for(sweep, "dynamodb:DeleteItem"), ["IMAGE#*", "WAIT#*"]);
     let token = format!("arn:aws:secretsmanager:{REGION}:{TOOLING}:secret:lockstep/repositories/*/token*");
     assert_eq!(sweep.resources_for("secretsmanager:GetSecretValue"), BTreeSet::from([token]));
@@ -555,7 +518,7 @@ fn the_sweep_admits_no_release_and_removes_only_discarded_images() {
     let function = |name: &str| format!("arn:aws:lambda:{REGION}:{TOOLING}:function:lockstep-{name}");
     assert_eq!(
         sweep.resources_for("lambda:InvokeFunction"),
-        BTreeSet::from([function("resume"), function("promotion-image")])
+        BTreeSet::from([function("resume"), function("ledger-sweep"), function("promotion-image")])
     );
     let assumed = assumable(sweep);
     assert!(!assumed.is_empty() && assumed.iter().all(|role| role.ends_with(":role/lockstep-image-keeper")));
@@ -567,13 +530,6 @@ fn no_role_may_disable_an_image() {
     for (owner, statement) in all_statements(&stacks()) {
         assert!(!statement.actions.iter().any(|action| action == "ec2:DisableImage"), "{owner}");
     }
-}
-
-#[test]
-fn the_ledger_deletes_environments_and_no_other_record() {
-    let roles = roles(&stacks());
-    let ledger = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-ledger-role")];
-    assert_eq!(keys_for(ledger, "dynamodb:DeleteItem"), ["REPOSITORY#*", "STAGE#*"]);
 }
 
 #[test]
@@ -601,7 +557,7 @@ fn a_break_glass_permission_raises_an_alarm() {
     let alarms: Vec<Value> =
         stacks.iter().flat_map(|s| s.resources("AWS::CloudWatch::Alarm")).map(|(_, a)| a).collect();
     let [filter] = filters.as_slice() else { panic!("{filters:?}") };
-    assert_eq!(filter["LogGroupName"], "/aws/lambda/lockstep-ledger");
+    assert_eq!(filter["LogGroupName"], "/aws/lambda/lockstep-ledger-administrators");
     let pattern = text(&filter["FilterPattern"]);
     let said = pattern.split('"').nth(1).unwrap();
     let source = crate::operations::sources("ledger").concat();
@@ -728,7 +684,8 @@ fn regional_resources_are_the_same_in_every_region_of_an_account() {
     ] {
         assert_eq!(further.resources(kind), first.resources(kind), "{kind}");
     }
-    assert_eq!(further.resources("AWS::KMS::Key").len(), 1, "a key of its own");
+    let keys: Vec<String> = further.resources("AWS::KMS::Key").into_iter().map(|(id, _)| id).collect();
+    assert_eq!(keys, ["AlarmKey", "ImageKey"], "keys of its own");
     for kind in ["AWS::IAM::InstanceProfile", "AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role"]
     {
         assert!(!first.resources(kind).is_empty(), "{kind}");
@@ -744,8 +701,9 @@ fn the_inspection_accepts_the_key_that_the_template_offers() {
     let stack = [("EventBusArn", bus), ("CreateImageKey", "true")];
     let stack = Stack::new("lockstep-target", PRODUCTION, "infra/target-account/template.yaml", &stack);
     let keys = stack.resources("AWS::KMS::Key");
+    let (_, offered) = keys.iter().find(|(id, _)| id == "ImageKey").unwrap();
     let key = Key { arn: "arn:key".into(), managed_by_aws: false, state: "Enabled".into() };
-    let key = ImageKey { key, policy: keys[0].1["KeyPolicy"].to_string(), grants: vec![] };
+    let key = ImageKey { key, policy: offered["KeyPolicy"].to_string(), grants: vec![] };
     let place = lockstep_domain::model::location::Location {
         account: PRODUCTION.parse().unwrap(),
         region: REGION.parse().unwrap(),

@@ -1,9 +1,11 @@
 //! The state machines against templates, policies and the errors of the functions.
 
-use crate::installed::{TOOLING, stacks};
+use crate::installed::{PATHS, TOOLING, stacks};
 use crate::machine::{Installed, MACHINES, State, all_states, definition, installed, states, text};
 use crate::policy::roles;
 use crate::stack::REGION;
+use lockstep_domain::messages::callers::Callers;
+use lockstep_domain::messages::ledger;
 use lockstep_domain::model::error::{FailureKind, Policy};
 use lockstep_statemachines::StateMachine;
 use lockstep_tests::state_machines;
@@ -170,12 +172,59 @@ fn every_target_of_a_state_machine_exists() {
 #[test]
 fn a_path_calls_its_own_functions_only() {
     for machine in installed(&stacks()).iter().filter(|m| ["deploy", "teardown"].contains(&m.machine)) {
-        let path = &machine.substitutions["Path"];
+        let path = PATHS.iter().find(|path| machine.name.starts_with(&format!("lockstep-{path}-"))).unwrap();
         let functions = machine.substitutions.iter().filter(|(name, _)| name.ends_with("Function"));
         for (name, arn) in functions.filter(|(name, _)| *name != "LedgerFunction") {
             assert!(arn.contains(&format!(":lockstep-{path}-")), "{}: {name} is {arn}", machine.name);
         }
+        let ledger = &machine.substitutions["LedgerFunction"];
+        assert!(ledger.ends_with(&format!(":lockstep-ledger-{path}")), "{}: {ledger}", machine.name);
     }
+}
+
+/// A push reaches the authority by the function of the delivery path only, and a promotion by that of its own.
+#[test]
+fn each_machine_calls_the_ledger_of_its_path() {
+    let mut found: Vec<(String, String)> = installed(&stacks())
+        .into_iter()
+        .filter_map(|machine| {
+            let arn = machine.substitutions.get("LedgerFunction")?;
+            Some((machine.name, arn.rsplit(':').next()?.to_owned()))
+        })
+        .collect();
+    found.sort();
+    let of =
+        |machine: &str, ledger: &str| (format!("lockstep-{machine}"), format!("lockstep-ledger-{ledger}"));
+    assert_eq!(
+        found,
+        [
+            of("delivery-deploy", "delivery"),
+            of("delivery-teardown", "delivery"),
+            of("promote", "promotion"),
+            of("promotion-deploy", "promotion"),
+            of("promotion-teardown", "promotion"),
+            of("release", "delivery"),
+        ]
+    );
+}
+
+/// A state asks for an action only of a function that takes it.
+#[test]
+fn every_action_of_a_machine_is_on_the_list_of_its_ledger() {
+    let mut asked = 0;
+    for machine in installed(&stacks()) {
+        let Some(arn) = machine.substitutions.get("LedgerFunction") else { continue };
+        let callers =
+            Callers::ALL.iter().find(|callers| arn.ends_with(&format!(":{}", callers.function()))).unwrap();
+        for state in
+            states(machine.machine).iter().filter(|s| s.invokes() && s.function() == Some("LedgerFunction"))
+        {
+            let request: ledger::Request = crate::payloads::payload(state);
+            assert!(request.callers().contains(callers), "{}: {request:?}", machine.name);
+            asked += 1;
+        }
+    }
+    assert!(asked > 15, "only {asked} requests were read");
 }
 
 #[test]

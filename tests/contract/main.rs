@@ -5,6 +5,7 @@
 //! machines, resource policies, PassRole and leading keys.
 
 mod accounts;
+mod callers;
 mod checks;
 mod components;
 mod draining;
@@ -27,4 +28,5 @@ mod permissions;
 mod pipelines;
 mod policy;
 mod stack;
+mod tables;
 mod variables;

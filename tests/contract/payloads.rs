@@ -126,6 +126,11 @@ fn read<T: DeserializeOwned>(state: &State, value: &Value) -> T {
         .unwrap_or_else(|error| panic!("{} sends {value}: {error}", state.at()))
 }
 
+/// Returns the payload that a state sends, as its function reads it.
+pub fn payload<T: DeserializeOwned>(state: &State) -> T {
+    read(state, &sent(state, "Payload"))
+}
+
 /// Returns the names that an enum accepts, from the error message for an unknown name.
 fn names<T: DeserializeOwned>(nonsense: Value) -> BTreeSet<String> {
     let error = serde_json::from_value::<T>(nonsense).err().expect("nonsense is refused").to_string();
@@ -230,8 +235,10 @@ fn every_action_of_a_function_is_asked_for_by_some_state() {
     let mut images = actions::<image::Request>();
     assert!(images.remove("import"), "images are imported by the command, not by a state machine");
     assert!(images.remove("abandon"), "promotions are abandoned by the sweep, not by a state machine");
+    let mut ledger = actions::<ledger::Request>();
+    assert!(ledger.remove("free_environment"), "the sweep proposes what to free, and no state machine");
     let known = BTreeMap::from([
-        ("LedgerFunction".to_owned(), actions::<ledger::Request>()),
+        ("LedgerFunction".to_owned(), ledger),
         ("StackFunction".to_owned(), actions::<stack::Request>()),
         ("ImageFunction".to_owned(), images),
         ("PackageFunction".to_owned(), actions::<package::Request>()),

@@ -29,7 +29,7 @@ pub async fn each_function_runs_the_packed_code(cloud: &mut TestCloud) -> Result
 pub async fn no_call_after_the_installation_is_made_by_root(cloud: &mut TestCloud) -> Result<(), Failure> {
     let page = cloud.calls()?.read(&CallFilter::default()).await.map_err(at("the log of calls"))?;
     let calls = page.complete().ok_or_else(|| Failure::new("the log of calls is incomplete"))?;
-    let operator = calls.iter().position(|call| call.principal.contains(":user/lockstep-you"));
+    let operator = calls.iter().position(|call| call.principal.contains(":user/ada"));
     let operator = operator.ok_or_else(|| Failure::new("the operator made no call"))?;
     let by_root: Vec<String> = calls[operator..]
         .iter()

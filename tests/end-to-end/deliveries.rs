@@ -7,6 +7,7 @@ use lockstep_cli::commands::repositories::{sign, webhook_secret, webhook_url};
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, MAX_BODY_BYTES, SIGNATURE_HEADER};
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::WebhookDelivery;
 use serde_json::{Value, json};
@@ -51,7 +52,7 @@ async fn deliver(
 
 /// The webhook refuses each case before it writes a record or starts an execution.
 pub async fn forged_and_oversized_deliveries_are_refused(cloud: &mut TestCloud) -> Result<(), Failure> {
-    let plane = cloud.demo.plane().await?;
+    let plane = cloud.demo.plane_for(Callers::Administrators).await?;
     let (id, secret) = (repository()?, webhook_secret(&plane, &repository()?).await?);
     let url = webhook_url(&plane, &id).await?;
     // The MAC of one repository does not open the hook of another.
@@ -87,7 +88,7 @@ pub async fn forged_and_oversized_deliveries_are_refused(cloud: &mut TestCloud) 
 pub async fn twenty_copies_of_a_delivery_start_one_execution(cloud: &mut TestCloud) -> Result<(), Failure> {
     cloud.append("broker/README.md", "\nA commit that is delivered many times.")?;
     cloud.push("A commit to deliver again", Exit::Done).await?;
-    let plane = cloud.demo.plane().await?;
+    let plane = cloud.demo.plane_for(Callers::Administrators).await?;
     let body = push_of(&cloud.demo.repository().head().await?);
     let signature = sign(&webhook_secret(&plane, &repository()?).await?, &body)?;
     let url = webhook_url(&plane, &repository()?).await?;

@@ -79,7 +79,7 @@ pub async fn a_refusal_ends_a_deployment_that_did_nothing(cloud: &mut TestCloud)
     ensure(cloud.execution(&execution).await?.status == Status::Running, "the execution waits")?;
     ensure(stacks.find(PRODUCTION_STACK).await? == before, "the stack in production is unchanged")?;
     ensure(cloud.demo.version_in("production").await? == version, "production runs the release before")?;
-    let refuse = ["approve", &id, "--refuse", "--reason", "not on a Friday"];
+    let refuse = ["approve", &id, "--refuse", "--reason", "not on a Friday", "--as", "grace"];
     cloud.demo.type_in(&refuse, Exit::Done).await?;
     let ended = cloud.ended(&execution).await?;
     ensure(
@@ -89,7 +89,8 @@ pub async fn a_refusal_ends_a_deployment_that_did_nothing(cloud: &mut TestCloud)
     let id: DeploymentId = id.parse().map_err(at("the deployment"))?;
     let deployment = cloud.demo.plane().await?.deployment(&id).await?;
     ensure(deployment.state == DeploymentState::Refused, "the deployment is recorded as refused")?;
-    let reason = deployment.approvals.last().and_then(|approval| approval.reason.clone());
+    let decisions = cloud.demo.plane().await?.decisions(&id).await?;
+    let reason = decisions.last().and_then(|decision| decision.reason.clone());
     ensure(reason.as_deref() == Some("not on a Friday"), "the reason is recorded")?;
     ensure(stacks.find(PRODUCTION_STACK).await? == before, "the stack in production is still unchanged")
 }
@@ -111,7 +112,7 @@ pub async fn the_delivery_path_cannot_act_in_production(cloud: &mut TestCloud) -
         faults.release(hold).await.map_err(at("a fault"))?;
         refused
     };
-    let approve = ["approve", id.as_str()];
+    let approve = ["approve", id.as_str(), "--as", "grace"];
     let (approved, refused) = tokio::join!(cloud.demo.type_in(&approve, Exit::Done), intrusion);
     faults.remove(hold).await.map_err(at("a fault"))?;
     refused?;

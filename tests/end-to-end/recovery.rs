@@ -60,7 +60,7 @@ pub async fn a_plan_changes_nothing(cloud: &mut TestCloud) -> Result<(), Failure
     )?;
     ensure(look(cloud).await? == before, "ci is unchanged")?;
 
-    let fresh = ["plan", &release(&newest), "--to", "ci", "--as", CLONE];
+    let fresh = ["plan", &release(&newest), "--to", "ci", "--environment", CLONE];
     let fresh = cloud.demo.type_in(&fresh, Exit::Done).await?;
     ensure(fresh["plan"]["finding"] == "changes", format!("a new stack would be made: {fresh}"))?;
     gone(cloud, "the plan of a new stack leaves no stack").await?;
@@ -105,7 +105,8 @@ async fn environment(cloud: &TestCloud, name: &str) -> Result<Option<Environment
 pub async fn a_clone_exists_until_its_data_is_given_up(cloud: &mut TestCloud) -> Result<(), Failure> {
     let before = look(cloud).await?;
     let version = before.version.clone().ok_or_else(|| Failure::new("ci runs no release"))?;
-    let clone = ["clone", &release(&version), "--as", CLONE, "--in", "ci", "--parameters-of", "test"];
+    let clone =
+        ["clone", &release(&version), "--environment", CLONE, "--in", "ci", "--parameters-of", "test"];
     let made = cloud.demo.type_in(&clone, Exit::Done).await?;
     ensure(
         made["deployments"][0]["parameters_of"] == "test",
@@ -125,16 +126,15 @@ pub async fn a_clone_exists_until_its_data_is_given_up(cloud: &mut TestCloud) ->
     let approve = text(&asked["approve_with"])?;
     ensure(approve.contains("--give-up BrokerLogs"), format!("the approval names the lost data: {approve}"))?;
     ensure(cloud.output().contains("AWS::Logs::LogGroup"), "and the output its type")?;
-    cloud.demo.type_in(&["approve", &id], Exit::NeedsHuman).await?;
-    let other = ["approve", &id, "--give-up", "SomethingElse"];
+    cloud.demo.type_in(&["approve", &id, "--as", "grace"], Exit::NeedsHuman).await?;
+    let other = ["approve", &id, "--give-up", "SomethingElse", "--as", "grace"];
     cloud.demo.type_in(&other, Exit::Usage).await?;
     let found = stacks.find(CLONE_STACK).await?;
     ensure(
         found.is_some_and(|stack| stack.status == StackStatus::CreateComplete),
         "the stack exists until the approval names all data",
     )?;
-    let arguments: Vec<&str> = approve.split(' ').skip(1).collect();
-    let ended: Value = cloud.demo.type_in(&arguments, Exit::Done).await?;
+    let ended: Value = cloud.demo.approve(&asked, Exit::Done).await?;
     ensure(ended["deployments"][0]["state"] == "succeeded", format!("the teardown succeeded: {ended}"))?;
     gone(cloud, "the stack of the clone is deleted").await?;
     ensure(environment(cloud, CLONE).await?.is_none(), "its environment is deleted")?;

@@ -2,11 +2,11 @@
 
 use crate::harness::{Harness, Token};
 use crate::stacks::checks::Verifying;
-use crate::workflows::{Work, path};
+use crate::workflows::{Work, machines_of, path};
 use lockstep_aws::executions::Answered;
 use lockstep_aws::function_url::Invocation;
 use lockstep_aws::ledger::Ledger;
-use lockstep_domain::messages;
+use lockstep_domain::messages::{self, callers::Callers};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
 use lockstep_runtime::{HasLedger, RegisteredAccounts, TaskTokens};
@@ -29,7 +29,8 @@ impl Harness {
     pub async fn function(&self, function: &str, payload: &Value) -> Result<Value, TaskError> {
         let action = payload["action"].as_str().unwrap_or_default();
         let before = self.faults.caller();
-        self.faults.set_caller(format!("{function} {action}").trim());
+        let crate_name = if function.starts_with("ledger-") { "ledger" } else { function };
+        self.faults.set_caller(format!("{crate_name} {action}").trim());
         self.clock.advance(Duration::from_millis(200));
         let served = self.drive(self.serve(function, payload.clone())).await;
         self.faults.set_caller(&before);
@@ -45,7 +46,8 @@ impl Harness {
     fn serve<'a>(&'a self, function: &'a str, payload: Value) -> Serving<'a> {
         let malformed = move |error: serde_json::Error| Failure::bug(format!("{function}: {error}"));
         match function {
-            "ledger" => self.ledger_function(&self.context, payload),
+            "ledger-delivery" => self.ledger_function(&self.context, Callers::Delivery, payload),
+            "ledger-promotion" => self.ledger_function(&self.context, Callers::Promotion, payload),
             "stack" => Box::pin(async move {
                 let request = serde_json::from_value(payload).map_err(malformed)?;
                 written(lockstep_stack::handler::handle(&self.context, request).await?)
@@ -83,12 +85,18 @@ impl Harness {
         }
     }
 
-    /// Runs the `ledger` function, with or without faults as its context says.
-    pub fn ledger_function<'a>(&'a self, context: &'a FaultyContext, payload: Value) -> Serving<'a> {
+    /// Runs the `ledger` function for `callers`, with or without faults as its context says.
+    pub fn ledger_function<'a>(
+        &'a self,
+        context: &'a FaultyContext,
+        callers: Callers,
+        payload: Value,
+    ) -> Serving<'a> {
         Box::pin(async move {
             let request =
                 serde_json::from_value(payload).map_err(|error| Failure::bug(format!("ledger: {error}")))?;
-            lockstep_ledger::handler::handle(context, Invocation::Direct(request), self.clock.now()).await
+            let now = self.clock.now();
+            lockstep_ledger::handler::handle(context, callers, Invocation::Direct(request), now).await
         })
     }
 
@@ -133,10 +141,11 @@ impl Harness {
 
     /// Runs the first step of an execution with this input.
     fn begin<'a>(&'a self, execution: &'a str, input: &'a Value) -> Serving<'a> {
-        let begin = move |action: &str| json!({"action": action, "execution": execution, "path": path(input), "input": input});
+        let begin = move |action: &str| json!({"action": action, "execution": execution, "input": input});
+        let callers = machines_of(path(input));
         match Work::of(input) {
-            Work::Deploy => self.ledger_function(&self.fault_free, begin("begin")),
-            Work::Teardown => self.ledger_function(&self.fault_free, begin("begin_teardown")),
+            Work::Deploy => self.ledger_function(&self.fault_free, callers, begin("begin")),
+            Work::Teardown => self.ledger_function(&self.fault_free, callers, begin("begin_teardown")),
             Work::PromoteImage => self.serve("image", begin("inspect")),
             Work::BakeImage => Box::pin(async move {
                 let mut package = input.clone();

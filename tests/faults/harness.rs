@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use lockstep_aws::ledger::Ledger;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{Decision, Deployment, Environment};
+use lockstep_domain::records::{ApprovalDecision, Decision, Deployment, Environment};
 use lockstep_sim::FakeAws;
 use lockstep_sim::clock::VirtualClock;
 use lockstep_sim::cloudformation::SimCloudFormation;
@@ -201,6 +201,12 @@ impl Harness {
     /// Returns the records that functions wrote, in order.
     pub fn written(&self) -> Vec<Written> {
         self.wire.written.lock().expect("no thread panics there").clone()
+    }
+
+    /// Returns the answers of approvers, oldest first.
+    pub async fn decisions(&self) -> Vec<ApprovalDecision> {
+        let found = self.ledger.list_kind::<ApprovalDecision>(1000).await.expect("a list");
+        found.into_iter().rev().map(|found| found.record).collect()
     }
 
     /// Returns every deployment.

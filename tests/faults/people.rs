@@ -3,8 +3,10 @@
 use crate::agenda::Happening;
 use crate::functions::Serving;
 use crate::harness::Harness;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{DeploymentState, Subject};
+use lockstep_ledger::handler::handle;
 use serde_json::json;
 use std::time::Duration;
 
@@ -51,7 +53,7 @@ impl Harness {
         self.faults.set_caller("ledger decide");
         self.faults.set_aside(true);
         let answering: Serving<'_> =
-            Box::pin(lockstep_ledger::handler::handle(&self.context, invocation, self.clock.now()));
+            Box::pin(handle(&self.context, Callers::Approvers, invocation, self.clock.now()));
         let answered = self.drive(answering).await;
         self.faults.set_aside(false);
         self.collect();

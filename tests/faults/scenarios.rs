@@ -252,9 +252,9 @@ impl Step {
             Self::Rival => {
                 harness.set_execution(RIVAL, "RUNNING", harness.clock.now());
                 let request = json!({
-                    "action": "begin", "execution": RIVAL, "path": "delivery", "input": input("ci", FIRST),
+                    "action": "begin", "execution": RIVAL, "input": input("ci", FIRST),
                 });
-                harness.function("ledger", &request).await.expect("it begins");
+                harness.function("ledger-delivery", &request).await.expect("it begins");
                 harness.schedule(Duration::from_secs(25), Happening::RivalEnds);
             }
             Self::Kept(id) => {

@@ -2,6 +2,7 @@
 
 use crate::bugs::Bug;
 use crate::harness::Harness;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_tests::asl::{End, Machines, Run, run};
@@ -59,6 +60,14 @@ pub fn path(input: &Value) -> DeploymentPath {
     if input["stage"] == "production" { DeploymentPath::Promotion } else { DeploymentPath::Delivery }
 }
 
+/// Returns the state machines of a path, as callers of the ledger.
+pub fn machines_of(path: DeploymentPath) -> Callers {
+    match path {
+        DeploymentPath::Delivery => Callers::Delivery,
+        DeploymentPath::Promotion => Callers::Promotion,
+    }
+}
+
 /// Returns the state machines, with or without a mistake. Each thread reads them once.
 fn machines(bug: Option<Bug>) -> Rc<Machines> {
     thread_local!(static READ: RefCell<Vec<(Option<Bug>, Rc<Machines>)>> = RefCell::default());
@@ -78,8 +87,9 @@ fn read_machines(bug: Option<Bug>) -> Machines {
     let paths = [DeploymentPath::Delivery, DeploymentPath::Promotion].into_iter();
     for (path, work) in paths.flat_map(|path| works.map(|work| (path, work))) {
         let arn = machine(path, work);
+        let ledger = format!("ledger-{}", word_of(path));
         let functions = [
-            ("LedgerFunction", "ledger"),
+            ("LedgerFunction", ledger.as_str()),
             ("StackFunction", "stack"),
             ("VerifyFunction", "verify"),
             ("ImageFunction", "image"),
@@ -91,7 +101,6 @@ fn read_machines(bug: Option<Bug>) -> Machines {
             ("PromoteImageStateMachine", &machine(path, Work::PromoteImage)),
             ("DeliveryBuildStateMachine", &machine(DeploymentPath::Delivery, Work::BuildImage)),
             ("PromotionBuildStateMachine", &machine(DeploymentPath::Promotion, Work::BuildImage)),
-            ("Path", word_of(path)),
         ];
         machines.add(&arn, &definition(work), &functions);
         if let (Some(bug), Some(definition)) = (bug, machines.definition(&arn)) {

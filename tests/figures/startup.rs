@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The environment that a function needs to reach its first poll. It makes no call before that.
-const ENVIRONMENT: [(&str, &str); 13] = [
+const ENVIRONMENT: [(&str, &str); 14] = [
     ("AWS_REGION", "eu-west-1"),
     ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
     ("AWS_SECRET_ACCESS_KEY", "secret"),
@@ -17,6 +17,7 @@ const ENVIRONMENT: [(&str, &str); 13] = [
     ("AWS_LAMBDA_FUNCTION_NAME", "figure"),
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
     ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+    ("LOCKSTEP_CALLERS", "operators"),
     ("LOCKSTEP_BUCKET", "bucket"),
     ("LOCKSTEP_EXTERNAL_ID", "external-id"),
     ("LOCKSTEP_RESUME_FUNCTION", "lockstep-resume"),

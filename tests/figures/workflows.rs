@@ -91,16 +91,15 @@ async fn promotion(story: &Demo, version: &str) -> Result<Run, Failure> {
     let before = last(&journal).await?;
     let release = format!("logs-broker@{version}");
     let answer = story.type_in(&["promote", &release, "--to", "production"], Exit::NeedsHuman).await?;
-    let approve = answer["approve_with"].as_str().unwrap_or_default().to_owned();
-    let arguments: Vec<&str> = approve.split(' ').skip(1).collect();
-    story.type_in(&arguments, Exit::Done).await?;
+    story.approve(&answer, Exit::Done).await?;
     let plane = story.plane().await?;
     let newest =
         Follow::new(plane.aws()).newest(&plane.found.state_machines.promote, 1).await.map_err(failed)?;
     let deployment = deployment(story, &answer["deployment"]["id"]).await?;
     let asked = deployment.approvals.first().ok_or_else(|| Failure::new("the deployment has no approval"))?;
+    let decided = plane.decisions(&deployment.id).await?;
     let seconds = between(newest.first().map(|(_, started)| *started), Some(asked.asked_at))?
-        + between(asked.decided_at, deployment.finished_at)?;
+        + between(decided.first().map(|decision| decision.at), deployment.finished_at)?;
     run(&journal, before, seconds).await
 }
 

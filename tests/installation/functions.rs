@@ -29,7 +29,7 @@ pub async fn answer_pings(here: &Here) -> Result<(), Failure> {
     let headers = [("content-type", "application/json")];
     for query in ["", "?lockstep=ping"] {
         let (webhook, ledger) =
-            (format!("{}{query}", found.webhook_url), format!("{}{query}", found.ledger_url));
+            (format!("{}{query}", found.webhook_url), format!("{}{query}", found.ledger_urls.operators));
         let unsigned = [("content-type".to_owned(), "application/json".to_owned())];
         let answers = [
             post_unsigned(&webhook, &unsigned, body.clone()).await?,

@@ -3,15 +3,16 @@
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
-use crate::follow::{follow_on, is_asking};
+use crate::follow::follow_on;
 use crate::global::Global;
 use crate::names::{DeploymentPrefix, Reason};
 use crate::report::Report;
 use crate::views::{question, why};
 use clap::Args;
 use lockstep_domain::delivery::approval::open_question;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::Request;
-use lockstep_domain::records::{Approval, Decision, Deployment};
+use lockstep_domain::records::{Approval, ApprovalDecision, Decision, Deployment, DeploymentState};
 use serde_json::json;
 
 /// The arguments of `approve`.
@@ -41,9 +42,9 @@ pub struct Approve {
 
 /// Answers the question of a deployment.
 pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, context).await?;
+    let plane = ControlPlane::open_for(Callers::Approvers, global, context).await?;
     let deployment = plane.deployment_called(&arguments.deployment).await?;
-    let asked = asked(&deployment, arguments.question)?;
+    let asked = asked(&deployment, &plane.decisions(&deployment.id).await?, arguments.question)?;
     let output = &context.output;
     // An approver who names the question has seen it.
     if arguments.question.is_none() {
@@ -71,8 +72,13 @@ pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext)
 }
 
 /// Returns the open question of a deployment. Refuses if its number is not `wanted`.
-fn asked(deployment: &Deployment, wanted: Option<u32>) -> Result<&Approval, Failure> {
-    let open = open_question(deployment).filter(|_| is_asking(deployment)).ok_or_else(|| {
+fn asked<'a>(
+    deployment: &'a Deployment,
+    decisions: &[ApprovalDecision],
+    wanted: Option<u32>,
+) -> Result<&'a Approval, Failure> {
+    let waits = deployment.state == DeploymentState::AwaitingApproval;
+    let open = open_question(deployment, decisions).filter(|_| waits).ok_or_else(|| {
         Failure::new(format!(
             "deployment {} ({}) waits for no approval: it is {}",
             deployment.id.short(),
@@ -95,8 +101,8 @@ fn asked(deployment: &Deployment, wanted: Option<u32>) -> Result<&Approval, Fail
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::testing::{asking, deployment};
-    use lockstep_domain::records::{DeploymentState, Proposal, ProposedAction, Subject};
+    use crate::views::testing::{asking, decided, deployment};
+    use lockstep_domain::records::{Proposal, ProposedAction, Subject};
 
     #[test]
     fn only_the_open_question_is_answered() {
@@ -107,11 +113,15 @@ mod tests {
             policies: None,
         };
         let mut deployment = deployment();
-        assert!(asked(&deployment, None).unwrap_err().what.contains("waits for no approval: it is running"));
+        assert!(
+            asked(&deployment, &[], None).unwrap_err().what.contains("waits for no approval: it is running")
+        );
         deployment.approvals.push(asking(Subject::Proposal(proposal)));
         deployment.state = DeploymentState::AwaitingApproval;
-        assert_eq!(asked(&deployment, None).unwrap().number, 1);
-        assert_eq!(asked(&deployment, Some(1)).unwrap().number, 1);
-        assert!(asked(&deployment, Some(2)).unwrap_err().what.contains("asks question 1 now, not 2"));
+        assert_eq!(asked(&deployment, &[], None).unwrap().number, 1);
+        assert_eq!(asked(&deployment, &[], Some(1)).unwrap().number, 1);
+        assert!(asked(&deployment, &[], Some(2)).unwrap_err().what.contains("asks question 1 now, not 2"));
+        let answered = [decided(&deployment, Decision::Refuse, 2)];
+        assert!(asked(&deployment, &answered, None).unwrap_err().what.contains("waits for no approval"));
     }
 }

@@ -31,7 +31,7 @@ pub struct Plan {
     #[arg(long, value_name = "STAGE")]
     to: StageName,
     /// The environment, if it is a clone
-    #[arg(long = "as", value_name = "ENVIRONMENT")]
+    #[arg(long = "environment", value_name = "NAME")]
     name: Option<String>,
     /// The stage whose parameters the clone takes
     #[arg(long, value_name = "STAGE", requires = "name")]
@@ -79,7 +79,7 @@ pub struct MakeClone {
     /// The release, such as logs-broker@2.1.0
     release: ReleaseName,
     /// The name of the new environment within its stage
-    #[arg(long = "as", value_name = "NAME")]
+    #[arg(long = "environment", value_name = "NAME")]
     name: String,
     /// The stage whose account and region it is deployed to
     #[arg(long = "in", value_name = "STAGE")]
@@ -321,7 +321,7 @@ fn command(input: &inputs::Deploy, path: DeploymentPath) -> String {
         return format!("lockstep {verb} {release} --to {stage}{}{reverted}", given.collect::<String>());
     };
     let of = input.parameters_of.as_ref().map(|of| format!(" --parameters-of {of}")).unwrap_or_default();
-    format!("lockstep clone {release} --as {name} --in {stage}{of}")
+    format!("lockstep clone {release} --environment {name} --in {stage}{of}")
 }
 
 /// Quotes a word for a shell, if it needs quotes.
@@ -430,7 +430,7 @@ mod tests {
         let expected = r"lockstep deploy logs@2.1.0 --to ci --override 'Greeting=it'\''s me'";
         assert_eq!(command(&with, DeploymentPath::Delivery), expected);
         let clone = cloned(&release(), "logs-2", &stage("ci"), Some(&"staging".parse().unwrap())).unwrap();
-        let expected = "lockstep clone logs@2.1.0 --as logs-2 --in ci --parameters-of staging";
+        let expected = "lockstep clone logs@2.1.0 --environment logs-2 --in ci --parameters-of staging";
         assert_eq!(command(&clone, DeploymentPath::Delivery), expected);
     }
 }

@@ -13,6 +13,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use lockstep_aws::functions::{Called, Functions};
 use lockstep_domain::images::retention::{self, RetentionInput};
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::image::{Promoted, Request};
 use lockstep_domain::messages::{operator, sweep};
 use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
@@ -73,7 +74,7 @@ struct Import {
     /// The image's id
     ami: AmiId,
     /// The name and version it gets, such as logstash@2.1.0
-    #[arg(long = "as", value_name = "IMAGE@VERSION", conflicts_with_all = ["name", "version"])]
+    #[arg(long = "image", value_name = "IMAGE@VERSION", conflicts_with_all = ["name", "version"])]
     both: Option<ImageVersionName>,
     /// The name it gets, such as logstash
     #[arg(long, value_name = "IMAGE", required_unless_present = "both", requires = "version")]
@@ -92,7 +93,11 @@ pub async fn run(
     global: &Global,
     context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, context).await?;
+    let people = match &arguments.command {
+        Some(Command::Import(_) | Command::Revoke(_)) => Callers::Administrators,
+        Some(Command::List | Command::Retire(_)) | None => Callers::Operators,
+    };
+    let plane = ControlPlane::open_for(people, global, context).await?;
     match &arguments.command {
         Some(Command::Import(wanted)) => import(wanted, &plane, context).await,
         Some(Command::List) | None => list(&plane, context).await,
@@ -102,12 +107,12 @@ pub async fn run(
 }
 
 impl Import {
-    /// Returns the name and version from `--as`, or from `--name` and `--version`.
+    /// Returns the name and version from `--image`, or from `--name` and `--version`.
     fn wanted(&self) -> Result<(ImageName, Version), Failure> {
         match (&self.both, &self.name, &self.version) {
             (Some(both), ..) => Ok((both.image.clone(), both.version.clone())),
             (None, Some(name), Some(version)) => Ok((name.clone(), version.clone())),
-            _ => Err(Failure::usage("name the image and its version: --as logstash@2.1.0")),
+            _ => Err(Failure::usage("name the image and its version: --image logstash@2.1.0")),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::names::{DeploymentPrefix, ImageVersionName, SubjectName};
 use crate::report::Report;
 use crate::views::{images, why::history};
 use clap::Args;
-use lockstep_domain::records::{Deployment, ImageVersion};
+use lockstep_domain::records::{ApprovalDecision, Deployment, ImageVersion};
 use serde_json::{Value, json};
 
 /// The arguments of `why`.
@@ -71,13 +71,19 @@ async fn why_image(
     for run in &runs {
         brought.push(plane.deployment(&run.deployed.deployment).await?);
     }
-    images::history(inventory, version, &brought).iter().for_each(|line| context.output.line(line));
+    let mut decisions: Vec<ApprovalDecision> = Vec::new();
+    for deployment in &brought {
+        decisions.extend(plane.decisions(&deployment.id).await?);
+    }
+    let lines = images::history(inventory, version, &brought, &decisions);
+    lines.iter().for_each(|line| context.output.line(line));
     Ok(Report::done(json!({
         "version": version,
         "places": inventory.places_of(version),
         "releases": inventory.releases_of(version),
         "environments": images::running_document(&runs),
         "deployments": brought,
+        "decisions": decisions,
     })))
 }
 
@@ -126,8 +132,12 @@ async fn why_deployment(
     let deployment = plane.deployment_called(prefix).await?;
     let release = plane.release_of(&deployment).await?;
     let log = plane.deployment_log(&deployment.id).await?;
-    history(&deployment, release.as_ref(), &log).iter().for_each(|line| context.output.line(line));
-    Ok(Report::done(json!({ "deployment": deployment, "release": release, "journal": log })))
+    let decisions = plane.decisions(&deployment.id).await?;
+    let lines = history(&deployment, &decisions, release.as_ref(), &log);
+    lines.iter().for_each(|line| context.output.line(line));
+    Ok(Report::done(json!({
+        "deployment": deployment, "decisions": decisions, "release": release, "journal": log,
+    })))
 }
 
 /// Follows an execution to its end.

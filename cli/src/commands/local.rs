@@ -4,6 +4,7 @@ mod setup;
 
 use crate::context::CommandContext;
 use crate::failure::{Failure, at};
+use crate::global::Global;
 use crate::local::{Session, TOOLING, state_dir};
 use crate::report::Report;
 use clap::{Args, Subcommand};
@@ -64,7 +65,11 @@ struct Up {
 }
 
 /// Runs the command.
-pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Report, Failure> {
+pub async fn run(
+    arguments: &Arguments,
+    global: &Global,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
     match &arguments.command {
         Command::Up(up) => start(up, context).await,
         Command::Down => down(context).await,
@@ -76,7 +81,7 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
             forget_repositories(context)?;
             start(up, context).await
         }
-        Command::Env { account } => env(account, context),
+        Command::Env { account } => env(account, global, context),
         Command::Serve { state, owner } => serve(state, *owner, context).await,
     }
 }
@@ -98,6 +103,7 @@ async fn start(up: &Up, context: &CommandContext) -> Result<Report, Failure> {
         "  lockstep stages show --example > stages.toml    edit the accounts, then lockstep stages apply stages.toml",
         "  lockstep init my-component                      writes a first component",
         "  eval \"$(lockstep local env production)\"         points the AWS CLI at an account",
+        "  lockstep approve <deployment> --as grace        answers as the other person: ada starts, grace approves",
         "  lockstep local down                             stops it all",
     ] {
         output.line(line);
@@ -212,10 +218,18 @@ fn described(session: &Session) -> serde_json::Value {
 }
 
 /// Prints shell commands that set the variables. Their secret has no use outside this machine.
-fn env(account: &str, context: &CommandContext) -> Result<Report, Failure> {
+fn env(account: &str, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let session = Session::expect(context)?;
-    session.operator(account)?;
-    let kept = session.stored(account).ok_or_else(|| Failure::new("the account is not set up"))?;
+    let name = match &global.person {
+        None => account,
+        Some(person) if account == TOOLING => {
+            session.person(person)?;
+            person
+        }
+        Some(_) => return Err(Failure::usage(format!("the people are users of the account {TOOLING}"))),
+    };
+    session.account(account)?;
+    let kept = session.stored(name).ok_or_else(|| Failure::new("the account is not set up"))?;
     let variables = [
         ("AWS_ENDPOINT_URL", session.endpoint.as_str()),
         ("AWS_REGION", session.region.as_str()),

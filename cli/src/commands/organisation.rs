@@ -8,6 +8,7 @@ use crate::report::Report;
 use clap::{Args, Subcommand};
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::{EXAMPLE, Stages};
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::{Applied, Request};
 use lockstep_domain::records::ConfigKind;
 use serde_json::json;
@@ -70,7 +71,7 @@ pub async fn stages(
             // Parsed here first, so that a problem names the file as it was typed.
             let name = file.display().to_string();
             let stages = Stages::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
-            let plane = ControlPlane::open(global, context).await?;
+            let plane = ControlPlane::open_for(Callers::Administrators, global, context).await?;
             let applied = plane.ask(&Request::ApplyStages { text }).await?;
             let names: Vec<String> = stages.iter().map(|stage| stage.name.to_string()).collect();
             context.output.line(format!("stages {}: {}", outcome(&applied), names.join(", ")));
@@ -91,7 +92,7 @@ pub async fn parameters(
             let text = context.read(file)?;
             let name = file.display().to_string();
             OrganisationParameters::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
-            let plane = ControlPlane::open(global, context).await?;
+            let plane = ControlPlane::open_for(Callers::Administrators, global, context).await?;
             let applied = plane.ask(&Request::ApplyParameters { text }).await?;
             context.output.line(format!("parameters {}", outcome(&applied)));
             Ok(Report::done(json!(applied)))

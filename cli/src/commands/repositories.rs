@@ -14,6 +14,7 @@ use lockstep_aws::operator::secrets::exists;
 use lockstep_aws::operator::signed;
 use lockstep_aws::secrets::{ExposeSecret as _, SecretString, Secrets};
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::{HookAddress, Request};
 use lockstep_domain::model::branch_pattern::BranchPattern;
 use lockstep_domain::model::ids::RepositoryId;
@@ -72,7 +73,7 @@ pub async fn run(
     global: &Global,
     context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, context).await?;
+    let plane = ControlPlane::open_for(Callers::Administrators, global, context).await?;
     match &arguments.command {
         Command::Add(add) => subscribe(add, &plane, context).await,
         Command::Remove { repository } => remove(&repository.0, &plane, context).await,

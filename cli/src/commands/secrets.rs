@@ -10,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use lockstep_aws::operator::secrets::store;
 use lockstep_aws::secrets::SecretString;
 use lockstep_domain::delivery::host_token;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::ids::RepositoryId;
 use serde_json::json;
 
@@ -63,7 +64,7 @@ pub async fn run(
         return Err(Failure::usage("standard input is empty")
             .next("pipe the secret in: pass show x | lockstep secrets set …"));
     }
-    let plane = ControlPlane::open(global, context).await?;
+    let plane = ControlPlane::open_for(Callers::Administrators, global, context).await?;
     let id = &set.repository.0;
     let (name, secret) = match set.kind {
         Kind::Webhook => (id.webhook_secret(), text.into()),

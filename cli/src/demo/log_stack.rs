@@ -168,9 +168,7 @@ impl Demo {
             let version = self.version_of(component, "ci").await?.unwrap_or_default();
             let release = format!("{component}@{version}");
             let answer = self.type_in(&["promote", &release, "--to", "production"], Exit::NeedsHuman).await?;
-            let approve = answer["approve_with"].as_str().unwrap_or_default();
-            let arguments: Vec<&str> = approve.split(' ').skip(1).collect();
-            self.type_in(&arguments, Exit::Done).await?;
+            self.approve(&answer, Exit::Done).await?;
             let running = self.version_of(component, "production").await?;
             ensure(running == Some(version), format!("production runs {release}"))?;
         }

@@ -17,6 +17,7 @@ use crate::local::{Session, state_dir};
 use crate::output::{Output, duration};
 use crate::report::Report;
 use lockstep_aws::operator::stacks::Installer;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::ids::StageName;
 use lockstep_local::session::{self, Status};
 use repository::Repository;
@@ -32,6 +33,9 @@ pub const REPOSITORY: &str = "github:acme/logs";
 
 /// The mark on a session that a demo started. The next demo may replace such a session.
 const MARK: &str = "story";
+
+/// The options of the person who approves. Ada, who starts every run, may not.
+pub const APPROVER: [&str; 2] = ["--as", "grace"];
 
 /// Results of the demo, for the tests and the summary.
 #[derive(Clone, Debug, Default)]
@@ -148,6 +152,13 @@ impl Demo {
         self.type_with(arguments, expected, None).await
     }
 
+    /// Runs the command that `answer` prints for its approver, as the person of the demo who approves.
+    pub async fn approve(&self, answer: &Value, expected: Exit) -> Result<Value, Failure> {
+        let printed = answer["approve_with"].as_str().unwrap_or_default();
+        let arguments: Vec<&str> = printed.split(' ').skip(1).chain(APPROVER).collect();
+        self.type_in(&arguments, expected).await
+    }
+
     /// Runs a command with a text on standard input, which is not printed.
     async fn type_with(
         &self,
@@ -174,10 +185,16 @@ impl Demo {
         Session::expect(&self.context)
     }
 
-    /// Opens the control plane as the operator.
+    /// Opens the control plane as an operator.
     pub async fn plane(&self) -> Result<ControlPlane, Failure> {
+        self.plane_for(Callers::Operators).await
+    }
+
+    /// Opens the control plane for requests of this kind of people.
+    pub async fn plane_for(&self, people: Callers) -> Result<ControlPlane, Failure> {
         let quiet = CommandContext { output: Output::memory(false), ..self.context.clone() };
-        ControlPlane::open(&crate::global::Global { json: false, profile: None, region: None }, &quiet).await
+        let global = crate::global::Global { json: false, profile: None, person: None, region: None };
+        ControlPlane::open_for(people, &global, &quiet).await
     }
 
     /// Returns access to the stacks of an account as its operator.

@@ -7,6 +7,7 @@ use crate::local::{Session, state_dir};
 use lockstep_aws::operator::base_images::BaseImages;
 use lockstep_aws::operator::signed;
 use lockstep_aws::secrets::ExposeSecret as _;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::ids::{AmiId, RepositoryId};
 use lockstep_local::session;
 use serde_json::{Value, json};
@@ -69,7 +70,7 @@ impl Demo {
     pub async fn base_image(&self, name: &str, version: &str) -> Result<AmiId, Failure> {
         self.say(&format!("(an image builder, Packer say, makes {name} in the development account)"));
         let ami = BaseImages::new(&self.session()?.operator("development")?).register(name).await?;
-        self.type_in(&["images", "import", ami.as_str(), "--as", version], Exit::Done).await?;
+        self.type_in(&["images", "import", ami.as_str(), "--image", version], Exit::Done).await?;
         Ok(ami)
     }
 
@@ -111,7 +112,7 @@ impl Demo {
     /// Registers the webhook with the git host, as an operator does in the settings of a repository.
     async fn hook(&self, session: &Session) -> Result<(), Failure> {
         let id = RepositoryId::github("acme", "logs").map_err(at("the repository"))?;
-        let plane = self.plane().await?;
+        let plane = self.plane_for(Callers::Administrators).await?;
         let secret = webhook_secret(&plane, &id).await?;
         let hook = json!({
             "name": "web",

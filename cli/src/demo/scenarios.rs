@@ -63,9 +63,8 @@ impl Demo {
         let deployment = text(&answer["deployment"]["id"])?;
         self.nothing_in_production().await?;
         self.say("(production is unchanged: its change set and the execution wait for approval)");
-        let approve = text(&answer["approve_with"])?;
-        let arguments: Vec<&str> = approve.split(' ').skip(1).collect();
-        self.type_in(&arguments, Exit::Done).await?;
+        self.refused_to_the_starter(&answer).await?;
+        self.approve(&answer, Exit::Done).await?;
         self.facts.production = deployment;
         let stack = self.stacks("production")?.find(PRODUCTION_STACK).await?;
         let created = stack.is_some_and(|stack| stack.status == StackStatus::CreateComplete);
@@ -74,6 +73,15 @@ impl Demo {
         ensure(running.as_deref() == Some(&self.facts.promoted), "production runs the promoted release")?;
         self.nothing_is_shared().await?;
         self.type_in(&["status"], Exit::Done).await.map(drop)
+    }
+
+    /// Checks that IAM does not let the person who promotes approve, and that the command names the policy to ask for.
+    async fn refused_to_the_starter(&self, answer: &Value) -> Result<(), Failure> {
+        let printed = text(&answer["approve_with"])?;
+        let arguments: Vec<&str> = printed.split(' ').skip(1).collect();
+        let refused = self.type_in(&arguments, Exit::Failed).await?;
+        let error = refused["error"].as_str().unwrap_or_default();
+        ensure(error.contains("lockstep-ledger-approvers refuses these credentials"), error)
     }
 
     /// Checks that production has no resource before the approval: its stack is missing, or only in review.

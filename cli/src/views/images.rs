@@ -6,7 +6,7 @@ use lockstep_domain::images::retention::{Planned, RetentionStep};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::orphan::SeenOrphan;
 use lockstep_domain::records::{
-    Decision, Deployment, Image, ImageOrigin, ImageVersion, Release, ReleaseState,
+    ApprovalDecision, Decision, Deployment, Image, ImageOrigin, ImageVersion, Release, ReleaseState,
 };
 use serde_json::{Value, json};
 
@@ -100,11 +100,12 @@ pub fn running_document(runs: &[ImageUse<'_>]) -> Value {
 }
 
 /// Returns the history of a version: its origin, its copies, the releases that pin it, their environments, and the
-/// approvals. `deployments` has the deployments of those environments.
+/// approvals. `deployments` has the deployments of those environments, and `decisions` the answers to their questions.
 pub fn history(
     inventory: &ImageInventory,
     version: &ImageVersion,
     deployments: &[Deployment],
+    decisions: &[ApprovalDecision],
 ) -> Vec<String> {
     let mut lines = vec![format!("{}@{}: {}", version.name, version.version, state(version))];
     lines.extend(version.why.iter().map(|why| format!("  why         {why}")));
@@ -120,7 +121,7 @@ pub fn history(
         let own = |run: &&ImageUse<'_>| {
             run.environment.component == release.component && run.deployed.version == release.version
         };
-        lines.extend(runs.iter().filter(own).map(|run| run_line(run, deployments)));
+        lines.extend(runs.iter().filter(own).map(|run| run_line(run, deployments, decisions)));
     }
     lines
 }
@@ -160,23 +161,21 @@ fn release_line(release: &Release) -> String {
     format!("  pinned by   {component} {version} ({state}), commit {commit} by {}", release.author)
 }
 
-fn run_line(run: &ImageUse<'_>, deployments: &[Deployment]) -> String {
+fn run_line(run: &ImageUse<'_>, deployments: &[Deployment], decisions: &[ApprovalDecision]) -> String {
     let verb =
         if run.now { format!("runs it since {}", time(run.deployed.since)) } else { "ran it before".into() };
     let found = deployments.iter().find(|deployment| deployment.id == run.deployed.deployment);
-    let who = found.map_or_else(|| "its approval is not known".to_owned(), approver);
+    let who =
+        found.map_or_else(|| "its approval is not known".to_owned(), |found| approver(found, decisions));
     let (stage, name, id) = (&run.environment.stage, &run.environment.name, run.deployed.deployment.short());
     format!("    {stage}/{name} {verb}, deployment {id}: {who}")
 }
 
-fn approver(deployment: &Deployment) -> String {
-    let approved = deployment.approvals.iter().rev().find(|a| a.decision == Some(Decision::Approve));
-    match approved {
-        Some(approval) => {
-            let by = approval.decided_by.as_deref().unwrap_or("an unknown caller");
-            let at = approval.decided_at.map(|at| format!(" at {}", time(at))).unwrap_or_default();
-            format!("approved by {by}{at}")
-        }
+fn approver(deployment: &Deployment, decisions: &[ApprovalDecision]) -> String {
+    let approves =
+        |given: &&ApprovalDecision| given.deployment == deployment.id && given.decision == Decision::Approve;
+    match decisions.iter().rev().find(approves) {
+        Some(given) => format!("approved by {} at {}", given.by, time(given.at)),
         None => "no approval was needed".to_owned(),
     }
 }
@@ -241,14 +240,14 @@ mod tests {
             assert!(shown.contains(part), "{shown}");
         }
     }
-    use crate::views::testing::{asking, at, deployment, environment, release};
+    use crate::views::testing::{asking, at, decided, deployment, environment, release};
     use lockstep_domain::delivery::stages::{EXAMPLE, Stages};
     use lockstep_domain::images::references::{ReferenceSources, reference_graph};
     use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
     use lockstep_domain::model::image_version_state::ImageVersionState;
     use lockstep_domain::model::location::Location;
     use lockstep_domain::records::{
-        Approval, Deployed, Environment, ImageState, Proposal, ProposedAction, Revocation, Subject,
+        Deployed, Environment, ImageState, Proposal, ProposedAction, Revocation, Subject,
     };
 
     const SOURCE: &str = "ami-00000000000000001";
@@ -359,16 +358,12 @@ mod tests {
             resources: vec![],
             policies: None,
         };
-        let approved = Approval {
-            decision: Some(Decision::Approve),
-            decided_by: Some("arn:ada".into()),
-            decided_at: Some(at(30)),
-            ..asking(Subject::Proposal(proposal))
-        };
-        let brought = Deployment { approvals: vec![approved], ..deployment() };
-        let copied = history(&inventory, &inventory.versions[0], std::slice::from_ref(&brought));
+        let question = asking(Subject::Proposal(proposal));
+        let brought = Deployment { approvals: vec![question], ..deployment() };
+        let given = [decided(&brought, Decision::Approve, 30)];
+        let copied = history(&inventory, &inventory.versions[0], std::slice::from_ref(&brought), &given);
         insta::assert_snapshot!(copied.join("\n"));
-        let unasked = history(&inventory, &inventory.versions[0], &[deployment()]).join("\n");
+        let unasked = history(&inventory, &inventory.versions[0], &[deployment()], &[]).join("\n");
         assert!(unasked.contains("no approval was needed"), "{unasked}");
     }
 

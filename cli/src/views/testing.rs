@@ -7,8 +7,8 @@ use lockstep_domain::model::image_lock::ImageLock;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::resource_change::{Change, Impact};
 use lockstep_domain::records::{
-    Approval, DeployBody, Deployment, DeploymentBody, DeploymentStart, Environment, Release, ReleaseState,
-    StackRun, Subject,
+    Approval, ApprovalDecision, Decision, DeployBody, Deployment, DeploymentBody, DeploymentStart,
+    Environment, Release, ReleaseState, StackRun, Subject,
 };
 use std::collections::BTreeSet;
 
@@ -77,16 +77,18 @@ pub fn release() -> Release {
 
 /// Returns a question without an answer.
 pub fn asking(subject: Subject) -> Approval {
-    Approval {
-        number: 1,
-        reasons: vec!["it is so".into()],
-        subject,
-        digest: None,
-        asked_at: at(1),
-        decision: None,
-        decided_by: None,
+    Approval { number: 1, reasons: vec!["it is so".into()], subject, digest: None, asked_at: at(1) }
+}
+
+/// Returns Ada's answer to the last question of a deployment, at a second.
+pub fn decided(deployment: &Deployment, decision: Decision, second: i64) -> ApprovalDecision {
+    ApprovalDecision {
+        deployment: deployment.id.clone(),
+        question: deployment.approvals.last().unwrap().clone(),
+        decision,
+        by: "arn:ada".into(),
         reason: None,
-        decided_at: None,
+        at: at(second),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::{clock, seconds, time};
 use crate::output::duration;
+use lockstep_domain::delivery::approval::decision_on;
 use lockstep_domain::model::ids::TEST;
 use lockstep_domain::records::{
-    Approval, Decision, DeployBody, Deployment, DeploymentBody, DeploymentState, FailedEvent, LogEntry,
-    NamedResource, Operation, OperationKind, Release,
+    Approval, ApprovalDecision, Decision, DeployBody, Deployment, DeploymentBody, DeploymentState,
+    FailedEvent, LogEntry, NamedResource, Operation, OperationKind, Release,
 };
 
 /// Returns a state in plain words.
@@ -47,8 +48,14 @@ pub fn subject(deployment: &Deployment) -> String {
     }
 }
 
-/// Returns the lines of the history. `release` is the release of the deployment, if it has one.
-pub fn history(deployment: &Deployment, release: Option<&Release>, log: &[LogEntry]) -> Vec<String> {
+/// Returns the lines of the history. `decisions` are the answers to the deployment's questions, and `release` is its
+/// release, if it has one.
+pub fn history(
+    deployment: &Deployment,
+    decisions: &[ApprovalDecision],
+    release: Option<&Release>,
+    log: &[LogEntry],
+) -> Vec<String> {
     let mut lines = vec![
         format!("{}: {}", title(deployment), state(deployment.state)),
         format!("  deployment  {}", deployment.id),
@@ -59,7 +66,8 @@ pub fn history(deployment: &Deployment, release: Option<&Release>, log: &[LogEnt
     lines.extend(release.into_iter().flat_map(origin));
     lines.extend(deployment.deploy().into_iter().flat_map(peculiarities));
     lines.extend(cancellation(deployment));
-    lines.extend(deployment.approvals.iter().flat_map(approval));
+    let answered = |question: &Approval| approval(question, decision_on(decisions, question.number));
+    lines.extend(deployment.approvals.iter().flat_map(answered));
     lines.extend(unasked(deployment));
     lines.extend(failure(deployment));
     let place = |event| failed(event, release);
@@ -113,15 +121,14 @@ fn cancellation(deployment: &Deployment) -> Option<String> {
     Some(format!("  cancelled   by {} at {}: {}", request.by, time(request.at), request.reason))
 }
 
-fn approval(approval: &Approval) -> Vec<String> {
-    let asked = format!("  question {}  {}", approval.number, approval.reasons.join("; "));
-    let answer = match (approval.decision, &approval.decided_by) {
-        (None, _) => "    not answered".to_owned(),
-        (Some(decision), by) => {
-            let word = if decision == Decision::Approve { "approved" } else { "refused" };
-            let at = approval.decided_at.map(|at| format!(" at {}", time(at))).unwrap_or_default();
-            let reason = approval.reason.as_deref().map(|r| format!(": {r}")).unwrap_or_default();
-            format!("    {word} by {}{at}{reason}", by.as_deref().unwrap_or("an unknown caller"))
+fn approval(question: &Approval, given: Option<&ApprovalDecision>) -> Vec<String> {
+    let asked = format!("  question {}  {}", question.number, question.reasons.join("; "));
+    let answer = match given {
+        None => "    not answered".to_owned(),
+        Some(ApprovalDecision { decision, by, reason, at, .. }) => {
+            let word = if *decision == Decision::Approve { "approved" } else { "refused" };
+            let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("    {word} by {by} at {}{reason}", time(*at))
         }
     };
     vec![asked, answer]
@@ -195,7 +202,7 @@ fn heading(title: &str, lines: impl Iterator<Item = String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::testing::{asking, at, deploy, deployment, deployment_of, release, stack_run};
+    use crate::views::testing::{asking, at, decided, deploy, deployment, deployment_of, release, stack_run};
     use lockstep_domain::model::ids::Digest;
     use lockstep_domain::records::{
         BreakGlass, Cancellation, FailureRecord, Proposal, ProposedAction, StackRun, Subject, TeardownBody,
@@ -223,7 +230,7 @@ mod tests {
     }
 
     fn printed(deployment: &Deployment) -> String {
-        history(deployment, None, &[]).join("\n")
+        history(deployment, &[], None, &[]).join("\n")
     }
 
     fn proposal() -> Proposal {
@@ -242,14 +249,14 @@ mod tests {
 
     #[test]
     fn the_history_of_a_failure_has_the_first_cause_and_its_line() {
-        insta::assert_snapshot!(history(&failed_deployment(), Some(&release()), &[]).join("\n"));
+        insta::assert_snapshot!(history(&failed_deployment(), &[], Some(&release()), &[]).join("\n"));
     }
 
     #[test]
     fn a_release_without_a_template_name_still_shows_the_line() {
         let old = Release { template: String::new(), ..release() };
         for release in [None, Some(&old)] {
-            let text = history(&failed_deployment(), release, &[]).join("\n");
+            let text = history(&failed_deployment(), &[], release, &[]).join("\n");
             assert!(text.contains("    template:12: Queue (AWS::SQS::Queue)"), "{text}");
         }
     }
@@ -264,7 +271,7 @@ mod tests {
             at: at(number.into()),
         };
         insta::assert_snapshot!(
-            history(&deployment, None, &[step(1, "plan"), step(2, "execute")]).join("\n")
+            history(&deployment, &[], None, &[step(1, "plan"), step(2, "execute")]).join("\n")
         );
     }
 
@@ -303,16 +310,12 @@ mod tests {
 
     #[test]
     fn a_question_is_printed_with_its_approver_and_time() {
-        let question = Approval {
-            decision: Some(Decision::Approve),
-            decided_by: Some("arn:ada".into()),
-            decided_at: Some(at(2)),
-            ..asking(Subject::Proposal(proposal()))
-        };
         let stack = StackRun { proposal: Some(proposal()), ..stack_run() };
         let unasked = deployment_of(DeployBody { stack, ..deploy() });
+        let question = asking(Subject::Proposal(proposal()));
         let asked = Deployment { approvals: vec![question], ..unasked.clone() };
-        insta::assert_snapshot!("answered_question", printed(&asked));
+        let answered = [decided(&asked, Decision::Approve, 2)];
+        insta::assert_snapshot!("answered_question", history(&asked, &answered, None, &[]).join("\n"));
         insta::assert_snapshot!("proposal_without_a_question", printed(&unasked));
     }
 

@@ -7,19 +7,21 @@ use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_domain::delivery::approval::{self, ApprovalAnswer, Decided};
 use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::{Task, ledger::Started, operator::Applied};
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{Deployment, DeploymentState};
+use lockstep_domain::records::{ApprovalDecision, Deployment, DeploymentState};
 use lockstep_runtime::stages::stages;
 
 /// Stores the question, releases the environment, and registers the callback for the answer.
 pub async fn request(
     context: &impl LedgerContext,
+    path: DeploymentPath,
     id: &DeploymentId,
     task: &Task,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let stored = load::deployment(context, id).await?;
+    let stored = load::deployment_on(context, path, id).await?;
     let asking = match stored.record.state {
         DeploymentState::AwaitingApproval => stored.record,
         _ => ask(context, &stored, now).await?,
@@ -30,7 +32,8 @@ pub async fn request(
     let operation = approval::operation(id, question.number);
     context.callbacks().register(&operation, task).await?;
     // On a retry the answer may have arrived already and have woken an outdated token.
-    if question.decision.is_some() { context.callbacks().wake(&operation).await } else { Ok(()) }
+    let answered = decision(context, &asking).await?.is_some();
+    if answered { context.callbacks().wake(&operation).await } else { Ok(()) }
 }
 
 async fn ask(
@@ -57,12 +60,13 @@ async fn ask(
 /// other.
 pub async fn reacquire(
     context: &impl LedgerContext,
+    path: DeploymentPath,
     id: &DeploymentId,
     now: Timestamp,
 ) -> Result<Started, Failure> {
-    let stored = load::deployment(context, id).await?;
+    let stored = load::deployment_on(context, path, id).await?;
     let deployment = &stored.record;
-    approval::verdict(deployment)?;
+    approval::verdict(deployment, decision(context, deployment).await?.as_ref())?;
     match deployment.state {
         DeploymentState::AwaitingApproval => {
             begin::take(context, deployment, Some(&stored), Vec::new(), now).await?
@@ -81,7 +85,18 @@ async fn needs_images(context: &impl LedgerContext, deployment: &Deployment) -> 
     Ok(!release.image_lock.0.is_empty())
 }
 
-/// Records the answer of an approver and wakes the execution that waits for it.
+/// Returns the recorded answer to the last question of a deployment, if there is one.
+async fn decision(
+    context: &impl LedgerContext,
+    deployment: &Deployment,
+) -> Result<Option<ApprovalDecision>, Failure> {
+    let Some(question) = deployment.approvals.last() else { return Ok(None) };
+    let key = ApprovalDecision::key_of(&deployment.id, question.number);
+    Ok(context.ledger().get(&key).await?.map(|found| found.record))
+}
+
+/// Records the answer of an approver and wakes the execution that waits for it. The first answer counts: it is written
+/// only while the deployment still is as the answer was judged.
 pub async fn decide(
     context: &impl LedgerContext,
     id: &DeploymentId,
@@ -89,10 +104,12 @@ pub async fn decide(
     now: Timestamp,
 ) -> Result<Applied, Failure> {
     let stored = load::deployment(context, id).await?;
-    let (number, decided) = approval::decide(&stored.record, answer, now)?;
+    let given = decision(context, &stored.record).await?;
+    let (number, decided) = approval::decide(&stored.record, given.as_ref(), answer, now)?;
     let changed = match decided {
         Decided::Now(decided) => {
-            context.ledger().replace(&stored, *decided).await?;
+            let writes = vec![Write::insert(decided.as_ref())?, Write::unchanged(&stored)];
+            context.ledger().transact(writes).await?;
             true
         }
         Decided::Before => false,

@@ -33,6 +33,7 @@ pub async fn begin(
     now: Timestamp,
 ) -> Result<Started, Failure> {
     let id = DeploymentId::of_execution(execution);
+    load::ensure_on(path, &id)?;
     let release = load::release(context, &input.component, &input.version).await?.record;
     let begun = Started::new(id.clone(), !release.image_lock.0.is_empty());
     if is_begun(context, &id).await? {

@@ -1,10 +1,11 @@
-//! The capabilities of the `ledger` function, and their adapters on AWS.
+//! The capabilities of a `ledger` function, and their adapters on AWS.
 
 use lockstep_aws::aws::Aws;
 use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::executions::Executions;
 use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::error::Failure;
 use lockstep_runtime::{Callbacks, HasCallbacks, HasExecutions, HasHookKey, HasLedger, Locality};
 
@@ -14,10 +15,11 @@ pub trait LedgerContext: HasLedger + HasCallbacks + HasExecutions + HasHookKey +
 impl<T: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality> LedgerContext for T {}
 
 /// The settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 1] = [Setting::ResumeFunction];
+pub const SETTINGS: [Setting; 2] = [Setting::Callers, Setting::ResumeFunction];
 
 /// The capabilities on AWS.
 pub struct AwsContext {
+    callers: Callers,
     ledger: Ledger,
     callbacks: Callbacks,
     executions: Executions,
@@ -28,20 +30,26 @@ pub struct AwsContext {
 impl AwsContext {
     /// Creates the adapters without a call to AWS.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
-        Ok(Self::of(aws, config.get(Setting::ResumeFunction)?))
+        Ok(Self::of(aws, config.callers()?, config.get(Setting::ResumeFunction)?))
     }
 
     /// Creates the adapters with the name of the function that answers task tokens.
-    pub fn of(aws: &Aws, resume_function: &str) -> Self {
+    pub fn of(aws: &Aws, callers: Callers, resume_function: &str) -> Self {
         let ledger = Ledger::new(aws);
         let callbacks = Callbacks::new(aws, &ledger, resume_function);
         Self {
+            callers,
             ledger,
             callbacks,
             executions: Executions::new(aws),
             hook_key: HookKey::new(aws),
             is_local: aws.is_local(),
         }
+    }
+
+    /// Returns the kind of callers of this function.
+    pub fn callers(&self) -> Callers {
+        self.callers
     }
 }
 

@@ -7,6 +7,7 @@ use lockstep_aws::ledger::Write;
 use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::ledger::{Failed, Finished};
 use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, TEST};
 use lockstep_domain::records::{DeployBody, Deployment, Environment, Evidence};
@@ -15,10 +16,11 @@ use lockstep_runtime::deployment_end;
 /// Closes a deployment that succeeded. Returns the same reply if it is closed with success already.
 pub async fn complete(
     context: &impl LedgerContext,
+    path: DeploymentPath,
     id: &DeploymentId,
     now: Timestamp,
 ) -> Result<Finished, Failure> {
-    let stored = load::deployment(context, id).await?;
+    let stored = load::deployment_on(context, path, id).await?;
     if let Some(answer) = finished(&stored.record)? {
         return Ok(answer);
     }
@@ -86,10 +88,12 @@ async fn new_evidence(
 /// already, with any outcome.
 pub async fn fail(
     context: &impl LedgerContext,
+    path: DeploymentPath,
     id: &DeploymentId,
     error: &CaughtError,
     now: Timestamp,
 ) -> Result<Failed, Failure> {
+    load::ensure_on(path, id)?;
     let stored = load::reported(context, id).await?;
     let charter = load::charter(context, id).await?;
     let key = Environment::key_of(&charter.stage, &charter.environment);

@@ -1,9 +1,12 @@
-//! Dispatch of one request, from a state machine or over the function's URL.
+//! Dispatch of one request, from a state machine, the sweep or over the function's URL.
+//!
+//! Each function takes the actions of its kind of callers only: see [`lockstep_domain::messages::callers`].
 
 use crate::context::LedgerContext;
-use crate::{approve, begin, finish, gate, operator, release, teardown};
+use crate::{approve, begin, finish, gate, operator, operator_actions, release, teardown};
 use jiff::Timestamp;
 use lockstep_aws::function_url::Invocation;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::ledger::Request;
 use lockstep_domain::model::error::Failure;
 use lockstep_runtime::retry::retry_on_conflict;
@@ -11,33 +14,48 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Handles one request. Returns the payload for a state machine, or an HTTP response for a request over the
-/// URL.
+/// URL. `callers` is the kind of callers of this function.
 pub async fn handle(
     context: &impl LedgerContext,
+    callers: Callers,
     invocation: Invocation<Request>,
     now: Timestamp,
 ) -> Result<Value, Failure> {
     match invocation {
-        Invocation::Direct(request) => retry_on_conflict(async || direct(context, &request, now).await).await,
-        Invocation::Url(request) => json(operator::answer(context, &request, now).await?),
+        Invocation::Direct(request) => {
+            retry_on_conflict(async || direct(context, callers, &request, now).await).await
+        }
+        Invocation::Url(request) => json(operator::answer(context, callers, &request, now).await?),
     }
 }
 
-async fn direct(context: &impl LedgerContext, request: &Request, now: Timestamp) -> Result<Value, Failure> {
+async fn direct(
+    context: &impl LedgerContext,
+    callers: Callers,
+    request: &Request,
+    now: Timestamp,
+) -> Result<Value, Failure> {
+    callers.ensure_may(request.into(), request.callers())?;
     match request {
-        Request::Begin { execution, path, input } => {
-            json(begin::begin(context, execution, *path, input, now).await?)
+        Request::Begin { execution, input } => {
+            json(begin::begin(context, execution, callers.path()?, input, now).await?)
         }
-        Request::BeginTeardown { execution, path, input } => {
-            json(teardown::begin(context, execution, *path, input, now).await?)
+        Request::BeginTeardown { execution, input } => {
+            json(teardown::begin(context, execution, callers.path()?, input, now).await?)
         }
         Request::RequestApproval { deployment, task } => {
-            approve::request(context, deployment, task, now).await?;
+            approve::request(context, callers.path()?, deployment, task, now).await?;
             Ok(json!({}))
         }
-        Request::Reacquire { deployment } => json(approve::reacquire(context, deployment, now).await?),
-        Request::Complete { deployment } => json(finish::complete(context, deployment, now).await?),
-        Request::Fail { deployment, error } => json(finish::fail(context, deployment, error, now).await?),
+        Request::Reacquire { deployment } => {
+            json(approve::reacquire(context, callers.path()?, deployment, now).await?)
+        }
+        Request::Complete { deployment } => {
+            json(finish::complete(context, callers.path()?, deployment, now).await?)
+        }
+        Request::Fail { deployment, error } => {
+            json(finish::fail(context, callers.path()?, deployment, error, now).await?)
+        }
         Request::Gate { execution, input } => json(gate::gate(context, execution, input, now).await?),
         Request::ForgetTest { environment } => {
             release::forget_test(context, environment).await?;
@@ -49,6 +67,9 @@ async fn direct(context: &impl LedgerContext, request: &Request, now: Timestamp)
         }
         Request::FailRelease { component, version, error } => {
             json(release::fail(context, component, version, error).await?)
+        }
+        Request::FreeEnvironment { stage, environment } => {
+            json(operator_actions::free(context, stage, environment, now).await?)
         }
         Request::FinishRelease { input, components, results, error } => {
             json(release::finish(context, input, components, results, error.as_ref(), now).await?)

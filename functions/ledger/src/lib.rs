@@ -1,7 +1,7 @@
-//! The `ledger` function: every change of an environment's state.
+//! The `ledger` functions: every change of an environment's state.
 //!
-//! State machines invoke it directly. Operators and approvers call it over a URL that IAM authenticates. Each
-//! request has three steps: *load* (strongly consistent reads), *plan* (one pure function of
+//! One function for each kind of callers runs this code, and takes the actions of that kind only. State machines
+//! invoke theirs directly. People call theirs over a URL that IAM authenticates. Each request has three steps: *load* (strongly consistent reads), *plan* (one pure function of
 //! `lockstep_domain`), and *apply* (one conditional write, or one transaction). A request that loses a race
 //! reads again, a few times here and then in the state machine.
 

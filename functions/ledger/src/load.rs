@@ -5,6 +5,7 @@ use lockstep_aws::ledger::Versioned;
 use lockstep_aws::scope;
 use lockstep_domain::delivery::environment;
 use lockstep_domain::delivery::stages::{Stage, Stages};
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId};
 use lockstep_domain::model::version::Version;
@@ -48,6 +49,29 @@ pub async fn reported(
         context.ledger().expect::<Deployment>(&Deployment::key_of(id), &format!("deployment {id}")).await?;
     scope::about(&found.record);
     Ok(found)
+}
+
+/// Fails with `Rejected` if the deployment belongs to the other path. Its id says the path.
+///
+/// The state machines of one path must not begin, end, or ask about, a deployment of the other.
+pub fn ensure_on(path: DeploymentPath, id: &DeploymentId) -> Result<(), Failure> {
+    if id.path() == path {
+        return Ok(());
+    }
+    let (its, ours) = (id.path().as_str(), path.as_str());
+    Err(Failure::rejected(format!(
+        "deployment {id} is on the {its} path, so no state machine of the {ours} path may change it"
+    )))
+}
+
+/// Returns the deployment as it was begun, or fails with `Rejected` if it belongs to the other path.
+pub async fn deployment_on(
+    context: &impl LedgerContext,
+    path: DeploymentPath,
+    id: &DeploymentId,
+) -> Result<Versioned<Deployment>, Failure> {
+    ensure_on(path, id)?;
+    deployment(context, id).await
 }
 
 /// Returns the environment of the deployment, or `None` if it does not exist.

@@ -1,4 +1,4 @@
-//! The `lockstep-ledger` function.
+//! The `lockstep-ledger-<callers>` functions: the same code for each kind of callers.
 
 use lockstep_aws::aws::Aws;
 use lockstep_aws::{clock, config::Config, shell};
@@ -9,6 +9,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     shell::serve(
         || AwsContext::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
-        async |context: &AwsContext, invocation| handle(context, invocation, clock::now()).await,
+        async |context: &AwsContext, invocation| {
+            handle(context, context.callers(), invocation, clock::now()).await
+        },
     )
 }

@@ -1,4 +1,4 @@
-//! Requests of operators and approvers over the function's URL. IAM authenticates them before the function
+//! Requests of people over the URL of the function of their kind. IAM authenticates them before the function
 //! runs.
 
 use crate::configure::Branches;
@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use lockstep_aws::function_url::{UrlRequest, UrlResponse, body, caller};
 use lockstep_aws::{clock, metrics, scope};
 use lockstep_domain::delivery::approval::ApprovalAnswer;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::metric::{Dimension, Metric};
@@ -22,6 +23,7 @@ const BODY_BYTES: usize = 512 * 1024;
 /// function.
 pub async fn answer(
     context: &impl LedgerContext,
+    callers: Callers,
     request: &UrlRequest,
     now: Timestamp,
 ) -> Result<UrlResponse, Failure> {
@@ -37,6 +39,10 @@ pub async fn answer(
     };
     scope::about_request(&request);
     let action: &str = (&request).into();
+    if let Err(failure) = callers.ensure_may(action, &[request.callers()]) {
+        tracing::warn!(caller = by, action, "{}", failure.message);
+        return refuse(403, &failure);
+    }
     if let Request::ShowHook { id } = &request {
         return match configure::hook_of(context, id).await {
             Ok(address) => {

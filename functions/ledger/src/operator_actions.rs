@@ -1,10 +1,12 @@
-//! Actions of operators on a deployment or an environment, other than answers to questions.
+//! Actions of operators and of the sweep on a deployment or an environment, other than answers to questions.
 
 use crate::context::LedgerContext;
 use crate::load;
+use jiff::Timestamp;
 use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_domain::delivery::operator_actions;
 use lockstep_domain::delivery::{environment, gate};
+use lockstep_domain::messages::ledger::Freed;
 use lockstep_domain::messages::operator::Applied;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
@@ -17,6 +19,9 @@ use lockstep_runtime::{deployment_log, lease};
 /// The value in the log that triggers an alarm of the control plane: see `BreakGlass` in
 /// `infra/control-plane/template.yaml`.
 const BREAK_GLASS: &str = "break_glass";
+
+/// The reason that a deployment gets when the sweep finds that its execution has ended.
+const SWEPT: &str = "the sweep freed its environment";
 
 /// Asks a running deployment to stop, and wakes it so that it reads the request at once.
 pub async fn cancel(
@@ -54,6 +59,18 @@ pub async fn unlock(
         Some(_) => Ok(written(held.rev() + 1)),
         None => Ok(unchanged(held.rev())),
     }
+}
+
+/// Releases an environment whose holder's execution has ended, as the sweep proposes. The executions are asked again here.
+pub async fn free(
+    context: &impl LedgerContext,
+    stage: &StageName,
+    name: &str,
+    now: Timestamp,
+) -> Result<Freed, Failure> {
+    let held = existing(context, stage, name).await?;
+    let deployment = lease::release(context.ledger(), context.executions(), &held, SWEPT, now).await?;
+    Ok(Freed { deployment })
 }
 
 /// Removes the taint of an environment that an operator repaired.

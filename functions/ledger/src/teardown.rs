@@ -21,6 +21,7 @@ pub async fn begin(
     now: Timestamp,
 ) -> Result<Started, Failure> {
     let id = DeploymentId::of_execution(execution);
+    load::ensure_on(path, &id)?;
     let begun = Started::new(id.clone(), false);
     if begin::is_begun(context, &id).await? {
         return Ok(begun);

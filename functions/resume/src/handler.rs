@@ -4,12 +4,13 @@ use crate::context::ResumeContext;
 use jiff::Timestamp;
 use lockstep_aws::ledger::{Inserted, Ledger, Versioned};
 use lockstep_aws::{metrics, scope};
+use lockstep_domain::delivery::approval;
 use lockstep_domain::delivery::aws_events::{account_of, ended_operation};
 use lockstep_domain::delivery::callbacks::{Completion, complete};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::metric::Metric;
-use lockstep_domain::records::{Callback, CallbackState};
+use lockstep_domain::records::{ApprovalDecision, Callback, CallbackState};
 use lockstep_runtime::RegisteredAccounts;
 use lockstep_runtime::retry::retry_on_conflict;
 
@@ -30,7 +31,25 @@ pub async fn handle(
         tracing::info!("the event names no operation of Lockstep");
         return Ok(());
     };
+    if !may_complete(context.ledger(), &operation).await? {
+        tracing::warn!(operation, "the question has no recorded answer, so its callback remains open");
+        return Ok(());
+    }
     retry_on_conflict(async || settle(context, &operation, now).await).await
+}
+
+/// Returns true if the callback of `operation` may be completed.
+///
+/// Many functions may ask this one to look, and the end of an AWS operation costs one look at AWS if it has not come. The
+/// callback of a question continues as refused if it is completed without an answer. So it needs the record of an answer,
+/// which only the function of approvers writes. The timeout of its state ends a question without an answer.
+async fn may_complete(ledger: &Ledger, operation: &str) -> Result<bool, Failure> {
+    if !approval::is_question(operation) {
+        return Ok(true);
+    }
+    let Some((deployment, number)) = approval::of_operation(operation) else { return Ok(false) };
+    let key = ApprovalDecision::key_of(&deployment, number);
+    Ok(ledger.get::<ApprovalDecision>(&key).await?.is_some())
 }
 
 /// Returns true if `account` is registered. Text that is no account id is not registered.
@@ -78,8 +97,11 @@ async fn write(ledger: &Ledger, old: Option<Versioned<Callback>>, callback: Call
 mod tests {
     use super::*;
     use lockstep_aws::executions::Answered;
+    use lockstep_domain::delivery::approval::operation;
     use lockstep_domain::delivery::callbacks::{Registration, register};
     use lockstep_domain::messages::Task;
+    use lockstep_domain::model::ids::DeploymentId;
+    use lockstep_domain::records::{Approval, Decision, Proposal, ProposedAction, Subject};
     use lockstep_runtime::{HasLedger, TaskTokens};
     use lockstep_sim::FakeAws;
     use serde_json::json;
@@ -178,6 +200,56 @@ mod tests {
         }
         handle(&context, &event(ADDED), now()).await.unwrap();
         assert_eq!(context.state(image).await, Some(CallbackState::Completed));
+    }
+
+    /// Returns the answer to the first question of `deployment`.
+    fn answer(deployment: &DeploymentId, decision: Decision) -> ApprovalDecision {
+        let proposal = Proposal {
+            stack: "arn:stack".into(),
+            action: ProposedAction::Delete,
+            resources: Vec::new(),
+            policies: None,
+        };
+        let question = Approval {
+            number: 1,
+            reasons: Vec::new(),
+            subject: Subject::Proposal(proposal),
+            digest: None,
+            asked_at: now(),
+        };
+        let deployment = deployment.clone();
+        ApprovalDecision { deployment, question, decision, by: "arn:ada".into(), reason: None, at: now() }
+    }
+
+    /// A function that only acts could otherwise refuse each question by waking it: an answer that is missing refuses.
+    #[tokio::test]
+    async fn a_question_is_completed_only_once_its_answer_is_recorded() {
+        for decision in [Decision::Approve, Decision::Refuse] {
+            let context = Context::new();
+            let deployment = DeploymentId::of_execution("e");
+            let question = operation(&deployment, 1);
+            context.wait(&question, "token").await;
+            let asked = context.state(&question).await;
+            handle(&context, &json!({ "wake": question }), now()).await.unwrap();
+            assert!(context.answered.borrow().is_empty());
+            assert_eq!(context.state(&question).await, asked);
+            context.ledger.insert(&answer(&deployment, decision)).await.unwrap();
+            handle(&context, &json!({ "wake": question }), now()).await.unwrap();
+            assert_eq!(*context.answered.borrow(), ["token"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_covers_its_own_question_and_no_other_key() {
+        let context = Context::new();
+        let deployment = DeploymentId::of_execution("e");
+        context.ledger.insert(&answer(&deployment, Decision::Approve)).await.unwrap();
+        let other = operation(&DeploymentId::of_execution("f"), 1);
+        for key in [operation(&deployment, 2), other, "approval#".to_owned(), "approval#x#1".to_owned()] {
+            context.wait(&key, "token").await;
+            handle(&context, &json!({ "wake": key }), now()).await.unwrap();
+            assert!(context.answered.borrow().is_empty(), "{key}");
+        }
     }
 
     #[tokio::test]

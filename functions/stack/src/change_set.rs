@@ -18,7 +18,7 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, LogicalId};
 use lockstep_domain::model::resource_change::{Change, NESTED_STACK};
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{Approval, ChangeSet, DeployBody, NamedResource, Release};
+use lockstep_domain::records::{ApprovalDecision, ChangeSet, DeployBody, NamedResource, Release};
 use lockstep_domain::stacks::change_set_review::{self, NestedChanges, ProposedChange};
 use lockstep_domain::stacks::drift::{Drift, Examined};
 use lockstep_domain::stacks::exports;
@@ -78,7 +78,7 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
     let change_set = record(loaded.deploy()?, &view, attempt, changes, unexamined)?;
     let go = match plan_only {
         true => NextStep::Planned,
-        false => next(&loaded.deployment.record.approvals, &change_set, stage, &release, context.now()),
+        false => next(&loaded.decisions(context).await?, &change_set, stage, &release, context.now()),
     };
     let lines = change_set_review::summary(&change_set);
     loaded
@@ -145,14 +145,14 @@ async fn delete_change_set<C: StackContext>(
 
 /// Returns the next step: the execution, or an approval if `change_set` needs one and has none.
 fn next(
-    approvals: &[Approval],
+    decisions: &[ApprovalDecision],
     change_set: &ChangeSet,
     stage: &Stage,
     release: &Release,
     now: Timestamp,
 ) -> NextStep {
     let needs_no_approval = change_set_review::reasons(change_set, stage.approval).is_empty();
-    if needs_no_approval || change_set_review::is_approved(approvals, change_set, &release.digest, now) {
+    if needs_no_approval || change_set_review::is_approved(decisions, change_set, &release.digest, now) {
         NextStep::Execute
     } else {
         NextStep::Approve

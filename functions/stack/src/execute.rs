@@ -114,12 +114,14 @@ async fn allowed<C: StackContext>(
     let stage = load::stage(&stages, &deployment.stage)?;
     let same = (Some(&change_set.template_digest), Some(&change_set.parameters_digest))
         == (Some(&deploy.template_digest), deploy.parameters_digest.as_ref());
-    let approved = change_set_review::reasons(change_set, stage.approval).is_empty()
-        || change_set_review::is_approved(&deployment.approvals, change_set, &deploy.digest, context.now());
-    if same && approved {
+    if same && change_set_review::reasons(change_set, stage.approval).is_empty() {
         return Ok(());
     }
-    if same && deployment.approvals.iter().any(|approval| approval.subject.key() == change_set.arn) {
+    let decisions = loaded.decisions(context).await?;
+    if same && change_set_review::is_approved(&decisions, change_set, &deploy.digest, context.now()) {
+        return Ok(());
+    }
+    if same && decisions.iter().any(|decision| decision.question.subject.key() == change_set.arn) {
         return Err(Failure::new(
             FailureKind::ApprovalRefused,
             format!("the approval of the change set {} has expired; deploy again", change_set.arn),

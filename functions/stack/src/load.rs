@@ -1,8 +1,7 @@
 //! The records that every step starts from.
 
 use crate::context::StackContext;
-use jiff::Timestamp;
-use lockstep_aws::ledger::Versioned;
+use lockstep_aws::ledger::{Order, Versioned};
 use lockstep_aws::scope;
 use lockstep_domain::delivery::packaging::{self, Contents};
 use lockstep_domain::delivery::stages::{Stage, Stages};
@@ -13,7 +12,7 @@ use lockstep_domain::model::ids::{DeploymentId, LogicalId, StackName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    DeployBody, Deployment, DeploymentState, Environment, Proposal, Release, StackRun,
+    ApprovalDecision, DeployBody, Deployment, DeploymentState, Environment, Proposal, Release, StackRun,
 };
 use lockstep_domain::stacks::identity::StackIdentity;
 use lockstep_runtime::{Installed, TargetRoles, releases};
@@ -21,6 +20,9 @@ use std::collections::BTreeSet;
 
 /// The most change sets of one deployment. Each after the first replaces an obsolete one.
 pub const CHANGE_SETS_MAX: u32 = 5;
+
+/// The most questions of one deployment that are read.
+const QUESTIONS: usize = 1000;
 
 /// A running deployment that holds its environment.
 pub struct Loaded {
@@ -153,9 +155,21 @@ impl Loaded {
         }
     }
 
+    /// Returns the answers of approvers to the questions of the deployment. The deployment itself is no proof: this
+    /// function may write it, and only the function of approvers writes their answers.
+    pub async fn decisions<C: StackContext>(&self, context: &C) -> Result<Vec<ApprovalDecision>, Failure> {
+        if self.deployment.record.approvals.is_empty() {
+            return Ok(Vec::new());
+        }
+        let partition = ApprovalDecision::all_of(self.id());
+        let found = context.ledger().list(&partition, Order::Oldest, QUESTIONS).await?;
+        Ok(found.into_iter().map(|found| found.record).collect())
+    }
+
     /// Returns the proposals that an approver allowed.
-    pub fn allowed(&self, now: Timestamp) -> Vec<Proposal> {
-        approval::allowed(&self.deployment.record, now)
+    pub async fn allowed<C: StackContext>(&self, context: &C) -> Result<Vec<Proposal>, Failure> {
+        let decisions = self.decisions(context).await?;
+        Ok(approval::allowed(&self.deployment.record, &decisions, context.now()))
     }
 
     /// Returns the names of the deployment's change sets, in the order of the attempts.

@@ -147,7 +147,7 @@ pub async fn decide<C: StackContext>(
     let (deployment, environment) = (&loaded.deployment.record, &loaded.environment.record);
     let run = loaded.run()?;
     let names = loaded.change_set_names();
-    let allowed = loaded.allowed(context.now());
+    let allowed = loaded.allowed(context).await?;
     // The deployed digests do not show drift. Only a change set that compares every resource does.
     let deploy = deployment.deploy();
     let reverts_drift = deploy.is_some_and(|deploy| deploy.revert_drift);

@@ -1,27 +1,26 @@
 //! Environments whose holder's execution has ended, and test environments older than their time to live.
 
+use crate::authority;
 use crate::context::SweepContext;
 use crate::report;
 use jiff::Timestamp;
 use lockstep_aws::executions::Started;
-use lockstep_aws::ledger::{Order, Versioned};
+use lockstep_aws::ledger::Order;
+use lockstep_domain::delivery::environment;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::delivery::sweep::{self, TestStackStep};
 use lockstep_domain::messages::inputs;
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::messages::ledger::{Freed, Request};
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, Environment, SweepReport};
-use lockstep_runtime::releases;
-use lockstep_runtime::{lease, stages};
+use lockstep_runtime::{releases, stages};
 
 /// The most environments of one stage that are read.
 const ENVIRONMENTS: usize = 10_000;
-
-/// The reason that a deployment gets when the sweep closes it.
-const FREED: &str = "the sweep freed its environment";
 
 /// Examines every environment of every stage.
 pub async fn sweep(
@@ -34,7 +33,7 @@ pub async fn sweep(
         for found in context.ledger().list::<Environment>(&partition, Order::Oldest, ENVIRONMENTS).await? {
             let what = format!("{}/{}", stage.name, found.record.name);
             let outcome = if found.record.holder.is_some() {
-                free(context, report, &what, &found, now).await
+                free(context, report, &what, &found.record, now).await
             } else if stage.is_test() {
                 examine_test_environment(context, report, &what, stage, &found.record, now).await
             } else {
@@ -50,25 +49,19 @@ async fn free(
     context: &impl SweepContext,
     report: &mut SweepReport,
     what: &str,
-    held: &Versioned<Environment>,
+    held: &Environment,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    match lease::release(context.ledger(), context.executions(), held, FREED, now).await {
-        Ok(freed) => {
-            report.freed.extend(freed.map(|_| what.to_owned()));
-            Ok(())
-        }
-        // Another writer acquired the environment meanwhile, so its holder is alive.
-        Err(lost) if lost.kind == FailureKind::Conflict => Ok(()),
-        Err(busy) if busy.kind == FailureKind::EnvironmentBusy => {
-            let since = held.record.holder.as_ref().map(|holder| holder.since);
-            match since.filter(|since| sweep::is_held_too_long(*since, now)) {
-                Some(_) => Err(busy),
-                None => Ok(()),
-            }
-        }
-        failed => failed.map(drop),
+    let Some(holder) = &held.holder else { return Ok(()) };
+    let is_running = context.executions().is_running(&holder.execution).await;
+    if let Err(busy) = environment::ensure_holder_ended(holder, is_running) {
+        return if sweep::is_held_too_long(holder.since, now) { Err(busy) } else { Ok(()) };
     }
+    // The authority owns the environment. It asks Step Functions again, and releases a dead holder only.
+    let request = Request::FreeEnvironment { stage: held.stage.clone(), environment: held.name.clone() };
+    let freed: Option<Freed> = authority::ask(context, &request).await?;
+    report.freed.extend(freed.and_then(|freed| freed.deployment).map(|_| what.to_owned()));
+    Ok(())
 }
 
 async fn examine_test_environment(

@@ -15,6 +15,7 @@
 //! Only the sweep has the image keeper's role in every account. So it also updates the parameters that name
 //! the newest images ([`handler::serve`]).
 
+mod authority;
 mod channels;
 pub mod context;
 mod environments;

@@ -9,7 +9,9 @@ use lockstep_domain::delivery::approval;
 use lockstep_domain::delivery::sweep::{self, CallbackStep};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::metric::{Dimension, Metric};
-use lockstep_domain::records::{Callback, CallbackState, Deployment, Record as _, SweepReport};
+use lockstep_domain::records::{
+    ApprovalDecision, Callback, CallbackState, Deployment, Record as _, SweepReport,
+};
 use lockstep_runtime::deployment_end;
 
 /// The most open callbacks that are read. Each belongs to a waiting execution.
@@ -50,8 +52,9 @@ async fn sweep_callback(
     let CallbackState::Open { execution, .. } = &stored.record.state else { return Ok(()) };
     let is_running = context.executions().is_running(execution).await;
     let asking = asking(context, &stored.record).await?;
+    let is_answered = is_answered(context, &stored.record).await?;
     let record = asking.as_ref().map(|asking| &asking.record);
-    match sweep::wait(&stored.record, is_running, record, now) {
+    match sweep::wait(&stored.record, is_running, record, is_answered, now) {
         CallbackStep::Leave => {}
         CallbackStep::Remove(closed) => {
             let mut writes = vec![Write::remove(&stored)];
@@ -70,6 +73,13 @@ async fn sweep_callback(
         }
     }
     Ok(())
+}
+
+/// Returns true if the callback belongs to a question that an approver has answered.
+async fn is_answered(context: &impl SweepContext, wait: &Callback) -> Result<bool, Failure> {
+    let Some((deployment, number)) = approval::of_operation(&wait.operation) else { return Ok(false) };
+    let key = ApprovalDecision::key_of(&deployment, number);
+    Ok(context.ledger().get::<ApprovalDecision>(&key).await?.is_some())
 }
 
 /// Returns the deployment whose question the callback belongs to, or `None` if it belongs to another

@@ -1,5 +1,6 @@
 //! The only place that reads environment variables.
 
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use secrecy::SecretString;
@@ -19,6 +20,8 @@ pub enum Setting {
     ExternalId,
     /// The deployment path of the function.
     Path,
+    /// The kind of callers of the function, one of those of the authority.
+    Callers,
     /// The name of the function that answers task tokens.
     ResumeFunction,
     /// The ARN of the `release` state machine.
@@ -56,10 +59,11 @@ pub enum Setting {
 
 impl Setting {
     /// Every setting of the control plane, for tests that compare the templates with this enum.
-    pub const ALL: [Setting; 8] = [
+    pub const ALL: [Setting; 9] = [
         Self::Bucket,
         Self::ExternalId,
         Self::Path,
+        Self::Callers,
         Self::ResumeFunction,
         Self::ReleaseArn,
         Self::TeardownArn,
@@ -151,6 +155,14 @@ impl Config {
         name.parse().map_err(|_| Failure::bug(format!("{} says {name}, which is no path", Setting::Path)))
     }
 
+    /// Returns the kind of callers of the function.
+    pub fn callers(&self) -> Result<Callers, Failure> {
+        let name = self.get(Setting::Callers)?;
+        name.parse().map_err(|_| {
+            Failure::bug(format!("{} says {name}, which is no kind of callers", Setting::Callers))
+        })
+    }
+
     /// Returns the value of `setting`, if it is set.
     pub fn optional(&self, setting: Setting) -> Option<&str> {
         self.0.get(&setting).map(String::as_str)
@@ -209,7 +221,7 @@ mod tests {
         let error = Config::read(&Setting::ALL, bucket_only).unwrap_err();
         assert_eq!(
             error.message,
-            "the function's environment lacks LOCKSTEP_EXTERNAL_ID, LOCKSTEP_PATH, LOCKSTEP_RESUME_FUNCTION, \
+            "the function's environment lacks LOCKSTEP_EXTERNAL_ID, LOCKSTEP_PATH, LOCKSTEP_CALLERS, LOCKSTEP_RESUME_FUNCTION, \
              LOCKSTEP_RELEASE_ARN, LOCKSTEP_TEARDOWN_ARN, LOCKSTEP_FUNCTIONS, LOCKSTEP_PERMISSIONS"
         );
     }

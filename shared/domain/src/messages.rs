@@ -4,6 +4,7 @@
 //! the state machines ([`inputs`]) are a public interface: an operator types them.
 
 pub mod bake;
+pub mod callers;
 pub mod image;
 pub mod inputs;
 pub mod ledger;

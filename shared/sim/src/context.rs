@@ -30,6 +30,10 @@ use lockstep_domain::stacks::permissions::Table;
 use lockstep_runtime::Callbacks;
 pub use published::SimPublished;
 use published::newest;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -57,6 +61,9 @@ pub fn beginning() -> Timestamp {
     Timestamp::from_second(4_102_444_800).unwrap_or_default()
 }
 
+/// A function that calls run within the process.
+pub type Callee = Rc<dyn Fn(Value) -> Pin<Box<dyn Future<Output = Result<Value, Failure>>>>>;
+
 /// Every capability of a function, in-process. Clones share their state.
 #[derive(Clone)]
 pub struct SimContext {
@@ -82,6 +89,8 @@ pub struct SimContext {
     pub permissions: Arc<Table>,
     /// The deployment path of the roles.
     pub path: DeploymentPath,
+    /// The functions that a call runs within the process, by name. A call of another one is only recorded.
+    pub callees: Rc<RefCell<BTreeMap<String, Callee>>>,
     ledger: Ledger,
     callbacks: Callbacks,
     executions: Executions,
@@ -136,6 +145,7 @@ impl SimContext {
             shipped: FunctionLock::default(),
             permissions: Arc::default(),
             path: DeploymentPath::Delivery,
+            callees: Rc::default(),
             callbacks: Callbacks::new(&account.aws(), &ledger, RESUME),
             executions: Executions::new(&account.aws()),
             secrets: Rc::new(Secrets::new(&account.aws(), SECRET_AGE)),

@@ -8,9 +8,9 @@ use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::resource_change::{Change, Impact};
 use lockstep_domain::records::{
-    Approval, Callback, CallbackState, ChangeSet, Decision, DeliveryEnd, DeployBody, Deployment,
-    DeploymentStart, DeploymentState, FailedEvent, Partition, Record as _, StackRun, Subject, Table,
-    WebhookDelivery, WebhookDeliveryState,
+    Approval, Callback, CallbackState, ChangeSet, DeliveryEnd, DeployBody, Deployment, DeploymentStart,
+    DeploymentState, FailedEvent, Partition, Record as _, StackRun, Subject, Table, WebhookDelivery,
+    WebhookDeliveryState,
 };
 use lockstep_sim::FakeAws;
 use lockstep_sim::conformance::holds_what_a_ledger_promises;
@@ -95,10 +95,6 @@ fn full_deployment() -> Deployment {
             subject: Subject::ChangeSet(change_set),
             digest: Some(Digest::of(b"d")),
             asked_at: clock::now(),
-            decision: Some(Decision::Approve),
-            decided_by: Some("ada".into()),
-            reason: None,
-            decided_at: Some(clock::now()),
         }],
         ..Deployment::new(start, body)
     }

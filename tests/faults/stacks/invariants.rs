@@ -10,8 +10,8 @@ use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::resource_change::{Change, Impact};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    Approval, Decision, Deployed, Deployment, DeploymentState, Environment, Evidence, Image, ImageVersion,
-    ProposedAction, Subject,
+    Approval, ApprovalDecision, Decision, Deployed, Deployment, DeploymentState, Environment, Evidence,
+    Image, ImageVersion, ProposedAction, Subject,
 };
 use lockstep_domain::stacks::change_set_review::NestedChanges;
 use lockstep_domain::stacks::plan::{Phase, StackStatus};
@@ -34,6 +34,8 @@ pub struct Remains<'a> {
     pub harness: &'a Harness,
     pub scenario: &'a Scenario,
     pub deployments: Vec<Deployment>,
+    /// The answers of approvers.
+    pub decisions: Vec<ApprovalDecision>,
     pub environment: Option<Environment>,
     /// The evidence of the scenario's release in its stage, and in the stage before production.
     pub evidence: [Option<Evidence>; 2],
@@ -65,6 +67,7 @@ impl<'a> Remains<'a> {
             harness,
             scenario,
             deployments: harness.deployments().await,
+            decisions: harness.decisions().await,
             environment: harness.environment(scenario.stage).await,
             evidence: [evidence(scenario.stage).await, evidence("ci").await],
             effects: harness.cloud.effects(),
@@ -191,14 +194,15 @@ impl<'a> Remains<'a> {
         broken
     }
 
-    fn approvals<'t>(&self, tokens: &BTreeMap<String, &'t Deployment>, effect: &Effect) -> Vec<&'t Approval> {
-        let deployment = tokens.get(&effect.token).copied();
-        let all = deployment.map_or(&[][..], |deployment| deployment.approvals.as_slice());
-        let given = |approval: &&Approval| {
-            approval.decision == Some(Decision::Approve)
-                && approval.decided_at.is_some_and(|at| at <= effect.at)
+    /// Returns the questions that were approved before an effect of their deployment.
+    fn approvals(&self, tokens: &BTreeMap<String, &Deployment>, effect: &Effect) -> Vec<&Approval> {
+        let Some(deployment) = tokens.get(&effect.token) else { return Vec::new() };
+        let given = |decision: &&ApprovalDecision| {
+            decision.deployment == deployment.id
+                && decision.decision == Decision::Approve
+                && decision.at <= effect.at
         };
-        all.iter().filter(given).collect()
+        self.decisions.iter().filter(given).map(|decision| &decision.question).collect()
     }
 
     /// Invariants 6 and 7: the executed change set is the approved one, if it needed an approval, and its changes are

@@ -6,6 +6,7 @@ use crate::images::scenarios::ImageStep;
 use crate::organisation::{CONDITIONAL, EQUAL, FIRST, IMAGED, REMOVAL, SAFE};
 use crate::scenarios::{CI, Meanwhile, Scenario, Step};
 use crate::workflows::Work;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::Decision;
 use lockstep_domain::stacks::plan::StackStatus;
@@ -237,7 +238,7 @@ pub async fn end_rival(harness: &Harness) {
     let id = DeploymentId::of_execution(RIVAL);
     let request = json!({"action": "fail", "deployment": id, "error": error});
     let suspended = harness.faults.suspend(true);
-    drop(harness.ledger_function(&harness.fault_free, request).await);
+    drop(harness.ledger_function(&harness.fault_free, Callers::Delivery, request).await);
     harness.faults.suspend(suspended);
     harness.set_execution(RIVAL, "FAILED", harness.clock.now());
 }

@@ -24,7 +24,7 @@ from referee.verdict import Verdict
 REGION = "eu-west-1"
 
 # The tables of the ledger, by owner.
-TABLES = ("authority", "delivery", "promotion", "images", "callbacks", "intake", "sweep")
+TABLES = ("authority", "approvals", "delivery", "promotion", "images", "callbacks", "intake", "sweep")
 
 
 def judge(context: Context) -> Verdict:

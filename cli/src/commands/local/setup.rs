@@ -9,12 +9,13 @@ use lockstep_aws::aws::Aws;
 use lockstep_aws::cloudformation::TemplateSource;
 use lockstep_aws::operator::stacks::Installer;
 use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_local::PEOPLE;
 use std::path::Path;
 
-/// The user that operates an account from the keyboard.
+/// The user that operates a target account from the keyboard.
 const OPERATOR: &str = "lockstep-you";
 
-/// The stack with that user.
+/// The stack with the users of an account.
 const STACK: &str = "lockstep-local";
 
 /// Installs the control plane, adds every other account and creates the operators. A second call updates all of them.
@@ -55,8 +56,7 @@ pub async fn install(
         let stored = components(&session.root(&account.alias)?, &account.alias, context).await?;
         session = Session::store(context, &account.alias, &stored)?;
     }
-    let stored = operator(&session.root(TOOLING)?, context).await?;
-    Session::store(context, TOOLING, &stored)
+    people(&session.root(TOOLING)?, context).await
 }
 
 /// Returns the deployment path of an account. Only the account called production is on the promotion path.
@@ -81,11 +81,12 @@ async fn components(aws: &Aws, alias: &str, context: &CommandContext) -> Result<
     ];
     let template = TemplateSource::Body(include_str!("../../../templates/local-account.yaml").to_owned());
     installation::apply(aws, STACK, template, &parameters, &context.output).await?;
-    stored(aws).await
+    stored(aws, "").await
 }
 
-/// Creates the operator in the account of the control plane.
-async fn operator(aws: &Aws, context: &CommandContext) -> Result<StoredCredentials, Failure> {
+/// Creates the people in the account of the control plane, and stores their keys. The first person is the one whose key
+/// commands use.
+async fn people(aws: &Aws, context: &CommandContext) -> Result<Session, Failure> {
     let outputs = Installer::new(aws).find("lockstep-control-plane").await?.map(|stack| stack.outputs);
     let outputs = outputs.unwrap_or_default();
     let policy = |name: &str| {
@@ -93,24 +94,34 @@ async fn operator(aws: &Aws, context: &CommandContext) -> Result<StoredCredentia
         policy.ok_or_else(|| Failure::new(format!("the stack lockstep-control-plane has no output {name}")))
     };
     let parameters = [
-        ("Operator", OPERATOR.to_owned()),
         ("OperatorPolicyArn", policy("OperatorPolicyArn")?),
+        ("ApproverPolicyArn", policy("ApproverPolicyArn")?),
+        ("AdministratorPolicyArn", policy("AdministratorPolicyArn")?),
         ("DoctorPolicyArn", policy("DoctorPolicyArn")?),
     ];
     let template = TemplateSource::Body(include_str!("../../../templates/local-tooling.yaml").to_owned());
     installation::apply(aws, STACK, template, &parameters, &context.output).await?;
-    stored(aws).await
+    for person in PEOPLE {
+        let user = format!("{}{}", person[..1].to_uppercase(), &person[1..]);
+        Session::store(context, person, &stored(aws, &user).await?)?;
+    }
+    let first = Session::expect(context)?.stored(PEOPLE[0]);
+    let first = first.ok_or_else(|| Failure::new("the people of the local cloud have no keys"))?;
+    Session::store(context, TOOLING, &first)
 }
 
-async fn stored(aws: &Aws) -> Result<StoredCredentials, Failure> {
+/// Returns the key of a user from the outputs of its account's stack, whose names begin with `user`, and the rest of them.
+async fn stored(aws: &Aws, user: &str) -> Result<StoredCredentials, Failure> {
     let stack = Installer::new(aws)
         .find(STACK)
         .await?
         .ok_or_else(|| Failure::new(format!("stack {STACK} does not exist any more")))?;
     let mut outputs = stack.outputs;
     let mut take = |name: &str| {
-        outputs.remove(name).ok_or_else(|| Failure::new(format!("stack {STACK} lacks the output {name}")))
+        let name = format!("{user}{name}");
+        outputs.remove(&name).ok_or_else(|| Failure::new(format!("stack {STACK} lacks the output {name}")))
     };
     let (access_key_id, secret_access_key) = (take("AccessKeyId")?, take("SecretAccessKey")?);
+    outputs.retain(|name, _| !name.ends_with("AccessKeyId") && !name.ends_with("SecretAccessKey"));
     Ok(StoredCredentials { access_key_id, secret_access_key, outputs })
 }

@@ -7,7 +7,7 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::Digest;
 use lockstep_domain::records::{
-    Callback, CallbackState, DeploymentState, NamedResource, Proposal, ProposedAction,
+    ApprovalDecision, Callback, CallbackState, DeploymentState, NamedResource, Proposal, ProposedAction,
 };
 use serde_json::{Value, json};
 
@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 async fn asking() -> Fixture {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test", "ci"]).await;
-    fixture.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
-    fixture.plan("a", false).await;
-    fixture.invoke(Request::RequestApproval { deployment: id("a"), task: task("token") }).await.unwrap();
+    fixture.begin("prod-a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
+    fixture.plan("prod-a", false).await;
+    fixture.invoke(Request::RequestApproval { deployment: id("prod-a"), task: task("token") }).await.unwrap();
     fixture
 }
 
@@ -28,21 +28,21 @@ async fn decide(fixture: &Fixture, decision: &str) -> (u16, Value) {
 async fn decide_on(fixture: &Fixture, decision: &str, subject: &str, digest: &Digest) -> (u16, Value) {
     fixture
         .ask(json!({
-            "action": "decide", "deployment": id("a"), "subject": subject, "digest": digest,
+            "action": "decide", "deployment": id("prod-a"), "subject": subject, "digest": digest,
             "decision": decision, "reason": "because",
         }))
         .await
 }
 
 fn operation() -> String {
-    format!("approval#{}#1", id("a"))
+    format!("approval#{}#1", id("prod-a"))
 }
 
 #[tokio::test]
 async fn the_environment_is_free_while_an_approval_is_open() {
     let fixture = asking().await;
     assert_eq!(fixture.environment("production").await.holder, None);
-    assert_eq!(fixture.deployment("a").await.state, DeploymentState::AwaitingApproval);
+    assert_eq!(fixture.deployment("prod-a").await.state, DeploymentState::AwaitingApproval);
     let callback = fixture.versioned::<Callback>(&Callback::key_of(&operation())).await.record;
     assert!(matches!(callback.state, CallbackState::Open { token, .. } if token == "token"));
     assert!(fixture.cloud.invocations().is_empty());
@@ -53,8 +53,8 @@ async fn a_repeated_request_keeps_the_question_and_takes_the_new_token() {
     let fixture = asking().await;
     let mut retried = task("second");
     retried.retry = 1;
-    fixture.invoke(Request::RequestApproval { deployment: id("a"), task: retried }).await.unwrap();
-    assert_eq!(fixture.deployment("a").await.approvals.len(), 1);
+    fixture.invoke(Request::RequestApproval { deployment: id("prod-a"), task: retried }).await.unwrap();
+    assert_eq!(fixture.deployment("prod-a").await.approvals.len(), 1);
     let callback = fixture.versioned::<Callback>(&Callback::key_of(&operation())).await.record;
     assert!(matches!(callback.state, CallbackState::Open { token, .. } if token == "second"));
 }
@@ -63,14 +63,15 @@ async fn a_repeated_request_keeps_the_question_and_takes_the_new_token() {
 async fn an_approval_records_its_caller_and_continues_the_deployment() {
     let fixture = asking().await;
     assert_eq!(decide(&fixture, "approve").await, (200, json!({"version": 1, "changed": true})));
-    let approval = fixture.deployment("a").await.approvals.remove(0);
-    assert_eq!((approval.decided_by.as_deref(), approval.reason.as_deref()), (Some(ADA), Some("because")));
+    let key = ApprovalDecision::key_of(&id("prod-a"), 1);
+    let given = fixture.versioned::<ApprovalDecision>(&key).await.record;
+    assert_eq!((given.by.as_str(), given.reason.as_deref()), (ADA, Some("because")));
     assert_eq!(fixture.cloud.invocations(), [("lockstep-resume".to_owned(), json!({"wake": operation()}))]);
     for _ in 0..2 {
-        fixture.invoke(Request::Reacquire { deployment: id("a") }).await.unwrap();
+        fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap();
         let environment = fixture.environment("production").await;
-        assert_eq!((environment.epoch, environment.holder.unwrap().deployment), (2, id("a")));
-        assert_eq!(fixture.deployment("a").await.state, DeploymentState::Running);
+        assert_eq!((environment.epoch, environment.holder.unwrap().deployment), (2, id("prod-a")));
+        assert_eq!(fixture.deployment("prod-a").await.state, DeploymentState::Running);
     }
 }
 
@@ -89,12 +90,12 @@ async fn a_repeated_answer_wakes_again_and_a_different_one_is_refused() {
 #[tokio::test]
 async fn an_answer_to_another_subject_is_refused_and_changes_nothing() {
     let fixture = asking().await;
-    let before = fixture.deployment("a").await;
+    let before = fixture.deployment("prod-a").await;
     let digest = Digest::of(b"1.0.0");
     for (change_set, digest) in [("arn:other", &digest), ("arn:change-set", &Digest::of(b"other"))] {
         assert_eq!(decide_on(&fixture, "approve", change_set, digest).await.0, 409);
     }
-    assert_eq!(fixture.deployment("a").await, before);
+    assert_eq!(fixture.deployment("prod-a").await, before);
     assert!(fixture.cloud.invocations().is_empty());
 }
 
@@ -105,14 +106,14 @@ async fn a_refusal_or_a_missing_answer_ends_the_deployment_as_refused() {
         if let Some(answer) = answer {
             decide(&fixture, answer).await;
         }
-        let refused = fixture.invoke(Request::Reacquire { deployment: id("a") }).await.unwrap_err();
+        let refused = fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap_err();
         assert_eq!(refused.kind, FailureKind::ApprovalRefused);
         let expected = answer
             .map_or("no approver answered in time".to_owned(), |_| format!("{ADA} refused it: because"));
         assert_eq!(refused.message, expected);
         let error = CaughtError { error: "ApprovalRefused".into(), cause: refused.message };
-        fixture.invoke(Request::Fail { deployment: id("a"), error }).await.unwrap();
-        assert_eq!(fixture.deployment("a").await.state, DeploymentState::Refused);
+        fixture.invoke(Request::Fail { deployment: id("prod-a"), error }).await.unwrap();
+        assert_eq!(fixture.deployment("prod-a").await.state, DeploymentState::Refused);
         assert_eq!(decide(&fixture, "approve").await.0, 409);
     }
 }
@@ -120,10 +121,10 @@ async fn a_refusal_or_a_missing_answer_ends_the_deployment_as_refused() {
 #[tokio::test]
 async fn another_deployment_may_acquire_the_environment_meanwhile() {
     let fixture = asking().await;
-    fixture.begin("b", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
-    fixture.cloud.set_execution(&execution("b"), "RUNNING");
+    fixture.begin("prod-b", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
+    fixture.cloud.set_execution(&execution("prod-b"), "RUNNING");
     decide(&fixture, "approve").await;
-    let busy = fixture.invoke(Request::Reacquire { deployment: id("a") }).await.unwrap_err();
+    let busy = fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap_err();
     assert_eq!(busy.kind, FailureKind::EnvironmentBusy);
 }
 
@@ -133,7 +134,7 @@ async fn an_answer_before_the_callback_is_registered_is_not_lost() {
     decide(&fixture, "approve").await;
     let mut retried = task("second");
     retried.retry = 1;
-    fixture.invoke(Request::RequestApproval { deployment: id("a"), task: retried }).await.unwrap();
+    fixture.invoke(Request::RequestApproval { deployment: id("prod-a"), task: retried }).await.unwrap();
     assert_eq!(fixture.cloud.invocations().len(), 2);
 }
 
@@ -141,10 +142,10 @@ async fn an_answer_before_the_callback_is_registered_is_not_lost() {
 async fn a_teardown_continues_after_an_approval_names_its_resources() {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test", "ci"]).await;
-    fixture.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
-    fixture.plan("a", true).await;
-    fixture.complete("a").await.unwrap();
-    fixture.begin_teardown("t", DeploymentPath::Promotion, "production", None).await.unwrap();
+    fixture.begin("prod-a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
+    fixture.plan("prod-a", true).await;
+    fixture.complete("prod-a").await.unwrap();
+    fixture.begin_teardown("prod-t", DeploymentPath::Promotion, "production", None).await.unwrap();
     let archive = NamedResource {
         name: "Archive".into(),
         resource_type: "AWS::S3::Bucket".into(),
@@ -156,18 +157,20 @@ async fn a_teardown_continues_after_an_approval_names_its_resources() {
         resources: vec![archive],
         policies: None,
     };
-    fixture.change("t", |deployment| deployment.stack_mut().unwrap().proposal = Some(proposal.clone())).await;
-    fixture.invoke(Request::RequestApproval { deployment: id("t"), task: task("token") }).await.unwrap();
+    fixture
+        .change("prod-t", |deployment| deployment.stack_mut().unwrap().proposal = Some(proposal.clone()))
+        .await;
+    fixture.invoke(Request::RequestApproval { deployment: id("prod-t"), task: task("token") }).await.unwrap();
     assert_eq!(fixture.environment("production").await.holder, None);
     let answer = |names: Value| {
         json!({
-            "action": "decide", "deployment": id("t"), "subject": proposal.key(), "digest": Digest::of(b"1.0.0"),
+            "action": "decide", "deployment": id("prod-t"), "subject": proposal.key(), "digest": Digest::of(b"1.0.0"),
             "decision": "approve", "names": names,
         })
     };
     assert_eq!(fixture.ask(answer(json!([]))).await.0, 400);
     assert_eq!(fixture.ask(answer(json!(["Archive"]))).await.0, 200);
-    let begun = fixture.invoke(Request::Reacquire { deployment: id("t") }).await.unwrap();
+    let begun = fixture.invoke(Request::Reacquire { deployment: id("prod-t") }).await.unwrap();
     assert_eq!(begun["images"], false);
-    assert_eq!(fixture.environment("production").await.holder.unwrap().deployment, id("t"));
+    assert_eq!(fixture.environment("production").await.holder.unwrap().deployment, id("prod-t"));
 }

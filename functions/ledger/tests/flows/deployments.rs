@@ -1,6 +1,6 @@
 //! Acquisition and release of an environment.
 
-use super::fixture::{Fixture, deploy, execution, id};
+use super::fixture::{Fixture, deploy, execution, id, named};
 use lockstep_domain::messages::ledger::{Failed, Request};
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -73,10 +73,24 @@ async fn each_path_deploys_to_its_own_stages_only() {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test", "ci"]).await;
     for (path, stage) in [(DeploymentPath::Delivery, "production"), (DeploymentPath::Promotion, "ci")] {
-        let refused = fixture.begin("a", path, deploy("1.0.0", stage)).await.unwrap_err();
+        let refused = fixture.begin(&named(path, "a"), path, deploy("1.0.0", stage)).await.unwrap_err();
         assert_eq!(refused.kind, FailureKind::Rejected, "{stage}");
+        assert!(!refused.message.contains("no state machine of the"), "{refused}");
     }
-    fixture.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
+    fixture.begin("prod-a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
+}
+
+/// An id names the table of its deployment. IAM refuses the write too.
+#[tokio::test]
+async fn a_machine_begins_no_execution_of_the_other_path() {
+    let fixture = Fixture::new().await;
+    fixture.published("1.0.0", &["test", "ci"]).await;
+    let begun = fixture.begin("prod-a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap_err();
+    let torn = fixture.begin_teardown("t", DeploymentPath::Promotion, "production", None).await.unwrap_err();
+    for (refused, own) in [(begun, "promotion"), (torn, "delivery")] {
+        assert_eq!(refused.kind, FailureKind::Rejected);
+        assert!(refused.message.contains(&format!("is on the {own} path")), "{refused}");
+    }
 }
 
 #[tokio::test]

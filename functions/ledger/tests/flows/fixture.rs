@@ -3,8 +3,9 @@
 use lockstep_aws::function_url::Invocation;
 use lockstep_aws::ledger::{Ledger, Order, Versioned};
 use lockstep_domain::delivery::hook::KEY_SECRET;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::ledger::{Request, Started};
-use lockstep_domain::messages::{Task, inputs};
+use lockstep_domain::messages::{Task, inputs, operator};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
@@ -33,14 +34,37 @@ pub struct Fixture {
     context: AwsContext,
 }
 
+/// Returns the state machines of a path, as callers.
+pub fn machines_of(path: DeploymentPath) -> Callers {
+    match path {
+        DeploymentPath::Delivery => Callers::Delivery,
+        DeploymentPath::Promotion => Callers::Promotion,
+    }
+}
+
+/// Returns the kind of callers that may send this request of a person.
+fn callers_of(body: &str) -> Callers {
+    let read = serde_json::from_str::<operator::Request>(body);
+    read.map_or(Callers::Operators, |request| request.callers())
+}
+
 /// Returns a moment in the year 2100. A record that expires after it has not expired by the real clock.
 pub fn at(second: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_second(4_102_444_800 + second).unwrap()
 }
 
-/// Returns the ARN of the execution called `name`.
+/// Returns the ARN of the execution called `name`. It is on the promotion path if its name begins with `prod`.
 pub fn execution(name: &str) -> String {
-    format!("arn:aws:states:eu-west-1:333333333333:execution:lockstep-delivery-deploy:{name}")
+    let path = if name.starts_with("prod") { "promotion" } else { "delivery" };
+    format!("arn:aws:states:eu-west-1:333333333333:execution:lockstep-{path}-deploy:{name}")
+}
+
+/// Returns the name of an execution on `path`, for [`execution`].
+pub fn named(path: DeploymentPath, name: &str) -> String {
+    match path {
+        DeploymentPath::Delivery => name.to_owned(),
+        DeploymentPath::Promotion => format!("prod-{name}"),
+    }
 }
 
 pub fn id(name: &str) -> DeploymentId {
@@ -59,30 +83,55 @@ impl Fixture {
     pub async fn new() -> Self {
         let cloud = FakeAws::new();
         cloud.set_secret(KEY_SECRET, KEY);
-        let context = AwsContext::of(&cloud.aws(), "lockstep-resume");
+        // The tests say themselves whose function runs.
+        let context = AwsContext::of(&cloud.aws(), Callers::Operators, "lockstep-resume");
         let ledger = Ledger::new(&cloud.aws());
         let fixture = Self { cloud, ledger, context };
         assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": stages_text()})).await.0, 200);
         fixture
     }
 
-    /// Returns the reply that a state machine gets.
+    /// Returns the reply that a state machine of the right path gets.
     pub async fn invoke(&self, request: Request) -> Result<Value, Failure> {
-        handle(&self.context, Invocation::Direct(request), at(100)).await
+        let callers = match (&request, request.callers()) {
+            (_, [only]) => *only,
+            (
+                Request::RequestApproval { deployment, .. }
+                | Request::Reacquire { deployment }
+                | Request::Complete { deployment }
+                | Request::Fail { deployment, .. },
+                _,
+            ) => {
+                let stored = self.versioned::<Deployment>(&Deployment::key_of(deployment)).await;
+                machines_of(stored.record.path)
+            }
+            (other, _) => panic!("which path sends {other:?}?"),
+        };
+        self.invoke_as(callers, request).await
     }
 
-    /// Returns the status and the body that a signed request gets.
+    /// Returns the reply of the function for `callers` to a direct invocation.
+    pub async fn invoke_as(&self, callers: Callers, request: Request) -> Result<Value, Failure> {
+        handle(&self.context, callers, Invocation::Direct(request), at(100)).await
+    }
+
+    /// Returns the status and the body that a signed request gets, sent to the function that takes it.
     pub async fn ask(&self, request: Value) -> (u16, Value) {
         self.http(&request.to_string(), json!({"iam": {"userArn": ADA}})).await
     }
 
     pub async fn http(&self, body: &str, authorizer: Value) -> (u16, Value) {
+        self.http_as(callers_of(body), body, authorizer).await
+    }
+
+    /// Returns the status and the body that the function for `callers` answers over its URL.
+    pub async fn http_as(&self, callers: Callers, body: &str, authorizer: Value) -> (u16, Value) {
         let event = json!({
             "version": "2.0", "rawPath": "/", "headers": {}, "body": body, "isBase64Encoded": false,
             "requestContext": {"authorizer": authorizer, "timeEpoch": 0, "http": {"method": "POST", "path": "/"}},
         });
         let invocation: Invocation<Request> = serde_json::from_value(event).unwrap();
-        let answer = handle(&self.context, invocation, at(200)).await.unwrap();
+        let answer = handle(&self.context, callers, invocation, at(200)).await.unwrap();
         let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         (u16::try_from(answer["statusCode"].as_u64().unwrap()).unwrap(), body)
     }
@@ -139,8 +188,8 @@ impl Fixture {
         path: DeploymentPath,
         input: inputs::Deploy,
     ) -> Result<Started, Failure> {
-        let request = Request::Begin { execution: execution(name), path, input };
-        self.invoke(request).await.map(|answer| serde_json::from_value(answer).unwrap())
+        let request = Request::Begin { execution: execution(name), input };
+        self.invoke_as(machines_of(path), request).await.map(|answer| serde_json::from_value(answer).unwrap())
     }
 
     /// Begins the teardown of the environment called `environment`, or of the component's own.
@@ -156,8 +205,8 @@ impl Fixture {
             stage: stage.parse().unwrap(),
             environment: environment.map(str::to_owned),
         };
-        let request = Request::BeginTeardown { execution: execution(name), path, input };
-        self.invoke(request).await.map(|answer| serde_json::from_value(answer).unwrap())
+        let request = Request::BeginTeardown { execution: execution(name), input };
+        self.invoke_as(machines_of(path), request).await.map(|answer| serde_json::from_value(answer).unwrap())
     }
 
     /// Begins a deployment to `ci` and records its plan, and its execution if it `changed`.

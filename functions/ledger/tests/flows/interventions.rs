@@ -126,6 +126,20 @@ async fn an_environment_is_unlocked_only_from_an_execution_that_certainly_ended(
     assert_eq!(fixture.complete("b").await.unwrap_err().kind, FailureKind::Superseded);
 }
 
+/// The sweep proposes. The authority asks Step Functions itself before it releases.
+#[tokio::test]
+async fn the_sweep_frees_only_from_an_execution_that_certainly_ended() {
+    let fixture = deploying().await;
+    let free = || Request::FreeEnvironment { stage: "ci".parse().unwrap(), environment: "logs".into() };
+    fixture.cloud.set_execution(&execution("b"), "RUNNING");
+    assert_eq!(fixture.invoke(free()).await.unwrap_err().kind, FailureKind::EnvironmentBusy);
+    fixture.cloud.set_execution(&execution("b"), "ABORTED");
+    assert_eq!(fixture.invoke(free()).await.unwrap(), json!({ "deployment": id("b") }));
+    assert_eq!(fixture.invoke(free()).await.unwrap(), json!({ "deployment": null }));
+    assert_eq!(fixture.environment("ci").await.holder, None);
+    assert_eq!(fixture.deployment("b").await.state, DeploymentState::Abandoned);
+}
+
 #[tokio::test]
 async fn an_unknown_environment_is_neither_unlocked_nor_reconciled() {
     let fixture = Fixture::new().await;
@@ -187,17 +201,17 @@ async fn a_break_glass_admits_one_deployment_and_names_caller_and_reason() {
     assert_eq!(glass(&fixture, &release).await.used_by, None);
 
     for _ in 0..2 {
-        fixture.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
-        assert_eq!(glass(&fixture, &release).await.used_by, Some(id("a")));
+        fixture.begin("prod-a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
+        assert_eq!(glass(&fixture, &release).await.used_by, Some(id("prod-a")));
     }
-    let on_record = fixture.deployment("a").await.deploy().unwrap().break_glass.clone().unwrap();
+    let on_record = fixture.deployment("prod-a").await.deploy().unwrap().break_glass.clone().unwrap();
     assert_eq!((on_record.by.as_str(), on_record.reason.as_str()), (ADA, "the site is down"));
     // The stage still requires its approval.
-    fixture.plan("a", false).await;
-    fixture.invoke(Request::RequestApproval { deployment: id("a"), task: task("token") }).await.unwrap();
+    fixture.plan("prod-a", false).await;
+    fixture.invoke(Request::RequestApproval { deployment: id("prod-a"), task: task("token") }).await.unwrap();
 
     let again =
-        fixture.begin("b", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
+        fixture.begin("prod-b", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
     assert_eq!(again.kind, FailureKind::GateClosed);
     assert_eq!(fixture.invoke(promotion()).await.unwrap_err().kind, FailureKind::GateClosed);
     assert_eq!(ask(&fixture, break_glass("production")).await, CHANGED);
@@ -210,7 +224,7 @@ async fn a_plan_passes_by_a_break_glass_and_does_not_use_it_up() {
     assert_eq!(ask(&fixture, break_glass("production")).await, CHANGED);
     let mut plan = deploy("1.0.0", "production");
     plan.plan_only = true;
-    fixture.begin("p", DeploymentPath::Promotion, plan).await.unwrap();
+    fixture.begin("prod-p", DeploymentPath::Promotion, plan).await.unwrap();
     assert_eq!(glass(&fixture, &release).await.used_by, None);
 }
 

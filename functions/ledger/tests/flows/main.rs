@@ -1,6 +1,7 @@
 //! The ledger function as state machines and operators use it, over a DynamoDB engine within the process.
 
 mod approvals;
+mod callers;
 mod configuration;
 mod deployments;
 mod fixture;

@@ -93,12 +93,12 @@ async fn the_environment_of_a_test_stack_is_forgotten_once_it_is_free() {
     let forget = || Request::ForgetTest { environment: "logs".into() };
     fixture.begin("a", DeploymentPath::Delivery, deploy("1.0.0", "test")).await.unwrap();
     fixture.invoke(forget()).await.unwrap();
-    assert!(fixture.environment("test").await.holder.is_some());
+    assert!(fixture.find_environment("test").await.is_some(), "a deployment holds it");
     fixture.plan("a", true).await;
     fixture.complete("a").await.unwrap();
     for _ in 0..2 {
         fixture.invoke(forget()).await.unwrap();
-        assert!(fixture.find_environment("test").await.is_none());
+        assert_eq!(fixture.find_environment("test").await, None);
     }
 }
 
@@ -148,7 +148,7 @@ async fn a_tainted_environment_is_not_promoted_to() {
     fixture.ledger.insert(&tainted).await.unwrap();
     assert_eq!(fixture.invoke(gate()).await.unwrap_err().kind, FailureKind::GateClosed);
     let direct =
-        fixture.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
+        fixture.begin("prod-a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
     assert_eq!(direct.kind, FailureKind::GateClosed);
 }
 

@@ -1,6 +1,6 @@
 //! Teardowns, plans, and clones.
 
-use super::fixture::{Fixture, deploy, execution, id};
+use super::fixture::{Fixture, deploy, execution, id, named};
 use lockstep_domain::messages::ledger::Request;
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -44,7 +44,7 @@ async fn a_teardown_needs_an_existing_environment_on_its_path() {
         (DeploymentPath::Delivery, "ci", Some("logs-2"), FailureKind::NotFound),
         (DeploymentPath::Delivery, "ci", Some("Not A Name"), FailureKind::Rejected),
     ] {
-        let refused = fixture.begin_teardown("t", path, stage, environment).await.unwrap_err();
+        let refused = fixture.begin_teardown(&named(path, "t"), path, stage, environment).await.unwrap_err();
         assert_eq!(refused.kind, kind, "{stage} {environment:?}: {refused}");
     }
     assert!(fixture.environment("ci").await.holder.is_none());
@@ -101,17 +101,17 @@ async fn a_failed_teardown_keeps_the_deployed_version() {
 async fn a_tainted_environment_can_be_torn_down_but_not_promoted_to() {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test", "ci"]).await;
-    fixture.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
-    fixture.plan("a", true).await;
-    fixture.complete("a").await.unwrap();
+    fixture.begin("prod-a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
+    fixture.plan("prod-a", true).await;
+    fixture.complete("prod-a").await.unwrap();
     let key = Environment::key_of(&"production".parse().unwrap(), "logs");
     let stored = fixture.versioned::<Environment>(&key).await;
     let tainted = Environment { taint: Some("Queue was skipped".into()), ..stored.record.clone() };
     fixture.ledger.replace(&stored, tainted).await.unwrap();
     let closed =
-        fixture.begin("b", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
+        fixture.begin("prod-b", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
     assert_eq!(closed.kind, FailureKind::GateClosed);
-    fixture.begin_teardown("t", DeploymentPath::Promotion, "production", None).await.unwrap();
+    fixture.begin_teardown("prod-t", DeploymentPath::Promotion, "production", None).await.unwrap();
 }
 
 #[tokio::test]

@@ -13,9 +13,9 @@ use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::resource_change::Impact;
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{Approval, Decision, Deployed, Deployment, Environment, Subject};
+use lockstep_domain::records::{Approval, Deployed, Deployment, Environment, Subject};
 use lockstep_domain::stacks::plan::{StackStatus, operation_key};
-use lockstep_runtime::{Clock as _, HasLedger as _};
+use lockstep_runtime::HasLedger as _;
 use lockstep_sim::cloudformation::Trouble;
 use lockstep_sim::context::EXTERNAL_ID;
 use lockstep_sim::faults::Kind;
@@ -61,18 +61,16 @@ fn observe(id: &DeploymentId) -> Request {
 fn approve(fixture: &Fixture) {
     fixture.change_deployment(|deployment| {
         let change_set = deployment.deploy().unwrap().change_set.clone().unwrap();
-        deployment.approvals.push(Approval {
-            number: 1,
+        let question = Approval {
+            number: u32::try_from(deployment.approvals.len()).unwrap() + 1,
             reasons: vec![],
             subject: Subject::ChangeSet(change_set),
             digest: deployment.digest().cloned(),
             asked_at: jiff::Timestamp::UNIX_EPOCH,
-            decision: Some(Decision::Approve),
-            decided_by: Some("arn:person".into()),
-            reason: None,
-            decided_at: Some(fixture.now()),
-        });
+        };
+        deployment.approvals.push(question);
     });
+    fixture.approve();
 }
 
 /// Runs a deployment up to the start of its operation.

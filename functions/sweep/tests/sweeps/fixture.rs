@@ -1,9 +1,11 @@
 //! An organisation with two stages, and one release.
 
 use jiff::Timestamp;
+use lockstep_aws::function_url::Invocation;
 use lockstep_aws::ledger::{Ledger, Versioned};
 use lockstep_domain::delivery::environment::acquire;
 use lockstep_domain::delivery::packaging;
+use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::sweep::Followed;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
@@ -13,12 +15,15 @@ use lockstep_domain::records::{
     Charter, Config, ConfigKind, DeployBody, Deployment, DeploymentStart, DeploymentState, Environment, Key,
     PromoteImageBody, Record, Release, ReleaseState, StackRun, SweepReport,
 };
+use lockstep_ledger::context::AwsContext;
 use lockstep_runtime::HasLedger;
 use lockstep_sim::FakeAws;
-use lockstep_sim::context::{BUCKET, SimContext};
+use lockstep_sim::context::{BUCKET, Callee, SimContext};
 use lockstep_sim::stages::{stage_text, text_of};
 use lockstep_sweep::handler::{Reply, handle, serve};
 use serde_json::json;
+use std::cell::Cell;
+use std::rc::Rc;
 
 pub use lockstep_sim::context::{RELEASE, TEARDOWN};
 
@@ -48,6 +53,8 @@ pub struct Fixture {
     pub cloud: FakeAws,
     pub ledger: Ledger,
     pub sim: SimContext,
+    /// The time of the authority.
+    now: Rc<Cell<Timestamp>>,
 }
 
 /// Returns a moment in the year 2100. A record that expires after it has not expired by the real clock.
@@ -94,11 +101,27 @@ pub fn promotion(name: &str) -> Deployment {
     Deployment::new(start, body)
 }
 
+/// Returns the authority's function for the sweep, over the same account.
+fn authority(account: &FakeAws, now: &Rc<Cell<Timestamp>>) -> Callee {
+    let context = Rc::new(AwsContext::of(&account.aws(), Callers::Sweep, "lockstep-resume"));
+    let now = Rc::clone(now);
+    Rc::new(move |payload| {
+        let (context, now) = (Rc::clone(&context), now.get());
+        Box::pin(async move {
+            let request = serde_json::from_value(payload).unwrap();
+            let invocation = Invocation::Direct(request);
+            lockstep_ledger::handler::handle(context.as_ref(), Callers::Sweep, invocation, now).await
+        })
+    })
+}
+
 impl Fixture {
     /// Returns an installation without configuration.
     pub fn bare() -> Self {
         let sim = SimContext::at(Timestamp::UNIX_EPOCH);
-        Self { cloud: sim.account.clone(), ledger: sim.ledger().clone(), sim }
+        let now = Rc::new(Cell::new(at(0)));
+        sim.callees.borrow_mut().insert(Callers::Sweep.function(), authority(&sim.account, &now));
+        Self { cloud: sim.account.clone(), ledger: sim.ledger().clone(), sim, now }
     }
 
     /// Points the branch of a repository to `commit`.
@@ -153,6 +176,7 @@ impl Fixture {
 
     /// Runs a sweep at this minute.
     pub async fn sweep(&self, minute: i64) -> SweepReport {
+        self.now.set(at(minute));
         let report = handle(&self.sim, at(minute)).await.unwrap();
         let kept = self.versioned::<SweepReport>(&SweepReport::last()).await;
         assert_eq!(kept.record, report, "what is answered is what is kept");

@@ -4,7 +4,7 @@ use super::fixture::{Fixture, at, execution, id};
 use lockstep_domain::delivery::approval::operation;
 use lockstep_domain::model::ids::Digest;
 use lockstep_domain::records::{
-    Approval, Callback, CallbackState, ChangeSet, Decision, DeploymentState, Subject,
+    Approval, ApprovalDecision, Callback, CallbackState, ChangeSet, Decision, DeploymentState, Subject,
 };
 use serde_json::json;
 
@@ -74,11 +74,12 @@ async fn asking(fixture: &Fixture, decision: Option<Decision>) -> String {
         subject: Subject::ChangeSet(change_set),
         digest: None,
         asked_at: at(0),
-        decision,
-        decided_by: None,
-        reason: None,
-        decided_at: decision.map(|_| at(1)),
     };
+    if let Some(decision) = decision {
+        let (deployment, question) = (id("a"), question.clone());
+        let by = "arn:ada".to_owned();
+        fixture.put(&ApprovalDecision { deployment, question, decision, by, reason: None, at: at(1) }).await;
+    }
     fixture.change("a", |deployment| deployment.approvals.push(question)).await;
     let operation = operation(&id("a"), 1);
     wait(fixture, &operation, "a").await;

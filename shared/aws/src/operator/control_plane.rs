@@ -2,6 +2,8 @@
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};
+use lockstep_domain::messages::callers::Callers;
+use lockstep_domain::messages::operator::Request;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, Region};
 use serde::{Deserialize, Serialize};
@@ -22,14 +24,37 @@ pub struct ControlPlane {
     pub bucket: String,
     /// The base URL of webhooks; the repository's id follows it.
     pub webhook_url: String,
-    /// The URL of the function that changes the ledger.
-    pub ledger_url: String,
+    /// The URLs of the functions that change the ledger for people.
+    pub ledger_urls: LedgerUrls,
     /// The event bus that target accounts forward their events to.
     pub event_bus_arn: String,
     /// The external id that the control plane presents when it assumes a role in another account.
     pub external_id: String,
     /// The state machines.
     pub state_machines: StateMachines,
+}
+
+/// The URL of the authority's function for each kind of people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerUrls {
+    /// That of operators.
+    pub operators: String,
+    /// That of approvers.
+    pub approvers: String,
+    /// That of administrators.
+    pub administrators: String,
+}
+
+impl LedgerUrls {
+    /// Returns the URL of the function that takes this action of a person.
+    pub fn of(&self, request: &Request) -> Option<&str> {
+        match request.callers() {
+            Callers::Operators => Some(&self.operators),
+            Callers::Approvers => Some(&self.approvers),
+            Callers::Administrators => Some(&self.administrators),
+            Callers::Delivery | Callers::Promotion | Callers::Sweep => None,
+        }
+    }
 }
 
 /// The ARNs of the state machines.

@@ -6,25 +6,40 @@
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::{DeploymentId, Digest};
 use crate::model::operator_action::REASON_CHARS;
-use crate::records::{Approval, Decision, Deployment, DeploymentState, Proposal, ProposedAction, Subject};
+use crate::records::{
+    Approval, ApprovalDecision, Decision, Deployment, DeploymentState, Proposal, ProposedAction, Subject,
+};
 use crate::stacks::change_set_review;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
+/// The beginning of the key of each callback of a question.
+const PREFIX: &str = "approval#";
+
 /// Returns the key of the callback for question `number` of a deployment.
 pub fn operation(deployment: &DeploymentId, number: u32) -> String {
-    format!("approval#{deployment}#{number}")
+    format!("{PREFIX}{deployment}#{number}")
 }
 
 /// Returns the deployment and the question's number from a key of [`operation`]; `None` for a key of another kind.
 pub fn of_operation(operation: &str) -> Option<(DeploymentId, u32)> {
-    let (deployment, number) = operation.strip_prefix("approval#")?.split_once('#')?;
+    let (deployment, number) = operation.strip_prefix(PREFIX)?.split_once('#')?;
     Some((deployment.parse().ok()?, number.parse().ok()?))
 }
 
-/// Returns the last question, if it is open.
-pub fn open_question(deployment: &Deployment) -> Option<&Approval> {
-    deployment.approvals.last().filter(|question| question.decision.is_none())
+/// Returns true if `operation` is the callback of a question, or claims to be one.
+pub fn is_question(operation: &str) -> bool {
+    operation.starts_with(PREFIX)
+}
+
+/// Returns the last question of a deployment, if none of its `decisions` answers it.
+pub fn open_question<'a>(deployment: &'a Deployment, decisions: &[ApprovalDecision]) -> Option<&'a Approval> {
+    deployment.approvals.last().filter(|question| decision_on(decisions, question.number).is_none())
+}
+
+/// Returns the decision on question `number`, if it is answered.
+pub fn decision_on(decisions: &[ApprovalDecision], number: u32) -> Option<&ApprovalDecision> {
+    decisions.iter().find(|decision| decision.question.number == number)
 }
 
 /// Adds a question about the deployment's proposal, or else about its change set. A deployment with an open question is
@@ -64,10 +79,6 @@ pub fn ask(
         subject,
         digest: deployment.digest().cloned(),
         asked_at: now,
-        decision: None,
-        decided_by: None,
-        reason: None,
-        decided_at: None,
     };
     let mut asking = deployment.clone();
     asking.approvals.push(question);
@@ -103,13 +114,13 @@ fn reason(proposal: &Proposal) -> String {
 }
 
 /// Returns the proposals that an approver approved for this deployment and artifact, if the approval is still valid.
-pub fn allowed(deployment: &Deployment, now: Timestamp) -> Vec<Proposal> {
-    let approved = deployment
-        .approvals
+/// `decisions` are those on the deployment.
+pub fn allowed(deployment: &Deployment, decisions: &[ApprovalDecision], now: Timestamp) -> Vec<Proposal> {
+    let approved = decisions
         .iter()
-        .filter(|approval| approval.allows(now) && approval.digest.as_ref() == deployment.digest());
+        .filter(|decision| decision.allows(now) && decision.question.digest.as_ref() == deployment.digest());
     approved
-        .filter_map(|approval| match &approval.subject {
+        .filter_map(|decision| match &decision.question.subject {
             Subject::Proposal(proposal) => Some(proposal.clone()),
             Subject::ChangeSet(_) => None,
         })
@@ -136,18 +147,20 @@ pub struct ApprovalAnswer<'a> {
 /// Effect of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decided {
-    /// The first answer: write the deployment, then complete its callback.
-    Now(Box<Deployment>),
+    /// The first answer: write it, then complete the deployment's callback.
+    Now(Box<ApprovalDecision>),
     /// A repeated answer: complete the callback again, in case its completion was lost.
     Before,
 }
 
-/// Applies an answer to the deployment's last question, and returns the question's number.
+/// Decides about an answer to the deployment's last question, and returns the question's number. `given` is the recorded
+/// answer to that question, if there is one.
 ///
 /// An answer covers only the subject that was shown to the approver. The error `Conflict` rejects an answer that names
 /// another change set or digest, contradicts the recorded answer, or comes after the deployment continued.
 pub fn decide(
     deployment: &Deployment,
+    given: Option<&ApprovalDecision>,
     answer: &ApprovalAnswer<'_>,
     now: Timestamp,
 ) -> Result<(u32, Decided), Failure> {
@@ -162,11 +175,11 @@ pub fn decide(
             question.subject.key()
         )));
     }
-    match question.decision {
-        Some(given) if given == answer.decision => return Ok((question.number, Decided::Before)),
+    match given {
+        Some(given) if given.decision == answer.decision => return Ok((question.number, Decided::Before)),
         Some(given) => {
-            let by = question.decided_by.as_deref().unwrap_or("another approver");
-            return Err(conflict(format!("{by} has already decided otherwise: {}", past(given))));
+            let word = past(given.decision);
+            return Err(conflict(format!("{} has already decided otherwise: {word}", given.by)));
         }
         None => {}
     }
@@ -176,15 +189,15 @@ pub fn decide(
     if answer.decision == Decision::Approve {
         every_name(&question.subject, answer.names)?;
     }
-    let mut decided = deployment.clone();
-    let number = question.number;
-    if let Some(question) = decided.approvals.last_mut() {
-        question.decision = Some(answer.decision);
-        question.decided_by = Some(answer.by.to_owned());
-        question.reason = answer.reason.map(|reason| reason.chars().take(REASON_CHARS).collect());
-        question.decided_at = Some(now);
-    }
-    Ok((number, Decided::Now(Box::new(decided))))
+    let decided = ApprovalDecision {
+        deployment: deployment.id.clone(),
+        question: question.clone(),
+        decision: answer.decision,
+        by: answer.by.to_owned(),
+        reason: answer.reason.map(|reason| reason.chars().take(REASON_CHARS).collect()),
+        at: now,
+    };
+    Ok((question.number, Decided::Now(Box::new(decided))))
 }
 
 /// Requires the names of all resources that a proposal gives up, and of all nested stacks that were not examined.
@@ -219,17 +232,17 @@ fn past(decision: Decision) -> &'static str {
     }
 }
 
-/// Returns the outcome of the last question: `Ok` if approved, else `ApprovalRefused` with the approver and the reason.
-pub fn verdict(deployment: &Deployment) -> Result<(), Failure> {
+/// Returns the outcome of the last question, whose recorded answer is `given`: `Ok` if approved, else `ApprovalRefused`
+/// with the approver and the reason.
+pub fn verdict(deployment: &Deployment, given: Option<&ApprovalDecision>) -> Result<(), Failure> {
     let refused = |message: String| Err(Failure::new(FailureKind::ApprovalRefused, message));
-    let Some(question) = deployment.approvals.last() else {
+    if deployment.approvals.is_empty() {
         return Err(Failure::bug(format!("deployment {} never asked", deployment.id)));
-    };
-    match question.decision {
-        Some(Decision::Approve) => Ok(()),
-        Some(Decision::Refuse) => {
-            let by = question.decided_by.as_deref().unwrap_or("an approver");
-            let why = question.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+    }
+    match given {
+        Some(ApprovalDecision { decision: Decision::Approve, .. }) => Ok(()),
+        Some(ApprovalDecision { decision: Decision::Refuse, by, reason, .. }) => {
+            let why = reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
             refused(format!("{by} refused it{why}"))
         }
         None => refused("no approver answered in time".to_owned()),

@@ -12,7 +12,7 @@ use crate::model::ids::{CommitSha, DeploymentId};
 use crate::model::outcome::Outcome;
 use crate::model::token::client_token;
 use crate::records::{
-    Approval, Callback, CallbackState, Cursor, DeliveryEnd, Deployment, DeploymentState, Environment, Image,
+    Callback, CallbackState, Cursor, DeliveryEnd, Deployment, DeploymentState, Environment, Image,
     ImageState, Repository, WebhookDelivery, WebhookDeliveryState,
 };
 use jiff::{Timestamp, ToSpan};
@@ -239,13 +239,15 @@ pub fn is_dead_promotion(deployment: &Deployment, is_running: Option<bool>) -> b
 }
 
 /// Returns the action on the callback `wait`. `is_running` is the state of its execution, or `None` if that is unknown.
-/// `asking` is the deployment whose question the callback belongs to, if it belongs to one.
+/// `asking` is the deployment whose question the callback belongs to, if it belongs to one, and `is_answered` is true if
+/// that question has a decision.
 ///
 /// The sweep never completes the callback of an open question: the waiting state would count as refused.
 pub fn wait(
     wait: &Callback,
     is_running: Option<bool>,
     asking: Option<&Deployment>,
+    is_answered: bool,
     now: Timestamp,
 ) -> CallbackStep {
     let CallbackState::Open { execution, .. } = &wait.state else { return CallbackStep::Leave };
@@ -257,10 +259,7 @@ pub fn wait(
             waiting.and_then(|asking| environment::abandon(asking, "no answer could arrive any more", now));
         return CallbackStep::Remove(closed.map(Box::new));
     }
-    let open = approval::of_operation(&wait.operation).is_some_and(|(_, number)| {
-        let question = |approval: &&Approval| approval.number == number && approval.decision.is_some();
-        asking.is_none_or(|asking| asking.approvals.iter().find(question).is_none())
-    });
+    let open = approval::of_operation(&wait.operation).is_some() && !is_answered;
     if open || !is_past(wait.at, WAIT_MINUTES.minutes(), now) {
         CallbackStep::Leave
     } else {

@@ -1,23 +1,22 @@
-//! Messages of the `ledger` function, which makes every change of an environment's state.
+//! Messages of the `ledger` functions, which make every change of an environment's state.
 
 use super::{Task, inputs, package};
 use crate::model::caught_error::CaughtError;
-use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
 use crate::model::outcome::Outcome;
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
 
-/// Requests of the state machines.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Requests of the state machines and of the sweep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(tag = "action", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Request {
     /// Acquires the environment for this execution if every image is available. Returns [`Started`].
     Begin {
         /// ARN of the execution.
         execution: String,
-        /// The path that the state machine belongs to.
-        path: DeploymentPath,
         /// The state machine's input.
         input: inputs::Deploy,
     },
@@ -25,8 +24,6 @@ pub enum Request {
     BeginTeardown {
         /// ARN of the execution.
         execution: String,
-        /// The path that the state machine belongs to.
-        path: DeploymentPath,
         /// The state machine's input.
         input: inputs::Teardown,
     },
@@ -94,6 +91,18 @@ pub enum Request {
         #[serde(default)]
         error: Option<CaughtError>,
     },
+    /// Releases an environment whose holder's execution has ended, and closes the holder. Returns [`Freed`].
+    FreeEnvironment {
+        /// The stage.
+        stage: StageName,
+        /// The environment's name.
+        environment: String,
+    },
+}
+
+impl Request {
+    /// Name of every action, for tests.
+    pub const ACTIONS: &[&str] = Self::VARIANTS;
 }
 
 /// A started deployment.
@@ -114,6 +123,13 @@ impl Started {
     pub fn new(deployment: DeploymentId, images: bool) -> Self {
         Self { deployment, images, missing: Vec::new() }
     }
+}
+
+/// A released environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freed {
+    /// The deployment that held it. `None` if no deployment held it any more.
+    pub deployment: Option<DeploymentId>,
 }
 
 /// A deployment that succeeded.

@@ -5,10 +5,10 @@ use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, Reposito
 use crate::model::version::Version;
 use crate::records::Decision;
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantNames};
 
 /// A request. IAM identifies the caller.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 #[strum(serialize_all = "snake_case")]
 pub enum Request {
@@ -106,6 +106,11 @@ pub enum Request {
         /// The operator's reason.
         reason: String,
     },
+}
+
+impl Request {
+    /// Name of every action, for tests.
+    pub const ACTIONS: &[&str] = Self::VARIANTS;
 }
 
 /// Response to a request that succeeded.

@@ -1,8 +1,8 @@
-//! The answer to a question of a deployment.
+//! A question of a deployment.
 
 use super::{ChangeSet, NamedResource, Proposal};
 use crate::model::ids::Digest;
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Decision of an approver.
@@ -45,7 +45,8 @@ impl Subject {
     }
 }
 
-/// A question to an approver about exact content, with its answer.
+/// A question to an approver about exact content. Its answer is a record of its own,
+/// [`ApprovalDecision`](super::ApprovalDecision).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
     /// Number of the question, counted from 1. A changed plan asks a new question.
@@ -59,27 +60,4 @@ pub struct Approval {
     pub digest: Option<Digest>,
     /// Time of the question.
     pub asked_at: Timestamp,
-    /// The answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decision: Option<Decision>,
-    /// ARN of the approver.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decided_by: Option<String>,
-    /// Reason that the approver gave, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Time of the answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decided_at: Option<Timestamp>,
-}
-
-impl Approval {
-    /// Validity of an approval, in hours. The state that the approver saw changes over time.
-    pub const VALID_HOURS: i64 = 24;
-
-    /// Returns true if the decision approves and is still valid at `now`.
-    pub fn allows(&self, now: Timestamp) -> bool {
-        let counts = |at: Timestamp| at.checked_add(Self::VALID_HOURS.hours()).is_ok_and(|end| now < end);
-        self.decision == Some(Decision::Approve) && self.decided_at.is_some_and(counts)
-    }
 }

@@ -4,6 +4,7 @@
 //! read, so a stale write fails with a conflict. Only this module makes keys.
 
 mod approval;
+mod approval_decision;
 mod break_glass;
 mod build_counter;
 mod callback;
@@ -35,6 +36,7 @@ pub(crate) mod testing;
 mod webhook_delivery;
 
 pub use approval::{Approval, Decision, Subject};
+pub use approval_decision::ApprovalDecision;
 pub use break_glass::BreakGlass;
 pub use build_counter::BuildCounter;
 pub use callback::{Callback, CallbackState};

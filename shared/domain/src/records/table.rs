@@ -11,6 +11,8 @@ use strum::{IntoStaticStr, VariantArray};
 pub enum Table {
     /// Configuration, releases, evidence, and the environments that they run in. `ledger` and `package` write it.
     Authority,
+    /// Answers of approvers. Only the ledger's function of approvers writes it.
+    Approvals,
     /// Deployments of the delivery path with their logs. Only its functions and the ledger's function for it write it.
     Delivery,
     /// Deployments of the promotion path with their logs, and the copy slots. Only its functions and the ledger's
@@ -35,6 +37,7 @@ impl Table {
     /// Every table of the control plane.
     pub const OF_CONTROL_PLANE: &[Self] = &[
         Self::Authority,
+        Self::Approvals,
         Self::Delivery,
         Self::Promotion,
         Self::Images,

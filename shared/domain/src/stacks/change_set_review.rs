@@ -8,7 +8,7 @@
 use crate::model::drift_status::DriftStatus;
 use crate::model::ids::{Digest, LogicalId};
 use crate::model::resource_change::{Change, Impact, NESTED_STACK};
-use crate::records::{Approval, ChangeSet, NamedResource, Subject};
+use crate::records::{ApprovalDecision, ChangeSet, NamedResource, Subject};
 use crate::stacks::protected::is_protected;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -133,16 +133,16 @@ fn not_examined(nested: &NamedResource) -> String {
     )
 }
 
-/// Returns true if an approver allowed exactly this change set, template, parameters and artifact (which implies the
+/// Returns true if one of `decisions` allows exactly this change set, template, parameters and artifact (which implies the
 /// commit), not too long ago.
 pub fn is_approved(
-    approvals: &[Approval],
+    decisions: &[ApprovalDecision],
     change_set: &ChangeSet,
     artifact: &Digest,
     now: Timestamp,
 ) -> bool {
-    approvals.iter().any(|approval| {
-        let same = match &approval.subject {
+    decisions.iter().any(|decision| {
+        let same = match &decision.question.subject {
             // The ARN of a change set contains its attempt.
             Subject::ChangeSet(approved) => {
                 approved.arn == change_set.arn
@@ -153,7 +153,7 @@ pub fn is_approved(
             }
             Subject::Proposal(_) => false,
         };
-        same && approval.allows(now) && approval.digest.as_ref() == Some(artifact)
+        same && decision.allows(now) && decision.question.digest.as_ref() == Some(artifact)
     })
 }
 
@@ -362,23 +362,27 @@ mod tests {
         // FAILURES 54: a force-push changes the commit, and so the artifact's digest.
         let digest = |of: &str| Digest::of(of.as_bytes());
         let change_set = change_set(&[]);
-        let approval = Approval {
+        let question = crate::records::Approval {
             number: 1,
             reasons: vec![],
             subject: Subject::ChangeSet(change_set.clone()),
             digest: Some(digest("artifact")),
             asked_at: at(0),
-            decision: Some(crate::records::Decision::Approve),
-            decided_by: None,
+        };
+        let approval = ApprovalDecision {
+            deployment: crate::model::ids::DeploymentId::of_execution("e"),
+            question,
+            decision: crate::records::Decision::Approve,
+            by: "arn:ada".into(),
             reason: None,
-            decided_at: Some(at(0)),
+            at: at(0),
         };
         let artifact = digest("artifact");
-        let is_approved = |approval: &Approval, change_set: &ChangeSet, artifact: &Digest, now| {
+        let is_approved = |approval: &ApprovalDecision, change_set: &ChangeSet, artifact: &Digest, now| {
             is_approved(std::slice::from_ref(approval), change_set, artifact, now)
         };
         assert!(is_approved(&approval, &change_set, &artifact, at(1)));
-        let a_day_later = at(Approval::VALID_HOURS * 3600);
+        let a_day_later = at(ApprovalDecision::VALID_HOURS * 3600);
         assert!(!is_approved(&approval, &change_set, &artifact, a_day_later));
         for other in [
             ChangeSet { arn: "other".into(), ..change_set.clone() },
@@ -393,10 +397,8 @@ mod tests {
             assert!(!is_approved(&approval, &other, &artifact, at(1)));
         }
         assert!(!is_approved(&approval, &change_set, &digest("other"), at(1)));
-        for decision in [None, Some(crate::records::Decision::Refuse)] {
-            let other = Approval { decision, ..approval.clone() };
-            assert!(!is_approved(&other, &change_set, &artifact, at(1)));
-        }
+        let refusal = ApprovalDecision { decision: crate::records::Decision::Refuse, ..approval };
+        assert!(!is_approved(&refusal, &change_set, &artifact, at(1)));
     }
 
     #[test]

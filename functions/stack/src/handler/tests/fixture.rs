@@ -10,12 +10,13 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{DeploymentId, Digest, RepositoryId};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
-    DeployBody, Deployment, DeploymentStart, Environment, LeaseHolder, Release, ReleaseState, StackRun,
+    ApprovalDecision, Decision, DeployBody, Deployment, DeploymentStart, Environment, LeaseHolder, Release,
+    ReleaseState, StackRun,
 };
 use lockstep_domain::stacks::identity::StackIdentity;
 use lockstep_domain::stacks::permissions::{Table, excerpt_key};
 use lockstep_domain::stacks::plan::StackStatus;
-use lockstep_runtime::Installed as _;
+use lockstep_runtime::{Clock as _, Installed as _};
 use lockstep_sim::cloudformation::{Effect, SimCloudFormation};
 use lockstep_sim::context::{BUCKET, SimContext};
 use lockstep_sim::faults::Faults;
@@ -258,6 +259,20 @@ impl Fixture {
         let mut deployment = self.deployment();
         change(&mut deployment);
         self.account.put(&deployment);
+    }
+
+    /// Records an approval of the last question.
+    pub fn approve(&self) {
+        let deployment = self.deployment();
+        let question = deployment.approvals.last().expect("a question").clone();
+        self.account.put(&ApprovalDecision {
+            deployment: deployment.id,
+            question,
+            decision: Decision::Approve,
+            by: "arn:person".into(),
+            reason: None,
+            at: self.now(),
+        });
     }
 
     pub fn deploy(&self) -> DeployBody {

@@ -24,18 +24,16 @@ fn allow(fixture: &Fixture) -> Proposal {
     let proposal = fixture.run().proposal.expect("nothing is proposed");
     let subject = Subject::Proposal(proposal.clone());
     fixture.change_deployment(|deployment| {
-        deployment.approvals.push(Approval {
-            number: 1,
+        let question = Approval {
+            number: u32::try_from(deployment.approvals.len()).unwrap() + 1,
             reasons: vec![],
             subject,
             digest: deployment.digest().cloned(),
             asked_at: jiff::Timestamp::UNIX_EPOCH,
-            decision: Some(Decision::Approve),
-            decided_by: Some("arn:person".into()),
-            reason: None,
-            decided_at: Some(fixture.now()),
-        });
+        };
+        deployment.approvals.push(question);
     });
+    fixture.approve();
     proposal
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::resource_change::{Change, Impact};
-use crate::records::{ChangeSet, DeployBody, NamedResource, testing};
+use crate::records::{ChangeSet, DeployBody, NamedResource, Record as _, testing};
 
 const ADA: &str = "arn:aws:iam::333333333333:user/ada";
 
@@ -57,10 +57,10 @@ fn answer<'a>(change_set: &'a str, digest: &'a Digest, decision: Decision) -> Ap
     }
 }
 
-fn decided(deployment: &Deployment, decision: Decision) -> Deployment {
+fn decided(deployment: &Deployment, decision: Decision) -> ApprovalDecision {
     let digest = Digest::of(b"d");
-    match decide(deployment, &answer("arn:1", &digest, decision), at(2)).unwrap() {
-        (_, Decided::Now(deployment)) => *deployment,
+    match decide(deployment, None, &answer("arn:1", &digest, decision), at(2)).unwrap() {
+        (_, Decided::Now(decided)) => *decided,
         (_, Decided::Before) => panic!("decided before"),
     }
 }
@@ -69,7 +69,7 @@ fn decided(deployment: &Deployment, decision: Decision) -> Deployment {
 fn a_question_names_its_reasons_its_change_set_and_its_artifact() {
     let asking = asking();
     assert_eq!(asking.state, DeploymentState::AwaitingApproval);
-    let question = open_question(&asking).unwrap();
+    let question = open_question(&asking, &[]).unwrap();
     assert_eq!((question.number, question.subject.key().as_str()), (1, "arn:1"));
     assert_eq!(question.digest, Some(Digest::of(b"d")));
     assert_eq!(question.reasons.len(), 1);
@@ -79,7 +79,7 @@ fn a_question_names_its_reasons_its_change_set_and_its_artifact() {
 fn loss_of_data_needs_an_approval_in_every_stage() {
     let dangerous = planned(running(), change_set("arn:1", Impact::DataLoss));
     let asking = ask(&dangerous, false, at(1)).unwrap();
-    assert!(open_question(&asking).unwrap().reasons[0].contains("Bucket"));
+    assert!(open_question(&asking, &[]).unwrap().reasons[0].contains("Bucket"));
     assert_eq!(ask(&running(), false, at(1)).unwrap_err().kind, FailureKind::Bug);
 }
 
@@ -87,7 +87,7 @@ fn loss_of_data_needs_an_approval_in_every_stage() {
 fn asking_again_keeps_the_question_and_a_new_plan_adds_one() {
     let asking = asking();
     assert_eq!(ask(&asking, true, at(5)).unwrap(), asking);
-    let mut again = planned(decided(&asking, Decision::Approve), change_set("arn:2", Impact::None));
+    let mut again = planned(asking.clone(), change_set("arn:2", Impact::None));
     again.state = DeploymentState::Running;
     let second = ask(&again, true, at(6)).unwrap();
     assert_eq!(second.approvals.iter().map(|a| a.number).collect::<Vec<_>>(), [1, 2]);
@@ -101,30 +101,40 @@ fn a_closed_deployment_asks_no_question() {
 
 #[test]
 fn an_answer_records_its_approver_reason_and_time() {
-    let decided = decided(&asking(), Decision::Approve);
-    let question = decided.approvals.last().unwrap();
-    assert_eq!(question.decision, Some(Decision::Approve));
-    assert_eq!(question.decided_by.as_deref(), Some(ADA));
-    assert_eq!(question.reason.as_deref(), Some("looks right"));
-    assert_eq!(question.decided_at, Some(at(2)));
-    assert_eq!(open_question(&decided), None);
+    let asking = asking();
+    let decided = decided(&asking, Decision::Approve);
+    assert_eq!((decided.decision, decided.at), (Decision::Approve, at(2)));
+    assert_eq!((decided.by.as_str(), decided.reason.as_deref()), (ADA, Some("looks right")));
+    assert_eq!(open_question(&asking, std::slice::from_ref(&decided)), None);
+}
+
+/// The question on the deployment is the claim of the functions that act. What an answer covers does not change with it.
+#[test]
+fn an_answer_keeps_the_question_as_the_approver_saw_it() {
+    let asking = asking();
+    let decided = decided(&asking, Decision::Approve);
+    assert_eq!(Some(&decided.question), asking.approvals.last());
+    assert_eq!(decided.key(), ApprovalDecision::key_of(&asking.id, 1));
+    let (key, all) = (decided.key(), ApprovalDecision::all_of(&asking.id));
+    assert!(key.sk.starts_with(&all.prefix), "{key}");
+    assert_eq!((key.table, key.pk), (all.table, all.pk));
 }
 
 #[test]
 fn an_answer_covers_only_the_subject_that_was_shown() {
     let (asking, digest, other) = (asking(), Digest::of(b"d"), Digest::of(b"other"));
     for wrong in [answer("arn:2", &digest, Decision::Approve), answer("arn:1", &other, Decision::Approve)] {
-        assert_eq!(decide(&asking, &wrong, at(2)).unwrap_err().kind, FailureKind::Conflict);
+        assert_eq!(decide(&asking, None, &wrong, at(2)).unwrap_err().kind, FailureKind::Conflict);
     }
 }
 
 #[test]
 fn a_repeated_answer_is_accepted_and_a_different_one_refused() {
     let digest = Digest::of(b"d");
-    let decided = decided(&asking(), Decision::Approve);
-    let again = decide(&decided, &answer("arn:1", &digest, Decision::Approve), at(9)).unwrap();
-    assert_eq!(again, (1, Decided::Before));
-    let contradiction = decide(&decided, &answer("arn:1", &digest, Decision::Refuse), at(9)).unwrap_err();
+    let (asking, given) = (asking(), decided(&asking(), Decision::Approve));
+    let repeat = |decision| decide(&asking, Some(&given), &answer("arn:1", &digest, decision), at(9));
+    assert_eq!(repeat(Decision::Approve).unwrap(), (1, Decided::Before));
+    let contradiction = repeat(Decision::Refuse).unwrap_err();
     assert_eq!(contradiction.kind, FailureKind::Conflict);
     assert!(contradiction.message.contains(ADA), "{contradiction}");
 }
@@ -133,34 +143,37 @@ fn a_repeated_answer_is_accepted_and_a_different_one_refused() {
 fn an_answer_after_the_deployment_continued_is_a_conflict() {
     let digest = Digest::of(b"d");
     let closed = Deployment { state: DeploymentState::Refused, ..asking() };
-    let late = decide(&closed, &answer("arn:1", &digest, Decision::Approve), at(9)).unwrap_err();
+    let late = decide(&closed, None, &answer("arn:1", &digest, Decision::Approve), at(9)).unwrap_err();
     assert_eq!(late.kind, FailureKind::Conflict);
     assert_eq!(
-        decide(&running(), &answer("arn:1", &digest, Decision::Approve), at(9)).unwrap_err().kind,
+        decide(&running(), None, &answer("arn:1", &digest, Decision::Approve), at(9)).unwrap_err().kind,
         FailureKind::Conflict
     );
 }
 
 #[test]
 fn only_an_approval_lets_the_deployment_continue() {
-    assert_eq!(verdict(&decided(&asking(), Decision::Approve)), Ok(()));
-    let refused = verdict(&decided(&asking(), Decision::Refuse)).unwrap_err();
+    let verdict_of = |decision| verdict(&asking(), Some(&decided(&asking(), decision)));
+    assert_eq!(verdict_of(Decision::Approve), Ok(()));
+    let refused = verdict_of(Decision::Refuse).unwrap_err();
     assert_eq!(refused.kind, FailureKind::ApprovalRefused);
     assert_eq!(refused.message, format!("{ADA} refused it: looks right"));
-    let silent = verdict(&asking()).unwrap_err();
+    let silent = verdict(&asking(), None).unwrap_err();
     assert_eq!(
         (silent.kind, silent.message.as_str()),
         (FailureKind::ApprovalRefused, "no approver answered in time")
     );
-    assert_eq!(verdict(&running()).unwrap_err().kind, FailureKind::Bug);
+    assert_eq!(verdict(&running(), None).unwrap_err().kind, FailureKind::Bug);
 }
 
 #[test]
 fn an_older_approval_does_not_cover_a_newer_question() {
-    let mut again = planned(decided(&asking(), Decision::Approve), change_set("arn:2", Impact::None));
+    let given = [decided(&asking(), Decision::Approve)];
+    let mut again = planned(asking(), change_set("arn:2", Impact::None));
     again.state = DeploymentState::Running;
     let second = ask(&again, true, at(6)).unwrap();
-    assert_eq!(verdict(&second).unwrap_err().kind, FailureKind::ApprovalRefused);
+    assert_eq!(open_question(&second, &given).unwrap().number, 2);
+    assert_eq!(verdict(&second, decision_on(&given, 2)).unwrap_err().kind, FailureKind::ApprovalRefused);
 }
 
 /// Returns a deployment with a proposal to delete a stack with two buckets in it.
@@ -189,7 +202,7 @@ fn answer_about<'a>(subject: &'a str, digest: &'a Digest, names: &'a [String]) -
 fn a_proposal_precedes_a_change_set_and_is_asked_in_every_stage() {
     let (proposing, proposal) = proposing();
     let asking = ask(&proposing, false, at(1)).unwrap();
-    let question = open_question(&asking).unwrap();
+    let question = open_question(&asking, &[]).unwrap();
     assert_eq!(question.subject, Subject::Proposal(proposal));
     assert!(question.reasons[0].contains("Archive, Logs"), "{:?}", question.reasons);
 }
@@ -200,31 +213,32 @@ fn given_up_resources_must_be_named_to_approve_but_not_to_refuse() {
     let asking = ask(&proposing, false, at(1)).unwrap();
     let (key, digest) = (proposal.key(), Digest::of(b"d"));
     for names in [vec![], vec!["Archive".to_owned()], vec!["Archive".into(), "Logs".into(), "Other".into()]] {
-        let refused = decide(&asking, &answer_about(&key, &digest, &names), at(2)).unwrap_err();
+        let refused = decide(&asking, None, &answer_about(&key, &digest, &names), at(2)).unwrap_err();
         assert_eq!(refused.kind, FailureKind::Rejected, "{names:?}");
     }
     let names = ["Logs".to_owned(), "Archive".to_owned()];
-    let (_, decided) = decide(&asking, &answer_about(&key, &digest, &names), at(2)).unwrap();
+    let (_, decided) = decide(&asking, None, &answer_about(&key, &digest, &names), at(2)).unwrap();
     let Decided::Now(decided) = decided else { panic!("decided before") };
-    assert_eq!(allowed(&decided, at(3)), std::slice::from_ref(&proposal));
+    assert_eq!(allowed(&asking, &[*decided], at(3)), std::slice::from_ref(&proposal));
     let no = ApprovalAnswer { decision: Decision::Refuse, ..answer_about(&key, &digest, &[]) };
-    assert!(decide(&asking, &no, at(2)).is_ok());
+    assert!(decide(&asking, None, &no, at(2)).is_ok());
 }
 
 #[test]
 fn an_approval_is_of_one_artifact_and_for_a_day() {
     let (proposing, proposal) = proposing();
     let asking = ask(&proposing, false, at(1)).unwrap();
-    assert!(allowed(&asking, at(1)).is_empty());
+    assert!(allowed(&asking, &[], at(1)).is_empty());
     let names = ["Archive".to_owned(), "Logs".to_owned()];
     let (key, digest) = (proposal.key(), Digest::of(b"d"));
-    let (_, decided) = decide(&asking, &answer_about(&key, &digest, &names), at(2)).unwrap();
+    let (_, decided) = decide(&asking, None, &answer_about(&key, &digest, &names), at(2)).unwrap();
     let Decided::Now(decided) = decided else { panic!("decided before") };
-    assert_eq!(allowed(&decided, at(1 + Approval::VALID_HOURS * 3600)), [proposal]);
-    assert!(allowed(&decided, at(2 + Approval::VALID_HOURS * 3600)).is_empty());
-    let mut other = *decided;
+    let given = [*decided];
+    assert_eq!(allowed(&asking, &given, at(1 + ApprovalDecision::VALID_HOURS * 3600)), [proposal]);
+    assert!(allowed(&asking, &given, at(2 + ApprovalDecision::VALID_HOURS * 3600)).is_empty());
+    let mut other = asking;
     other.deploy_mut().unwrap().digest = Digest::of(b"other");
-    assert!(allowed(&other, at(3)).is_empty());
+    assert!(allowed(&other, &given, at(3)).is_empty());
 }
 
 #[test]
@@ -247,7 +261,7 @@ fn an_unexamined_nested_stack_is_approved_by_name_only() {
     let asking = ask(&planned(running(), seen), false, at(1)).unwrap();
     let digest = Digest::of(b"d");
     let approve = |names: &[String]| {
-        decide(&asking, &ApprovalAnswer { names, ..answer("arn:1", &digest, Decision::Approve) }, at(2))
+        decide(&asking, None, &ApprovalAnswer { names, ..answer("arn:1", &digest, Decision::Approve) }, at(2))
     };
     let refused = approve(&[]).unwrap_err();
     assert!(refused.message.contains("not examined") && refused.message.contains("Child"), "{refused}");

@@ -2,7 +2,7 @@ use super::*;
 use crate::delivery::approval::operation;
 use crate::model::ids::{DeploymentId, Digest};
 use crate::records::{
-    ChangeSet, Decision, DeploymentBody, FailureRecord, LeaseHolder, Record as _, Subject, testing,
+    Approval, ChangeSet, DeploymentBody, FailureRecord, LeaseHolder, Record as _, Subject, testing,
 };
 
 fn at(minute: i64) -> Timestamp {
@@ -266,8 +266,8 @@ fn open(operation: &str) -> Callback {
     Callback { operation: operation.into(), state, at: at(0) }
 }
 
-/// Returns a deployment with its first question, open or answered.
-fn asking(decision: Option<Decision>) -> Deployment {
+/// Returns a deployment with its first question.
+fn asking() -> Deployment {
     let change_set = ChangeSet {
         arn: "arn".into(),
         attempt: 1,
@@ -282,17 +282,13 @@ fn asking(decision: Option<Decision>) -> Deployment {
         subject: Subject::ChangeSet(change_set),
         digest: None,
         asked_at: at(0),
-        decision,
-        decided_by: None,
-        reason: None,
-        decided_at: None,
     };
     Deployment { approvals: vec![question], state: DeploymentState::AwaitingApproval, ..deployed() }
 }
 
 #[test]
 fn a_callback_is_removed_only_if_its_execution_certainly_ended() {
-    let wait_for = |is_running, minute| wait(&open("stack#t"), is_running, None, at(minute));
+    let wait_for = |is_running, minute| wait(&open("stack#t"), is_running, None, false, at(minute));
     assert_eq!(wait_for(Some(false), 1), CallbackStep::Remove(None));
     for may_run in [Some(true), None] {
         assert_eq!(wait_for(may_run, WAIT_MINUTES - 1), CallbackStep::Leave);
@@ -305,7 +301,7 @@ fn a_callback_is_removed_only_if_its_execution_certainly_ended() {
 fn a_completed_callback_is_left_alone() {
     for state in [CallbackState::Completed, CallbackState::Answered { execution: "e".into() }] {
         assert_eq!(
-            wait(&Callback { state, ..open("stack#t") }, Some(false), None, at(9999)),
+            wait(&Callback { state, ..open("stack#t") }, Some(false), None, false, at(9999)),
             CallbackStep::Leave
         );
     }
@@ -331,30 +327,25 @@ fn open_callbacks_are_counted_by_kind_with_the_age_of_the_oldest() {
 #[test]
 fn the_sweep_never_answers_an_open_question() {
     let key = operation(&deployed().id, 1);
-    for (asking, expected) in [
-        (Some(asking(None)), CallbackStep::Leave),
-        (None, CallbackStep::Leave),
-        (Some(asking(Some(Decision::Approve))), CallbackStep::Wake),
-        (Some(asking(Some(Decision::Refuse))), CallbackStep::Wake),
+    for (asking, is_answered, expected) in [
+        (Some(asking()), false, CallbackStep::Leave),
+        (None, false, CallbackStep::Leave),
+        (Some(asking()), true, CallbackStep::Wake),
     ] {
-        assert_eq!(wait(&open(&key), Some(true), asking.as_ref(), at(9999)), expected);
+        assert_eq!(wait(&open(&key), Some(true), asking.as_ref(), is_answered, at(9999)), expected);
     }
-    // An answer to the first question does not apply to the second.
-    let second = operation(&deployed().id, 2);
-    let answered = asking(Some(Decision::Approve));
-    assert_eq!(wait(&open(&second), Some(true), Some(&answered), at(9999)), CallbackStep::Leave);
 }
 
 #[test]
 fn a_deployment_that_died_over_a_question_is_closed_with_its_callback() {
     let key = operation(&deployed().id, 1);
-    let CallbackStep::Remove(Some(closed)) = wait(&open(&key), Some(false), Some(&asking(None)), at(1))
+    let CallbackStep::Remove(Some(closed)) = wait(&open(&key), Some(false), Some(&asking()), false, at(1))
     else {
         panic!("it would wait for ever")
     };
     assert_eq!(closed.state, DeploymentState::Abandoned);
-    let other = Deployment { execution: "f".into(), ..asking(None) };
-    assert_eq!(wait(&open(&key), Some(false), Some(&other), at(1)), CallbackStep::Remove(None));
+    let other = Deployment { execution: "f".into(), ..asking() };
+    assert_eq!(wait(&open(&key), Some(false), Some(&other), false, at(1)), CallbackStep::Remove(None));
 }
 
 #[test]
