@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_environment_component_and_installation_is_named() {
+    fn every_difference_of_the_tags_is_named() {
         let others = [
             (
                 StackIdentity { stage: "test".parse().unwrap(), ..identity() },
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ledger_vouches_for_missing_tags_and_for_the_installation_before() {
+    fn a_recorded_stack_may_lack_tags_or_name_an_earlier_installation() {
         assert!(identity().mismatch(&Tags::new(), false).unwrap().contains("the ledger does not name it"));
         assert_eq!(identity().mismatch(&Tags::new(), true), None);
         let before = StackIdentity { installation: InstallationId::of_external_id("before"), ..identity() };
