@@ -141,7 +141,8 @@ class ImageBuilds(CloudTest):
         self.assertEqual(ended["exportedEnvironmentVariables"], exported)
         self.assertEqual((image["Name"], image["State"], image["OwnerId"]), (self.name, "available", DEVELOPMENT))
         tags = {one["Key"]: one["Value"] for one in image["Tags"]}
-        self.assertEqual(tags, {"Name": self.name, "lockstep:image": self.image, "version": "1.2.3"})
+        build = {"lockstep:build": begun["arn"]}
+        self.assertEqual(tags, {"Name": self.name, "lockstep:image": self.image, "version": "1.2.3"} | build)
         device = image["BlockDeviceMappings"][0]["Ebs"]
         self.assertEqual(device["VolumeSize"], 20)
         disk = self.ec2.describe_snapshots(SnapshotIds=[device["SnapshotId"]])["Snapshots"][0]
