@@ -132,7 +132,8 @@ def _own(recording: Recording, what: str, identifier: str, seq: int) -> tuple[st
 
 def _installer_policies(recording: Recording, request: dict, root: Path) -> list[Policy]:
     """Returns the written policies of the installer: of the control plane's account, or of target accounts."""
-    tooling = {state["account"] for _, _, state in recording.every("role") if state["name"] == "lockstep-ledger-operators-role"}
+    roles = [state for _, _, state in recording.every("role")]
+    tooling = {role["account"] for role in roles if role["name"] == "lockstep-ledger-operators-role"}
     name = "installer-policy" if request["account"] in tooling else "installer-target-policy"
     paths = sorted((root / "infra").glob(f"{name}*.json"))
     if not paths:

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_name_environment_component_and_installation_without_the_external_id() {
+    fn tags_name_the_environment_without_the_external_id() {
         let tags = tags(&identity());
         assert_eq!((&*tags[TAG_ENVIRONMENT], &*tags[TAG_COMPONENT]), ("ci/logs-2", "logs"));
         assert_eq!(tags[TAG_INSTALLATION].len(), 32);
