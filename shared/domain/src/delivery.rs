@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod operator_actions;
 pub mod packaging;
 pub mod parameters;
+pub mod people;
 pub mod stages;
 pub mod sweep;
 pub mod webhook;
