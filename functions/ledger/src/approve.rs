@@ -42,7 +42,7 @@ async fn ask(
     let held = load::environment(context, deployment).await?;
     environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
     let stages = stages(context.ledger()).await?;
-    let wants_approval = gate::stage(&stages, &deployment.stage)?.approval;
+    let wants_approval = gate::stage(&stages, &deployment.stage)?.approval.is_some();
     let asking = approval::ask(deployment, wants_approval, now)?;
     let mut writes = vec![Write::replace(stored, &asking)?];
     if let Some(held) = &held {

@@ -115,7 +115,7 @@ async fn allowed<C: StackContext>(
     let stage = load::stage(&stages, &deployment.stage)?;
     let same = (Some(&change_set.template_digest), Some(&change_set.parameters_digest))
         == (Some(&deploy.template_digest), deploy.parameters_digest.as_ref());
-    let approved = change_set_review::reasons(change_set, stage.approval).is_empty()
+    let approved = change_set_review::reasons(change_set, stage.approval.is_some()).is_empty()
         || change_set_review::is_approved(&deployment.approvals, change_set, &deploy.digest, context.now());
     if same && approved {
         return Ok(());

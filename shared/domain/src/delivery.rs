@@ -1,6 +1,7 @@
 //! A push on its way to production: webhook, packaging, parameters, gates, approvals and environments.
 
 pub mod approval;
+pub mod approval_rule;
 pub mod archive;
 pub mod aws_events;
 pub mod callbacks;
