@@ -17,5 +17,6 @@ pub mod parameters;
 pub mod people;
 pub mod stages;
 pub mod sweep;
+pub mod weakening;
 pub mod webhook;
 pub mod webhook_delivery;
