@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod operator_actions;
 pub mod packaging;
 pub mod parameters;
+pub mod pending_change;
 pub mod people;
 pub mod stages;
 pub mod sweep;
