@@ -57,6 +57,7 @@ pub fn release() -> Release {
         repository: "github.acme.logs".parse().unwrap(),
         commit: "5b1f0f0b6f3c1b0a5f1d2e7c9a8b7c6d5e4f3a2b".parse().unwrap(),
         author: "Ada Lovelace".into(),
+        pusher: None,
         folder: "broker".into(),
         template: "template.yaml".into(),
         artifact: "x.zip".into(),

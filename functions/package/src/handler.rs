@@ -12,9 +12,10 @@ use lockstep_domain::delivery::packaging::{BranchKind, Package, next_version, pl
 use lockstep_domain::messages::package::{CommitRequest, PackagedComponent, Request, Response};
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::ComponentName;
+use lockstep_domain::model::person::GithubLogin;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    BuildCounter, CommitVersion, Evidence, Record, Release, ReleaseState, Repository,
+    BuildCounter, CommitVersion, Evidence, Record, Release, ReleaseState, Repository, WebhookDelivery,
 };
 use lockstep_domain::stacks::permissions::excerpt_key;
 
@@ -68,7 +69,9 @@ async fn package_commit(
     }
     let sources = commit.components;
     let input = input::load(context, &sources).await?;
-    let run = Run { context, request, branch, author: &fetched.author, input: &input, now };
+    let pusher = pusher(context, request).await?;
+    let (author, pusher) = (fetched.author.as_str(), pusher.as_ref());
+    let run = Run { context, request, branch, author, pusher, input: &input, now };
     let mut components = judged.rejected;
     for source in &sources {
         components.push(run.component(source).await?);
@@ -80,12 +83,24 @@ async fn package_commit(
     Ok(Response::Packaged { components })
 }
 
+/// Returns the account that pushed the commit; `None` if no webhook delivery of this installation reported it.
+async fn pusher(
+    context: &impl PackageContext,
+    request: &CommitRequest,
+) -> Result<Option<GithubLogin>, Failure> {
+    let Some(delivery) = &request.delivery else { return Ok(None) };
+    let key = WebhookDelivery::key_of(request.repository.provider(), delivery);
+    let found = find::<WebhookDelivery>(context.ledger(), &key).await?;
+    Ok(release::pusher(request, found.as_ref()))
+}
+
 /// One invocation.
 struct Run<'a, C> {
     context: &'a C,
     request: &'a CommitRequest,
     branch: BranchKind<'a>,
     author: &'a str,
+    pusher: Option<&'a GithubLogin>,
     input: &'a CommitInput,
     now: Timestamp,
 }
@@ -147,6 +162,7 @@ impl<C: PackageContext> Run<'_, C> {
         let made = release::packaged(&Making {
             request: self.request,
             author: self.author,
+            pusher: self.pusher,
             folder: &source.folder,
             package: &package,
             version: &version,

@@ -119,6 +119,7 @@ async fn a_record_comes_back_as_it_was_stored() {
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
         state: WebhookDeliveryState::Finished,
         execution: "e".into(),
+        pusher: None,
         end: Some(DeliveryEnd::quarantined("why")),
         accepted_at: clock::now(),
         finished_at: Some(clock::now()),

@@ -100,6 +100,7 @@ impl Fixture {
             test_template_digest: Digest::of(b"test template"),
             permissions: None,
             image_lock: ImageLock::default(),
+            pusher: None,
             outputs: Default::default(),
             team: "platform".into(),
             function: "logging".into(),

@@ -129,6 +129,36 @@ pub struct Caller {
     pub account: String,
 }
 
+/// The identity that started a deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Starter {
+    /// The caller of the function that started it.
+    Caller(Caller),
+    /// The account that pushed the release, for a deployment that the push itself started.
+    Pusher(GithubLogin),
+    /// Any principal that may start executions: Step Functions reports none.
+    #[default]
+    Unknown,
+}
+
+impl Starter {
+    /// Returns true if no identity is on record.
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::Unknown
+    }
+}
+
+impl fmt::Display for Starter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Caller(caller) => f.write_str(&caller.arn),
+            Self::Pusher(login) => write!(f, "the push of {login}"),
+            Self::Unknown => f.write_str("an execution that was started by hand"),
+        }
+    }
+}
+
 /// Kind of a principal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {

@@ -547,6 +547,7 @@ fn release(package: &packaging::Package) -> Release {
         repository: RepositoryId::github("acme", "logs").unwrap(),
         commit: "a".repeat(40).parse().unwrap(),
         author: "Ada".into(),
+        pusher: None,
         folder: String::new(),
         template: String::new(),
         artifact: "artifact".into(),
