@@ -58,6 +58,8 @@ pub enum Command {
     Stages(organisation::StagesArguments),
     /// Show or apply the organisation's parameters
     Parameters(organisation::ParametersArguments),
+    /// Show or apply the organisation's people, who start and approve deployments
+    People(organisation::PeopleArguments),
     /// Manage the repositories whose pushes become releases
     Repositories(repositories::Arguments),
     /// Store the secrets of repositories
@@ -121,6 +123,7 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Doctor(arguments) => doctor::run(arguments, global, context).await,
         Command::Stages(arguments) => organisation::stages(arguments, global, context).await,
         Command::Parameters(arguments) => organisation::parameters(arguments, global, context).await,
+        Command::People(arguments) => organisation::people(arguments, global, context).await,
         Command::Repositories(arguments) => repositories::run(arguments, global, context).await,
         Command::Secrets(arguments) => secrets::run(arguments, global, context).await,
         Command::Images(arguments) => images::run(arguments, global, context).await,

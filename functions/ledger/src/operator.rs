@@ -73,6 +73,7 @@ async fn apply(
         Request::AddRepository { id, base_url, branch } => {
             configure::add_repository(context, id, base_url, branch, by, now).await
         }
+        Request::ApplyPeople { text } => configure::apply(context, ConfigKind::People, text, by, now).await,
         Request::Decide { deployment, subject, digest, decision, reason, names } => {
             let answer = ApprovalAnswer {
                 subject,

@@ -21,6 +21,11 @@ pub enum Request {
         /// Text of the file.
         text: String,
     },
+    /// Stores a new version of `people.toml`. Returns [`Applied`].
+    ApplyPeople {
+        /// Text of the file.
+        text: String,
+    },
     /// Registers a repository, or changes its branch or base URL. Returns [`Applied`].
     AddRepository {
         /// The repository.

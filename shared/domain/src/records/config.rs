@@ -10,6 +10,8 @@ pub enum ConfigKind {
     Stages,
     /// The organisation's parameter layers.
     Parameters,
+    /// `people.toml`.
+    People,
 }
 
 impl ConfigKind {
@@ -18,6 +20,7 @@ impl ConfigKind {
         match self {
             Self::Stages => ("CONFIG", "STAGES#"),
             Self::Parameters => ("CONFIG", "PARAMETERS#"),
+            Self::People => ("CONFIG", "PEOPLE#"),
         }
     }
 }
