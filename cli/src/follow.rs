@@ -3,6 +3,7 @@
 //! Step Functions reports the state of the execution. The ledger has its deployments, and the log of each deployment.
 //! Nested executions need no search, because each of them belongs to a deployment.
 
+use crate::approvers;
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
@@ -326,7 +327,13 @@ async fn follow_so(
 ) -> Result<Report, Failure> {
     // One JSON document at the end and none before it: only `watch` prints many.
     let followed = follow(plane, execution, options, &context.output.without_events()).await?;
-    Ok(report(&followed, context))
+    let report = report(&followed, context);
+    if let End::NeedsApproval(deployment) = &followed.end
+        && let Some(question) = open_question(deployment)
+    {
+        approvers::show(plane, deployment, question, &context.output).await?;
+    }
+    Ok(report)
 }
 
 /// Follows an execution to its end through every question. Prints a JSON document for each event.

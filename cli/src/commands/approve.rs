@@ -1,8 +1,9 @@
-//! `lockstep approve`: answers the open question of a deployment.
+//! `lockstep approve`: answers the open question of a deployment, and shows its people.
 
+use crate::approvers;
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::follow::{follow_on, is_asking};
 use crate::global::Global;
 use crate::names::{DeploymentPrefix, Reason};
@@ -11,7 +12,7 @@ use crate::views::{question, why};
 use clap::Args;
 use lockstep_domain::delivery::approval::open_question;
 use lockstep_domain::messages::operator::Request;
-use lockstep_domain::records::{Approval, Decision, Deployment};
+use lockstep_domain::records::{AnswerKind, Approval, Deployment};
 use serde_json::json;
 
 /// The arguments of `approve`.
@@ -28,6 +29,9 @@ pub struct Approve {
     /// Stop the deployment instead
     #[arg(long, requires = "reason")]
     refuse: bool,
+    /// Take your earlier approval back
+    #[arg(long, conflicts_with_all = ["refuse", "give_up", "unexamined"])]
+    withdraw: bool,
     /// The reason; required to refuse
     #[arg(long, value_name = "TEXT")]
     reason: Option<Reason>,
@@ -48,10 +52,15 @@ pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext)
     // An approver who names the question has seen it.
     if arguments.question.is_none() {
         question::show(&deployment, asked, output);
+        approvers::show(&plane, &deployment, asked, output).await?;
     }
     let names = [arguments.give_up.as_slice(), &arguments.unexamined].concat();
-    let decision = if arguments.refuse { Decision::Refuse } else { Decision::Approve };
-    if decision == Decision::Approve {
+    let decision = match (arguments.refuse, arguments.withdraw) {
+        (true, _) => AnswerKind::Refuse,
+        (false, true) => AnswerKind::Withdraw,
+        (false, false) => AnswerKind::Approve,
+    };
+    if decision == AnswerKind::Approve {
         question::check_names(&deployment, asked, &names)?;
     }
     let request = Request::Decide {
@@ -63,7 +72,17 @@ pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext)
         names,
     };
     plane.ask(&request).await?;
-    output.line(if arguments.refuse { "refused" } else { "approved" });
+    output.line(match decision {
+        AnswerKind::Approve => "approved",
+        AnswerKind::Refuse => "refused",
+        AnswerKind::Withdraw => "withdrawn",
+    });
+    let answered = plane.deployment(&deployment.id).await?;
+    if let Some(open) = open_question(&answered).filter(|open| open.number == asked.number) {
+        approvers::show(&plane, &answered, open, &context.output).await?;
+        let document = json!({ "deployment": answered, "decision": decision });
+        return Ok(Report { document, exit: Exit::NeedsHuman });
+    }
     if arguments.no_wait || arguments.refuse {
         return Ok(Report::done(json!({ "deployment": deployment.id, "decision": decision })));
     }

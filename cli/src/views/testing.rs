@@ -84,10 +84,12 @@ pub fn asking(subject: Subject) -> Approval {
         subject,
         digest: None,
         asked_at: at(1),
+        answers: Vec::new(),
         decision: None,
         decided_by: None,
         reason: None,
         decided_at: None,
+        valid_until: None,
     }
 }
 

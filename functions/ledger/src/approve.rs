@@ -4,13 +4,14 @@ use crate::context::LedgerContext;
 use crate::{begin, load};
 use jiff::Timestamp;
 use lockstep_aws::ledger::{Versioned, Write};
+use lockstep_domain::delivery::answers::Jury;
 use lockstep_domain::delivery::approval::{self, ApprovalAnswer, Decided};
 use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::{Task, ledger::Started, operator::Applied};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState};
-use lockstep_runtime::stages::stages;
+use lockstep_runtime::stages::{people, stages};
 
 /// Stores the question, releases the environment, and registers the callback for the answer.
 pub async fn request(
@@ -80,7 +81,7 @@ async fn needs_images(context: &impl LedgerContext, deployment: &Deployment) -> 
     Ok(!release.image_lock.0.is_empty())
 }
 
-/// Records the answer of an approver and wakes the execution that waits for it.
+/// Records the answer of an approver. Wakes the execution that waits if the answers decide.
 pub async fn decide(
     context: &impl LedgerContext,
     id: &DeploymentId,
@@ -88,11 +89,19 @@ pub async fn decide(
     now: Timestamp,
 ) -> Result<Applied, Failure> {
     let stored = load::deployment(context, id).await?;
-    let (number, decided) = approval::decide(&stored.record, answer, now)?;
+    let (stages, people) = (stages(context.ledger()).await?, people(context.ledger()).await?);
+    let rule = gate::stage(&stages, &stored.record.stage)?.approval_rule();
+    let jury = Jury::new(&rule, &people, &stored.record);
+    let (number, decided) = approval::decide(&stored.record, answer, &jury, now)?;
     let changed = match decided {
         Decided::Now(decided) => {
             context.ledger().replace(&stored, *decided).await?;
             true
+        }
+        Decided::Waits(answered, waits) => {
+            context.ledger().replace(&stored, *answered).await?;
+            tracing::info!(deployment = %id, question = number, "{waits}");
+            return Ok(Applied { version: number, changed: true });
         }
         Decided::Before => false,
     };

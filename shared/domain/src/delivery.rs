@@ -1,5 +1,6 @@
 //! A push on its way to production: webhook, packaging, parameters, gates, approvals and environments.
 
+pub mod answers;
 pub mod approval;
 pub mod approval_rule;
 pub mod archive;

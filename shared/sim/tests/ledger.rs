@@ -95,10 +95,12 @@ fn full_deployment() -> Deployment {
             subject: Subject::ChangeSet(change_set),
             digest: Some(Digest::of(b"d")),
             asked_at: clock::now(),
+            answers: Vec::new(),
             decision: Some(Decision::Approve),
             decided_by: Some("ada".into()),
             reason: None,
             decided_at: Some(clock::now()),
+            valid_until: Some(clock::now()),
         }],
         ..Deployment::new(start, body)
     }
@@ -117,9 +119,9 @@ async fn a_record_comes_back_as_it_was_stored() {
         repository: "github.acme.logs".parse().unwrap(),
         reference: "refs/heads/main".into(),
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+        pusher: None,
         state: WebhookDeliveryState::Finished,
         execution: "e".into(),
-        pusher: None,
         end: Some(DeliveryEnd::quarantined("why")),
         accepted_at: clock::now(),
         finished_at: Some(clock::now()),

@@ -9,6 +9,7 @@ use lockstep_domain::model::ids::Digest;
 use lockstep_domain::records::{
     Callback, CallbackState, DeploymentState, NamedResource, Proposal, ProposedAction,
 };
+use lockstep_sim::stages::{stage_text, with_production};
 use serde_json::{Value, json};
 
 /// Returns a fixture with a deployment to production that awaits its approval.
@@ -170,4 +171,82 @@ async fn a_teardown_continues_after_an_approval_names_its_resources() {
     let begun = fixture.invoke(Request::Reacquire { deployment: id("t") }).await.unwrap();
     assert_eq!(begun["images"], false);
     assert_eq!(fixture.environment("production").await.holder.unwrap().deployment, id("t"));
+}
+
+/// Returns a fixture whose production asks for a person who did not start the deployment, with an open question.
+async fn asking_a_second_person() -> Fixture {
+    let fixture = Fixture::new().await;
+    let production = stage_text("production", "222222222222").with_second_person();
+    let text = with_production("111111111111", production);
+    assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": text})).await.0, 200);
+    fixture.published("1.0.0", &["test", "ci"]).await;
+    fixture.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
+    fixture.plan("a", false).await;
+    fixture.invoke(Request::RequestApproval { deployment: id("a"), task: task("token") }).await.unwrap();
+    fixture
+}
+
+async fn answer_as(fixture: &Fixture, name: &str, decision: &str) -> (u16, Value) {
+    let request = json!({
+        "action": "decide", "deployment": id("a"), "subject": "arn:change-set", "digest": Digest::of(b"1.0.0"),
+        "decision": decision,
+    });
+    fixture.ask_as(name, request).await
+}
+
+#[tokio::test]
+async fn two_people_approve_what_was_started_by_hand() {
+    let fixture = asking_a_second_person().await;
+    for _ in 0..2 {
+        assert_eq!(answer_as(&fixture, "ada", "approve").await.0, 200);
+        assert!(fixture.cloud.invocations().is_empty(), "one person is not enough");
+        let waits = fixture.invoke(Request::Reacquire { deployment: id("a") }).await.unwrap_err();
+        assert_eq!(waits.kind, FailureKind::ApprovalRefused);
+    }
+    assert_eq!(answer_as(&fixture, "grace", "approve").await.0, 200);
+    assert_eq!(fixture.cloud.invocations().len(), 1);
+    let approval = fixture.deployment("a").await.approvals.remove(0);
+    let people: Vec<&str> = approval.answers.iter().map(|answer| answer.by.user_id.as_str()).collect();
+    assert_eq!(people, ["AIDAEXAMPLE00000ADA", "AIDAEXAMPLE00000ADA", "AIDAEXAMPLE00000GRACE"]);
+    fixture.invoke(Request::Reacquire { deployment: id("a") }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_withdrawn_approval_does_not_count_and_one_refusal_ends() {
+    let fixture = asking_a_second_person().await;
+    assert_eq!(answer_as(&fixture, "ada", "withdraw").await.0, 400);
+    assert_eq!(answer_as(&fixture, "ada", "approve").await.0, 200);
+    assert_eq!(answer_as(&fixture, "ada", "withdraw").await.0, 200);
+    assert_eq!(answer_as(&fixture, "grace", "approve").await.0, 200);
+    assert!(fixture.cloud.invocations().is_empty());
+    assert_eq!(answer_as(&fixture, "ada", "refuse").await.0, 200);
+    assert_eq!(fixture.cloud.invocations().len(), 1);
+    assert_eq!(answer_as(&fixture, "eve", "approve").await.0, 409);
+}
+
+#[tokio::test]
+async fn two_identities_of_one_person_are_one_approver() {
+    let fixture = asking_a_second_person().await;
+    let people = "[[people]]\nname = \"ada\"\nusers = [\"AIDAEXAMPLE00000ADA\", \"AIDAEXAMPLE00000ADMIN\"]\n";
+    assert_eq!(fixture.ask(json!({"action": "apply_people", "text": people})).await.0, 200);
+    for name in ["ada", "admin"] {
+        assert_eq!(answer_as(&fixture, name, "approve").await.0, 200);
+    }
+    assert!(fixture.cloud.invocations().is_empty());
+}
+
+#[tokio::test]
+async fn a_session_whose_caller_chose_its_name_approves_nothing() {
+    let fixture = asking().await;
+    let request = json!({
+        "action": "decide", "deployment": id("a"), "subject": "arn:change-set", "digest": Digest::of(b"1.0.0"),
+        "decision": "approve",
+    });
+    let iam = json!({
+        "userArn": "arn:aws:sts::333333333333:assumed-role/shared-operators/ada", "accountId": "333333333333",
+        "userId": "AROAEXAMPLE000000000:ada",
+    });
+    let (status, body) = fixture.http(&request.to_string(), json!({ "iam": iam })).await;
+    assert_eq!((status, &body["error"]), (400, &json!("Rejected")));
+    assert!(body["message"].as_str().unwrap().contains("may be any person"), "{body}");
 }

@@ -62,10 +62,12 @@ fn approve(fixture: &Fixture) {
             subject: Subject::ChangeSet(change_set),
             digest: deployment.digest().cloned(),
             asked_at: jiff::Timestamp::UNIX_EPOCH,
+            answers: Vec::new(),
             decision: Some(Decision::Approve),
             decided_by: Some("arn:person".into()),
             reason: None,
             decided_at: Some(fixture.now()),
+            valid_until: fixture.now().checked_add(jiff::Span::new().hours(Approval::VALID_HOURS)).ok(),
         });
     });
 }

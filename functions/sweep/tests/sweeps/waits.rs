@@ -74,10 +74,12 @@ async fn asking(fixture: &Fixture, decision: Option<Decision>) -> String {
         subject: Subject::ChangeSet(change_set),
         digest: None,
         asked_at: at(0),
+        answers: Vec::new(),
         decision,
         decided_by: None,
         reason: None,
         decided_at: decision.map(|_| at(1)),
+        valid_until: None,
     };
     fixture.change("a", |deployment| deployment.approvals.push(question)).await;
     let operation = operation(&id("a"), 1);

@@ -3,10 +3,16 @@
 //! A question names the artifact and the change set or stack action that it is about. An answer that names others is
 //! refused. No environment is held while a question is open.
 
+use crate::delivery::answers::Jury;
+use crate::delivery::approval_rule::Verdict;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::{DeploymentId, Digest};
 use crate::model::operator_action::REASON_CHARS;
-use crate::records::{Approval, Decision, Deployment, DeploymentState, Proposal, ProposedAction, Subject};
+use crate::model::person::Caller;
+use crate::records::{
+    AnswerKind, Approval, Decision, Deployment, DeploymentState, GivenAnswer, Proposal, ProposedAction,
+    Subject,
+};
 use crate::stacks::change_set_review;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -64,10 +70,12 @@ pub fn ask(
         subject,
         digest: deployment.digest().cloned(),
         asked_at: now,
+        answers: Vec::new(),
         decision: None,
         decided_by: None,
         reason: None,
         decided_at: None,
+        valid_until: None,
     };
     let mut asking = deployment.clone();
     asking.approvals.push(question);
@@ -125,33 +133,67 @@ pub struct ApprovalAnswer<'a> {
     pub digest: Option<&'a Digest>,
     /// Names of the resources that the approver gives up, or of the unexamined nested stacks that the approver allows.
     pub names: &'a [String],
-    /// The decision.
-    pub decision: Decision,
+    /// The answer.
+    pub kind: AnswerKind,
     /// The approver's reason.
     pub reason: Option<&'a str>,
-    /// ARN of the approver, from IAM.
-    pub by: &'a str,
+    /// The approver, from IAM.
+    pub by: &'a Caller,
 }
 
 /// Effect of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decided {
-    /// The first answer: write the deployment, then complete its callback.
+    /// The answer decides: write the deployment, then complete its callback.
     Now(Box<Deployment>),
+    /// The answer counts, and more are needed: write the deployment. The text says which.
+    Waits(Box<Deployment>, String),
     /// A repeated answer: complete the callback again, in case its completion was lost.
     Before,
 }
 
-/// Applies an answer to the deployment's last question, and returns the question's number.
+/// Applies an answer to the deployment's last question, and returns the question's number. `jury` judges the answers.
 ///
 /// An answer covers only the subject that was shown to the approver. The error `Conflict` rejects an answer that names
-/// another change set or digest, contradicts the recorded answer, or comes after the deployment continued.
+/// another change set or digest, contradicts the recorded decision, or comes after the deployment continued. An approval
+/// that cannot count is `Rejected` with the reason.
 pub fn decide(
     deployment: &Deployment,
     answer: &ApprovalAnswer<'_>,
+    jury: &Jury<'_>,
     now: Timestamp,
 ) -> Result<(u32, Decided), Failure> {
-    let conflict = |message: String| Failure::new(FailureKind::Conflict, message);
+    let question = shown_question(deployment, answer)?;
+    if let Some(given) = question.decision {
+        return repeated(question, given, answer.kind).map(|()| (question.number, Decided::Before));
+    }
+    if deployment.state != DeploymentState::AwaitingApproval {
+        return Err(conflict(format!("deployment {} no longer waits for an answer", deployment.id)));
+    }
+    if answer.kind == AnswerKind::Approve {
+        every_name(&question.subject, answer.names)?;
+    }
+    let given = GivenAnswer {
+        by: answer.by.clone(),
+        kind: answer.kind,
+        reason: answer.reason.map(|reason| reason.chars().take(REASON_CHARS).collect()),
+        at: now,
+    };
+    let answers = jury.admit(&question.answers, given.clone())?;
+    let verdict = jury.verdict(&answers, now);
+    let answered = Approval { answers, ..question.clone() };
+    Ok((question.number, judged(deployment, answered, &given, verdict)))
+}
+
+fn conflict(message: String) -> Failure {
+    Failure::new(FailureKind::Conflict, message)
+}
+
+/// Returns the last question if it is the one that was shown to the approver.
+fn shown_question<'a>(
+    deployment: &'a Deployment,
+    answer: &ApprovalAnswer<'_>,
+) -> Result<&'a Approval, Failure> {
     let Some(question) = deployment.approvals.last() else {
         return Err(conflict(format!("deployment {} has no question", deployment.id)));
     };
@@ -162,29 +204,45 @@ pub fn decide(
             question.subject.key()
         )));
     }
-    match question.decision {
-        Some(given) if given == answer.decision => return Ok((question.number, Decided::Before)),
-        Some(given) => {
+    Ok(question)
+}
+
+/// Accepts an answer after the decision if it says the same.
+fn repeated(question: &Approval, given: Decision, kind: AnswerKind) -> Result<(), Failure> {
+    match (given, kind) {
+        (Decision::Approve, AnswerKind::Approve) | (Decision::Refuse, AnswerKind::Refuse) => Ok(()),
+        (Decision::Approve | Decision::Refuse, _) => {
             let by = question.decided_by.as_deref().unwrap_or("another approver");
-            return Err(conflict(format!("{by} has already decided otherwise: {}", past(given))));
+            Err(conflict(format!("{by} has already decided otherwise: {}", past(given))))
         }
-        None => {}
     }
-    if deployment.state != DeploymentState::AwaitingApproval {
-        return Err(conflict(format!("deployment {} no longer waits for an answer", deployment.id)));
+}
+
+/// Returns the deployment with the answered question, decided if the verdict decides.
+fn judged(deployment: &Deployment, answered: Approval, last: &GivenAnswer, verdict: Verdict) -> Decided {
+    let (decision, valid_until, waits) = match verdict {
+        Verdict::Passed { until } => (Some(Decision::Approve), Some(until), None),
+        Verdict::Refused { .. } => (Some(Decision::Refuse), None, None),
+        Verdict::Waits { more, why, .. } => (None, None, Some(format!("{more} more must approve: {why}"))),
+    };
+    let question = match decision {
+        None => answered,
+        Some(_) => Approval {
+            decision,
+            valid_until,
+            decided_by: Some(last.by.arn.clone()),
+            reason: last.reason.clone(),
+            decided_at: Some(last.at),
+            ..answered
+        },
+    };
+    let mut changed = deployment.clone();
+    changed.approvals.pop();
+    changed.approvals.push(question);
+    match waits {
+        None => Decided::Now(Box::new(changed)),
+        Some(waits) => Decided::Waits(Box::new(changed), waits),
     }
-    if answer.decision == Decision::Approve {
-        every_name(&question.subject, answer.names)?;
-    }
-    let mut decided = deployment.clone();
-    let number = question.number;
-    if let Some(question) = decided.approvals.last_mut() {
-        question.decision = Some(answer.decision);
-        question.decided_by = Some(answer.by.to_owned());
-        question.reason = answer.reason.map(|reason| reason.chars().take(REASON_CHARS).collect());
-        question.decided_at = Some(now);
-    }
-    Ok((number, Decided::Now(Box::new(decided))))
 }
 
 /// Requires the names of all resources that a proposal gives up, and of all nested stacks that were not examined.

@@ -5,7 +5,7 @@
 
 use crate::model::person::{Person, PersonId};
 use crate::model::toml_file::{Problems, Table, integer, text, wrong_type};
-use crate::records::Approval;
+use crate::records::{AnswerKind, Approval};
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -153,18 +153,6 @@ fn people(count: u32) -> String {
 
 fn list<'a>(people: impl IntoIterator<Item = &'a PersonId>) -> String {
     people.into_iter().map(PersonId::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// Content of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AnswerKind {
-    /// The approver agrees.
-    Approve,
-    /// The approver refuses. One refusal ends the question.
-    Refuse,
-    /// The approver takes an earlier approval back.
-    Withdraw,
 }
 
 /// An answer to a question.

@@ -340,6 +340,35 @@ mod tests {
     }
 
     #[test]
+    fn the_rule_of_a_question_confirms_a_loss_where_the_stage_asks_for_none() {
+        let rule = |production: testing::StageText| {
+            let text = testing::with_production("111111111111", production);
+            Stages::parse("s", &text).unwrap().get(&name("production")).unwrap().approval_rule()
+        };
+        let production = || testing::stage_text("production", "222222222222");
+        assert_eq!(rule(production()), ApprovalRule::confirmation());
+        assert_eq!(rule(production().with_approval()), ApprovalRule::confirmation());
+        assert_eq!(rule(production().with_second_person()), ApprovalRule::default());
+    }
+
+    #[test]
+    fn approvers_of_a_rule_are_people_of_the_file() {
+        let rule = "approval = { from = [\"ada\", \"user:AIDAEXAMPLE0000EVE\"] }\n";
+        let stages = parse(&[stage("test", 1, false), stage("ci", 2, false) + rule]).unwrap();
+        let problems = |people: &str| {
+            let people = People::parse("people.toml", people).unwrap();
+            check_approvers(&stages, &people).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(problems("[[people]]\nname = \"ada\"\n"), Vec::<String>::new());
+        assert_eq!(
+            problems(""),
+            ["stages.toml: stage `ci` asks for the approval of `ada`, whom people.toml does not name"]
+        );
+        let claimed = "[[people]]\nname = \"ada\"\nusers = [\"AIDAEXAMPLE0000EVE\"]\n";
+        assert_eq!(problems(claimed).len(), 1);
+    }
+
+    #[test]
     fn the_first_stage_is_test_and_another_follows() {
         assert!(parse(&[]).unwrap_err()[0].contains("there is no stage"));
         assert!(parse(&[stage("test", 1, false)]).unwrap_err()[0].contains("add a stage after `test`"));

@@ -2,7 +2,7 @@
 
 use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StageName};
 use crate::model::version::Version;
-use crate::records::Decision;
+use crate::records::AnswerKind;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
@@ -46,7 +46,7 @@ pub enum Request {
         #[serde(default)]
         digest: Option<Digest>,
         /// The answer.
-        decision: Decision,
+        decision: AnswerKind,
         /// The approver's reason.
         #[serde(default)]
         reason: Option<String>,

@@ -1,11 +1,38 @@
-//! The answer to a question of a deployment.
+//! The answers to a question of a deployment.
 
 use super::{ChangeSet, NamedResource, Proposal};
 use crate::model::ids::Digest;
-use jiff::{Timestamp, ToSpan};
+use crate::model::person::Caller;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Decision of an approver.
+/// Content of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerKind {
+    /// The approver agrees.
+    Approve,
+    /// The approver refuses. One refusal ends the question.
+    Refuse,
+    /// The approver takes an earlier approval back.
+    Withdraw,
+}
+
+/// An answer to a question, as the caller gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenAnswer {
+    /// The approver.
+    pub by: Caller,
+    /// The answer.
+    pub kind: AnswerKind,
+    /// Reason that the approver gave, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Time of the answer.
+    pub at: Timestamp,
+}
+
+/// Decision of the answers to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
@@ -59,18 +86,24 @@ pub struct Approval {
     pub digest: Option<Digest>,
     /// Time of the question.
     pub asked_at: Timestamp,
-    /// The answer.
+    /// Every answer, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<GivenAnswer>,
+    /// The decision, once the answers pass the rule of the stage or one refuses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
-    /// ARN of the approver.
+    /// ARN of the approver whose answer decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<String>,
     /// Reason that the approver gave, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Time of the answer.
+    /// Time of the decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_at: Option<Timestamp>,
+    /// End of an approval: the first of the needed answers expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
 }
 
 impl Approval {
@@ -79,7 +112,6 @@ impl Approval {
 
     /// Returns true if the decision approves and is still valid at `now`.
     pub fn allows(&self, now: Timestamp) -> bool {
-        let counts = |at: Timestamp| at.checked_add(Self::VALID_HOURS.hours()).is_ok_and(|end| now < end);
-        self.decision == Some(Decision::Approve) && self.decided_at.is_some_and(counts)
+        self.decision == Some(Decision::Approve) && self.valid_until.is_some_and(|end| now < end)
     }
 }

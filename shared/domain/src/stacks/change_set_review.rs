@@ -368,10 +368,12 @@ mod tests {
             subject: Subject::ChangeSet(change_set.clone()),
             digest: Some(digest("artifact")),
             asked_at: at(0),
+            answers: vec![],
             decision: Some(crate::records::Decision::Approve),
             decided_by: None,
             reason: None,
             decided_at: Some(at(0)),
+            valid_until: Some(at(Approval::VALID_HOURS * 3600)),
         };
         let artifact = digest("artifact");
         let is_approved = |approval: &Approval, change_set: &ChangeSet, artifact: &Digest, now| {

@@ -30,10 +30,12 @@ fn allow(fixture: &Fixture) -> Proposal {
             subject,
             digest: deployment.digest().cloned(),
             asked_at: jiff::Timestamp::UNIX_EPOCH,
+            answers: Vec::new(),
             decision: Some(Decision::Approve),
             decided_by: Some("arn:person".into()),
             reason: None,
             decided_at: Some(fixture.now()),
+            valid_until: fixture.now().checked_add(jiff::Span::new().hours(Approval::VALID_HOURS)).ok(),
         });
     });
     proposal

@@ -1,8 +1,12 @@
 use super::*;
+use crate::delivery::approval_rule::ApprovalRule;
+use crate::delivery::people::People;
+use crate::model::person::Starter;
+use crate::model::person::testing::{session, user};
 use crate::model::resource_change::{Change, Impact};
 use crate::records::{ChangeSet, DeployBody, NamedResource, testing};
 
-const ADA: &str = "arn:aws:iam::333333333333:user/ada";
+const ADA: &str = "arn:aws:iam::111111111111:user/ada";
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -47,21 +51,34 @@ fn asking() -> Deployment {
 }
 
 fn answer<'a>(change_set: &'a str, digest: &'a Digest, decision: Decision) -> ApprovalAnswer<'a> {
-    ApprovalAnswer {
-        subject: change_set,
-        digest: Some(digest),
-        names: &[],
-        decision,
-        reason: Some("looks right"),
-        by: ADA,
-    }
+    let kind = match decision {
+        Decision::Approve => AnswerKind::Approve,
+        Decision::Refuse => AnswerKind::Refuse,
+    };
+    answer_of("ada", change_set, digest, kind)
+}
+
+fn answer_of<'a>(name: &str, subject: &'a str, digest: &'a Digest, kind: AnswerKind) -> ApprovalAnswer<'a> {
+    // A test leaks a few callers, so that an answer can borrow one.
+    let by = Box::leak(Box::new(if name == "?" { session("shared", "ada") } else { user(name) }));
+    ApprovalAnswer { subject, digest: Some(digest), names: &[], kind, reason: Some("looks right"), by }
+}
+
+/// Decides by the rule that one approver is enough, also the starter.
+fn decide(
+    deployment: &Deployment,
+    answer: &ApprovalAnswer<'_>,
+    now: Timestamp,
+) -> Result<(u32, Decided), Failure> {
+    let people = People::default();
+    super::decide(deployment, answer, &Jury::new(&ApprovalRule::confirmation(), &people, deployment), now)
 }
 
 fn decided(deployment: &Deployment, decision: Decision) -> Deployment {
     let digest = Digest::of(b"d");
     match decide(deployment, &answer("arn:1", &digest, decision), at(2)).unwrap() {
         (_, Decided::Now(deployment)) => *deployment,
-        (_, Decided::Before) => panic!("decided before"),
+        (_, other) => panic!("{other:?}"),
     }
 }
 
@@ -207,7 +224,7 @@ fn given_up_resources_must_be_named_to_approve_but_not_to_refuse() {
     let (_, decided) = decide(&asking, &answer_about(&key, &digest, &names), at(2)).unwrap();
     let Decided::Now(decided) = decided else { panic!("decided before") };
     assert_eq!(allowed(&decided, at(3)), std::slice::from_ref(&proposal));
-    let no = ApprovalAnswer { decision: Decision::Refuse, ..answer_about(&key, &digest, &[]) };
+    let no = ApprovalAnswer { kind: AnswerKind::Refuse, ..answer_about(&key, &digest, &[]) };
     assert!(decide(&asking, &no, at(2)).is_ok());
 }
 
@@ -261,4 +278,60 @@ fn a_question_about_a_deletion_lists_the_retained_resources() {
     let asked = ask(&deployment, false, at(1)).unwrap();
     let reason = &asked.approvals[0].reasons[0];
     assert!(reason.ends_with(": Archive, Logs; deletion policies leave behind Archive"), "{reason}");
+}
+
+/// Decides on an answer of `name` by the rule of `approval = true`, for a deployment that grace started.
+fn decide_by_rule(deployment: &Deployment, name: &str, kind: AnswerKind) -> Result<Decided, Failure> {
+    let people = People::default();
+    let rule = ApprovalRule::default();
+    let digest = Digest::of(b"d");
+    let jury = Jury::new(&rule, &people, deployment);
+    super::decide(deployment, &answer_of(name, "arn:1", &digest, kind), &jury, at(2))
+        .map(|(_, decided)| decided)
+}
+
+#[test]
+fn the_starter_does_not_approve_and_another_person_does() {
+    let started = Deployment { starter: Starter::Caller(user("grace")), ..asking() };
+    for (name, reason) in [("grace", "this person started it"), ("?", "may be any person")] {
+        let refused = decide_by_rule(&started, name, AnswerKind::Approve).unwrap_err();
+        assert!(refused.kind == FailureKind::Rejected && refused.message.contains(reason), "{refused}");
+    }
+    let Decided::Now(decided) = decide_by_rule(&started, "ada", AnswerKind::Approve).unwrap() else {
+        panic!()
+    };
+    let question = decided.approvals.last().unwrap();
+    assert_eq!((question.decision, question.answers.len()), (Some(Decision::Approve), 1));
+    assert_eq!(question.answers[0].by, user("ada"));
+    assert_eq!(question.valid_until, Some(at(2 + Approval::VALID_HOURS * 3600)));
+}
+
+#[test]
+fn two_people_approve_what_an_unknown_principal_started() {
+    let Decided::Waits(first, why) = decide_by_rule(&asking(), "ada", AnswerKind::Approve).unwrap() else {
+        panic!()
+    };
+    assert!(
+        why.starts_with("1 more must approve: ") && why.contains("it is unknown who started it"),
+        "{why}"
+    );
+    assert!(open_question(&first).is_some() && verdict(&first).is_err());
+    let again = decide_by_rule(&first, "ada", AnswerKind::Approve).unwrap();
+    assert!(matches!(again, Decided::Waits(..)), "a repeated approval is one person");
+    let Decided::Waits(withdrawn, _) = decide_by_rule(&first, "ada", AnswerKind::Withdraw).unwrap() else {
+        panic!()
+    };
+    let after = decide_by_rule(&withdrawn, "grace", AnswerKind::Approve).unwrap();
+    assert!(matches!(after, Decided::Waits(..)), "a withdrawn approval does not count");
+    let Decided::Now(second) = decide_by_rule(&first, "grace", AnswerKind::Approve).unwrap() else {
+        panic!()
+    };
+    assert_eq!(verdict(&second), Ok(()));
+}
+
+#[test]
+fn nothing_is_withdrawn_after_the_decision() {
+    let decided = decided(&asking(), Decision::Approve);
+    let late = decide_by_rule(&decided, "ada", AnswerKind::Withdraw).unwrap_err();
+    assert_eq!(late.kind, FailureKind::Conflict);
 }

@@ -283,10 +283,12 @@ fn asking(decision: Option<Decision>) -> Deployment {
         subject: Subject::ChangeSet(change_set),
         digest: None,
         asked_at: at(0),
+        answers: vec![],
         decision,
         decided_by: None,
         reason: None,
         decided_at: None,
+        valid_until: None,
     };
     Deployment { approvals: vec![question], state: DeploymentState::AwaitingApproval, ..deployed() }
 }
