@@ -2,7 +2,7 @@
 
 use crate::connection::Connection;
 use crate::context::CommandContext;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, at};
 use crate::global::Global;
 use crate::installation::not_installed;
 use crate::names::DeploymentPrefix;
@@ -42,7 +42,7 @@ impl ControlPlane {
     pub async fn open(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
         let connection = Connection::open(global, context).await?;
         let found = control_plane::find(&connection.aws).await?.ok_or_else(not_installed)?;
-        let ledger = Ledger::new(&connection.aws, &found.table);
+        let ledger = Ledger::new(&connection.aws);
         let executions = Follow::new(&connection.aws);
         Ok(Self { connection, found, ledger, executions })
     }
@@ -54,13 +54,13 @@ impl ControlPlane {
 
     /// Sends a request to the ledger function, signed with the caller's own credentials.
     pub async fn ask(&self, request: &Request) -> Result<Applied, Failure> {
-        let body = serde_json::to_vec(request).map_err(|error| Failure::new(error.to_string()))?;
+        let body = serde_json::to_vec(request).map_err(at("the request to the ledger"))?;
         let headers = [("content-type", "application/json")];
         let answer = signed::post(self.aws(), "lambda", &self.found.ledger_url, &headers, body).await?;
         match answer.status {
-            200 => serde_json::from_slice(&answer.body).map_err(|error| {
-                Failure::new(format!("the ledger returned an unexpected response: {error}"))
-            }),
+            200 => {
+                serde_json::from_slice(&answer.body).map_err(at("the ledger returned an unexpected response"))
+            }
             403 => Err(Failure::new("the ledger refuses requests from these credentials")
                 .next("attach the managed policy lockstep-operator to them")),
             status => Err(refused(status, &answer.body)),
@@ -97,8 +97,8 @@ impl ControlPlane {
     pub async fn releases(&self, component: Option<&ComponentName>) -> Result<Vec<Release>, Failure> {
         let found = match component {
             Some(component) => {
-                let (pk, prefix) = Release::all_of(component);
-                self.ledger.list(&pk, prefix, Order::Newest, LISTED).await?
+                let partition = Release::all_of(component);
+                self.ledger.list(&partition, Order::Newest, LISTED).await?
             }
             None => self.ledger.list_kind(LISTED).await?,
         };
@@ -109,8 +109,8 @@ impl ControlPlane {
     pub async fn environments(&self, stages: &Stages) -> Result<Vec<Environment>, Failure> {
         let mut all = Vec::new();
         for stage in stages.iter() {
-            let (pk, prefix) = Environment::all_of(&stage.name);
-            all.extend(records(self.ledger.list(&pk, prefix, Order::Oldest, LISTED).await?));
+            let partition = Environment::all_of(&stage.name);
+            all.extend(records(self.ledger.list(&partition, Order::Oldest, LISTED).await?));
         }
         Ok(all)
     }
@@ -122,7 +122,7 @@ impl ControlPlane {
     }
 
     /// Returns every use of break-glass, newest first.
-    pub async fn broken_glass(&self) -> Result<Vec<BreakGlass>, Failure> {
+    pub async fn break_glass_records(&self) -> Result<Vec<BreakGlass>, Failure> {
         Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 
@@ -180,8 +180,8 @@ impl ControlPlane {
 
     /// Returns the deployment log, oldest line first.
     pub async fn deployment_log(&self, id: &DeploymentId) -> Result<Vec<LogEntry>, Failure> {
-        let (pk, prefix) = LogEntry::all_of(id);
-        Ok(records(self.ledger.list(&pk, prefix, Order::Oldest, LISTED).await?))
+        let partition = LogEntry::all_of(id);
+        Ok(records(self.ledger.list(&partition, Order::Oldest, LISTED).await?))
     }
 
     /// Returns the release of a deployment, or `None` if it has none.
@@ -194,8 +194,8 @@ impl ControlPlane {
 
 /// Returns the newest version of a part of the organisation's configuration.
 pub async fn newest_config(ledger: &Ledger, kind: ConfigKind) -> Result<Option<Config>, DomainFailure> {
-    let (pk, prefix) = kind.prefix();
-    let newest = ledger.list::<Config>(pk, prefix, Order::Newest, 1).await?;
+    let partition = kind.versions();
+    let newest = ledger.list::<Config>(&partition, Order::Newest, 1).await?;
     Ok(newest.into_iter().next().map(|found| found.record))
 }
 

@@ -98,7 +98,7 @@ impl Doctor {
     /// Returns the control plane and its ledger.
     fn ledger(&self) -> Reading<(&ControlPlane, Ledger)> {
         match &self.control_plane {
-            Ok(Some(found)) => Ok((found, Ledger::new(&self.connection.aws, &found.table))),
+            Ok(Some(found)) => Ok((found, Ledger::new(&self.connection.aws))),
             Ok(None) => Err(Unknown::because("there is no control plane to ask").remedy(INSTALL)),
             Err(unknown) => Err(unknown.clone()),
         }
@@ -125,7 +125,7 @@ impl Doctor {
         let installer = Installer::new(aws);
         let found = known(installer.find(name).await);
         let source = installation::rendered(&self.sources, template, owner, aws)
-            .map_err(|failure| Unknown::because(failure.what));
+            .map_err(|failure| Unknown::because(failure.chain()));
         let state = match found {
             Err(unknown) => Err(unknown),
             Ok(None) => Ok(None),

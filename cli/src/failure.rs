@@ -1,7 +1,8 @@
 //! The failure of a command, and its exit code.
 
-use lockstep_domain::model::error::{Failure as DomainFailure, FailureKind, Policy};
+use lockstep_domain::model::error::{self, ErrorCause, Failure as DomainFailure, FailureKind, Policy};
 use serde::Serialize;
+use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -38,10 +39,14 @@ impl From<Exit> for ExitCode {
 }
 
 /// The reason of a failed command, and the next step. Never contains a secret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+///
+/// No error has it as a source: the command prints it, with its causes.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The error, with its place.
     pub what: String,
+    /// The error that caused it. `what` does not repeat it; [`Failure::chain`] shows both.
+    pub cause: Option<ErrorCause>,
     /// The next step; empty if `what` names it.
     pub next: String,
     /// The exit code.
@@ -51,12 +56,22 @@ pub struct Failure {
 impl Failure {
     /// Returns a failure of the command.
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), next: String::new(), exit: Exit::Failed }
+        Self { what: what.into(), cause: None, next: String::new(), exit: Exit::Failed }
     }
 
     /// Returns a failure of a wrong command line.
     pub fn usage(what: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, ..Self::new(what) }
+    }
+
+    /// Adds the error that caused the failure, with its own causes.
+    pub fn caused_by(self, error: &(dyn Error + 'static)) -> Self {
+        Self { cause: Some(ErrorCause::of(error)), ..self }
+    }
+
+    /// Returns the error with every cause.
+    pub fn chain(&self) -> String {
+        error::with_causes(&self.what, self.cause.as_ref().map(|cause| cause as _))
     }
 
     /// Sets the next step.
@@ -72,7 +87,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
+        f.write_str(&self.chain())?;
         if self.next.is_empty() { Ok(()) } else { write!(f, "\nnext: {}", self.next) }
     }
 }
@@ -92,13 +107,13 @@ impl From<DomainFailure> for Failure {
             }
             _ => "",
         };
-        Self { what: failure.chain(), next: next.to_owned(), exit }
+        Self { what: failure.message, cause: failure.source, next: next.to_owned(), exit }
     }
 }
 
 /// Returns a function that turns an error into a failure at a place.
-pub fn at<E: fmt::Display>(place: impl fmt::Display) -> impl FnOnce(E) -> Failure {
-    move |error| Failure::new(format!("{place}: {error}"))
+pub fn at<E: Error + 'static>(place: impl fmt::Display) -> impl FnOnce(E) -> Failure {
+    move |error| Failure::new(place.to_string()).caused_by(&error)
 }
 
 #[cfg(test)]

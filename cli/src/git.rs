@@ -56,7 +56,7 @@ pub async fn clean(folder: &Path) -> Result<Clean, Failure> {
         .map_err(|_| Failure::new(format!("{root} is not on a branch")).next("run `git switch <branch>`"))?;
     let commit = commit
         .parse()
-        .map_err(|error| Failure::new(format!("git printed an unexpected commit id: {error}")))?;
+        .map_err(|error| Failure::new("git printed an unexpected commit id").caused_by(&error))?;
     Ok(Clean { root: root.into(), commit, branch })
 }
 

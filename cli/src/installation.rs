@@ -4,6 +4,7 @@
 //! continues from the state that it finds, so that an interrupted installation can be run again.
 
 mod accounts;
+mod alarms;
 mod functions;
 mod places;
 mod targets;
@@ -13,6 +14,7 @@ use crate::functions::{Destination, Package, Profile, SHIPPED};
 use crate::output::Output;
 use crate::permissions_table;
 pub use accounts::{ACCOUNTS_STACK, OrganizationChoice};
+pub use alarms::AlarmAddress;
 use lockstep_aws::artifacts::Artifacts;
 use lockstep_aws::aws::Aws;
 use lockstep_aws::cloudformation::TemplateSource;
@@ -32,14 +34,12 @@ pub use targets::TargetAccount;
 /// Timeout of an operation on one stack.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
+/// The stack with what both paths share.
+const CONTROL_PLANE_STACK: &str = "lockstep-control-plane";
+
 /// The stacks of the tooling account that all accounts share, in the order of their creation.
-pub const STACKS: [&str; 5] = [
-    "lockstep-bootstrap",
-    "lockstep-control-plane",
-    "lockstep-delivery",
-    "lockstep-promotion",
-    ACCOUNTS_STACK,
-];
+pub const STACKS: [&str; 5] =
+    ["lockstep-bootstrap", CONTROL_PLANE_STACK, "lockstep-delivery", "lockstep-promotion", ACCOUNTS_STACK];
 
 /// The stack in every target account.
 pub const TARGET_STACK: &str = "lockstep-target";
@@ -111,6 +111,7 @@ pub struct Installation<'a> {
     sources: PathBuf,
     output: &'a Output,
     organization: OrganizationChoice,
+    alarms: AlarmAddress,
 }
 
 impl<'a> Installation<'a> {
@@ -118,12 +119,18 @@ impl<'a> Installation<'a> {
     pub async fn new(aws: &'a Aws, sources: PathBuf, output: &'a Output) -> Result<Self, Failure> {
         places::can_hold_a_control_plane(aws.region(), aws.partition())?;
         let (account, _) = control_plane::identity(aws).await?;
-        Ok(Self { aws, account, sources, output, organization: OrganizationChoice::default() })
+        let (organization, alarms) = (OrganizationChoice::default(), AlarmAddress::default());
+        Ok(Self { aws, account, sources, output, organization, alarms })
     }
 
     /// Sets the organization that the policies name.
     pub fn naming(self, organization: OrganizationChoice) -> Self {
         Self { organization, ..self }
+    }
+
+    /// Sets the address that receives the alarms.
+    pub fn notifying(self, alarms: AlarmAddress) -> Self {
+        Self { alarms, ..self }
     }
 
     /// Returns the tooling account.
@@ -241,7 +248,7 @@ impl<'a> Installation<'a> {
 
     /// Returns the external id of the installed control plane, or a new id.
     async fn external_id(&self) -> Result<String, Failure> {
-        let known = Installer::new(self.aws).parameters("lockstep-control-plane").await?;
+        let known = Installer::new(self.aws).parameters(CONTROL_PLANE_STACK).await?;
         let known = known.get("ExternalId").filter(|id| !id.is_empty());
         Ok(known.cloned().unwrap_or_else(|| uuid::Uuid::new_v4().to_string()))
     }
@@ -254,11 +261,12 @@ impl<'a> Installation<'a> {
     ) -> Result<Step, Failure> {
         let mut parameters = self.common(external_id, architecture);
         parameters.push(("ControlPlaneVersion", env!("CARGO_PKG_VERSION").to_owned()));
+        parameters.push((alarms::PARAMETER, self.wanted_alarm_address().await?));
         let own = SHARED.iter().chain(&DEFINITIONS).map(|(_, parameter)| *parameter);
         let own = own.chain([SHIPPED_PARAMETER, PERMISSIONS_PARAMETER]);
         parameters.extend(own.map(|parameter| (parameter, keys[parameter].clone())));
         let template = self.uploaded("infra/control-plane/template.yaml", self.aws, &self.account).await?;
-        self.apply(self.aws, "lockstep-control-plane", template, &parameters).await
+        self.apply(self.aws, CONTROL_PLANE_STACK, template, &parameters).await
     }
 
     async fn path(
@@ -379,7 +387,7 @@ pub fn not_installed() -> Failure {
 pub fn template_of(stack: &str) -> &'static str {
     match stack {
         "lockstep-bootstrap" => BUCKET_TEMPLATE,
-        "lockstep-control-plane" => "infra/control-plane/template.yaml",
+        CONTROL_PLANE_STACK => "infra/control-plane/template.yaml",
         "lockstep-delivery" | "lockstep-promotion" => "infra/control-plane/deployment-path.yaml",
         ACCOUNTS_STACK => "infra/control-plane/accounts.yaml",
         _ => "infra/control-plane/trusted-account.yaml",

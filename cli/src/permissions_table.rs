@@ -12,7 +12,7 @@ pub const COMPRESSED: &[u8] = include_bytes!("../../shared/permissions/cloudform
 const PINNED: &str = include_str!("../../shared/permissions/cloudformation.json.gz.sha256");
 
 static TABLE: LazyLock<Result<Table, String>> = LazyLock::new(|| {
-    let digest = digest().map_err(|failure| failure.what)?;
+    let digest = digest().map_err(|failure| failure.chain())?;
     Table::read(COMPRESSED, &digest).map_err(|error| error.to_string())
 });
 
@@ -24,7 +24,7 @@ pub fn table() -> Result<&'static Table, Failure> {
 /// Returns the expected digest of the table.
 pub fn digest() -> Result<Digest, Failure> {
     let hex = PINNED.split_whitespace().next().unwrap_or_default();
-    hex.parse().map_err(|error| Failure::new(format!("shared/permissions: {error}")))
+    hex.parse().map_err(|error| Failure::new("shared/permissions").caused_by(&error))
 }
 
 /// Returns the key of the table in the artifact bucket, which is derived from its content.

@@ -20,7 +20,7 @@ impl Report {
 
     /// Returns the report of a failure.
     pub fn of(failure: &Failure) -> Self {
-        let document = json!({ "error": failure.what, "next": failure.next });
+        let document = json!({ "error": failure.chain(), "next": failure.next });
         Self { document, exit: failure.exit }
     }
 }

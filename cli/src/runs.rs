@@ -4,7 +4,7 @@
 //! start the same run again.
 
 use crate::control_plane::ControlPlane;
-use crate::failure::Failure;
+use crate::failure::{Failure, at};
 use lockstep_aws::executions::{Executions, Started};
 use lockstep_aws::operator::control_plane::StateMachines;
 use lockstep_domain::delivery::stages::Stage;
@@ -142,7 +142,7 @@ impl Run {
             Self::Deploy(_, input) => serde_json::to_value(input),
             Self::Teardown(_, input) => serde_json::to_value(input),
         }
-        .map_err(|error| Failure::new(error.to_string()))
+        .map_err(at("the input of the execution"))
     }
 
     /// Returns the first part of the execution's name, for lists of executions.

@@ -89,7 +89,7 @@ pub enum CloudError {
     #[error(transparent)]
     Emulator(#[from] PythonError),
     /// A file or process could not be created.
-    #[error("could not {step}: {source}")]
+    #[error("could not {step}")]
     Os {
         /// Failed step, as a verb phrase.
         step: String,

@@ -83,7 +83,7 @@ pub enum SessionError {
     #[error("the local cloud (process {0}) does not end. Look at what it is doing, for example with `ps`.")]
     DoesNotEnd(u32),
     /// A file or process could not be used.
-    #[error("could not {step}: {source}")]
+    #[error("could not {step}")]
     Os {
         /// Failed step, as a verb phrase.
         step: String,

@@ -36,7 +36,7 @@ pub enum PythonError {
         output: String,
     },
     /// A file of the installation could not be read or written.
-    #[error("could not {step} {path}: {source}. Check that the folder exists and may be written to.")]
+    #[error("could not {step} {path}; check that the folder exists and may be written to")]
     Files {
         /// Failed step, as a verb phrase.
         step: &'static str,

@@ -31,12 +31,12 @@ const RETRIES: &str = "retries.yaml";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     File {
         /// The file, or its folder.
         path: PathBuf,
         /// The cause.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The sources are wrong, each problem at its position.
     #[error("{}", lines(.0))]
@@ -197,7 +197,7 @@ fn read_file(path: &Path) -> Result<Source, Error> {
 /// Adds the path to an error of the file system.
 fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_owned();
-    move |source| Error::File { path, source }
+    move |error| Error::File { path, error }
 }
 
 /// Returns the value, or adds its problems to the others.

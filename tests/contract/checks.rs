@@ -4,6 +4,7 @@ use crate::installed::{PATHS, TOOLING, stacks};
 use crate::machine::states;
 use crate::stack::REGION;
 use lockstep_domain::delivery::checks::{Check, Deadline};
+use lockstep_domain::records::Table;
 
 /// The seconds that the check function needs besides the checks: to start, to read the artifact of the release, to
 /// record and to report.
@@ -35,8 +36,10 @@ fn the_check_function_may_read_what_a_stage_permits_and_write_nothing() {
     let roles = crate::policy::roles(&stacks());
     for path in PATHS {
         let role = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-{path}-verify-role")];
-        let table = format!("arn:aws:dynamodb:{REGION}:{TOOLING}:table/lockstep-ledger");
-        assert!(role.resources_for("dynamodb:Query").contains(&table), "{path}");
+        for table in [Table::Authority, Table::Operations] {
+            let arn = format!("arn:aws:dynamodb:{REGION}:{TOOLING}:table/{}", table.name());
+            assert!(role.resources_for("dynamodb:Query").contains(&arn), "{path}");
+        }
         assert_eq!(crate::iam::keys_for(role, "dynamodb:Query"), ["COMPONENT#*", "CONFIG", "DEPLOYMENT#*"]);
     }
 }

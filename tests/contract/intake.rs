@@ -5,6 +5,7 @@ use crate::iam::keys_for;
 use crate::installed::stacks;
 use crate::policy::roles;
 use lockstep_domain::logs::ingest::Reason;
+use lockstep_domain::records::Table;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -34,19 +35,24 @@ fn the_log_intake_cannot_create_keys_and_the_key_issuer_does_only_that() {
 }
 
 #[test]
-fn the_intake_table_has_the_keys_of_the_ledger_table() {
-    let table =
-        |stack: &crate::stack::Stack| stack.resources("AWS::DynamoDB::Table").into_iter().next().unwrap().1;
-    let ledger = stacks().iter().find(|stack| stack.name == "lockstep-control-plane").map(table).unwrap();
-    let own = table(&stack("log-intake", "production", &[]));
-    for property in [
-        "AttributeDefinitions",
-        "GlobalSecondaryIndexes",
-        "KeySchema",
-        "PointInTimeRecoverySpecification",
-        "TimeToLiveSpecification",
-    ] {
-        assert_eq!(own[property], ledger[property], "{property}");
+fn every_table_of_records_has_the_same_keys_and_index() {
+    let tables = |stack: &crate::stack::Stack| stack.resources("AWS::DynamoDB::Table");
+    let all = stacks();
+    let mut ledger = all.iter().find(|stack| stack.name == "lockstep-control-plane").map(tables).unwrap();
+    let names: Vec<_> = ledger.iter().map(|(_, table)| table["TableName"].as_str().unwrap()).collect();
+    assert_eq!(names, Table::OF_CONTROL_PLANE.iter().map(|table| table.name()).collect::<Vec<_>>());
+    let own = stack("log-intake", "production", &[]);
+    let (_, first) = ledger.remove(0);
+    for (_, other) in ledger.iter().chain(&tables(&own)) {
+        for property in [
+            "AttributeDefinitions",
+            "GlobalSecondaryIndexes",
+            "KeySchema",
+            "PointInTimeRecoverySpecification",
+            "TimeToLiveSpecification",
+        ] {
+            assert_eq!(other[property], first[property], "{property}");
+        }
     }
 }
 

@@ -18,9 +18,9 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::model::metric::Metric;
 use lockstep_domain::records::{
     BuildImageBody, Callback, CallbackState, DeployBody, Deployment, DeploymentStart, PromoteImageBody,
-    StackRun,
+    StackRun, Table,
 };
-use lockstep_sim::{FakeAws, Request, TABLE};
+use lockstep_sim::{FakeAws, Request};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -81,11 +81,15 @@ fn request(function: &str) -> (Value, Value) {
         "image" => (json!({"action": "copy", "promotion": deployment, "task": task}), of_image("copy")),
         "bake" => (json!({"action": "build", "build": deployment, "task": task}), of_image("build")),
         "package" => {
+            let commit = "0".repeat(40);
             let request = json!({
-                "repository": "github.acme.logs", "ref": "refs/heads/main", "commit": "0".repeat(40),
+                "action": "commit", "repository": "github.acme.logs", "ref": "refs/heads/main", "commit": commit,
                 "execution": EXECUTION,
             });
-            (request, json!({ "execution": EXECUTION }))
+            let fields = json!({
+                "action": "commit", "repository": "github.acme.logs", "commit": commit, "execution": EXECUTION,
+            });
+            (request, fields)
         }
         "resume" => (json!({ "wake": OPERATION }), json!({"execution": EXECUTION, "deployment": deployment})),
         "sweep" => (json!({}), json!({})),
@@ -191,7 +195,7 @@ fn environment(function: &str, address: &str) -> BTreeMap<&'static str, String> 
         .map(|setting| (setting.variable(), "x".to_owned()))
         .collect();
     variables.extend([
-        (Setting::Table.variable(), TABLE.to_owned()),
+        (Setting::Table.variable(), Table::Applications.name().to_owned()),
         (Setting::Path.variable(), "delivery".to_owned()),
         (Setting::ExternalId.variable(), "secret-external-id".to_owned()),
         (Setting::Output.variable(), "beats://127.0.0.1:9".to_owned()),

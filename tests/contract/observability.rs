@@ -3,7 +3,7 @@
 use crate::components;
 use crate::installed::stacks;
 use crate::operations::read_below;
-use crate::stack::{Stack, repository};
+use crate::stack::{REGION, Stack, repository};
 use lockstep_domain::model::metric::{CONTROL_PLANE, Definition, Dimension, ELB_LOGS, LOG_INTAKE, Metric};
 use regex::Regex;
 use serde_json::{Value, json};
@@ -203,6 +203,72 @@ fn each_alarm_is_documented_with_what_to_do() {
     for cells in rows {
         assert!(cells[1..3].iter().all(|cell| !cell.is_empty()), "{cells:?}");
     }
+}
+
+#[test]
+fn each_alarm_notifies_the_topic_of_its_account() {
+    let mut alarms = 0;
+    for stack in stacks() {
+        let topic = format!("arn:aws:sns:{REGION}:{}:lockstep-alarms", stack.account);
+        for (id, alarm) in stack.resources("AWS::CloudWatch::Alarm") {
+            assert_eq!(alarm["AlarmActions"], json!([topic]), "{}: {id}", stack.name);
+            alarms += 1;
+        }
+    }
+    assert!(alarms > 30, "only {alarms} alarms were found");
+}
+
+#[test]
+fn each_state_machine_has_alarms_on_failures_and_timeouts() {
+    let stacks = stacks();
+    let alarms = stacks.iter().flat_map(|stack| stack.resources("AWS::CloudWatch::Alarm"));
+    let watched: BTreeSet<(String, String)> = alarms
+        .filter(|(_, alarm)| alarm["Namespace"] == "AWS/States")
+        .map(|(_, alarm)| (alarm["MetricName"].to_string(), alarm["Dimensions"][0]["Value"].to_string()))
+        .collect();
+    let machines = stacks.iter().flat_map(|stack| {
+        let here = format!("arn:aws:states:{REGION}:{}:stateMachine", stack.account);
+        let machines = stack.resources("AWS::StepFunctions::StateMachine").into_iter();
+        machines.map(move |(_, machine)| format!("{here}:{}", machine["StateMachineName"].as_str().unwrap()))
+    });
+    let wanted: BTreeSet<(String, String)> = machines
+        .flat_map(|arn| {
+            ["ExecutionsFailed", "ExecutionsTimedOut"]
+                .map(|metric| (json!(metric).to_string(), json!(arn).to_string()))
+        })
+        .collect();
+    assert_eq!(watched, wanted);
+}
+
+/// CloudWatch needs the key as well: <https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html>.
+#[test]
+fn only_alarms_of_its_account_publish_to_a_topic() {
+    let mut topics = 0;
+    for stack in stacks() {
+        let Some((_, topic)) = stack.resources("AWS::SNS::Topic").pop() else { continue };
+        let key = topic["KmsMasterKeyId"].as_str().unwrap().to_owned();
+        let [(_, policy)] = &stack.resources("AWS::SNS::TopicPolicy")[..] else { panic!("{}", stack.name) };
+        let [statement] = &policy["PolicyDocument"]["Statement"].as_array().unwrap()[..] else {
+            panic!("{policy}")
+        };
+        let keys = stack.resources("AWS::KMS::Key");
+        let (_, key) = keys.iter().find(|(id, _)| *id == key).unwrap();
+        let use_of_key = &key["KeyPolicy"]["Statement"][1];
+        for statement in [statement, use_of_key] {
+            assert_eq!(
+                statement["Principal"],
+                json!({"Service": "cloudwatch.amazonaws.com"}),
+                "{}",
+                stack.name
+            );
+            let condition = json!({"StringEquals": {"aws:SourceAccount": stack.account}});
+            assert_eq!(statement["Condition"], condition, "{}", stack.name);
+        }
+        assert_eq!(statement["Action"], "sns:Publish");
+        assert_eq!(use_of_key["Action"], json!(["kms:Decrypt", "kms:GenerateDataKey*"]));
+        topics += 1;
+    }
+    assert_eq!(topics, 3);
 }
 
 #[test]

@@ -173,7 +173,9 @@ impl Stack {
 
     fn reference_of_resource(&self, id: &str) -> Value {
         match self.kind(id) {
-            "AWS::StepFunctions::StateMachine" | "AWS::IAM::ManagedPolicy" => self.attribute(id, "Arn"),
+            "AWS::StepFunctions::StateMachine" | "AWS::IAM::ManagedPolicy" | "AWS::SNS::Topic" => {
+                self.attribute(id, "Arn")
+            }
             _ => json!(self.physical_name(id)),
         }
     }
@@ -185,7 +187,7 @@ impl Stack {
 
     /// Returns the name of a resource, or its logical id if CloudFormation generates the name.
     fn physical_name(&self, id: &str) -> String {
-        const NAMES: [&str; 12] = [
+        const NAMES: [&str; 13] = [
             "AlarmName",
             "FunctionName",
             "InstanceProfileName",
@@ -198,6 +200,7 @@ impl Stack {
             "Name",
             "PolicyName",
             "QueueName",
+            "TopicName",
         ];
         let properties = &self.template["Resources"][id]["Properties"];
         let written = NAMES.iter().find_map(|name| properties.get(*name));
@@ -224,6 +227,7 @@ impl Stack {
             "AWS::IAM::InstanceProfile" => format!("arn:aws:iam::{}:instance-profile/{name}", self.account),
             "AWS::CodeBuild::Project" => format!("arn:aws:codebuild:{here}:project/{name}"),
             "AWS::IAM::ManagedPolicy" => format!("arn:aws:iam::{}:policy/{name}", self.account),
+            "AWS::SNS::Topic" => format!("arn:aws:sns:{here}:{name}"),
             "AWS::SQS::Queue" if attribute == "Arn" => format!("arn:aws:sqs:{here}:{name}"),
             "AWS::SecretsManager::Secret" => {
                 return json!(format!("arn:aws:secretsmanager:{here}:secret:{name}"));

@@ -57,7 +57,7 @@ pub async fn a_sweep_finds_what_no_event_reported(cloud: &mut TestCloud) -> Resu
 
 async fn ledger(cloud: &TestCloud) -> Result<Ledger, Failure> {
     let root = cloud.demo.session()?.root("tooling")?;
-    Ok(Ledger::new(&root, &cloud.demo.plane().await?.found.table))
+    Ok(Ledger::new(&root))
 }
 
 async fn sweep(cloud: &TestCloud) -> Result<SweepReport, Failure> {

@@ -14,6 +14,7 @@ use lockstep_aws::ledger::Ledger;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Decision, Deployment, Environment};
+use lockstep_sim::FakeAws;
 use lockstep_sim::clock::VirtualClock;
 use lockstep_sim::cloudformation::SimCloudFormation;
 use lockstep_sim::codebuild::SimCodeBuild;
@@ -21,7 +22,6 @@ use lockstep_sim::context::{BUCKET, SimContext};
 use lockstep_sim::ec2::SimEc2;
 use lockstep_sim::faults::Faults;
 use lockstep_sim::faulty::{FaultyContext, Mistake, NoMistake};
-use lockstep_sim::{FakeAws, TABLE};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -155,7 +155,7 @@ impl Harness {
         Self {
             context: FaultyContext::new(&sim, &faults, wire.clone(), mistake),
             fault_free: FaultyContext::new(&sim, &unstruck, Arc::new(calm), Rc::new(NoMistake)),
-            ledger: Ledger::new(&account.aws(), TABLE),
+            ledger: Ledger::new(&account.aws()),
             account: account.clone(),
             began: clock.now(),
             clock,

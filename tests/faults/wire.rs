@@ -5,7 +5,7 @@ use crate::bugs::Bug;
 use lockstep_sim::clock::VirtualClock;
 use lockstep_sim::faults::Faults;
 use lockstep_sim::faulty::cross;
-use lockstep_sim::{FakeAws, Interceptor, Reply, Request, TABLE};
+use lockstep_sim::{FakeAws, Interceptor, Reply, Request};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -65,40 +65,46 @@ impl Wire {
         let body: Value = serde_json::from_str(&request.body).ok()?;
         let inconsistent = request.operation == "GetItem" && body["ConsistentRead"] != true;
         let past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, reply) = past.get(&body["Key"].to_string()).filter(|_| inconsistent)?;
+        let (at, reply) = past.get(&identity(&body["TableName"], &body["Key"])).filter(|_| inconsistent)?;
         (self.clock.now().duration_since(*at) < jiff::SignedDuration::from_secs(1)).then(|| reply.clone())
     }
 
     fn keep_what_was(&self, request: &Request, account: &FakeAws) {
-        for item in puts(request) {
+        for put in puts(request) {
+            let (table, item) = (&put["TableName"], &put["Item"]);
             let key = json!({"pk": item["pk"], "sk": item["sk"]});
-            let get = json!({"TableName": TABLE, "Key": key, "ConsistentRead": true}).to_string();
+            let get = json!({"TableName": table, "Key": key, "ConsistentRead": true}).to_string();
             let get = Request { operation: "GetItem".into(), function: String::new(), body: get };
             let was = (self.clock.now(), account.serve(&get));
-            self.past.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_string(), was);
+            self.past.lock().unwrap_or_else(PoisonError::into_inner).insert(identity(table, &key), was);
         }
     }
 
     fn remember(&self, request: &Request) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let text = |value: &Value| value["S"].as_str().unwrap_or_default().to_owned();
-        written.extend(puts(request).into_iter().map(|item| Written {
+        written.extend(puts(request).into_iter().map(|put| Written {
             at: self.clock.now(),
-            kind: text(&item["kind"]),
-            pk: text(&item["pk"]),
-            body: item["body"]["M"].clone(),
+            kind: text(&put["Item"]["kind"]),
+            pk: text(&put["Item"]["pk"]),
+            body: put["Item"]["body"]["M"].clone(),
         }));
     }
 }
 
-/// Returns the items that a request would write.
+/// Returns the text that identifies an item of a table.
+fn identity(table: &Value, key: &Value) -> String {
+    format!("{table} {key}")
+}
+
+/// Returns the writes of items in a request, each with its table.
 fn puts(request: &Request) -> Vec<Value> {
     let mut body: Value = serde_json::from_str(&request.body).unwrap_or_default();
     let puts = match request.operation.as_str() {
-        "PutItem" => vec![body["Item"].take()],
+        "PutItem" => vec![body],
         "TransactWriteItems" => {
             let items = body["TransactItems"].as_array_mut().into_iter().flatten();
-            items.map(|item| item["Put"]["Item"].take()).collect()
+            items.map(|item| item["Put"].take()).collect()
         }
         _ => Vec::new(),
     };

@@ -17,7 +17,6 @@ const ENVIRONMENT: [(&str, &str); 13] = [
     ("AWS_LAMBDA_FUNCTION_NAME", "figure"),
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
     ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-    ("LOCKSTEP_TABLE", "lockstep-ledger"),
     ("LOCKSTEP_BUCKET", "bucket"),
     ("LOCKSTEP_EXTERNAL_ID", "external-id"),
     ("LOCKSTEP_RESUME_FUNCTION", "lockstep-resume"),

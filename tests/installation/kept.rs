@@ -15,8 +15,7 @@ const KEY: &str = "releases/kept/1.0.0.zip";
 pub async fn is_there_again(here: &Here) -> Result<(), Failure> {
     let found =
         control_plane::find(&here.tooling).await?.ok_or_else(|| Failure::new("nothing is installed"))?;
-    let (ledger, bucket) =
-        (Ledger::new(&here.tooling, &found.table), Artifacts::new(&here.tooling, &found.bucket));
+    let (ledger, bucket) = (Ledger::new(&here.tooling), Artifacts::new(&here.tooling, &found.bucket));
     let record = Config {
         config: ConfigKind::Stages,
         version: 1,
@@ -29,7 +28,7 @@ pub async fn is_there_again(here: &Here) -> Result<(), Failure> {
     bucket.put(KEY, "application/zip", b"kept".to_vec()).await?;
 
     let kept = here.installation().await?.uninstall().await?;
-    for what in ["AWS::DynamoDB::Table lockstep-ledger", &format!("AWS::S3::Bucket {}", found.bucket)] {
+    for what in ["AWS::DynamoDB::Table lockstep-authority", &format!("AWS::S3::Bucket {}", found.bucket)] {
         ensure(kept.iter().any(|kept| kept == what), format!("{what} is not among {kept:?}"))?;
     }
     let left = Installer::new(&here.tooling).names("lockstep-").await?;
@@ -40,7 +39,7 @@ pub async fn is_there_again(here: &Here) -> Result<(), Failure> {
     ensure(again.as_ref() == Some(&record), format!("the ledger holds {again:?}"))?;
     ensure(bucket.artifact(KEY).await? == b"kept", "the object is another")?;
     let said = here.output.captured();
-    for what in ["AWS::DynamoDB::Table lockstep-ledger", &found.bucket] {
+    for what in ["AWS::DynamoDB::Table lockstep-authority", &found.bucket] {
         ensure(
             said.contains("imported a resource that an earlier installation retained: ")
                 && said.contains(what),

@@ -2,6 +2,7 @@
 
 import re
 
+import causes
 from glossary import Forbidden
 from sources import Crate, listed
 
@@ -17,6 +18,7 @@ def judge(crate: Crate, limits: dict, words: list[Forbidden]) -> list[str]:
         *_commands(crate, words),
         *_documentation(crate),
         *_binaries(crate),
+        *causes.judge(crate),
     ]
 
 

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 import checks
 import documents
 import glossary
+import templates
 from sources import Crate, Source
 
 _GLOSSARY = """
@@ -27,6 +28,14 @@ _MISTAKES = {
     "a type with a forbidden name": ("pub struct Cloud;", "the type Cloud"),
     "a type with a forbidden part": ("enum InboxState {}", "the type InboxState"),
     "a function that is too long": (_LONG, "the function long"),
+    "a cause in the message of a failure": (
+        'read().map_err(|error| Failure::bug(format!("no file: {error}")))',
+        "flattens",
+    ),
+    "a cause as the message of a failure": ("read().map_err(|error| Failure::bug(error.to_string()))", "flattens"),
+    "a cause in a log line": ('tracing::warn!("no file: {failure}");', "flattens"),
+    "a cause in the message of an error": ('#[error("no file: {source}")]\nFile { source: io::Error },', "flattens"),
+    "a first cause in the message of an error": ('#[error("no file: {0}")]\nFile(#[source] io::Error),', "flattens"),
     "an option with a forbidden word": ("struct Arguments {\n    pub inbox: String,\n}", "the option inbox"),
 }
 
@@ -40,9 +49,11 @@ def missed(limits: dict) -> list[str]:
         crate = Crate("cli", [Source("cli/src/commands/planted.rs", text.splitlines())])
         if not any(sentence in line for line in checks.judge(crate, strict, words)):
             found.append(f"no check finds {mistake}")
-    plain = Crate("cli", [Source("cli/src/commands/plain.rs", ["/// Deletes the stack.", "pub fn delete() {}"])])
+    kept = 'read().map_err(|error| Failure::bug("no file").caused_by(&error))'
+    lines = ["/// Deletes the stack.", "pub fn delete() {}", kept, "#[error(transparent)]", "File(#[from] io::Error),"]
+    plain = Crate("cli", [Source("cli/src/commands/plain.rs", lines)])
     found += [f"a plain text is refused: {line}" for line in checks.judge(plain, strict, words)]
-    return found + _documentation(strict) + _binaries(strict) + _links()
+    return found + _documentation(strict) + _binaries(strict) + _links() + _templates(strict, words)
 
 
 def _documentation(limits: dict) -> list[str]:
@@ -72,3 +83,21 @@ def _links() -> list[str]:
         "a.md:1: the link to other.md#no-heading points to no heading",
     ]
     return [] if found == wanted else [f"links: {found}"]
+
+
+def _templates(limits: dict, words: list[glossary.Forbidden]) -> list[str]:
+    text = "\n".join(
+        [
+            "Description: The inbox.",
+            "Parameters:",
+            "  # Nobody reads this.",
+            "  Size:",
+            "    Description: How large it is.",
+            "    AlarmDescription: >-",
+            "      What happened.",
+            "      What is second is no opening.",
+        ]
+    )
+    found = templates.lines("a.yaml", text, limits, words)
+    places = [line.partition(": ")[0] for line in found]
+    return [] if places == ["a.yaml:1", "a.yaml:3", "a.yaml:5", "a.yaml:6"] else [f"templates: {found}"]

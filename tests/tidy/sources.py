@@ -24,6 +24,10 @@ class Source:
         """True if the whole file is a test or a helper of tests."""
         return self.path.startswith("tests/") or "/tests/" in self.path or self.path.endswith("/tests.rs")
 
+    def product(self) -> list[str]:
+        """Returns the lines before the tests of the file."""
+        return self.lines[: _product_lines(self)]
+
 
 @dataclass
 class Crate:

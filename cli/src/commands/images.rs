@@ -3,7 +3,7 @@
 use super::inspect;
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
-use crate::failure::Failure;
+use crate::failure::{Failure, at};
 use crate::global::Global;
 use crate::image_inventory::ImageInventory;
 use crate::names::{ImageVersionName, Reason};
@@ -119,7 +119,7 @@ async fn import(wanted: &Import, plane: &ControlPlane, context: &CommandContext)
     };
     let (name, version) = wanted.wanted()?;
     let request = Request::Import { ami: wanted.ami.clone(), name, version, stage };
-    let payload = serde_json::to_value(&request).map_err(|error| Failure::new(error.to_string()))?;
+    let payload = serde_json::to_value(&request).map_err(at("the request"))?;
     let called = Functions::new(plane.aws()).call(FUNCTION, &payload, PATIENCE).await?;
     let promoted: Promoted = answer(FUNCTION, called)?;
     context.output.line(format!("{}@{} is {}", promoted.image, promoted.version, promoted.ami));
@@ -131,7 +131,7 @@ async fn import(wanted: &Import, plane: &ControlPlane, context: &CommandContext)
 fn answer<T: serde::de::DeserializeOwned>(function: &str, called: Called) -> Result<T, Failure> {
     match called {
         Called::Answered { error: None, payload, .. } => serde_json::from_slice(&payload)
-            .map_err(|error| Failure::new(format!("{function} returned an unexpected response: {error}"))),
+            .map_err(at(format!("{function} returned an unexpected response"))),
         Called::Answered { error: Some(_), payload, .. } => {
             let said: Value = serde_json::from_slice(&payload).unwrap_or_default();
             let sentence = said["errorMessage"].as_str().unwrap_or("the function gave no reason");
@@ -170,7 +170,7 @@ async fn revoke(wanted: &Revoke, plane: &ControlPlane, context: &CommandContext)
 /// Asks the sweep to update the channels of an image at once. If that fails, prints when the next sweep does it.
 async fn follow(image: &ImageName, plane: &ControlPlane, context: &CommandContext) -> Result<(), Failure> {
     let request = sweep::Request::Channels { image: image.clone(), stage: None };
-    let payload = serde_json::to_value(&request).map_err(|error| Failure::new(error.to_string()))?;
+    let payload = serde_json::to_value(&request).map_err(at("the request"))?;
     let followed = Functions::new(plane.aws()).call(SWEEP, &payload, SWEEP_PATIENCE).await;
     if !matches!(followed, Ok(Called::Answered { error: None, .. })) {
         let later =

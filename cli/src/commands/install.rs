@@ -5,7 +5,7 @@ use crate::context::CommandContext;
 use crate::failure::{Exit, Failure};
 use crate::functions::{self, Profile};
 use crate::global::Global;
-use crate::installation::{Installation, OrganizationChoice, STACKS, TargetAccount};
+use crate::installation::{AlarmAddress, Installation, OrganizationChoice, STACKS, TargetAccount};
 use crate::local::state_dir;
 use crate::report::Report;
 use clap::{Args, Subcommand};
@@ -26,6 +26,9 @@ pub struct Arguments {
     /// Let the policies name your organization instead of listing accounts, which have room for 240; `none` lists them again
     #[arg(long, value_name = "o-...|none")]
     organization: Option<OrganizationChoice>,
+    /// Send the alarms to this e-mail address, which must confirm the subscription; `none` ends it
+    #[arg(long, value_name = "EMAIL|none")]
+    alarms_to: Option<AlarmAddress>,
 }
 
 /// The arguments of `accounts`.
@@ -93,7 +96,9 @@ pub async fn run(
     let sources = context.sources()?;
     // This refuses an unsupported region before anything is built.
     let installation = Installation::new(&aws, sources.clone(), output).await?;
-    let installation = installation.naming(arguments.organization.clone().unwrap_or_default());
+    let installation = installation
+        .naming(arguments.organization.clone().unwrap_or_default())
+        .notifying(arguments.alarms_to.clone().unwrap_or_default());
     let default = if connection.local.is_some() { Profile::Dev } else { Profile::Lambda };
     let profile = arguments.profile_build.unwrap_or(default);
     let binaries = match &arguments.functions {

@@ -116,9 +116,8 @@ async fn launch(context: &CommandContext) -> Result<Session, Failure> {
         arguments.push("--owner".as_ref());
         arguments.push(owner.as_ref());
     }
-    let session = session::spawn_detached(&folder, &program, &arguments, START)
-        .await
-        .map_err(|error| Failure::new(error.to_string()))?;
+    let session =
+        session::spawn_detached(&folder, &program, &arguments, START).await.map_err(at("the local cloud"))?;
     progress.done(format!("started the local cloud at {}", session.endpoint));
     Ok(Session::new(session))
 }
@@ -136,7 +135,7 @@ async fn serve(state: &Path, owner: Option<u32>) -> Result<Report, Failure> {
         println!("{step}")
     })
     .await
-    .map_err(|error| Failure::new(error.to_string()))?;
+    .map_err(at("the local cloud"))?;
     Ok(Report::done(json!({})))
 }
 
@@ -151,7 +150,7 @@ async fn down(context: &CommandContext) -> Result<Report, Failure> {
             context.output.line("no local cloud is running here");
             Ok(Report::done(json!({ "stopped": false })))
         }
-        Err(error) => Err(Failure::new(error.to_string())),
+        Err(error) => Err(at("the local cloud")(error)),
     }
 }
 

@@ -60,7 +60,7 @@ fn row(release: &Release) -> [String; 7] {
 pub async fn status(global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     let stages = plane.stages().await?;
-    let matrix = matrix(&stages, &plane.environments(&stages).await?, &plane.broken_glass().await?);
+    let matrix = matrix(&stages, &plane.environments(&stages).await?, &plane.break_glass_records().await?);
     let output = &context.output;
     if matrix.components.is_empty() && matrix.others.is_empty() {
         output.line("no release is deployed yet; push one: lockstep push");

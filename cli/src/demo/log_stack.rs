@@ -5,7 +5,7 @@ use super::applications::DOOR;
 use super::broker::Broker;
 use super::preparation::created;
 use super::{Demo, ensure};
-use crate::failure::{Exit, Failure, at};
+use crate::failure::{Exit, Failure};
 use crate::functions::code_sha256;
 use lockstep_access_log::Format;
 use lockstep_access_log::synthetic::{Synthetic, gzip};
@@ -275,7 +275,7 @@ impl Demo {
         let stack = format!("{stage}-{component}");
         let parameters = self.stacks(alias)?.parameters(&stack).await?;
         let key = parameters.get("CodeKey").cloned().unwrap_or_default();
-        let pinned: FunctionCode = key.parse().map_err(at(&stack))?;
+        let pinned: FunctionCode = key.parse().map_err(|why| Failure::new(format!("{stack}: {why}")))?;
         let function = self.output_of(alias, &stack, "FunctionName").await?;
         let runs = control_plane::code_sha256(&self.session()?.operator(alias)?, &function).await?;
         let runs = runs.unwrap_or_default();

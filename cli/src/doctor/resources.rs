@@ -10,6 +10,7 @@ use lockstep_domain::installation::doctor::{
     FunctionState, MachineState, Reading, ResourceFacts, ResourceState, RoleState, RuleState, Unknown,
     is_rendered_from,
 };
+use lockstep_domain::model::error::chain;
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::stacks::plan::LiveResource;
 use serde_json::Value;
@@ -78,8 +79,9 @@ impl Reader<'_> {
         let bucket = self.named(resource, "/DefinitionS3Location/Bucket")?;
         let key = self.named(resource, "/DefinitionS3Location/Key")?;
         let source = known(Artifacts::new(self.aws, &bucket).get(&key, DEFINITION_BYTES_MAX).await)?;
-        let source = serde_json::from_slice::<Value>(&source)
-            .map_err(|error| Unknown::because(format!("s3://{bucket}/{key} is no JSON: {error}")))?;
+        let source = serde_json::from_slice::<Value>(&source).map_err(|error| {
+            Unknown::because(format!("s3://{bucket}/{key} is no JSON: {}", chain(&error)))
+        })?;
         // A definition that is not JSON differs from the installed one.
         let deployed = serde_json::from_str::<Value>(deployed).unwrap_or(Value::Null);
         Ok(is_rendered_from(&deployed, &source))

@@ -1,8 +1,8 @@
 //! Adds accounts and regions that Lockstep deploys to: their own stack, and their registration.
 
 use super::{
-    BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, TARGET_TEMPLATE, bucket, not_installed, places,
-    rendered,
+    BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, TARGET_TEMPLATE, alarms, bucket, not_installed,
+    places, rendered,
 };
 use crate::failure::Failure;
 use lockstep_aws::aws::Aws;
@@ -47,6 +47,7 @@ impl Installation<'_> {
             ("ExecutionPolicyArns", wanted.policies.join(",")),
             ("ExecutionBoundaryArn", wanted.boundary.clone()),
             ("CreateImageKey", image_key),
+            (alarms::PARAMETER, self.installed_alarm_address().await?),
         ];
         let in_target = self.in_target(target, &account, &parameters).await?;
         let mut steps = vec![in_target];
@@ -82,6 +83,7 @@ impl Installation<'_> {
             ("FurtherRegion".to_owned(), "true".to_owned()),
             ("EventBusArn".to_owned(), installed.event_bus_arn),
             ("CreateImageKey".to_owned(), image_key(&there, wants_image_key).await?),
+            (alarms::PARAMETER.to_owned(), self.installed_alarm_address().await?),
         ]);
         let parameters: Vec<_> =
             parameters.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();

@@ -20,14 +20,14 @@ pub struct Cell {
     /// The taint: what the last recovery left unreconciled.
     pub taint: Option<String>,
     /// The use of break-glass by which the running release was admitted.
-    pub break_glass: Option<Broken>,
+    pub break_glass: Option<BreakGlassUse>,
     /// The last deployment, with any outcome.
     pub last_deployment: Option<String>,
 }
 
 /// A use of break-glass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Broken {
+pub struct BreakGlassUse {
     /// The caller's ARN.
     pub by: String,
     /// The reason.
@@ -59,12 +59,12 @@ pub struct Matrix {
 }
 
 /// Arranges environments in a matrix, without test stacks.
-pub fn matrix(stages: &Stages, environments: &[Environment], broken: &[BreakGlass]) -> Matrix {
+pub fn matrix(stages: &Stages, environments: &[Environment], permissions: &[BreakGlass]) -> Matrix {
     let kept: Vec<StageName> = stages.iter().filter(|s| !s.is_test()).map(|s| s.name.clone()).collect();
     let mut matrix = Matrix { stages: kept, ..Matrix::default() };
     for environment in environments.iter().filter(|environment| environment.stage.as_str() != TEST) {
         let (stage, component) = (environment.stage.clone(), environment.component.clone());
-        let cell = cell(environment, broken);
+        let cell = cell(environment, permissions);
         if environment.name == component.as_str() {
             matrix.components.entry(component).or_default().insert(stage, cell);
         } else if cell.is_in_use() {
@@ -74,21 +74,21 @@ pub fn matrix(stages: &Stages, environments: &[Environment], broken: &[BreakGlas
     matrix
 }
 
-fn cell(environment: &Environment, broken: &[BreakGlass]) -> Cell {
+fn cell(environment: &Environment, permissions: &[BreakGlass]) -> Cell {
     let deployed = environment.deployed.as_ref();
     Cell {
         version: deployed.map(|deployed| deployed.version.to_string()),
         held_by: environment.holder.as_ref().map(|holder| holder.deployment.to_string()),
         checked: deployed.is_some_and(|deployed| deployed.checked),
         taint: environment.taint.clone(),
-        break_glass: deployed.and_then(|deployed| brought_by(broken, &deployed.deployment)),
+        break_glass: deployed.and_then(|deployed| brought_by(permissions, &deployed.deployment)),
         last_deployment: environment.last_deployment.as_ref().map(ToString::to_string),
     }
 }
 
-fn brought_by(broken: &[BreakGlass], deployment: &DeploymentId) -> Option<Broken> {
-    let used = broken.iter().find(|record| record.used_by.as_ref() == Some(deployment))?;
-    Some(Broken { by: used.by.clone(), reason: used.reason.clone() })
+fn brought_by(permissions: &[BreakGlass], deployment: &DeploymentId) -> Option<BreakGlassUse> {
+    let used = permissions.iter().find(|record| record.used_by.as_ref() == Some(deployment))?;
+    Some(BreakGlassUse { by: used.by.clone(), reason: used.reason.clone() })
 }
 
 impl Cell {
@@ -121,10 +121,10 @@ impl Cell {
             .taint
             .iter()
             .map(|taint| format!("{of} is tainted: {taint}; once you have repaired it: lockstep reconcile"));
-        let broken = self.break_glass.iter().map(|broken| {
-            format!("{of} was admitted by break-glass, without evidence, by {}: {}", broken.by, broken.reason)
+        let admitted = self.break_glass.iter().map(|used| {
+            format!("{of} was admitted by break-glass, without evidence, by {}: {}", used.by, used.reason)
         });
-        tainted.chain(broken).collect()
+        tainted.chain(admitted).collect()
     }
 }
 
@@ -234,7 +234,7 @@ mod tests {
             held_by: Some("0123456789".into()),
             checked: false,
             taint: Some("x".into()),
-            break_glass: Some(Broken { by: "arn:ada".into(), reason: "outage".into() }),
+            break_glass: Some(BreakGlassUse { by: "arn:ada".into(), reason: "outage".into() }),
             last_deployment: None,
         };
         assert_eq!(cell.text(), "2.1.0 (held by 01234567) (checks failed) (TAINTED) (BREAK-GLASS)");
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn taints_and_break_glass_have_notes() {
-        let broken = |used_by: &str| BreakGlass {
+        let permission = |used_by: &str| BreakGlass {
             component: "logs".parse().unwrap(),
             digest: Digest::of(b"x"),
             stage: "production".parse().unwrap(),
@@ -265,7 +265,7 @@ mod tests {
             taint: Some("Queue was skipped".into()),
             ..running(environment("production", "logs"))
         };
-        let notes = matrix(&stages(), std::slice::from_ref(&tainted), &[broken("arn:x")]).notes();
+        let notes = matrix(&stages(), std::slice::from_ref(&tainted), &[permission("arn:x")]).notes();
         assert_eq!(
             notes,
             [
@@ -273,7 +273,7 @@ mod tests {
                 "logs in production was admitted by break-glass, without evidence, by arn:ada: outage",
             ]
         );
-        assert_eq!(matrix(&stages(), &[tainted], &[broken("arn:another")]).notes().len(), 1);
+        assert_eq!(matrix(&stages(), &[tainted], &[permission("arn:another")]).notes().len(), 1);
     }
 
     #[test]

@@ -97,12 +97,12 @@ fn peculiarities(deploy: &DeployBody) -> Vec<String> {
     for (name, value) in &deploy.overrides {
         lines.push(format!("  override    {name} = {value}"));
     }
-    if let Some(broken) = &deploy.break_glass {
+    if let Some(permission) = &deploy.break_glass {
         lines.push(format!(
             "  BREAK-GLASS without the evidence of the stage before, by {} at {}: {}",
-            broken.by,
-            time(broken.at),
-            broken.reason
+            permission.by,
+            time(permission.at),
+            permission.reason
         ));
     }
     lines
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn break_glass_and_cancellation_are_printed_with_reasons() {
-        let broken = BreakGlass {
+        let permission = BreakGlass {
             component: "logs".parse().unwrap(),
             digest: Digest::of(b"x"),
             stage: "ci".parse().unwrap(),
@@ -297,7 +297,7 @@ mod tests {
             used_by: None,
         };
         let request = Cancellation { by: "arn:bob".into(), reason: "wrong one".into(), at: at(1) };
-        let body = DeployBody { break_glass: Some(broken), ..deploy() };
+        let body = DeployBody { break_glass: Some(permission), ..deploy() };
         insta::assert_snapshot!(printed(&Deployment { cancellation: Some(request), ..deployment_of(body) }));
     }
 

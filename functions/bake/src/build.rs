@@ -231,7 +231,7 @@ fn wanted(
 ) -> Result<NewBuild, Failure> {
     let location = building.location();
     let tags = serde_json::to_string(&building.tags());
-    let tags = tags.map_err(|error| Failure::bug(error.to_string()))?;
+    let tags = tags.map_err(|error| Failure::bug("the tags of an image").caused_by(&error))?;
     let name = format!("{}-{}-{}", building.body.image, building.version(), building.id().short());
     // An interrupted attempt may have left an image with its name.
     let name = if operation.attempt == 1 { name } else { format!("{name}-{}", operation.attempt) };

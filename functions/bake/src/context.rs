@@ -46,8 +46,8 @@ impl<T> BakeContext for T where
 }
 
 /// Settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 5] =
-    [Setting::Table, Setting::Bucket, Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
+pub const SETTINGS: [Setting; 4] =
+    [Setting::Bucket, Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
 
 /// Capabilities on AWS.
 pub struct AwsContext {
@@ -61,7 +61,7 @@ pub struct AwsContext {
 impl AwsContext {
     /// Creates the adapters. Calls no service.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
-        let ledger = Ledger::new(aws, config.get(Setting::Table)?);
+        let ledger = Ledger::new(aws);
         Ok(Self {
             callbacks: Callbacks::new(aws, &ledger, config.get(Setting::ResumeFunction)?),
             ledger,

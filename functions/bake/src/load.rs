@@ -135,8 +135,8 @@ pub async fn everywhere<C: BakeContext>(
     image: &ImageName,
     version: &Version,
 ) -> Result<Vec<Versioned<Image>>, Failure> {
-    let (pk, prefix) = Image::version_of(image, version);
-    context.ledger().list::<Image>(&pk, &prefix, Order::Oldest, PLACES_MAX).await
+    let partition = Image::version_of(image, version);
+    context.ledger().list::<Image>(&partition, Order::Oldest, PLACES_MAX).await
 }
 
 /// Returns the failure for an image that cannot be built or used.

@@ -17,7 +17,7 @@ use lockstep_domain::messages::{inputs::BakeImage, package::Recipe};
 use lockstep_domain::model::base_image::{Base, ImageSearch};
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::model::ids::{DeploymentId, ImageName};
+use lockstep_domain::model::ids::{DeploymentId, ImageName, InvalidId};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::model::version::Version;
@@ -128,7 +128,7 @@ async fn new<C: BakeContext>(
 
 fn days_after(now: Timestamp, days: u32) -> Result<Timestamp, Failure> {
     let end = now.checked_add(SignedDuration::from_hours(i64::from(days) * 24));
-    end.map_err(|error| Failure::bug(error.to_string()))
+    end.map_err(|error| Failure::bug(format!("{now} and {days} days")).caused_by(&error))
 }
 
 /// Returns the base of each build of the version, pinned: one version of an image of this installation, or one name of a public
@@ -153,17 +153,18 @@ async fn pinned<C: BakeContext>(
         }
     };
     let known = versions(context, constraint.name()).await?;
-    let parameter = "Base".parse().map_err(|error| Failure::bug(format!("{error}")))?;
+    let parameter =
+        "Base".parse().map_err(|error: InvalidId| Failure::bug("a parameter").caused_by(&error))?;
     let locked = resolve(&parameter, constraint, &known)
         .map_err(|why| Failure::rejected(format!("the base of the recipe: {why}")))?;
     let exactly = format!("{}@={}", locked.name, locked.version).parse();
-    exactly.map(Base::Image).map_err(|error| Failure::bug(format!("{error}")))
+    exactly.map(Base::Image).map_err(|error| Failure::bug("a pinned image").caused_by(&error))
 }
 
 /// Returns the versions of an image, oldest first.
 pub async fn versions<C: BakeContext>(context: &C, image: &ImageName) -> Result<Vec<ImageVersion>, Failure> {
-    let (pk, prefix) = ImageVersion::all_of(image);
-    let found = context.ledger().list::<ImageVersion>(&pk, prefix, Order::Newest, VERSIONS_MAX).await?;
+    let partition = ImageVersion::all_of(image);
+    let found = context.ledger().list::<ImageVersion>(&partition, Order::Newest, VERSIONS_MAX).await?;
     Ok(found.into_iter().rev().map(|found| found.record).collect())
 }
 

@@ -6,7 +6,7 @@ use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::objects::Objects;
 use lockstep_aws::queue::Queue;
 use lockstep_aws::shipper::{Output, Pace};
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::error::{Failure, chain};
 
 /// Required settings.
 pub const SETTINGS: [Setting; 4] =
@@ -47,7 +47,8 @@ impl AwsContext {
             DETECT => Ok(None),
             name => name.parse::<Format>().map(Some),
         };
-        let format = format.map_err(|error| problems.push(format!("{}: {error}", Setting::LogFormat)));
+        let format =
+            format.map_err(|error| problems.push(format!("{}: {}", Setting::LogFormat, chain(&error))));
         let (Some(output), Ok(format), []) = (output, format, problems.as_slice()) else {
             return Err(Failure::rejected(format!("the function's settings: {}", problems.join("; "))));
         };

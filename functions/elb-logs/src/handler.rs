@@ -9,7 +9,7 @@ use lockstep_aws::shipper::Stopped;
 use lockstep_domain::logs::delivery::{
     Continuation, LineCounts, Message, Next, Object, go_on, is_check, read,
 };
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::error::{Failure, FailureKind, chain};
 use lockstep_domain::model::metric::{Dimension, Metric};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -118,7 +118,7 @@ async fn deliver(
         }
         Next::Fail(why) => {
             let reasons = troubles.iter().map(|failure| failure.chain());
-            let reasons: Vec<String> = reasons.chain(stopped.map(|stopped| stopped.to_string())).collect();
+            let reasons: Vec<String> = reasons.chain(stopped.map(|stopped| chain(&stopped))).collect();
             let kind = troubles.first().map_or(FailureKind::Transient, |failure| failure.kind);
             Err(Failure::new(kind, format!("{why}: {}", reasons.join("; "))))
         }

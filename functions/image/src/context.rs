@@ -26,8 +26,7 @@ impl<T: Clock + HasLedger + HasCallbacks + HasExecutions + TargetRoles + ImagesO
 }
 
 /// Settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 4] =
-    [Setting::Table, Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
+pub const SETTINGS: [Setting; 3] = [Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
 
 /// Capabilities on AWS.
 pub struct AwsContext {
@@ -40,7 +39,7 @@ pub struct AwsContext {
 impl AwsContext {
     /// Creates the adapters. Calls no service.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
-        let ledger = Ledger::new(aws, config.get(Setting::Table)?);
+        let ledger = Ledger::new(aws);
         Ok(Self {
             callbacks: Callbacks::new(aws, &ledger, config.get(Setting::ResumeFunction)?),
             ledger,

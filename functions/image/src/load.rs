@@ -143,8 +143,8 @@ pub async fn everywhere<C: ImageContext>(
     image: &ImageName,
     version: &lockstep_domain::model::version::Version,
 ) -> Result<Vec<Versioned<Image>>, Failure> {
-    let (pk, prefix) = Image::version_of(image, version);
-    context.ledger().list::<Image>(&pk, &prefix, Order::Oldest, PLACES_MAX).await
+    let partition = Image::version_of(image, version);
+    context.ledger().list::<Image>(&partition, Order::Oldest, PLACES_MAX).await
 }
 
 /// Returns the record of one version of an image.

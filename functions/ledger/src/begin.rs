@@ -42,7 +42,8 @@ pub async fn begin(
     gate::check_release(&release, stage)?;
     let proof = load::proof(context, &release, &stages, stage).await?;
     let evidence = proof.evidence.as_ref();
-    let broken = gate::check_evidence(&release, &stages, stage, evidence, proof.broken(), now)?.cloned();
+    let permission =
+        gate::check_evidence(&release, &stages, stage, evidence, proof.permission(), now)?.cloned();
     let mut body = body(input, &release, &stages, stage)?;
     // A plan copies no images. The check of the images reports a missing one.
     if !input.plan_only {
@@ -51,7 +52,7 @@ pub async fn begin(
             return Ok(Started { missing, ..begun });
         }
     }
-    body.break_glass = broken;
+    body.break_glass = permission;
     let mut with = Vec::new();
     // A plan does not enter the stage, so it does not use up the break-glass.
     if let (Some(glass), Some(used), false) = (&proof.glass, &mut body.break_glass, input.plan_only) {

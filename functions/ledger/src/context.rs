@@ -13,7 +13,7 @@ pub trait LedgerContext: HasLedger + HasCallbacks + HasExecutions {}
 impl<T: HasLedger + HasCallbacks + HasExecutions> LedgerContext for T {}
 
 /// The settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 2] = [Setting::Table, Setting::ResumeFunction];
+pub const SETTINGS: [Setting; 1] = [Setting::ResumeFunction];
 
 /// The capabilities on AWS.
 pub struct AwsContext {
@@ -25,12 +25,12 @@ pub struct AwsContext {
 impl AwsContext {
     /// Creates the adapters without a call to AWS.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
-        Ok(Self::of(aws, config.get(Setting::Table)?, config.get(Setting::ResumeFunction)?))
+        Ok(Self::of(aws, config.get(Setting::ResumeFunction)?))
     }
 
-    /// Creates the adapters with the names of the table and of the function that answers task tokens.
-    pub fn of(aws: &Aws, table: &str, resume_function: &str) -> Self {
-        let ledger = Ledger::new(aws, table);
+    /// Creates the adapters with the name of the function that answers task tokens.
+    pub fn of(aws: &Aws, resume_function: &str) -> Self {
+        let ledger = Ledger::new(aws);
         let callbacks = Callbacks::new(aws, &ledger, resume_function);
         Self { ledger, callbacks, executions: Executions::new(aws) }
     }

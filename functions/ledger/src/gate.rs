@@ -30,7 +30,7 @@ pub async fn gate(
     check_path(&release, stage, DeploymentPath::Promotion)?;
     check_release(&release, stage)?;
     let proof = load::proof(context, &release, &stages, stage).await?;
-    check_evidence(&release, &stages, stage, proof.evidence.as_ref(), proof.broken(), now)?;
+    check_evidence(&release, &stages, stage, proof.evidence.as_ref(), proof.permission(), now)?;
     let key = Environment::key_of(&stage.name, input.component.as_str());
     let environment = context.ledger().get::<Environment>(&key).await?;
     check_taint(environment.as_ref().map(|environment| &environment.record))?;

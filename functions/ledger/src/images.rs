@@ -27,8 +27,8 @@ pub async fn missing(
 ) -> Result<Vec<MissingImage>, Failure> {
     let mut known = Vec::new();
     for locked in release.image_lock.0.values() {
-        let (pk, prefix) = Image::version_of(&locked.name, &locked.version);
-        let found = context.ledger().list::<Image>(&pk, &prefix, Order::Oldest, COPIES).await?;
+        let partition = Image::version_of(&locked.name, &locked.version);
+        let found = context.ledger().list::<Image>(&partition, Order::Oldest, COPIES).await?;
         known.extend(found.into_iter().map(|image| image.record));
     }
     let missing = missing_images(release, &known, target).into_iter().map(|image| MissingImage {

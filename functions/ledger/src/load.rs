@@ -51,7 +51,7 @@ pub struct Proof {
 
 impl Proof {
     /// Returns the break-glass without its revision.
-    pub fn broken(&self) -> Option<&BreakGlass> {
+    pub fn permission(&self) -> Option<&BreakGlass> {
         self.glass.as_ref().map(|glass| &glass.record)
     }
 }

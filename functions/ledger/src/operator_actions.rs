@@ -14,9 +14,9 @@ use lockstep_domain::records::{BreakGlass, Environment};
 use lockstep_runtime::stages::stages;
 use lockstep_runtime::{deployment_log, lease};
 
-/// The value in the log that triggers an alarm of the control plane: see `BrokenGlass` in
+/// The value in the log that triggers an alarm of the control plane: see `BreakGlass` in
 /// `infra/control-plane/template.yaml`.
-const GLASS_BROKEN: &str = "break_glass";
+const BREAK_GLASS: &str = "break_glass";
 
 /// Asks a running deployment to stop, and wakes it so that it reads the request at once.
 pub async fn cancel(
@@ -89,12 +89,13 @@ pub async fn break_glass(
     let release = load::release(context, component, version).await?.record;
     let proof = load::proof(context, &release, &stages, stage).await?;
     let evidence = proof.evidence.as_ref();
-    let Some(broken) = gate::break_glass(&release, &stages, stage, evidence, proof.broken(), action)? else {
+    let Some(permission) = gate::break_glass(&release, &stages, stage, evidence, proof.permission(), action)?
+    else {
         return Ok(unchanged(proof.glass.map_or(0, |glass| glass.rev())));
     };
-    let rev = write(context, proof.glass, &broken).await?;
+    let rev = write(context, proof.glass, &permission).await?;
     tracing::warn!(
-        alarm = GLASS_BROKEN, by = action.by, reason = action.reason, %component, %version, stage = %stage.name,
+        alarm = BREAK_GLASS, by = action.by, reason = action.reason, %component, %version, stage = %stage.name,
         "break-glass: a release may enter a stage without evidence"
     );
     Ok(written(rev))
@@ -103,11 +104,11 @@ pub async fn break_glass(
 async fn write(
     context: &impl LedgerContext,
     known: Option<Versioned<BreakGlass>>,
-    broken: &BreakGlass,
+    permission: &BreakGlass,
 ) -> Result<u64, Failure> {
     match known {
-        Some(known) => Ok(context.ledger().replace(&known, broken.clone()).await?.rev()),
-        None => context.ledger().transact(vec![Write::insert(broken)?]).await.map(|()| 1),
+        Some(known) => Ok(context.ledger().replace(&known, permission.clone()).await?.rev()),
+        None => context.ledger().transact(vec![Write::insert(permission)?]).await.map(|()| 1),
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Applications {
 
 impl Applications {
     pub(crate) fn new(aws: &Aws, table: &str) -> Self {
-        Self { table: Ledger::new(aws, table), known: Remembered::new(RECORD_AGE) }
+        Self { table: Ledger::of_component(aws, table), known: Remembered::new(RECORD_AGE) }
     }
 
     /// Returns the application of a key; `None` if there is none. An unauthenticated caller costs at most one read, whose result

@@ -49,7 +49,8 @@ pub async fn handle(
 }
 
 async fn check(context: &AwsContext, until: Instant) -> Result<Answered, Failure> {
-    let absent: ApplicationName = "check".parse().map_err(|error| Failure::bug(format!("{error}")))?;
+    let absent: ApplicationName =
+        "check".parse().map_err(|error| Failure::bug("an application").caused_by(&error))?;
     context.applications.read(&absent).await?;
     context.output.check(until).await?;
     Ok(Answered::Check { ok: true })

@@ -79,7 +79,7 @@ pub struct Commit {
 /// `Rejected` if the archive is unsafe, holds another commit, or holds neither a component nor a recipe.
 pub fn open(gzipped: &[u8], commit: &CommitSha) -> Result<Commit, Failure> {
     let tarball = unpack_tarball(gzipped, &Limits::DEFAULT)
-        .map_err(|error| Failure::rejected(format!("commit {commit} is refused: {error}")))?;
+        .map_err(|error| Failure::rejected(format!("commit {commit} is refused")).caused_by(&error))?;
     if tarball.commit.as_ref() != Some(commit) {
         let found = tarball.commit.map_or_else(|| "an unnamed commit".to_owned(), |other| other.to_string());
         return Err(Failure::rejected(format!("the git host answered with {found} instead of {commit}")));

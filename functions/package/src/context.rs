@@ -29,8 +29,7 @@ impl<T: HasLedger + BranchHeads + CommitArchives + StoresArtifacts + ShippedFunc
 }
 
 /// The settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 4] =
-    [Setting::Table, Setting::Bucket, Setting::Functions, Setting::Permissions];
+pub const SETTINGS: [Setting; 3] = [Setting::Bucket, Setting::Functions, Setting::Permissions];
 
 /// The capabilities on AWS and on the git hosts of the registered repositories.
 pub struct AwsContext {
@@ -47,7 +46,7 @@ impl AwsContext {
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         Ok(Self {
             hosts: GitHosts::new(aws),
-            ledger: Ledger::new(aws, config.get(Setting::Table)?),
+            ledger: Ledger::new(aws),
             artifacts: Artifacts::new(aws, config.get(Setting::Bucket)?),
             shipped: FunctionLock::of_keys(config.get(Setting::Functions)?).map_err(Failure::bug)?,
             permissions_key: config.get(Setting::Permissions)?.to_owned(),
@@ -61,7 +60,9 @@ impl AwsContext {
             .ok_or_else(|| Failure::bug(format!("{key} is no key of a permissions table; install again")))?;
         let compressed = self.artifacts.get(key, TABLE_BYTES_MAX).await?;
         let table = Table::read(&compressed, &digest);
-        table.map(Arc::new).map_err(|error| Failure::rejected(format!("{key}: {error}; install again")))
+        table
+            .map(Arc::new)
+            .map_err(|error| Failure::rejected(format!("{key}; install again")).caused_by(&error))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::recipes;
 use crate::records::{change, find};
 use crate::release::{self, Fate, Making};
 use jiff::Timestamp;
+use lockstep_aws::scope;
 use lockstep_domain::delivery::function_code::lock_digest;
 use lockstep_domain::delivery::packaging::{BranchKind, Package, next_version, plan};
 use lockstep_domain::messages::package::{CommitRequest, PackagedComponent, Request, Response};
@@ -107,10 +108,17 @@ struct Run<'a, C> {
 
 impl<C: PackageContext> Run<'_, C> {
     async fn component(&self, source: &Source) -> Result<PackagedComponent, Failure> {
-        match self.planned(source) {
+        let done = match self.planned(source) {
             Ok(package) => self.package(source, package).await,
             Err(problems) => self.reject(source, problems).await,
+        };
+        match (&done, &source.name) {
+            (Ok(component), _) => log(component),
+            // The failure ends the invocation, whose last line reports it.
+            (Err(_), Some(name)) => scope::about_component(name),
+            (Err(_), None) => {}
         }
+        done
     }
 
     fn planned(&self, source: &Source) -> Result<Package, Vec<Problem>> {
@@ -212,5 +220,19 @@ impl<C: PackageContext> Run<'_, C> {
 
     fn to_test(&self, component: &ComponentName, version: &Version) -> PackagedComponent {
         release::to_test(component, version, &self.input.stages, &self.request.execution)
+    }
+}
+
+fn log(component: &PackagedComponent) {
+    match component {
+        PackagedComponent::Packaged(release) => {
+            tracing::info!(component = %release.component, version = %release.version, "the component is packaged");
+        }
+        PackagedComponent::Unchanged { component, version } => {
+            tracing::info!(%component, %version, "the component is unchanged");
+        }
+        PackagedComponent::Rejected { component, problems } => {
+            tracing::warn!(component, problems = problems.len(), "the component is rejected");
+        }
     }
 }

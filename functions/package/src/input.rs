@@ -79,14 +79,14 @@ pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<C
     let sketches: Vec<Sketch> = sources.iter().filter_map(|s| sketch(s, &stages, &organisation)).collect();
     let mut images = Vec::new();
     for name in sketches.iter().flat_map(|s| &s.images).collect::<BTreeSet<_>>() {
-        let (pk, prefix) = ImageVersion::all_of(name);
-        images.extend(newest::<ImageVersion>(context.ledger(), (&pk, prefix), VERSIONS_MAX).await?);
+        let partition = ImageVersion::all_of(name);
+        images.extend(newest::<ImageVersion>(context.ledger(), &partition, VERSIONS_MAX).await?);
     }
     let mut histories = BTreeMap::new();
     let own = sketches.iter().map(|s| &s.name);
     for name in own.chain(sketches.iter().flat_map(|s| &s.producers)).collect::<BTreeSet<_>>() {
-        let (pk, prefix) = Release::all_of(name);
-        histories.insert(name.clone(), history(newest(context.ledger(), (&pk, prefix), RELEASES_MAX).await?));
+        let partition = Release::all_of(name);
+        histories.insert(name.clone(), history(newest(context.ledger(), &partition, RELEASES_MAX).await?));
     }
     let producers = producers(&sketches, &histories);
     let functions = context.shipped_functions().clone();

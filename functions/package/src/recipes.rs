@@ -158,8 +158,8 @@ async fn owned(
     repository: &RepositoryId,
     package: Package,
 ) -> Result<Result<(Package, Vec<ImageVersion>), Vec<Problem>>, Failure> {
-    let (pk, prefix) = ImageVersion::all_of(&package.recipe.name);
-    let versions = newest::<ImageVersion>(context.ledger(), (&pk, prefix), VERSIONS_MAX).await?;
+    let partition = ImageVersion::all_of(&package.recipe.name);
+    let versions = newest::<ImageVersion>(context.ledger(), &partition, VERSIONS_MAX).await?;
     let owner = versions.iter().find_map(|version| match &version.origin {
         ImageOrigin::Baked { repository, .. } => Some(repository),
         ImageOrigin::Imported { .. } => None,

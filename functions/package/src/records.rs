@@ -2,20 +2,20 @@
 
 use lockstep_aws::ledger::{Inserted, Ledger, Order};
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::records::{Key, Record};
+use lockstep_domain::records::{Key, Partition, Record};
 
 /// Returns the record at `key`, or `None` if the key has no item.
 pub async fn find<T: Record>(ledger: &Ledger, key: &Key) -> Result<Option<T>, Failure> {
     Ok(ledger.get(key).await?.map(|found| found.record))
 }
 
-/// Returns at most `limit` records of a partition whose sort keys begin with `prefix`, highest sort key first.
+/// Returns at most `limit` records of `partition`, highest sort key first.
 pub async fn newest<T: Record>(
     ledger: &Ledger,
-    (pk, prefix): (&str, &str),
+    partition: &Partition,
     limit: usize,
 ) -> Result<Vec<T>, Failure> {
-    let found = ledger.list(pk, prefix, Order::Newest, limit).await?;
+    let found = ledger.list(partition, Order::Newest, limit).await?;
     Ok(found.into_iter().map(|found| found.record).collect())
 }
 
@@ -38,7 +38,7 @@ pub async fn change<T: Record>(
         None => match ledger.insert(&wanted).await? {
             Inserted::New(written) => written,
             Inserted::Exists(_) => {
-                let message = format!("{} {} was written by another at the same time", key.pk, key.sk);
+                let message = format!("{key} was written by another at the same time");
                 return Err(Failure::new(FailureKind::Conflict, message));
             }
         },

@@ -28,8 +28,7 @@ pub fn branch(reference: &str) -> Result<BranchName, Failure> {
     if name.starts_with("refs/") {
         return Err(Failure::rejected("only branches are released; write the ref as refs/heads/<branch>"));
     }
-    name.parse()
-        .map_err(|error| Failure::rejected(format!("the ref is {error}; write it as refs/heads/<branch>")))
+    name.parse().map_err(|error| Failure::rejected("write the ref as refs/heads/<branch>").caused_by(&error))
 }
 
 /// Confirms that a branch still points to a pushed commit. `head` is its present commit, or `None` if the branch is gone.

@@ -3,7 +3,7 @@
 use lockstep_aws::fetch::Host;
 use lockstep_aws::git_host::judge;
 use lockstep_domain::delivery::archive::Limits;
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::error::{Failure, chain};
 use lockstep_domain::model::ids::{CommitSha, RepositoryId};
 use lockstep_domain::records::Repository;
 use lockstep_runtime::CommitArchive;
@@ -49,7 +49,7 @@ async fn author(host: &Host, repository: &RepositoryId, commit: &CommitSha) -> S
             UNKNOWN_AUTHOR.to_owned()
         }
         Err(error) => {
-            tracing::warn!("the author of {commit} is unknown: {error}");
+            tracing::warn!("the author of {commit} is unknown: {}", chain(&error));
             UNKNOWN_AUTHOR.to_owned()
         }
     }

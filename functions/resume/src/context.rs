@@ -15,7 +15,7 @@ pub trait ResumeContext: HasLedger + TaskTokens + RegisteredAccounts {}
 impl<T: HasLedger + TaskTokens + RegisteredAccounts> ResumeContext for T {}
 
 /// Settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 1] = [Setting::Table];
+pub const SETTINGS: [Setting; 0] = [];
 
 /// Capabilities on AWS.
 pub struct AwsContext {
@@ -28,7 +28,7 @@ impl AwsContext {
     /// Creates the adapters. Calls no service.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         Ok(Self {
-            ledger: Ledger::new(aws, config.get(Setting::Table)?),
+            ledger: Ledger::new(aws),
             executions: Executions::new(aws),
             accounts: Registrations::new(aws),
         })

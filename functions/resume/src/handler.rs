@@ -81,7 +81,7 @@ mod tests {
     use lockstep_domain::delivery::callbacks::{Registration, register};
     use lockstep_domain::messages::Task;
     use lockstep_runtime::{HasLedger, TaskTokens};
-    use lockstep_sim::{FakeAws, TABLE};
+    use lockstep_sim::FakeAws;
     use serde_json::json;
     use std::cell::RefCell;
 
@@ -96,7 +96,7 @@ mod tests {
 
     impl Context {
         fn new() -> Self {
-            Self { ledger: Ledger::new(&FakeAws::new().aws(), TABLE), answered: RefCell::default() }
+            Self { ledger: Ledger::new(&FakeAws::new().aws()), answered: RefCell::default() }
         }
 
         async fn wait(&self, operation: &str, token: &str) {

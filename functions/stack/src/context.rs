@@ -37,8 +37,8 @@ impl<T> StackContext for T where
 }
 
 /// The settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 5] =
-    [Setting::Table, Setting::Bucket, Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
+pub const SETTINGS: [Setting; 4] =
+    [Setting::Bucket, Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
 
 /// The capabilities on AWS.
 pub struct AwsContext {
@@ -51,7 +51,7 @@ pub struct AwsContext {
 impl AwsContext {
     /// Creates the adapters without a call to AWS.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
-        let ledger = Ledger::new(aws, config.get(Setting::Table)?);
+        let ledger = Ledger::new(aws);
         Ok(Self {
             callbacks: Callbacks::new(aws, &ledger, config.get(Setting::ResumeFunction)?),
             ledger,

@@ -202,7 +202,7 @@ pub fn stage<'a>(
 
 /// Returns the name of the stack of the environment `name` in `stage`.
 pub fn stack_name(stage: &Stage, name: &str) -> Result<StackName, Failure> {
-    format!("{}-{name}", stage.name)
-        .parse()
-        .map_err(|error: lockstep_domain::model::ids::InvalidId| Failure::rejected(error.to_string()))
+    format!("{}-{name}", stage.name).parse().map_err(|error: lockstep_domain::model::ids::InvalidId| {
+        Failure::rejected("the name of the stack").caused_by(&error)
+    })
 }

@@ -23,12 +23,11 @@ pub async fn follow(
     image: &ImageName,
     stage: Option<&StageName>,
 ) -> Result<Followed, Failure> {
-    let (pk, prefix) = ImageVersion::all_of(image);
+    let partition = ImageVersion::all_of(image);
     let versions: Vec<ImageVersion> =
-        crate::records(context.ledger().list(&pk, prefix, Order::Oldest, RECORDS).await?);
-    let (pk, prefix) = Image::all_of(image);
-    let places: Vec<Image> =
-        crate::records(context.ledger().list(&pk, prefix, Order::Oldest, RECORDS).await?);
+        crate::records(context.ledger().list(&partition, Order::Oldest, RECORDS).await?);
+    let partition = Image::all_of(image);
+    let places: Vec<Image> = crate::records(context.ledger().list(&partition, Order::Oldest, RECORDS).await?);
     let locations: BTreeSet<Location> = match stage {
         Some(stage) => [stages::stage(context.ledger(), stage).await?.location()].into(),
         None => places.iter().map(|place| place.location.clone()).collect(),

@@ -51,8 +51,7 @@ impl<T> SweepContext for T where
 }
 
 /// The settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 6] = [
-    Setting::Table,
+pub const SETTINGS: [Setting; 5] = [
     Setting::Bucket,
     Setting::ExternalId,
     Setting::ResumeFunction,
@@ -77,7 +76,7 @@ pub struct AwsContext {
 impl AwsContext {
     /// Creates the adapters without a call to AWS.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
-        let ledger = Ledger::new(aws, config.get(Setting::Table)?);
+        let ledger = Ledger::new(aws);
         Ok(Self {
             aws: aws.clone(),
             callbacks: Callbacks::new(aws, &ledger, config.get(Setting::ResumeFunction)?),

@@ -29,8 +29,8 @@ pub async fn sweep(
     now: Timestamp,
 ) -> Result<(), Failure> {
     for stage in stages::applied(context.ledger()).await?.iter().flat_map(Stages::iter) {
-        let (pk, prefix) = Environment::all_of(&stage.name);
-        for found in context.ledger().list::<Environment>(&pk, prefix, Order::Oldest, ENVIRONMENTS).await? {
+        let partition = Environment::all_of(&stage.name);
+        for found in context.ledger().list::<Environment>(&partition, Order::Oldest, ENVIRONMENTS).await? {
             let what = format!("{}/{}", stage.name, found.record.name);
             let outcome = if found.record.holder.is_some() {
                 free(context, report, &what, &found, now).await

@@ -90,10 +90,9 @@ async fn plan(
 ) -> Result<Vec<Planned>, Failure> {
     let mut environments = Vec::new();
     for stage in found.stages.iter() {
-        let (pk, prefix) = Environment::all_of(&stage.name);
-        environments.extend(records(
-            context.ledger().list::<Environment>(&pk, prefix, Order::Oldest, RECORDS).await?,
-        ));
+        let partition = Environment::all_of(&stage.name);
+        environments
+            .extend(records(context.ledger().list::<Environment>(&partition, Order::Oldest, RECORDS).await?));
     }
     let mut unfinished = records(context.ledger().list_kind::<Deployment>(RECORDS).await?);
     unfinished.retain(|deployment| !deployment.state.is_final());
@@ -141,8 +140,8 @@ async fn carry_out(
     let what = format!("{}@{}", planned.image, planned.version);
     let key = ImageVersion::key_of(&planned.image, &planned.version);
     let Some(stored) = context.ledger().get::<ImageVersion>(&key).await? else { return Ok(()) };
-    let (pk, prefix) = Image::version_of(&planned.image, &planned.version);
-    let places = context.ledger().list::<Image>(&pk, &prefix, Order::Oldest, RECORDS).await?;
+    let partition = Image::version_of(&planned.image, &planned.version);
+    let places = context.ledger().list::<Image>(&partition, Order::Oldest, RECORDS).await?;
     match &planned.step {
         RetentionStep::Deprecate => {
             let Some(_) = change(context, &stored, &Transition::Retire { at: now }).await? else {

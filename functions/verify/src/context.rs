@@ -51,7 +51,7 @@ pub trait Peers {
 }
 
 /// Settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 4] = [Setting::Table, Setting::Bucket, Setting::ExternalId, Setting::Path];
+pub const SETTINGS: [Setting; 3] = [Setting::Bucket, Setting::ExternalId, Setting::Path];
 
 /// Capabilities on AWS.
 pub struct AwsContext {
@@ -67,7 +67,7 @@ impl AwsContext {
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         Ok(Self {
             aws: aws.clone(),
-            ledger: Ledger::new(aws, config.get(Setting::Table)?),
+            ledger: Ledger::new(aws),
             artifacts: artifacts::Artifacts::new(aws, config.get(Setting::Bucket)?),
             roles: AssumedRoles::new(aws, config)?,
             prober: Prober::new(SystemResolver),

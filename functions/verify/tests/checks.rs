@@ -15,8 +15,8 @@ use lockstep_domain::records::{
     ReleaseState, StackRun,
 };
 use lockstep_runtime::{Artifacts, Clock, HasLedger};
+use lockstep_sim::FakeAws;
 use lockstep_sim::stages::{stage_text, text_of};
-use lockstep_sim::{FakeAws, TABLE};
 use lockstep_verify::context::Peers;
 use lockstep_verify::handler::handle;
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ impl Fixture {
         let ok = || Ok(Called::Answered { error: None, payload: b"{}".to_vec(), cut: false });
         let account = FakeAws::new();
         Self {
-            ledger: Ledger::new(&account.aws(), TABLE),
+            ledger: Ledger::new(&account.aws()),
             account,
             deployment,
             release: release(&digest),
@@ -110,8 +110,8 @@ impl Fixture {
 
     /// Returns the lines of the deployment log.
     async fn notes(&self) -> Vec<String> {
-        let (pk, prefix) = LogEntry::all_of(&self.deployment.id);
-        let lines = self.ledger.list::<LogEntry>(&pk, prefix, Order::Oldest, 99).await.unwrap();
+        let partition = LogEntry::all_of(&self.deployment.id);
+        let lines = self.ledger.list::<LogEntry>(&partition, Order::Oldest, 99).await.unwrap();
         lines.into_iter().map(|line| line.record.note).collect()
     }
 

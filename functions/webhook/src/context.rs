@@ -18,7 +18,7 @@ pub trait WebhookContext: HasSecrets + HasLedger + HasExecutions + ReleaseMachin
 impl<T: HasSecrets + HasLedger + HasExecutions + ReleaseMachine> WebhookContext for T {}
 
 /// The settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 2] = [Setting::Table, Setting::ReleaseArn];
+pub const SETTINGS: [Setting; 1] = [Setting::ReleaseArn];
 
 /// The capabilities on AWS.
 pub struct AwsContext {
@@ -33,7 +33,7 @@ impl AwsContext {
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         Ok(Self {
             secrets: Secrets::new(aws, SECRET_AGE),
-            ledger: Ledger::new(aws, config.get(Setting::Table)?),
+            ledger: Ledger::new(aws),
             executions: Executions::new(aws),
             release: config.get(Setting::ReleaseArn)?.to_owned(),
         })

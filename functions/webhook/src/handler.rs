@@ -81,7 +81,7 @@ async fn webhook_secret(
     match context.secrets().get(&id.webhook_secret()).await {
         // Secrets Manager refuses a secret that does not exist like one that the policy's pattern does not match.
         Err(failure) if failure.kind == FailureKind::AccessDenied => {
-            tracing::warn!("taken for a hook that does not exist: {failure}");
+            tracing::warn!("taken for a hook that does not exist: {}", failure.chain());
             Ok(None)
         }
         read => read,
@@ -92,7 +92,7 @@ async fn webhook_secret(
 /// same time: its name makes it one execution.
 async fn start(context: &impl WebhookContext, delivery: WebhookDelivery) -> Result<(), Failure> {
     let input = serde_json::to_value(webhook_delivery::input(&delivery))
-        .map_err(|error| Failure::bug(format!("the input of a release cannot be written: {error}")))?;
+        .map_err(|error| Failure::bug("the input of a release cannot be written").caused_by(&error))?;
     context.executions().start(context.release_machine(), &delivery.execution, &input).await?;
     mark_started(context, WebhookDelivery { state: WebhookDeliveryState::Started, ..delivery }).await
 }

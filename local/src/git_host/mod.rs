@@ -42,7 +42,7 @@ pub struct GitHostOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum GitHostError {
     /// The host could not be started.
-    #[error("could not {step}: {source}")]
+    #[error("could not {step}")]
     Start {
         /// Failed step, as a verb phrase.
         step: String,

@@ -60,10 +60,8 @@ impl Artifacts {
         let mut bytes = Vec::new();
         loop {
             let chunk = object.body.try_next().await.map_err(|error| {
-                Failure::new(
-                    FailureKind::Transient,
-                    format!("GetObject {subject}: the body broke off: {error}"),
-                )
+                let message = format!("GetObject {subject}: the body broke off");
+                Failure::new(FailureKind::Transient, message).caused_by(&error)
             })?;
             let Some(chunk) = chunk else { return Ok(bytes) };
             if bytes.len() + chunk.len() > cap {

@@ -187,7 +187,9 @@ fn timeouts() -> TimeoutConfig {
 }
 
 fn parse_region(text: &str) -> Result<Region, Failure> {
-    text.parse().map_err(|error: lockstep_domain::model::ids::InvalidId| Failure::rejected(error.to_string()))
+    text.parse().map_err(|error: lockstep_domain::model::ids::InvalidId| {
+        Failure::rejected("the region").caused_by(&error)
+    })
 }
 
 /// Returns the domain of a partition's endpoints.

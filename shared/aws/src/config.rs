@@ -11,7 +11,7 @@ use strum::{Display, IntoStaticStr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display, IntoStaticStr)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE", prefix = "LOCKSTEP_")]
 pub enum Setting {
-    /// The table's name: the ledger's, or that of a component's function.
+    /// The name of the table of a component's function.
     Table,
     /// The artifact bucket of the tooling account.
     Bucket,
@@ -56,8 +56,7 @@ pub enum Setting {
 
 impl Setting {
     /// Every setting of the control plane, for tests that compare the templates with this enum.
-    pub const ALL: [Setting; 9] = [
-        Self::Table,
+    pub const ALL: [Setting; 8] = [
         Self::Bucket,
         Self::ExternalId,
         Self::Path,
@@ -206,11 +205,11 @@ mod tests {
 
     #[test]
     fn every_missing_setting_is_named_at_once() {
-        let table_only = |name: &str| (name == "LOCKSTEP_TABLE").then(|| "t".to_owned());
-        let error = Config::read(&Setting::ALL, table_only).unwrap_err();
+        let bucket_only = |name: &str| (name == "LOCKSTEP_BUCKET").then(|| "b".to_owned());
+        let error = Config::read(&Setting::ALL, bucket_only).unwrap_err();
         assert_eq!(
             error.message,
-            "the function's environment lacks LOCKSTEP_BUCKET, LOCKSTEP_EXTERNAL_ID, LOCKSTEP_PATH, LOCKSTEP_RESUME_FUNCTION, \
+            "the function's environment lacks LOCKSTEP_EXTERNAL_ID, LOCKSTEP_PATH, LOCKSTEP_RESUME_FUNCTION, \
              LOCKSTEP_RELEASE_ARN, LOCKSTEP_TEARDOWN_ARN, LOCKSTEP_FUNCTIONS, LOCKSTEP_PERMISSIONS"
         );
     }

@@ -59,7 +59,7 @@ impl Executions {
         match self.client().describe_execution().execution_arn(arn).send().await {
             Ok(execution) => runs(&execution.status),
             Err(error) => {
-                tracing::warn!("{}", failure("DescribeExecution", arn, &error));
+                tracing::warn!("{}", failure("DescribeExecution", arn, &error).chain());
                 None
             }
         }

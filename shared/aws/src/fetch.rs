@@ -66,7 +66,7 @@ impl From<FetchError> for Failure {
             FetchError::Redirect { .. } | FetchError::TooLarge { .. } => FailureKind::Rejected,
             FetchError::Unreachable { .. } => FailureKind::Transient,
         };
-        Failure::new(kind, error.to_string())
+        Failure::new(kind, error.to_string()).with_causes_of(&error)
     }
 }
 

@@ -79,9 +79,9 @@ fn commit_of(body: &[u8], host: &Host, what: &str) -> Result<CommitSha, Failure>
         sha: CommitSha,
     }
     let read = serde_json::from_slice::<Reference>(body).map(|reference| reference.object.sha);
-    read.map_err(|_| {
+    read.map_err(|error| {
         let message = format!("{} says of {what} what Lockstep cannot read", host.name());
-        Failure::new(FailureKind::Transient, message)
+        Failure::new(FailureKind::Transient, message).caused_by(&error)
     })
 }
 

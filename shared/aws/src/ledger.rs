@@ -1,4 +1,4 @@
-//! The ledger: one DynamoDB table, one item per [`Record`].
+//! The ledger: DynamoDB tables, one for each owner of records, with one item per [`Record`].
 //!
 //! An item has `pk`, `sk`, `kind`, `rev` and `body`; some items have `listed_at` (the sort key of the index `listing`)
 //! and `expires_at` (DynamoDB's time to live). `body` is the record as a native map, readable in the console. Every
@@ -18,7 +18,8 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use item::{Item, NEW, decode, encode, is_expired, key_of, lost};
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::records::{Config, ConfigKind, Key, Record, Table};
+use lockstep_domain::records::{Config, ConfigKind, Key, Partition, Record, Table};
+use std::cmp::Reverse;
 use std::sync::OnceLock;
 
 /// The index that lists records of one kind.
@@ -66,25 +67,30 @@ pub enum Order {
     Newest,
 }
 
-/// The table.
+/// The tables of the control plane, or the table of a component.
 #[derive(Clone)]
 pub struct Ledger {
     aws: Aws,
     client: OnceLock<Client>,
-    table: String,
+    component_table: Option<String>,
 }
 
 impl Ledger {
-    /// Creates the client of the table `table` with the credentials of `aws`.
-    pub fn new(aws: &Aws, table: &str) -> Self {
-        Self { aws: aws.clone(), client: OnceLock::new(), table: table.to_owned() }
+    /// Creates the client of the control plane's tables with the credentials of `aws`.
+    pub fn new(aws: &Aws) -> Self {
+        Self { aws: aws.clone(), client: OnceLock::new(), component_table: None }
+    }
+
+    /// Creates the client of `table`, the one table of a component, with the credentials of `aws`.
+    pub fn of_component(aws: &Aws, table: &str) -> Self {
+        Self { component_table: Some(table.to_owned()), ..Self::new(aws) }
     }
 
     /// Returns the record at `key`.
     pub async fn get<T: Record>(&self, key: &Key) -> Result<Option<Versioned<T>>, Failure> {
-        let request = self.client().get_item().table_name(self.table_of(T::TABLE)).set_key(Some(key_of(key)));
+        let request = self.client().get_item().table_name(self.name_of(key.table)).set_key(Some(key_of(key)));
         let answer = request.consistent_read(true).send().await;
-        let answer = answer.map_err(|error| failure("GetItem", &named(key), &error))?;
+        let answer = answer.map_err(|error| failure("GetItem", &key.to_string(), &error))?;
         answer.item.filter(|item| !is_expired(item, clock::now())).map(decode).transpose()
     }
 
@@ -95,12 +101,11 @@ impl Ledger {
 
     /// Adds `record` unless its key has one. One call does both.
     pub async fn insert<T: Record>(&self, record: &T) -> Result<Inserted<T>, Failure> {
-        let item = encode(record, NEW)?;
         let request = self
             .client()
             .put_item()
-            .table_name(self.table_of(T::TABLE))
-            .set_item(Some(item))
+            .table_name(self.name_of(record.key().table))
+            .set_item(Some(encode(record, NEW)?))
             .condition_expression("attribute_not_exists(pk) OR expires_at < :now")
             .expression_attribute_values(":now", seconds(clock::now()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -108,7 +113,7 @@ impl Ledger {
             Ok(_) => Ok(Inserted::New(Versioned { record: record.clone(), rev: NEW })),
             Err(error) => match error.as_service_error().and_then(old_item) {
                 Some(old) => decode(old.clone()).map(Inserted::Exists),
-                None => Err(failure("PutItem", &named(&record.key()), &error)),
+                None => Err(failure("PutItem", &record.key().to_string(), &error)),
             },
         }
     }
@@ -121,7 +126,7 @@ impl Ledger {
         let request = self
             .client()
             .put_item()
-            .table_name(self.table_of(T::TABLE))
+            .table_name(self.name_of(key.table))
             .set_item(Some(item.clone()))
             .condition_expression("rev = :rev")
             .expression_attribute_values(":rev", AttributeValue::N(old.rev.to_string()))
@@ -140,7 +145,7 @@ impl Ledger {
             {
                 Err(lost(&key))
             }
-            Err(error) => Err(failure("PutItem", &named(&key), &error)),
+            Err(error) => Err(failure("PutItem", &key.to_string(), &error)),
         }
     }
 
@@ -151,7 +156,7 @@ impl Ledger {
         let request = self
             .client()
             .delete_item()
-            .table_name(self.table_of(T::TABLE))
+            .table_name(self.name_of(key.table))
             .set_key(Some(key_of(&key)))
             .condition_expression("attribute_not_exists(pk) OR rev = :rev")
             .expression_attribute_values(":rev", AttributeValue::N(old.rev.to_string()));
@@ -159,37 +164,47 @@ impl Ledger {
             Ok(_) => Ok(()),
             Err(error) => match error.as_service_error() {
                 Some(DeleteItemError::ConditionalCheckFailedException(_)) => Err(lost(&key)),
-                _ => Err(failure("DeleteItem", &named(&key), &error)),
+                _ => Err(failure("DeleteItem", &key.to_string(), &error)),
             },
         }
     }
 
-    /// Returns at most `limit` records of the partition `pk` whose sort key starts with `sk_prefix`.
+    /// Returns at most `limit` records of `partition`.
     pub async fn list<T: Record>(
         &self,
-        pk: &str,
-        sk_prefix: &str,
+        partition: &Partition,
         order: Order,
         limit: usize,
     ) -> Result<Vec<Versioned<T>>, Failure> {
         let query = self
             .client()
             .query()
-            .table_name(self.table_of(T::TABLE))
+            .table_name(self.name_of(partition.table))
             .consistent_read(true)
             .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
-            .expression_attribute_values(":sk", AttributeValue::S(sk_prefix.to_owned()))
+            .expression_attribute_values(":pk", AttributeValue::S(partition.pk.clone()))
+            .expression_attribute_values(":sk", AttributeValue::S(partition.prefix.clone()))
             .scan_index_forward(order == Order::Oldest);
-        pages(query, limit, &format!("{pk} {sk_prefix}")).await
+        pages(query, limit, &format!("{} {}", partition.pk, partition.prefix)).await
     }
 
-    /// Returns at most `limit` records of one kind, newest first. For display only: the index lags behind the table.
+    /// Returns at most `limit` records of one kind, newest first, from every table that holds the kind. For display
+    /// only: the index lags behind the table.
     pub async fn list_kind<T: Record>(&self, limit: usize) -> Result<Vec<Versioned<T>>, Failure> {
+        let mut found = Vec::new();
+        for table in T::TABLES {
+            found.extend(self.list_table(*table, limit).await?);
+        }
+        found.sort_by_cached_key(|found: &Versioned<T>| Reverse(found.record.listed_at()));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    async fn list_table<T: Record>(&self, table: Table, limit: usize) -> Result<Vec<Versioned<T>>, Failure> {
         let query = self
             .client()
             .query()
-            .table_name(self.table_of(T::TABLE))
+            .table_name(self.name_of(table))
             .index_name(LISTING)
             .key_condition_expression("kind = :kind")
             .expression_attribute_values(":kind", AttributeValue::S(T::KIND.to_owned()))
@@ -200,8 +215,7 @@ impl Ledger {
     /// Returns the newest version of a part of the organisation's configuration; `None` before the first one is
     /// applied.
     pub async fn config(&self, kind: ConfigKind) -> Result<Option<Config>, Failure> {
-        let (pk, prefix) = kind.prefix();
-        Ok(self.list(pk, prefix, Order::Newest, 1).await?.pop().map(|newest| newest.record))
+        Ok(self.list(&kind.versions(), Order::Newest, 1).await?.pop().map(|newest| newest.record))
     }
 
     /// Writes both records over the old ones, or neither; then fails with `Conflict`.
@@ -213,9 +227,8 @@ impl Ledger {
         self.transact(vec![Write::replace(a.0, a.1)?, Write::replace(b.0, b.1)?]).await
     }
 
-    /// Returns the name of the table that holds records of an owner: one table holds all of them.
-    fn table_of(&self, _table: Table) -> &str {
-        &self.table
+    fn name_of(&self, table: Table) -> &str {
+        self.component_table.as_deref().unwrap_or_else(|| table.name())
     }
 
     fn client(&self) -> &Client {
@@ -255,11 +268,7 @@ fn same_key<T: Record>(old: &Versioned<T>, record: &T) -> Result<Key, Failure> {
     if key == old.record.key() {
         return Ok(key);
     }
-    Err(Failure::bug(format!("{} cannot be replaced by {}", named(&old.record.key()), named(&key))))
-}
-
-fn named(key: &Key) -> String {
-    format!("{} {}", key.pk, key.sk)
+    Err(Failure::bug(format!("{} cannot be replaced by {}", old.record.key(), key)))
 }
 
 fn seconds(at: jiff::Timestamp) -> AttributeValue {

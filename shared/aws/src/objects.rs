@@ -129,18 +129,21 @@ impl Reading {
                     return Ok(Some(bytes));
                 }
                 Ok(None) if self.offset >= self.size => return Ok(None),
-                Ok(None) => self.open_again("it ended too early").await?,
-                Err(error) => self.open_again(&error.to_string()).await?,
+                Ok(None) => self.open_again(self.broken("ended too early")).await?,
+                Err(error) => self.open_again(self.broken("broke off").caused_by(&error)).await?,
             }
         }
     }
 
-    async fn open_again(&mut self, why: &str) -> Result<(), Failure> {
+    fn broken(&self, how: &str) -> Failure {
+        let message = format!("GetObject s3://{}/{}: the body {how} again and again", self.bucket, self.key);
+        Failure::new(FailureKind::Transient, message)
+    }
+
+    async fn open_again(&mut self, broken: Failure) -> Result<(), Failure> {
         self.breaks += 1;
         if self.breaks > BREAKS_MAX {
-            let subject = format!("s3://{}/{}", self.bucket, self.key);
-            let message = format!("GetObject {subject}: the body broke off again and again: {why}");
-            return Err(Failure::new(FailureKind::Transient, message));
+            return Err(broken);
         }
         let (version_id, etag) = (self.version_id.as_deref(), self.etag.as_deref());
         self.body = get(&self.client, &self.bucket, &self.key, version_id, etag, self.offset).await?.body;

@@ -3,7 +3,9 @@
 //! `docs/logging.md` lists the fields. The values come from places of a request that name things, so no token of a waiting state
 //! and no secret is among them.
 
-use lockstep_domain::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
+use lockstep_domain::model::ids::{
+    CommitSha, ComponentName, DeploymentId, ImageName, RepositoryId, StageName,
+};
 use lockstep_domain::records::{BuildImageBody, Deployment, DeploymentBody, PromoteImageBody, TeardownBody};
 use serde::Serialize;
 use serde_json::Value;
@@ -27,6 +29,8 @@ pub fn span(request_id: &str, payload: &Value) -> Span {
         component = Empty,
         stage = Empty,
         image = Empty,
+        repository = Empty,
+        commit = Empty,
     );
     // The sender of a request to a function's URL controls its content, which the handler has not verified yet.
     if payload.get("requestContext").is_some() {
@@ -55,6 +59,8 @@ fn record_request(span: &Span, payload: &Value) {
     record(span, "component", named::<ComponentName>(payload, &["/component", "/input/component"]));
     record(span, "stage", named::<StageName>(payload, &["/stage", "/input/stage", "/input/to"]));
     record(span, "image", named::<ImageName>(payload, &["/image", "/input/image"]));
+    record(span, "repository", named::<RepositoryId>(payload, &["/repository", "/input/repository"]));
+    record(span, "commit", named::<CommitSha>(payload, &["/commit", "/input/commit"]));
 }
 
 /// Adds to the current span what `deployment` names. A request that only holds the id gets the other fields by it, once the
@@ -76,6 +82,11 @@ pub fn about(deployment: &Deployment) {
             span.record("image", display(image));
         }
     }
+}
+
+/// Adds to the current span the component of a commit at which the invocation fails.
+pub fn about_component(component: &ComponentName) {
+    Span::current().record("component", display(component));
 }
 
 /// Adds to the current span the execution behind a callback.
@@ -191,6 +202,18 @@ mod tests {
             fields(&request),
             json!({"action": "distribute", "execution": EXECUTION, "image": "logstash"})
         );
+    }
+
+    #[test]
+    fn a_request_about_a_commit_adds_repository_and_commit() {
+        let sha = "0123456789abcdef0123456789abcdef01234567";
+        let of_commit = json!({"repository": "github.acme.logs", "ref": "refs/heads/main", "commit": sha});
+        assert_eq!(fields(&of_commit), json!({"repository": "github.acme.logs", "commit": sha}));
+        let forged = json!({"repository": "no repository", "commit": "HEAD"});
+        assert_eq!(fields(&forged), json!({}));
+        let component = "web".parse().unwrap();
+        let line = line_with(&of_commit, "info", || about_component(&component));
+        assert_eq!((&line["span"]["component"], &line["span"]["commit"]), (&json!("web"), &json!(sha)));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::{clock, logging, metrics, scope};
 use futures_util::FutureExt as _;
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use lockstep_domain::messages::ping;
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::error::{Failure, chain};
 use lockstep_domain::model::metric::{Dimension, Metric};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -63,7 +63,7 @@ where
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("the runtime ended: {error}");
+            tracing::error!("the runtime ended: {}", chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -107,7 +107,7 @@ fn parse<E: DeserializeOwned>(payload: Value) -> Result<E, Failure> {
     serde_path_to_error::deserialize(payload).map_err(|error| {
         let field = error.path().to_string();
         let at = if field == "." { String::new() } else { format!(" at {field}") };
-        Failure::rejected(format!("the payload is malformed{at}: {}", error.inner()))
+        Failure::rejected(format!("the payload is malformed{at}")).caused_by(error.inner())
     })
 }
 
@@ -154,9 +154,10 @@ mod tests {
     async fn a_malformed_payload_is_rejected_with_its_field() {
         let wrong = run(Ok(()), json!({"stage": "Not A Stage"})).await.unwrap_err();
         assert_eq!(wrong.kind, FailureKind::Rejected);
-        assert!(wrong.message.starts_with("the payload is malformed at stage: 'Not A Stage'"), "{wrong}");
+        let text = wrong.chain();
+        assert!(text.starts_with("the payload is malformed at stage: 'Not A Stage'"), "{text}");
         let missing = run(Ok(()), json!({})).await.unwrap_err();
-        assert!(missing.message.contains("missing field `stage`"), "{missing}");
+        assert!(missing.chain().contains("missing field `stage`"), "{missing}");
     }
 
     #[tokio::test]

@@ -54,7 +54,7 @@ pub enum Stopped {
     #[error("there was no time left")]
     Time,
     /// The broker does not accept the events.
-    #[error("{0}")]
+    #[error(transparent)]
     Broker(#[from] Failure),
 }
 
@@ -71,8 +71,8 @@ impl From<Stopped> for Failure {
 enum Trouble {
     /// A new connection may succeed.
     Lost(Lost),
-    /// No new connection will succeed; the reason, in words.
-    Refused(String),
+    /// No new connection will succeed.
+    Refused(Failure),
 }
 
 impl From<Lost> for Trouble {
@@ -142,12 +142,9 @@ impl Shipper {
     /// The reason why the broker is not reachable; there is one attempt.
     pub async fn try_out(&self, until: Instant) -> Result<(), Stopped> {
         let connected = timeout_at(until, self.connect()).await.map_err(|_| Stopped::Time)?;
-        let broker = &self.target;
         connected.map(drop).map_err(|trouble| match trouble {
-            Trouble::Lost(lost) => {
-                Failure::new(FailureKind::Transient, format!("the broker {broker} {lost}")).into()
-            }
-            Trouble::Refused(why) => Failure::rejected(format!("the broker {broker} {why}")).into(),
+            Trouble::Lost(lost) => self.transient(&lost, "").into(),
+            Trouble::Refused(failure) => failure.into(),
         })
     }
 
@@ -183,9 +180,9 @@ impl Shipper {
                 Ok(Came::There) => return Ok(()),
                 Ok(Came::ToItsEnd) => self.disconnect(),
                 Err(Trouble::Lost(lost)) => self.pause_after(&lost).await?,
-                Err(Trouble::Refused(why)) => {
+                Err(Trouble::Refused(failure)) => {
                     self.disconnect();
-                    return Err(Failure::rejected(format!("the broker {} {why}", self.target)).into());
+                    return Err(failure.into());
                 }
             }
         }
@@ -218,19 +215,23 @@ impl Shipper {
     /// Judges the loss of a connection; waits if another connection is useful.
     async fn pause_after(&mut self, lost: &Lost) -> Result<(), Stopped> {
         self.disconnect();
-        let broker = &self.target;
         match self.patience.lost(self.window.progress()) {
             Verdict::GiveUp => {
-                let message =
-                    format!("the broker {broker} {lost}, and did so before; it is left alone for now");
-                Err(Failure::new(FailureKind::Transient, message).into())
+                Err(self.transient(lost, ", and did so before; it is left alone for now").into())
             }
             Verdict::Again(nth) => {
-                tracing::warn!("the broker {broker} {lost}; what is not acknowledged is sent again");
+                let failure = self.transient(lost, "; what is not acknowledged is sent again");
+                tracing::warn!("{}", failure.chain());
                 sleep(self.pause(nth, lost)).await;
                 Ok(())
             }
         }
+    }
+
+    /// Returns the failure after a lost connection; `end` ends its sentence.
+    fn transient(&self, lost: &Lost, end: &str) -> Failure {
+        let message = format!("the broker {} {lost}{end}", self.target);
+        Failure::new(FailureKind::Transient, message).with_causes_of(lost)
     }
 
     /// Returns the pause before another connection, with jitter: many functions may have lost theirs at the same

@@ -71,8 +71,8 @@ async fn try_append(
 }
 
 async fn last(ledger: &Ledger, deployment: &DeploymentId) -> Result<Option<LogEntry>, Failure> {
-    let (pk, prefix) = LogEntry::all_of(deployment);
-    let newest = ledger.list::<LogEntry>(&pk, prefix, Order::Newest, 1).await?.pop();
+    let partition = LogEntry::all_of(deployment);
+    let newest = ledger.list::<LogEntry>(&partition, Order::Newest, 1).await?.pop();
     Ok(newest.map(|newest| newest.record))
 }
 

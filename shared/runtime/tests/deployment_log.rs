@@ -6,7 +6,7 @@ use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::LogEntry;
 use lockstep_runtime::deployment_log::{append, next};
 use lockstep_sim::logged::Logged;
-use lockstep_sim::{FakeAws, Interceptor, Reply, Request, TABLE};
+use lockstep_sim::{FakeAws, Interceptor, Reply, Request};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,8 +18,8 @@ fn id() -> DeploymentId {
 }
 
 async fn lines(ledger: &Ledger) -> Vec<(u32, String)> {
-    let (pk, prefix) = LogEntry::all_of(&id());
-    let found = ledger.list::<LogEntry>(&pk, prefix, Order::Oldest, 99).await.unwrap();
+    let partition = LogEntry::all_of(&id());
+    let found = ledger.list::<LogEntry>(&partition, Order::Oldest, 99).await.unwrap();
     found.into_iter().map(|line| (line.record.number, line.record.note)).collect()
 }
 
@@ -50,12 +50,12 @@ impl Interceptor for Rival {
 
 fn beside_a_rival(lines: usize) -> Ledger {
     let rival = Arc::new(Rival(AtomicUsize::new(lines)));
-    Ledger::new(&FakeAws::new().behind(rival).aws(), TABLE)
+    Ledger::new(&FakeAws::new().behind(rival).aws())
 }
 
 #[tokio::test]
 async fn lines_are_numbered_and_a_repeated_line_is_left_out() {
-    let ledger = Ledger::new(&FakeAws::new().aws(), TABLE);
+    let ledger = Ledger::new(&FakeAws::new().aws());
     for line in ["a", "a", "b", "a"] {
         append(&ledger, &id(), line, NOW).await.unwrap();
     }
@@ -73,7 +73,7 @@ async fn a_line_whose_number_was_taken_gets_the_next_one() {
 #[tokio::test]
 async fn a_line_whose_reply_was_lost_is_not_written_twice() {
     let account = FakeAws::new();
-    let ledger = Ledger::new(&account.aws(), TABLE);
+    let ledger = Ledger::new(&account.aws());
     account.lose_next_answer("PutItem");
     append(&ledger, &id(), "ours", NOW).await.unwrap();
     assert_eq!(lines(&ledger).await, expected(&["ours"]));
@@ -102,6 +102,6 @@ async fn a_ledger_that_fails_fails_the_operation() {
             Box::pin(async { None })
         }
     }
-    let ledger = Ledger::new(&FakeAws::new().behind(Arc::new(Broken)).aws(), TABLE);
+    let ledger = Ledger::new(&FakeAws::new().behind(Arc::new(Broken)).aws());
     append(&ledger, &id(), "ours", NOW).await.unwrap_err();
 }

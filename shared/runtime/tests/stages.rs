@@ -5,15 +5,15 @@ use lockstep_aws::ledger::Ledger;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::records::{Config, ConfigKind};
 use lockstep_runtime::stages::{applied, image_settings, stage, stages};
+use lockstep_sim::FakeAws;
 use lockstep_sim::stages::{stage_text, text_of};
-use lockstep_sim::{FakeAws, TABLE};
 
 fn stages_text() -> String {
     text_of([stage_text("test", "111111111111"), stage_text("ci", "111111111111").propagating()])
 }
 
 async fn ledger(texts: &[&str]) -> Ledger {
-    let ledger = Ledger::new(&FakeAws::new().aws(), TABLE);
+    let ledger = Ledger::new(&FakeAws::new().aws());
     for (version, text) in (1..).zip(texts) {
         let (config, text, applied_by) = (ConfigKind::Stages, (*text).to_owned(), "ada".to_owned());
         let config = Config { config, version, text, applied_by, applied_at: Timestamp::UNIX_EPOCH };

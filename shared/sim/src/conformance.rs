@@ -83,10 +83,10 @@ async fn lists_are_bounded_ordered_and_of_one_prefix(records: &Ledger) {
         let other = Config { config: ConfigKind::Parameters, ..config };
         records.insert(&other).await.expect("an insertion");
     }
-    let (pk, prefix) = ConfigKind::Stages.prefix();
+    let partition = ConfigKind::Stages.versions();
     let mut versions = Vec::new();
     for (order, limit) in [(Order::Oldest, 9), (Order::Newest, 9), (Order::Newest, 1), (Order::Oldest, 0)] {
-        let found = records.list::<Config>(pk, prefix, order, limit).await.expect("a list");
+        let found = records.list::<Config>(&partition, order, limit).await.expect("a list");
         versions.push(found.iter().map(|config| config.record.version).collect::<Vec<_>>());
     }
     assert_eq!(versions, [vec![1, 2, 10], vec![10, 2, 1], vec![10], vec![]]);

@@ -3,11 +3,11 @@
 //! The ledger, callbacks and executions are the real services over the [`FakeAws`] of the control plane's account. Time
 //! is virtual and shared by all parts: a sleep advances it.
 
+use crate::FakeAws;
 use crate::clock::VirtualClock;
 use crate::cloudformation::{SimCloudFormation, SimStacks};
 use crate::codebuild::{SimBuilds, SimCodeBuild};
 use crate::ec2::{SimEc2, SimImages, SimKeys};
-use crate::{FakeAws, TABLE};
 use jiff::{SignedDuration, Timestamp};
 use lockstep_aws::cloudformation::Stacks;
 use lockstep_aws::executions::Executions;
@@ -234,7 +234,7 @@ impl<C> SimContext<C> {
         ec2: SimEc2,
         codebuild: SimCodeBuild,
     ) -> Self {
-        let ledger = Ledger::new(&account.aws(), TABLE);
+        let ledger = Ledger::new(&account.aws());
         Self {
             clock: clock.clone(),
             account: account.clone(),

@@ -3,11 +3,11 @@
 mod account;
 mod clouds;
 
+use crate::Interceptor;
 use crate::boundary::Boundary;
 use crate::context::{RESUME, SECRET_AGE, SimContext};
 use crate::ec2::SimImages;
 use crate::faults::{Faults, Site};
-use crate::{Interceptor, TABLE};
 pub use account::{FaultyAccount, cross};
 pub use clouds::{
     FaultyBuilds, FaultyImages, FaultyKeys, FaultyPort, FaultyPublished, FaultyStacks, NeverStale, ReadsStale,
@@ -134,7 +134,7 @@ impl FaultyContext {
         mistake: Rc<dyn Mistake>,
     ) -> Self {
         let aws = sim.account.behind(interceptor).aws();
-        let ledger = Ledger::new(&aws, TABLE);
+        let ledger = Ledger::new(&aws);
         Self {
             sim: sim.clone(),
             faults: Arc::clone(faults),

@@ -41,16 +41,13 @@ use aws_types::SdkConfig;
 use dynoxide::{Database, DynoxideError};
 use lockstep_aws::aws::Aws;
 use lockstep_aws::ledger::{Inserted, Ledger};
-use lockstep_domain::records::{Key, Record};
+use lockstep_domain::records::{Key, Record, Table};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// The name of the table.
-pub const TABLE: &str = "lockstep-ledger";
 
 /// An AWS account in-process. Clones are the same account.
 #[derive(Clone)]
@@ -108,12 +105,12 @@ impl fmt::Debug for FakeAws {
     }
 }
 
-/// Returns the table as the infrastructure's template defines it; the contract tests compare both.
-fn table() -> Value {
+/// Returns a table as the infrastructure's template defines it; the contract tests compare both.
+fn definition(table: Table) -> Value {
     let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
     let text = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
     json!({
-        "TableName": TABLE,
+        "TableName": table.name(),
         "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [text("pk"), text("sk"), text("kind"), text("listed_at")],
         "KeySchema": [key("pk", "HASH"), key("sk", "RANGE")],
@@ -126,10 +123,10 @@ fn table() -> Value {
 }
 
 impl FakeAws {
-    /// Creates an account with an empty table.
+    /// Creates an account with empty tables.
     ///
     /// # Panics
-    /// If the engine cannot create the table: then no test can run.
+    /// If the engine cannot create a table: then no test can run.
     #[expect(
         clippy::new_without_default,
         clippy::expect_used,
@@ -137,8 +134,10 @@ impl FakeAws {
     )]
     pub fn new() -> Self {
         let database = Database::memory().expect("a database in memory");
-        let request = serde_json::from_value(table()).expect("a table");
-        database.create_table(request).expect("the table is made");
+        for table in Table::ALL {
+            let request = serde_json::from_value(definition(*table)).expect("a table");
+            database.create_table(request).expect("the table is made");
+        }
         Self { inner: Arc::new(Inner { database, state: Mutex::default() }), between: None }
     }
 
@@ -149,22 +148,24 @@ impl FakeAws {
     #[expect(clippy::expect_used, reason = "a test's ground either stands or does not")]
     pub fn duplicate(&self) -> Self {
         let other = Self::new();
-        for item in self.items() {
-            let put = json!({"TableName": TABLE, "Item": item}).to_string();
-            run(&put, |request| other.inner.database.put_item(request)).expect("a copy");
+        for table in Table::ALL {
+            for item in self.items(*table) {
+                let put = json!({"TableName": table.name(), "Item": item}).to_string();
+                run(&put, |request| other.inner.database.put_item(request)).expect("a copy");
+            }
         }
         other.state().objects = self.objects();
         other.state().secrets = self.state().secrets.clone();
         other
     }
 
-    /// Returns the items of the table.
+    /// Returns the items of `table`.
     #[expect(clippy::expect_used, reason = "a test's ground either stands or does not")]
-    fn items(&self) -> Vec<Value> {
+    fn items(&self, table: Table) -> Vec<Value> {
         let mut items = Vec::new();
         let mut from = Value::Null;
         loop {
-            let mut request = json!({"TableName": TABLE, "ConsistentRead": true});
+            let mut request = json!({"TableName": table.name(), "ConsistentRead": true});
             if !from.is_null() {
                 request["ExclusiveStartKey"] = from;
             }
@@ -186,8 +187,11 @@ impl FakeAws {
     /// # Panics
     /// If the ledger cannot be read.
     pub fn records<T: Record>(&self) -> Vec<T> {
-        let items = self.items().into_iter().filter(|item| item["kind"]["S"] == T::KIND);
-        let keys: BTreeSet<Key> = items.filter_map(|item| key_of(&item)).collect();
+        let keys_in = |table: &Table| {
+            let items = self.items(*table).into_iter().filter(|item| item["kind"]["S"] == T::KIND);
+            items.filter_map(|item| key_of(*table, &item)).collect::<Vec<_>>()
+        };
+        let keys: BTreeSet<Key> = T::TABLES.iter().flat_map(keys_in).collect();
         keys.iter().filter_map(|key| self.find(key)).collect()
     }
 
@@ -252,7 +256,7 @@ impl FakeAws {
     /// # Panics
     /// If the ledger refuses it.
     pub fn put<T: Record>(&self, record: &T) {
-        let ledger = Ledger::new(&self.aws(), TABLE);
+        let ledger = Ledger::new(&self.aws());
         let written = self.written();
         at_once(async {
             match ledger.insert(record).await.expect("an insertion") {
@@ -268,7 +272,7 @@ impl FakeAws {
     /// # Panics
     /// If the ledger cannot be read.
     pub fn find<T: Record>(&self, key: &Key) -> Option<T> {
-        let ledger = Ledger::new(&self.aws(), TABLE);
+        let ledger = Ledger::new(&self.aws());
         at_once(async { ledger.get::<T>(key).await.expect("a read").map(|found| found.record) })
     }
 
@@ -440,19 +444,23 @@ fn at_once<T>(work: impl Future<Output = T>) -> T {
 /// Returns the keys of the records that a request writes.
 fn keys_of(operation: &str, body: &str) -> Vec<Key> {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
-    let items = match operation {
-        "PutItem" => vec![&body["Item"]],
+    let puts = match operation {
+        "PutItem" => vec![&body],
         "TransactWriteItems" => {
-            body["TransactItems"].as_array().into_iter().flatten().map(|item| &item["Put"]["Item"]).collect()
+            body["TransactItems"].as_array().into_iter().flatten().map(|item| &item["Put"]).collect()
         }
         _ => Vec::new(),
     };
-    items.into_iter().filter_map(key_of).collect()
+    let written = |put: &Value| {
+        let table = Table::ALL.iter().find(|table| put["TableName"] == table.name())?;
+        key_of(*table, &put["Item"])
+    };
+    puts.into_iter().filter_map(written).collect()
 }
 
-fn key_of(item: &Value) -> Option<Key> {
+fn key_of(table: Table, item: &Value) -> Option<Key> {
     let text = |value: &Value| value["S"].as_str().map(str::to_owned);
-    Some(Key { pk: text(&item["pk"])?, sk: text(&item["sk"])? })
+    Some(Key { table, pk: text(&item["pk"])?, sk: text(&item["sk"])? })
 }
 
 /// Returns the path of a request, without its query.

@@ -6,12 +6,12 @@ use lockstep_aws::ledger::Ledger;
 use lockstep_domain::messages::Task;
 use lockstep_domain::records::{Callback, CallbackState};
 use lockstep_runtime::Callbacks;
-use lockstep_sim::{FakeAws, TABLE};
+use lockstep_sim::FakeAws;
 use serde_json::json;
 
 fn callbacks() -> (FakeAws, Ledger, Callbacks) {
     let cloud = FakeAws::new();
-    let ledger = Ledger::new(&cloud.aws(), TABLE);
+    let ledger = Ledger::new(&cloud.aws());
     let callbacks = Callbacks::new(&cloud.aws(), &ledger, "lockstep-resume");
     (cloud, ledger, callbacks)
 }

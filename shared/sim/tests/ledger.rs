@@ -9,15 +9,15 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::model::resource_change::{Change, Impact};
 use lockstep_domain::records::{
     Approval, Callback, CallbackState, ChangeSet, Decision, DeliveryEnd, DeployBody, Deployment,
-    DeploymentStart, DeploymentState, FailedEvent, Record as _, StackRun, Subject, WebhookDelivery,
-    WebhookDeliveryState,
+    DeploymentStart, DeploymentState, FailedEvent, Partition, Record as _, StackRun, Subject, Table,
+    WebhookDelivery, WebhookDeliveryState,
 };
+use lockstep_sim::FakeAws;
 use lockstep_sim::conformance::holds_what_a_ledger_promises;
-use lockstep_sim::{FakeAws, TABLE};
 
 fn ledger() -> (FakeAws, Ledger) {
     let cloud = FakeAws::new();
-    let ledger = Ledger::new(&cloud.aws(), TABLE);
+    let ledger = Ledger::new(&cloud.aws());
     (cloud, ledger)
 }
 
@@ -145,7 +145,8 @@ async fn an_expired_item_counts_as_gone_before_it_is_deleted() {
     let expired = long_ago("x");
     ledger.insert(&expired).await.unwrap();
     assert_eq!(ledger.get::<Callback>(&expired.key()).await.unwrap(), None);
-    assert!(ledger.list::<Callback>("WAIT#x", "", Order::Oldest, 9).await.unwrap().is_empty());
+    let partition = Partition { table: Table::Callbacks, pk: "WAIT#x".into(), prefix: String::new() };
+    assert!(ledger.list::<Callback>(&partition, Order::Oldest, 9).await.unwrap().is_empty());
     let fresh = wait("x", open("a"));
     assert!(matches!(ledger.insert(&fresh).await.unwrap(), Inserted::New(_)));
     assert_eq!(ledger.get::<Callback>(&fresh.key()).await.unwrap().unwrap().record, fresh);

@@ -17,5 +17,5 @@ fn main() -> ExitCode {
 fn write(folder: &Path) -> Result<(), Error> {
     let text = with_graphs(folder)?;
     let path = folder.join("README.md");
-    std::fs::write(&path, text).map_err(|source| Error::File { path, source })
+    std::fs::write(&path, text).map_err(|error| Error::File { path, error })
 }

@@ -23,6 +23,9 @@ from referee.verdict import Verdict
 # The location of the local cloud's accounts, and so of the recorded roles.
 REGION = "eu-west-1"
 
+# The tables of the ledger, by owner.
+TABLES = ("authority", "operations", "callbacks", "intake", "sweep")
+
 
 def judge(context: Context) -> Verdict:
     """Judges the recordings and the tables."""
@@ -208,7 +211,7 @@ def _names(recording: Recording, state: dict) -> dict[str, str]:
         "partition": "aws",
         "region": region,
         "account": account,
-        "ledger": f"arn:aws:dynamodb:{REGION}:{account}:table/lockstep-ledger",
+        **{table: f"arn:aws:dynamodb:{REGION}:{account}:table/lockstep-{table}" for table in TABLES},
         "stack": stack,
         "log_group": groups[0].split(":log-group:")[1] if groups else "none",
     }

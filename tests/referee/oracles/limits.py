@@ -302,8 +302,8 @@ def _long_trust(copy: Context) -> str:
 def _long_environment(copy: Context) -> str:
     replace(
         copy.root / "infra/control-plane/deployment-path.yaml",
-        "          LOCKSTEP_TABLE: lockstep-ledger\n",
-        f"          LOCKSTEP_TABLE: lockstep-ledger\n          LOCKSTEP_MORE: {'x' * 4000}\n",
+        "          LOCKSTEP_RESUME_FUNCTION: lockstep-resume\n",
+        f"          LOCKSTEP_RESUME_FUNCTION: lockstep-resume\n          LOCKSTEP_MORE: {'x' * 4000}\n",
     )
     return "environment of a function"
 

@@ -23,6 +23,8 @@ from referee.verdict import Verdict
 
 TOOLING, TARGET = "111111111111", "222222222222"
 TOOLING_POLICY, TARGET_POLICY = "infra/installer-policy.json", "infra/installer-target-policy.json"
+# The policies of each account, as beginnings of their names.
+TOOLING_POLICIES, TARGET_POLICIES = "infra/installer-policy", "infra/installer-target-policy"
 EXECUTION_POLICY = "infra/log-stack/execution-policy"
 # The most characters of a managed policy, without white space
 # (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
@@ -106,7 +108,7 @@ def _stacks(context: Context, document: Document, verdict: Verdict) -> list[tupl
         return [(Stack(f"production-{component}", TARGET, document, {}), policies)]
     is_target = document.path.parent.name == "target-account"
     account = TARGET if is_target else TOOLING
-    path = TARGET_POLICY if is_target else TOOLING_POLICY
+    path = TARGET_POLICIES if is_target else TOOLING_POLICIES
     policies = _policies(context, _found(context.root, path), verdict, path)
     given = {"AccountId": TARGET, "ArtifactBucket": f"lockstep-artifacts-{account}-eu-west-1"}
     ways = document.body.get("Parameters", {}).get("Path", {}).get("AllowedValues", [None])
@@ -234,10 +236,8 @@ def _key_policy(stack: Stack) -> dict:
 
 def _judge_policies(context: Context, verdict: Verdict, used: dict[str, set[str]]) -> None:
     """Finds permissions that no resource needs, and policies that IAM would reject."""
-    for name in (TOOLING_POLICY, TARGET_POLICY):
-        path = context.root / name
-        if not path.exists():
-            continue
+    for path in [*_found(context.root, TOOLING_POLICIES), *_found(context.root, TARGET_POLICIES)]:
+        name = context.relative(path)
         policy = json.loads(path.read_text(encoding="utf-8"))
         size = len(json.dumps(policy, separators=(",", ":")))
         verdict.judged("installer policies")

@@ -165,6 +165,7 @@ _NAMES = (
     "LogGroupName",
     "ManagedPolicyName",
     "QueueName",
+    "TopicName",
     "DomainName",
     "AutoScalingGroupName",
     "LaunchTemplateName",

@@ -38,8 +38,8 @@ def of_request(recording: Recording, request: dict, root: Path) -> Identity:
     caller, seq = request["caller"], request["began"]
     if request["claims"] == "installer":
         user = f"arn:aws:iam::{caller['account']}:user/installer"
-        policy = _installer_policy(recording, request, root)
-        return Identity(user, caller["account"], [policy], context={"aws:PrincipalArn": user})
+        policies = _installer_policies(recording, request, root)
+        return Identity(user, caller["account"], policies, context={"aws:PrincipalArn": user})
     if caller["type"] == "AssumedRole":
         identity = of_role(recording, _role_arn(recording, caller), seq, caller["session_name"])
         identity.context["aws:userid"] = caller["user_id"]
@@ -130,11 +130,11 @@ def _own(recording: Recording, what: str, identifier: str, seq: int) -> tuple[st
     return (what, state["policy"]) if state and state["policy"] else None
 
 
-def _installer_policy(recording: Recording, request: dict, root: Path) -> Policy:
-    """Returns the written policy of the installer: of the control plane's account, or of target accounts."""
+def _installer_policies(recording: Recording, request: dict, root: Path) -> list[Policy]:
+    """Returns the written policies of the installer: of the control plane's account, or of target accounts."""
     tooling = {state["account"] for _, _, state in recording.every("role") if state["name"] == "lockstep-ledger-role"}
     name = "installer-policy" if request["account"] in tooling else "installer-target-policy"
-    path = root / "infra" / f"{name}.json"
-    if not path.exists():
+    paths = sorted((root / "infra").glob(f"{name}*.json"))
+    if not paths:
         raise NoPolicy(f"infra/{name}.json says what installing needs, and is not there")
-    return Policy("installer", name, json.loads(path.read_text(encoding="utf-8")))
+    return [Policy("installer", path.stem, json.loads(path.read_text(encoding="utf-8"))) for path in paths]

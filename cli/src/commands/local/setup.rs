@@ -1,7 +1,7 @@
 //! Installs Lockstep into a local cloud that has just started. Only this module acts as root.
 
 use crate::context::CommandContext;
-use crate::failure::{Failure, at};
+use crate::failure::Failure;
 use crate::functions::{self, Profile};
 use crate::installation::{self, Installation, TargetAccount};
 use crate::local::{Session, StoredCredentials, TOOLING, state_dir};
@@ -107,8 +107,9 @@ async fn stored(aws: &Aws) -> Result<StoredCredentials, Failure> {
         .await?
         .ok_or_else(|| Failure::new(format!("stack {STACK} does not exist any more")))?;
     let mut outputs = stack.outputs;
-    let mut take =
-        |name: &str| outputs.remove(name).ok_or(name.to_owned()).map_err(at("the stack lacks an output"));
+    let mut take = |name: &str| {
+        outputs.remove(name).ok_or_else(|| Failure::new(format!("stack {STACK} lacks the output {name}")))
+    };
     let (access_key_id, secret_access_key) = (take("AccessKeyId")?, take("SecretAccessKey")?);
     Ok(StoredCredentials { access_key_id, secret_access_key, outputs })
 }

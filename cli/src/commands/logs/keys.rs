@@ -166,7 +166,7 @@ impl IntakeArguments {
     async fn open(&self, global: &Global, context: &CommandContext) -> Result<Intake, Failure> {
         let deployed = self.stage.find(&self.environment, global, context).await?;
         let (_, who) = identity(&deployed.aws).await?;
-        let table = Ledger::new(&deployed.aws, deployed.output("TableName")?);
+        let table = Ledger::of_component(&deployed.aws, deployed.output("TableName")?);
         Ok(Intake { table, who, events_url: deployed.output("EventsUrl")?.to_owned() })
     }
 }
@@ -206,7 +206,7 @@ impl RateArguments {
     fn rate(&self) -> Result<Option<Rate>, Failure> {
         let numbers = self.events_per_second.zip(self.burst);
         let rate = numbers.map(|(events_per_second, burst)| Rate::new(events_per_second, burst)).transpose();
-        rate.map_err(|error| Failure::usage(error.to_string()))
+        rate.map_err(|error| Failure::usage("--events-per-second and --burst").caused_by(&error))
     }
 }
 
@@ -348,7 +348,8 @@ mod tests {
     use crate::output::Output;
     use clap::Parser;
     use lockstep_domain::logs::ingest::authorize;
-    use lockstep_sim::{FakeAws, TABLE};
+    use lockstep_domain::records::Table;
+    use lockstep_sim::FakeAws;
 
     #[derive(Parser)]
     struct Typed {
@@ -359,7 +360,7 @@ mod tests {
     /// A log intake without applications.
     fn opened() -> Intake {
         Intake {
-            table: Ledger::new(&FakeAws::new().aws(), TABLE),
+            table: Ledger::of_component(&FakeAws::new().aws(), Table::Applications.name()),
             who: "arn:aws:iam::222222222222:user/ada".to_owned(),
             events_url: "https://intake.example.com/events".to_owned(),
         }

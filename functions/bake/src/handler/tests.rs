@@ -128,14 +128,14 @@ impl Fixture {
     }
 
     async fn version(&self) -> ImageVersion {
-        let (pk, prefix) = ImageVersion::all_of(&"logstash".parse().unwrap());
-        let found = self.ledger().list::<ImageVersion>(&pk, prefix, Order::Newest, 1).await.unwrap();
+        let partition = ImageVersion::all_of(&"logstash".parse().unwrap());
+        let found = self.ledger().list::<ImageVersion>(&partition, Order::Newest, 1).await.unwrap();
         found.into_iter().next().expect("a version").record
     }
 
     async fn images(&self) -> Vec<Image> {
-        let (pk, prefix) = Image::all_of(&"logstash".parse().unwrap());
-        let found = self.ledger().list::<Image>(&pk, prefix, Order::Oldest, 10).await.unwrap();
+        let partition = Image::all_of(&"logstash".parse().unwrap());
+        let found = self.ledger().list::<Image>(&partition, Order::Oldest, 10).await.unwrap();
         found.into_iter().map(|image| image.record).collect()
     }
 
@@ -446,8 +446,8 @@ async fn missing_base_is_refused_with_its_file_before_the_claim() {
     let refused = fixture.claim_of(BAKE, None, amazons("al2022-*")).await.unwrap_err();
     assert!(refused.message.contains("al2022-* of amazon"), "{refused:?}");
     assert!(refused.message.contains("images/logstash/image.toml"), "{refused:?}");
-    let (pk, prefix) = ImageVersion::all_of(&"logstash".parse().unwrap());
-    assert_eq!(fixture.ledger().list::<ImageVersion>(&pk, prefix, Order::Newest, 1).await.unwrap().len(), 0);
+    let partition = ImageVersion::all_of(&"logstash".parse().unwrap());
+    assert_eq!(fixture.ledger().list::<ImageVersion>(&partition, Order::Newest, 1).await.unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -462,8 +462,8 @@ async fn build_gets_a_shareable_key_if_volumes_are_encrypted_by_default() {
         let started = fixture.codebuild.started();
         let key = started[0].wanted.variables.iter().find(|(name, _)| name == "LOCKSTEP_IMAGE_KEY");
         assert_eq!(key.map(|(_, value)| value.as_str()), expected);
-        let (pk, prefix) = LogEntry::all_of(&build);
-        let notes = fixture.ledger().list::<LogEntry>(&pk, prefix, Order::Oldest, 10).await.unwrap();
+        let partition = LogEntry::all_of(&build);
+        let notes = fixture.ledger().list::<LogEntry>(&partition, Order::Oldest, 10).await.unwrap();
         let warned = notes.iter().any(|note| note.record.note.contains("--image-key"));
         assert_eq!(warned, !has_image_key, "{notes:?}");
     }

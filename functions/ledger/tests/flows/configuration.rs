@@ -32,8 +32,8 @@ async fn the_same_text_is_no_new_version_and_another_text_is_the_next() {
     assert_eq!(fixture.ask(stages(&stages_text())).await, (200, json!({"version": 1, "changed": false})));
     let other = stages_text().replace("approval = { count = 1, not = [] }", "approval = false");
     assert_eq!(fixture.ask(stages(&other)).await, (200, json!({"version": 2, "changed": true})));
-    let (pk, prefix) = ConfigKind::Stages.prefix();
-    let all = fixture.ledger.list::<Config>(pk, prefix, Order::Newest, 9).await.unwrap();
+    let partition = ConfigKind::Stages.versions();
+    let all = fixture.ledger.list::<Config>(&partition, Order::Newest, 9).await.unwrap();
     assert_eq!(all.iter().map(|c| c.record.version).collect::<Vec<_>>(), [2, 1]);
     assert_eq!(all[0].record.text, other);
 }

@@ -13,8 +13,8 @@ use lockstep_domain::records::{
 };
 use lockstep_ledger::context::AwsContext;
 use lockstep_ledger::handler::handle;
+use lockstep_sim::FakeAws;
 use lockstep_sim::stages::{stage_text, with_production};
-use lockstep_sim::{FakeAws, TABLE};
 use serde_json::{Value, json};
 
 pub const ADA: &str = "arn:aws:iam::333333333333:user/ada";
@@ -54,8 +54,8 @@ pub fn task(token: &str) -> Task {
 impl Fixture {
     pub async fn new() -> Self {
         let cloud = FakeAws::new();
-        let context = AwsContext::of(&cloud.aws(), TABLE, "lockstep-resume");
-        let ledger = Ledger::new(&cloud.aws(), TABLE);
+        let context = AwsContext::of(&cloud.aws(), "lockstep-resume");
+        let ledger = Ledger::new(&cloud.aws());
         let fixture = Self { cloud, ledger, context };
         assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": stages_text()})).await.0, 200);
         fixture
@@ -218,8 +218,8 @@ impl Fixture {
 
     /// Returns the deployment log.
     pub async fn journal(&self, name: &str) -> Vec<String> {
-        let (pk, prefix) = LogEntry::all_of(&id(name));
-        let steps = self.ledger.list::<LogEntry>(&pk, prefix, Order::Oldest, 99).await.unwrap();
+        let partition = LogEntry::all_of(&id(name));
+        let steps = self.ledger.list::<LogEntry>(&partition, Order::Oldest, 99).await.unwrap();
         steps.into_iter().map(|step| step.record.note).collect()
     }
 

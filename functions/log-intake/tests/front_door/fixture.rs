@@ -9,10 +9,11 @@ use lockstep_aws::ledger::Ledger;
 use lockstep_aws::shipper::Pace;
 use lockstep_domain::logs::ingest::{ApiKey, Application, Rate, Which};
 use lockstep_domain::logs::shipping::Protocol;
+use lockstep_domain::records::Table;
 use lockstep_log_intake::handler::{Answered, handle};
 use lockstep_log_intake::{AwsContext, PACE};
 use lockstep_sim::broker::{Broker, BrokerBehavior};
-use lockstep_sim::{FakeAws, Interceptor, TABLE};
+use lockstep_sim::{FakeAws, Interceptor};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -90,7 +91,7 @@ pub struct Fixture {
 impl Fixture {
     pub fn new(protocol: Protocol, manners: &[BrokerBehavior]) -> Self {
         let cloud = FakeAws::new();
-        let table = Ledger::new(&cloud.aws(), TABLE);
+        let table = Ledger::of_component(&cloud.aws(), Table::Applications.name());
         Self { cloud, watched: Watched::start(protocol, manners), table }
     }
 
@@ -112,7 +113,7 @@ impl Fixture {
     fn function_of(&self, cloud: &FakeAws) -> AwsContext {
         let url = self.watched.broker.url();
         let config = Config::of([
-            (Setting::Table, TABLE),
+            (Setting::Table, Table::Applications.name()),
             (Setting::Output, &url),
             (Setting::EventsPerSecond, "1000"),
             (Setting::Burst, "5000"),

@@ -1,6 +1,6 @@
 //! Items of the table: conversion from and to records.
 
-use super::{Versioned, conflict, named, seconds};
+use super::{Versioned, conflict, seconds};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use lockstep_domain::model::error::Failure;
@@ -17,7 +17,7 @@ pub(super) const NEW: u64 = 1;
 pub(super) fn encode<T: Record>(record: &T, rev: u64) -> Result<Item, Failure> {
     let key = record.key();
     let body = serde_dynamo::to_attribute_value(record)
-        .map_err(|error| Failure::bug(format!("{} cannot be stored", named(&key))).caused_by(&error))?;
+        .map_err(|error| Failure::bug(format!("{} cannot be stored", key)).caused_by(&error))?;
     let mut item = key_of(&key);
     item.insert("kind".into(), AttributeValue::S(T::KIND.to_owned()));
     item.insert("rev".into(), AttributeValue::N(rev.to_string()));
@@ -33,14 +33,15 @@ pub(super) fn encode<T: Record>(record: &T, rev: u64) -> Result<Item, Failure> {
 
 /// Returns the record in `item`. An unreadable item is a bug, never absence.
 pub(super) fn decode<T: Record>(mut item: Item) -> Result<Versioned<T>, Failure> {
-    let unreadable = |why: String| Failure::bug(format!("a {} in the ledger cannot be read: {why}", T::KIND));
+    let unread = || Failure::bug(format!("a {} in the ledger cannot be read", T::KIND));
+    let unreadable = |why: String| Failure::bug(format!("{}: {why}", unread().message));
     match item.get("kind") {
         Some(AttributeValue::S(kind)) if kind == T::KIND => {}
         other => return Err(unreadable(format!("its kind is {other:?}"))),
     }
     let rev = number(&item, "rev").ok_or_else(|| unreadable("it has no revision".into()))?;
     let body = item.remove("body").ok_or_else(|| unreadable("it has no body".into()))?;
-    let record = serde_dynamo::from_attribute_value(body).map_err(|error| unreadable(error.to_string()))?;
+    let record = serde_dynamo::from_attribute_value(body).map_err(|error| unread().caused_by(&error))?;
     Ok(Versioned { record, rev })
 }
 
@@ -65,7 +66,7 @@ fn number(item: &Item, name: &str) -> Option<u64> {
 
 /// Returns the failure of a write at a stale revision.
 pub(super) fn lost(key: &Key) -> Failure {
-    conflict(format!("{} was changed by another; read it again", named(key)))
+    conflict(format!("{} was changed by another; read it again", key))
 }
 
 /// Returns the values of a condition on absence.

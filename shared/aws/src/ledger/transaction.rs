@@ -1,7 +1,7 @@
 //! Transactions: several writes that happen together or not at all.
 
 use super::item::{Item, NEW, encode, key_of, lost, now_value};
-use super::{Ledger, Versioned, conflict, named, same_key};
+use super::{Ledger, Versioned, conflict, same_key};
 use crate::clock;
 use crate::failure::failure;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -9,13 +9,12 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ConditionCheck, Delete, Put, TransactWriteItem,
 };
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::records::{Key, Record, Table};
+use lockstep_domain::records::{Key, Record};
 use std::collections::HashMap;
 
 /// One write of a transaction, with the condition it depends on.
 #[derive(Clone, Debug)]
 pub struct Write {
-    table: Table,
     key: Key,
     change: Change,
 }
@@ -31,23 +30,23 @@ enum Change {
 impl Write {
     /// Adds a record; the transaction fails if the key has one.
     pub fn insert<T: Record>(record: &T) -> Result<Self, Failure> {
-        Ok(Self { table: T::TABLE, key: record.key(), change: Change::Insert(encode(record, NEW)?) })
+        Ok(Self { key: record.key(), change: Change::Insert(encode(record, NEW)?) })
     }
 
     /// Writes `record` over `old`.
     pub fn replace<T: Record>(old: &Versioned<T>, record: &T) -> Result<Self, Failure> {
         let key = same_key(old, record)?;
-        Ok(Self { table: T::TABLE, key, change: Change::Replace(encode(record, old.rev + 1)?, old.rev) })
+        Ok(Self { key, change: Change::Replace(encode(record, old.rev + 1)?, old.rev) })
     }
 
     /// Removes `old`.
     pub fn remove<T: Record>(old: &Versioned<T>) -> Self {
-        Self { table: T::TABLE, key: old.record.key(), change: Change::Remove(old.rev) }
+        Self { key: old.record.key(), change: Change::Remove(old.rev) }
     }
 
     /// Changes no record, but requires `old` to be the last revision.
     pub fn unchanged<T: Record>(old: &Versioned<T>) -> Self {
-        Self { table: T::TABLE, key: old.record.key(), change: Change::Unchanged(old.rev) }
+        Self { key: old.record.key(), change: Change::Unchanged(old.rev) }
     }
 }
 
@@ -71,7 +70,7 @@ impl Ledger {
     fn transact_item(&self, write: &Write) -> Result<TransactWriteItem, Failure> {
         let malformed = |error| Failure::bug("a transaction is malformed").caused_by(&error);
         let item = TransactWriteItem::builder();
-        let table = self.table_of(write.table);
+        let table = self.name_of(write.key.table);
         let key = key_of(&write.key);
         Ok(match &write.change {
             Change::Insert(new) => item.put(
@@ -126,12 +125,11 @@ fn cancellation(writes: &[Write], reasons: &[CancellationReason]) -> Failure {
     match failed.next() {
         Some((write, code)) => match code.as_str() {
             "ConditionalCheckFailed" => lost(&write.key),
-            "TransactionConflict" => conflict(format!("{} is being changed by another", named(&write.key))),
-            "ThrottlingError" | "ProvisionedThroughputExceeded" => Failure::new(
-                FailureKind::Throttled,
-                format!("TransactWriteItems {}: {code}", named(&write.key)),
-            ),
-            _ => Failure::bug(format!("TransactWriteItems {}: {code}", named(&write.key))),
+            "TransactionConflict" => conflict(format!("{} is being changed by another", write.key)),
+            "ThrottlingError" | "ProvisionedThroughputExceeded" => {
+                Failure::new(FailureKind::Throttled, format!("TransactWriteItems {}: {code}", write.key))
+            }
+            _ => Failure::bug(format!("TransactWriteItems {}: {code}", write.key)),
         },
         None => {
             Failure::new(FailureKind::Transient, format!("TransactWriteItems {}: cancelled", all(writes)))
@@ -140,17 +138,17 @@ fn cancellation(writes: &[Write], reasons: &[CancellationReason]) -> Failure {
 }
 
 fn all(writes: &[Write]) -> String {
-    writes.iter().map(|write| named(&write.key)).collect::<Vec<_>>().join(", ")
+    writes.iter().map(|write| write.key.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockstep_domain::records::Table;
 
     fn write(pk: &str) -> Write {
         Write {
-            table: Table::Operations,
-            key: Key { pk: pk.into(), sk: "-".into() },
+            key: Key { table: Table::Operations, pk: pk.into(), sk: "-".into() },
             change: Change::Remove(1),
         }
     }

@@ -99,5 +99,5 @@ fn own_image(image: &Image) -> Result<OwnImage, Failure> {
 fn parsed<T: std::str::FromStr<Err = lockstep_domain::model::ids::InvalidId>>(
     id: Option<&str>,
 ) -> Result<T, Failure> {
-    id.unwrap_or_default().parse().map_err(|error| Failure::bug(format!("EC2 answered {error}")))
+    id.unwrap_or_default().parse().map_err(|error| Failure::bug("EC2 answered").caused_by(&error))
 }

@@ -18,8 +18,6 @@ pub struct ControlPlane {
     pub region: Region,
     /// Its account, the tooling account.
     pub account: AccountId,
-    /// The ledger's table.
-    pub table: String,
     /// The bucket of artifacts.
     pub bucket: String,
     /// The base URL of webhooks; the repository's id follows it.
@@ -73,7 +71,7 @@ pub async fn identity(aws: &Aws) -> Result<(AccountId, String), Failure> {
     let answer = client.get_caller_identity().send().await;
     let answer = answer.map_err(|error| failure("GetCallerIdentity", "of these credentials", &error))?;
     let account = answer.account().unwrap_or_default().parse();
-    let account = account.map_err(|error| Failure::bug(format!("GetCallerIdentity answered {error}")))?;
+    let account = account.map_err(|error| Failure::bug("GetCallerIdentity answered").caused_by(&error))?;
     Ok((account, answer.arn().unwrap_or_default().to_owned()))
 }
 
@@ -88,9 +86,8 @@ pub async fn find(aws: &Aws) -> Result<Option<ControlPlane>, Failure> {
     let text = answer.parameter().and_then(|parameter| parameter.value()).unwrap_or_default();
     let read = serde_json::from_str(text);
     read.map(Some).map_err(|error| {
-        Failure::rejected(format!(
-            "{PARAMETER} was written by another version of Lockstep ({error}); install again"
-        ))
+        let message = format!("{PARAMETER} was written by another version of Lockstep; install again");
+        Failure::rejected(message).caused_by(&error)
     })
 }
 

@@ -97,7 +97,8 @@ async fn signature(
     body: &[u8],
 ) -> Result<Vec<(String, String)>, Failure> {
     let provider = aws.sdk_config().credentials_provider().ok_or_else(without_credentials)?;
-    let credentials = provider.provide_credentials().await.map_err(|_| without_credentials())?;
+    let credentials = provider.provide_credentials().await;
+    let credentials = credentials.map_err(|error| without_credentials().caused_by(&error))?;
     let identity: Identity = credentials.into();
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
@@ -120,7 +121,7 @@ async fn signature(
 async fn send(url: &str, headers: &[(String, String)], body: Vec<u8>) -> Result<SignedResponse, Failure> {
     let lost = |error: reqwest::Error| {
         // Without the URL: the message names it already.
-        Failure::new(FailureKind::Transient, format!("POST {url}: {}", error.without_url()))
+        Failure::new(FailureKind::Transient, format!("POST {url}")).caused_by(&error.without_url())
     };
     // A second installation is refused and harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -2,7 +2,7 @@
 
 use super::Trouble;
 use lockstep_domain::logs::shipping::{Lost, Target};
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::error::{ErrorCause, Failure};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -52,7 +52,7 @@ impl Tls {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| rejected(error.to_string()))?
+            .map_err(|error| Failure::rejected(format!("TLS to the broker {target}")).caused_by(&error))?
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
@@ -85,27 +85,35 @@ pub(super) async fn connect(
 ) -> Result<Box<dyn Duplex>, Trouble> {
     match timeout(patience, open(target, tls)).await {
         Ok(opened) => opened,
-        Err(_) => Err(Lost::Unreachable(format!("no answer within {:.0} s", patience.as_secs_f64())).into()),
+        Err(_) => {
+            let late = format!("no answer within {:.0} s", patience.as_secs_f64());
+            Err(unreachable(&io::Error::new(io::ErrorKind::TimedOut, late)).into())
+        }
     }
 }
 
 async fn open(target: &Target, tls: Option<&Tls>) -> Result<Box<dyn Duplex>, Trouble> {
-    let unreachable = |error: io::Error| Lost::Unreachable(error.to_string());
-    let stream = TcpStream::connect((target.host.as_str(), target.port)).await.map_err(unreachable)?;
+    let stream = TcpStream::connect((target.host.as_str(), target.port)).await;
+    let stream = stream.map_err(|error| unreachable(&error))?;
     // The shipper writes whole batches; a delayed last segment gains nothing.
-    stream.set_nodelay(true).map_err(unreachable)?;
+    stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
     let Some(tls) = tls else { return Ok(Box::new(stream)) };
     match tls.connector.connect(tls.name.clone(), stream).await {
         Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => Err(refusal(&error).unwrap_or_else(|| unreachable(error).into())),
+        Err(error) => Err(refusal(target, &error).unwrap_or_else(|| unreachable(&error).into())),
     }
 }
 
+fn unreachable(error: &io::Error) -> Lost {
+    Lost::Unreachable(ErrorCause::of(error))
+}
+
 /// Returns the refusal of an untrusted certificate. A retry will not trust it either.
-fn refusal(error: &io::Error) -> Option<Trouble> {
+fn refusal(target: &Target, error: &io::Error) -> Option<Trouble> {
     match error.get_ref()?.downcast_ref()? {
-        rustls::Error::InvalidCertificate(why) => {
-            Some(Trouble::Refused(format!("shows a certificate that is not trusted: {why:?}")))
+        error @ rustls::Error::InvalidCertificate(_) => {
+            let message = format!("the broker {target} shows a certificate that is not trusted");
+            Some(Trouble::Refused(Failure::rejected(message).caused_by(error)))
         }
         _ => None,
     }

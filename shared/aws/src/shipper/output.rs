@@ -3,7 +3,7 @@
 use super::{Pace, Shipper};
 use crate::config::{Config, Setting};
 use lockstep_domain::logs::shipping::Target;
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::error::{Failure, chain};
 use tokio::time::Instant;
 
 /// A broker and its protocol, from a function's settings.
@@ -23,7 +23,7 @@ impl Output {
         let target = match config.get(Setting::Output)?.parse::<Target>() {
             Ok(target) => target,
             Err(error) => {
-                problems.push(format!("{}: {error}", Setting::Output));
+                problems.push(format!("{}: {}", Setting::Output, chain(&error)));
                 return Ok(None);
             }
         };
@@ -32,7 +32,7 @@ impl Output {
         match output.shipper() {
             Ok(_) => Ok(Some(output)),
             Err(failure) => {
-                problems.push(format!("{}: {failure}", Setting::OutputAuthority));
+                problems.push(format!("{}: {}", Setting::OutputAuthority, failure.chain()));
                 Ok(None)
             }
         }

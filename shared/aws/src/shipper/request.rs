@@ -9,6 +9,7 @@ use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use lockstep_domain::logs::shipping::{Answered, BodyShape, Lost, Target, Window, body, judge};
+use lockstep_domain::model::error::{ErrorCause, Failure};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -61,7 +62,11 @@ impl HttpLink {
             .header(HOST, self.target.to_string())
             .header(CONTENT_TYPE, HeaderValue::from_static(self.shape.content_type()))
             .body(Full::new(Bytes::from(body)))
-            .map_err(|error| Trouble::Refused(format!("cannot be asked: {error}")))
+            .map_err(|error| Trouble::Refused(self.refused("cannot be asked").caused_by(&error)))
+    }
+
+    fn refused(&self, what: &str) -> Failure {
+        Failure::rejected(format!("the broker {} {what}", self.target))
     }
 
     async fn judge(
@@ -82,7 +87,9 @@ impl HttpLink {
                 Ok(())
             }
             Answered::Later(lost) => Err(lost.into()),
-            Answered::Refused(status) => Err(Trouble::Refused(format!("answers {status} and takes nothing"))),
+            Answered::Refused(status) => {
+                Err(Trouble::Refused(self.refused(&format!("answers {status} and takes nothing"))))
+            }
         }
     }
 }
@@ -94,5 +101,5 @@ impl Drop for HttpLink {
 }
 
 fn broken(error: hyper::Error) -> Trouble {
-    Lost::Broken(error.to_string()).into()
+    Lost::Broken(ErrorCause::of(&error)).into()
 }

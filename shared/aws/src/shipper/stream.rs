@@ -3,6 +3,7 @@
 use super::Came;
 use super::connect::Duplex;
 use lockstep_domain::logs::shipping::{Conversation, Goal, Lost, Next, Protocol, Window};
+use lockstep_domain::model::error::ErrorCause;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -124,5 +125,5 @@ fn poll_work(
 }
 
 fn broken(error: io::Error) -> Lost {
-    Lost::Broken(error.to_string())
+    Lost::Broken(ErrorCause::of(&error))
 }

@@ -5,7 +5,7 @@
 
 use crate::model::caught_error::CaughtError;
 use crate::model::error::{Failure, FailureKind};
-use crate::model::ids::{ComponentName, StackName, StageName};
+use crate::model::ids::{ComponentName, InvalidId, StackName, StageName};
 use crate::records::{
     DeployBody, Deployed, Deployment, DeploymentBody, DeploymentState, Environment, FailureRecord,
     LeaseHolder, StackRun,
@@ -35,7 +35,9 @@ pub fn name(component: &ComponentName, asked: Option<&str>) -> Result<String, Fa
 
 /// Returns the name of the environment's stack: `<stage>-<environment>`.
 pub fn stack_name(stage: &StageName, environment: &str) -> Result<StackName, Failure> {
-    format!("{stage}-{environment}").parse().map_err(|error| Failure::rejected(format!("{error}")))
+    format!("{stage}-{environment}")
+        .parse()
+        .map_err(|error: InvalidId| Failure::rejected("the name of the stack").caused_by(&error))
 }
 
 /// Returns the holder that blocks `deployment`; `None` if the environment is free or held by `deployment` itself.

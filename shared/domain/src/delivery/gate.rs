@@ -143,8 +143,8 @@ pub fn break_glass(
     action: &OperatorAction,
 ) -> Result<Option<BreakGlass>, Failure> {
     check_release(release, stage)?;
-    if let Ok(broken) = check_evidence(release, stages, stage, evidence, known, action.at) {
-        if broken.is_some() {
+    if let Ok(permission) = check_evidence(release, stages, stage, evidence, known, action.at) {
+        if permission.is_some() {
             return Ok(None);
         }
         return Err(Failure::rejected(format!(

@@ -105,7 +105,8 @@ pub struct ErrorCause {
 }
 
 impl ErrorCause {
-    fn of(error: &(dyn Error + 'static)) -> Self {
+    /// Returns the text of an error with its own causes.
+    pub fn of(error: &(dyn Error + 'static)) -> Self {
         let text = error.to_string().chars().take(CAUSE_CHARS).collect();
         Self { text, source: error.source().map(|source| Box::new(Self::of(source))) }
     }
@@ -115,8 +116,13 @@ impl ErrorCause {
 ///
 /// An error that repeats its cause at its end is not followed by the same words again.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
+    with_causes(&error.to_string(), error.source())
+}
+
+/// Returns a message with the error that caused it and its causes, as [`chain`] does.
+pub fn with_causes(message: &str, cause: Option<&(dyn Error + 'static)>) -> String {
+    let mut text = message.to_owned();
+    let mut next = cause;
     while let Some(cause) = next {
         let words = cause.to_string();
         if !text.ends_with(&words) {
@@ -150,6 +156,11 @@ impl Failure {
     /// Adds the error that caused the failure, with its own causes.
     pub fn caused_by(self, error: &(dyn Error + 'static)) -> Self {
         Self { source: Some(ErrorCause::of(error)), ..self }
+    }
+
+    /// Adds the causes of an error, but not the error itself, whose words the message holds already.
+    pub fn with_causes_of(self, error: &dyn Error) -> Self {
+        Self { source: error.source().map(ErrorCause::of), ..self }
     }
 
     /// Returns the message with every cause: the text for the boundary, where an operator reads it.
@@ -235,6 +246,14 @@ mod tests {
         // The chain survives where a failure crosses a process.
         let sent = serde_json::to_string(&failure).unwrap();
         assert_eq!(serde_json::from_str::<Failure>(&sent).unwrap(), failure);
+    }
+
+    #[test]
+    fn a_message_with_the_words_of_an_error_keeps_its_causes() {
+        let failure =
+            Failure::rejected(format!("the host: {}", Dispatch(Refused))).with_causes_of(&Dispatch(Refused));
+        assert_eq!(failure.chain(), "the host: dispatch failed: connection refused");
+        assert_eq!(Failure::rejected("x").with_causes_of(&Refused).source, None);
     }
 
     #[test]

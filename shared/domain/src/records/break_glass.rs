@@ -36,13 +36,13 @@ impl BreakGlass {
     /// Returns the key. It lies in the partition of the evidence that it replaces, which the functions that
     /// build cannot write.
     pub fn key_of(component: &ComponentName, digest: &Digest, stage: &StageName) -> Key {
-        Key::new(format!("EVIDENCE#{component}"), format!("BREAKGLASS#{digest}#{stage}"))
+        Key::new(Table::Authority, format!("EVIDENCE#{component}"), format!("BREAKGLASS#{digest}#{stage}"))
     }
 }
 
 impl Record for BreakGlass {
     const KIND: &'static str = "BREAKGLASS";
-    const TABLE: Table = Table::Authority;
+    const TABLES: &'static [Table] = &[Table::Authority];
 
     fn key(&self) -> Key {
         Self::key_of(&self.component, &self.digest, &self.stage)

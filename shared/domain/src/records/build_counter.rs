@@ -19,13 +19,13 @@ pub struct BuildCounter {
 impl BuildCounter {
     /// Returns the key of the counter of `of`.
     pub fn key_of(component: &ComponentName, of: MajorMinor) -> Key {
-        Key::new(format!("COMPONENT#{component}"), format!("COUNTER#{of}"))
+        Key::new(Table::Authority, format!("COMPONENT#{component}"), format!("COUNTER#{of}"))
     }
 }
 
 impl Record for BuildCounter {
     const KIND: &'static str = "COUNTER";
-    const TABLE: Table = Table::Authority;
+    const TABLES: &'static [Table] = &[Table::Authority];
 
     fn key(&self) -> Key {
         Self::key_of(&self.component, self.of)

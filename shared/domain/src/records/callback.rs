@@ -42,13 +42,13 @@ pub struct Callback {
 impl Callback {
     /// Returns the key of the callback for `operation`.
     pub fn key_of(operation: &str) -> Key {
-        Key::single(format!("WAIT#{operation}"))
+        Key::single(Table::Callbacks, format!("WAIT#{operation}"))
     }
 }
 
 impl Record for Callback {
     const KIND: &'static str = "WAIT";
-    const TABLE: Table = Table::Callbacks;
+    const TABLES: &'static [Table] = &[Table::Callbacks];
 
     fn key(&self) -> Key {
         Self::key_of(&self.operation)

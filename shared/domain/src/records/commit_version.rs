@@ -21,13 +21,17 @@ pub struct CommitVersion {
 impl CommitVersion {
     /// Returns the key of the version of `commit` with the image lock of this digest.
     pub fn key_of(component: &ComponentName, commit: &CommitSha, image_lock_digest: &Digest) -> Key {
-        Key::new(format!("COMPONENT#{component}"), format!("COMMIT#{commit}#{image_lock_digest}"))
+        Key::new(
+            Table::Authority,
+            format!("COMPONENT#{component}"),
+            format!("COMMIT#{commit}#{image_lock_digest}"),
+        )
     }
 }
 
 impl Record for CommitVersion {
     const KIND: &'static str = "COMMIT";
-    const TABLE: Table = Table::Authority;
+    const TABLES: &'static [Table] = &[Table::Authority];
 
     fn key(&self) -> Key {
         Self::key_of(&self.component, &self.commit, &self.image_lock_digest)

@@ -1,4 +1,4 @@
-use super::{Key, Record, Table};
+use super::{Key, Partition, Record, Table};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -15,13 +15,14 @@ pub enum ConfigKind {
 }
 
 impl ConfigKind {
-    /// Returns the partition and the sort-key prefix of all versions.
-    pub fn prefix(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Stages => ("CONFIG", "STAGES#"),
-            Self::Parameters => ("CONFIG", "PARAMETERS#"),
-            Self::People => ("CONFIG", "PEOPLE#"),
-        }
+    /// Returns the partition of all versions.
+    pub fn versions(self) -> Partition {
+        let prefix = match self {
+            Self::Stages => "STAGES#",
+            Self::Parameters => "PARAMETERS#",
+            Self::People => "PEOPLE#",
+        };
+        Partition::new(Table::Authority, "CONFIG", prefix)
     }
 }
 
@@ -43,10 +44,10 @@ pub struct Config {
 
 impl Record for Config {
     const KIND: &'static str = "CONFIG";
-    const TABLE: Table = Table::Authority;
+    const TABLES: &'static [Table] = &[Table::Authority];
 
     fn key(&self) -> Key {
-        let (pk, prefix) = self.config.prefix();
-        Key::new(pk.into(), format!("{prefix}{:010}", self.version))
+        let Partition { table, pk, prefix } = self.config.versions();
+        Key::new(table, pk, format!("{prefix}{:010}", self.version))
     }
 }

@@ -69,13 +69,13 @@ impl CopySlots {
 
     /// Returns the key of the copy slots of `location`.
     pub fn key_of(location: &Location) -> Key {
-        Key::single(format!("TRAFFIC#{}#{}", location.account, location.region))
+        Key::single(Table::Operations, format!("TRAFFIC#{}#{}", location.account, location.region))
     }
 }
 
 impl Record for CopySlots {
     const KIND: &'static str = "TRAFFIC";
-    const TABLE: Table = Table::Operations;
+    const TABLES: &'static [Table] = &[Table::Operations];
 
     fn key(&self) -> Key {
         Self::key_of(&self.location)

@@ -157,7 +157,7 @@ impl Deployment {
 
     /// Returns the key of the deployment `id`.
     pub fn key_of(id: &DeploymentId) -> Key {
-        Key::new(format!("DEPLOYMENT#{id}"), "META")
+        Key::new(Table::Operations, format!("DEPLOYMENT#{id}"), "META")
     }
 
     /// Returns the body of the deployment of a release; `None` for another kind.
@@ -246,7 +246,7 @@ impl Deployment {
 
 impl Record for Deployment {
     const KIND: &'static str = "DEPLOYMENT";
-    const TABLE: Table = Table::Operations;
+    const TABLES: &'static [Table] = &[Table::Operations];
 
     fn key(&self) -> Key {
         Self::key_of(&self.id)

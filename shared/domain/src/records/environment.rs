@@ -1,4 +1,4 @@
-use super::{Key, Record, Table};
+use super::{Key, Partition, Record, Table};
 use crate::model::ids::{ComponentName, DeploymentId, Digest, StageName};
 use crate::model::version::Version;
 use jiff::Timestamp;
@@ -74,18 +74,18 @@ pub struct Environment {
 impl Environment {
     /// Returns the key of the environment `name` in `stage`.
     pub fn key_of(stage: &StageName, name: &str) -> Key {
-        Key::new(format!("STAGE#{stage}"), format!("COMPONENT#{name}"))
+        Key::new(Table::Authority, format!("STAGE#{stage}"), format!("COMPONENT#{name}"))
     }
 
     /// Returns the partition and sort-key prefix of all environments of `stage`.
-    pub fn all_of(stage: &StageName) -> (String, &'static str) {
-        (format!("STAGE#{stage}"), "COMPONENT#")
+    pub fn all_of(stage: &StageName) -> Partition {
+        Partition::new(Table::Authority, format!("STAGE#{stage}"), "COMPONENT#")
     }
 }
 
 impl Record for Environment {
     const KIND: &'static str = "ENVIRONMENT";
-    const TABLE: Table = Table::Authority;
+    const TABLES: &'static [Table] = &[Table::Authority];
 
     fn key(&self) -> Key {
         Self::key_of(&self.stage, &self.name)

@@ -28,13 +28,13 @@ impl Evidence {
     /// releases. The functions that build a release may write releases, and must not be able to forge the
     /// evidence that opens production.
     pub fn key_of(component: &ComponentName, digest: &Digest, stage: &StageName) -> Key {
-        Key::new(format!("EVIDENCE#{component}"), format!("{digest}#{stage}"))
+        Key::new(Table::Authority, format!("EVIDENCE#{component}"), format!("{digest}#{stage}"))
     }
 }
 
 impl Record for Evidence {
     const KIND: &'static str = "EVIDENCE";
-    const TABLE: Table = Table::Authority;
+    const TABLES: &'static [Table] = &[Table::Authority];
 
     fn key(&self) -> Key {
         Self::key_of(&self.component, &self.digest, &self.stage)

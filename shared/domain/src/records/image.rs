@@ -1,4 +1,4 @@
-use super::{Key, Record, Table};
+use super::{Key, Partition, Record, Table};
 use crate::model::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, Region, SnapshotId};
 use crate::model::location::Location;
 use crate::model::version::Version;
@@ -53,19 +53,20 @@ impl Image {
     /// Returns the key of `version` of `name` at `location`.
     pub fn key_of(name: &ImageName, version: &Version, location: &Location) -> Key {
         Key::new(
+            Table::Operations,
             format!("IMAGE#{name}"),
             format!("VERSION#{}#{}#{}", version.sortable(), location.account, location.region),
         )
     }
 
     /// Returns the partition and sort-key prefix of every version of `name` in every location.
-    pub fn all_of(name: &ImageName) -> (String, &'static str) {
-        (format!("IMAGE#{name}"), "VERSION#")
+    pub fn all_of(name: &ImageName) -> Partition {
+        Partition::new(Table::Operations, format!("IMAGE#{name}"), "VERSION#")
     }
 
     /// Returns the partition and sort-key prefix of one version of `name` in every location.
-    pub fn version_of(name: &ImageName, version: &Version) -> (String, String) {
-        (format!("IMAGE#{name}"), format!("VERSION#{}#", version.sortable()))
+    pub fn version_of(name: &ImageName, version: &Version) -> Partition {
+        Partition::new(Table::Operations, format!("IMAGE#{name}"), format!("VERSION#{}#", version.sortable()))
     }
 
     /// Returns true if the image is in this account and region.
@@ -87,7 +88,7 @@ impl Image {
 
 impl Record for Image {
     const KIND: &'static str = "IMAGE";
-    const TABLE: Table = Table::Operations;
+    const TABLES: &'static [Table] = &[Table::Operations];
 
     fn key(&self) -> Key {
         Self::key_of(&self.name, &self.version, &self.location)

@@ -1,4 +1,4 @@
-use super::{Image, Key, Record, Table};
+use super::{Image, Key, Partition, Record, Table};
 use crate::model::base_image::Base;
 use crate::model::ids::{AmiId, CommitSha, Digest, ImageName, RepositoryId};
 use crate::model::image_version_state::ImageVersionState;
@@ -89,12 +89,12 @@ pub struct ImageVersion {
 impl ImageVersion {
     /// Returns the key of `version` of `name`.
     pub fn key_of(name: &ImageName, version: &Version) -> Key {
-        Key::new(format!("IMAGE#{name}"), format!("STATE#{}", version.sortable()))
+        Key::new(Table::Operations, format!("IMAGE#{name}"), format!("STATE#{}", version.sortable()))
     }
 
     /// Returns the partition and sort-key prefix of every version of `name`.
-    pub fn all_of(name: &ImageName) -> (String, &'static str) {
-        (format!("IMAGE#{name}"), "STATE#")
+    pub fn all_of(name: &ImageName) -> Partition {
+        Partition::new(Table::Operations, format!("IMAGE#{name}"), "STATE#")
     }
 
     /// Returns the commit that it was built from, if known.
@@ -115,7 +115,7 @@ impl ImageVersion {
 
 impl Record for ImageVersion {
     const KIND: &'static str = "IMAGEVERSION";
-    const TABLE: Table = Table::Operations;
+    const TABLES: &'static [Table] = &[Table::Operations];
 
     fn key(&self) -> Key {
         Self::key_of(&self.name, &self.version)

@@ -1,6 +1,6 @@
 //! A line of a deployment log.
 
-use super::{Key, Record, Table};
+use super::{Key, Partition, Record, Table};
 use crate::model::ids::DeploymentId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -20,16 +20,20 @@ pub struct LogEntry {
 
 impl LogEntry {
     /// Returns the partition and sort-key prefix of the deployment log of `id`, oldest line first.
-    pub fn all_of(id: &DeploymentId) -> (String, &'static str) {
-        (format!("DEPLOYMENT#{id}"), "STEP#")
+    pub fn all_of(id: &DeploymentId) -> Partition {
+        Partition::new(Table::Operations, format!("DEPLOYMENT#{id}"), "STEP#")
     }
 }
 
 impl Record for LogEntry {
     const KIND: &'static str = "STEP";
-    const TABLE: Table = Table::Operations;
+    const TABLES: &'static [Table] = &[Table::Operations];
 
     fn key(&self) -> Key {
-        Key::new(format!("DEPLOYMENT#{}", self.deployment), format!("STEP#{:04}", self.number))
+        Key::new(
+            Table::Operations,
+            format!("DEPLOYMENT#{}", self.deployment),
+            format!("STEP#{:04}", self.number),
+        )
     }
 }

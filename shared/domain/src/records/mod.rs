@@ -1,4 +1,4 @@
-//! The items of the ledger: DynamoDB tables with one Rust type for each kind of item.
+//! The items of the ledger: DynamoDB tables, one for each owner, with one Rust type for each kind of item.
 //!
 //! Every item carries a revision that the store raises on each write. A write names the revision that it
 //! read, so a stale write fails with a conflict. Only this module makes keys.
@@ -59,11 +59,14 @@ pub use sweep_report::{Leftover, SweepReport};
 pub use table::Table;
 pub use webhook_delivery::{DeliveryEnd, WebhookDelivery, WebhookDeliveryState};
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt;
 
-/// The primary key of an item.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// The table and the primary key of an item.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
+    /// Table of the item. The kind of the item, or a field of its key, decides it.
+    pub table: Table,
     /// Partition key.
     pub pk: String,
     /// Sort key; `-` where the partition holds one item.
@@ -71,12 +74,35 @@ pub struct Key {
 }
 
 impl Key {
-    fn new(pk: String, sk: impl Into<String>) -> Self {
-        Self { pk, sk: sk.into() }
+    fn new(table: Table, pk: String, sk: impl Into<String>) -> Self {
+        Self { table, pk, sk: sk.into() }
     }
 
-    pub(crate) fn single(pk: String) -> Self {
-        Self::new(pk, "-")
+    pub(crate) fn single(table: Table, pk: String) -> Self {
+        Self::new(table, pk, "-")
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.pk, self.sk)
+    }
+}
+
+/// Items of one table whose partition key is equal and whose sort keys begin with the same text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// Table of the items.
+    pub table: Table,
+    /// Partition key.
+    pub pk: String,
+    /// Beginning of the sort keys.
+    pub prefix: String,
+}
+
+impl Partition {
+    fn new(table: Table, pk: impl Into<String>, prefix: impl Into<String>) -> Self {
+        Self { table, pk: pk.into(), prefix: prefix.into() }
     }
 }
 
@@ -85,10 +111,10 @@ pub trait Record: Serialize + DeserializeOwned + Clone {
     /// Kind of the item. The store writes it beside the item, so that an operator can read the table.
     const KIND: &'static str;
 
-    /// Table that holds the item, by its owner.
-    const TABLE: Table;
+    /// Tables that hold items of this kind. [`Record::key`] names the one of an item.
+    const TABLES: &'static [Table];
 
-    /// Returns the primary key of the item.
+    /// Returns the table and the primary key of the item.
     fn key(&self) -> Key;
 
     /// Returns the time, in seconds since 1970, after which DynamoDB may delete the item. `None` retains it

@@ -25,10 +25,14 @@ pub struct Rejection {
 
 impl Record for Rejection {
     const KIND: &'static str = "REJECTION";
-    const TABLE: Table = Table::Authority;
+    const TABLES: &'static [Table] = &[Table::Authority];
 
     fn key(&self) -> Key {
-        Key::new(format!("COMPONENT#{}", self.component), format!("REJECTION#{}", self.commit))
+        Key::new(
+            Table::Authority,
+            format!("COMPONENT#{}", self.component),
+            format!("REJECTION#{}", self.commit),
+        )
     }
 
     fn listed_at(&self) -> Option<String> {

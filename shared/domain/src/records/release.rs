@@ -1,4 +1,4 @@
-use super::{Key, Record, Table};
+use super::{Key, Partition, Record, Table};
 use crate::model::ids::{CommitSha, ComponentName, Digest, RepositoryId};
 use crate::model::image_lock::ImageLock;
 use crate::model::person::GithubLogin;
@@ -76,18 +76,22 @@ pub struct Release {
 impl Release {
     /// Returns the key of `version` of `component`.
     pub fn key_of(component: &ComponentName, version: &Version) -> Key {
-        Key::new(format!("COMPONENT#{component}"), format!("RELEASE#{}", version.sortable()))
+        Key::new(
+            Table::Authority,
+            format!("COMPONENT#{component}"),
+            format!("RELEASE#{}", version.sortable()),
+        )
     }
 
     /// Returns the partition and sort-key prefix of all releases of `component`, oldest version first.
-    pub fn all_of(component: &ComponentName) -> (String, &'static str) {
-        (format!("COMPONENT#{component}"), "RELEASE#")
+    pub fn all_of(component: &ComponentName) -> Partition {
+        Partition::new(Table::Authority, format!("COMPONENT#{component}"), "RELEASE#")
     }
 }
 
 impl Record for Release {
     const KIND: &'static str = "RELEASE";
-    const TABLE: Table = Table::Authority;
+    const TABLES: &'static [Table] = &[Table::Authority];
 
     fn key(&self) -> Key {
         Self::key_of(&self.component, &self.version)

@@ -31,13 +31,13 @@ pub struct Repository {
 impl Repository {
     /// Returns the key of the repository `id`.
     pub fn key_of(id: &RepositoryId) -> Key {
-        Key::single(format!("REPOSITORY#{id}"))
+        Key::single(Table::Authority, format!("REPOSITORY#{id}"))
     }
 }
 
 impl Record for Repository {
     const KIND: &'static str = "REPOSITORY";
-    const TABLE: Table = Table::Authority;
+    const TABLES: &'static [Table] = &[Table::Authority];
 
     fn key(&self) -> Key {
         Self::key_of(&self.id)

@@ -83,7 +83,7 @@ impl SweepReport {
 
     /// Returns the key of the last report.
     pub fn last() -> Key {
-        Key::new("SWEEP".into(), "LAST")
+        Key::new(Table::Sweep, "SWEEP".into(), "LAST")
     }
 
     /// Returns each list with its length; the names are the values of the dimension `finding`.
@@ -127,7 +127,7 @@ impl SweepReport {
 
 impl Record for SweepReport {
     const KIND: &'static str = "SWEEP";
-    const TABLE: Table = Table::Sweep;
+    const TABLES: &'static [Table] = &[Table::Sweep];
 
     fn key(&self) -> Key {
         Self::last()

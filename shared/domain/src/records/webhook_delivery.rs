@@ -84,13 +84,13 @@ pub struct WebhookDelivery {
 impl WebhookDelivery {
     /// Returns the key of a delivery.
     pub fn key_of(provider: &str, delivery: &str) -> Key {
-        Key::single(format!("EVENT#{provider}#{delivery}"))
+        Key::single(Table::Intake, format!("EVENT#{provider}#{delivery}"))
     }
 }
 
 impl Record for WebhookDelivery {
     const KIND: &'static str = "EVENT";
-    const TABLE: Table = Table::Intake;
+    const TABLES: &'static [Table] = &[Table::Intake];
 
     fn key(&self) -> Key {
         Self::key_of(&self.provider, &self.delivery)

@@ -137,7 +137,7 @@ fn action(second: i64) -> OperatorAction {
 }
 
 /// Returns the break-glass permission for production, recorded at 0.
-fn broken() -> BreakGlass {
+fn permission() -> BreakGlass {
     let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
     let production = stage(&stages, &name("production")).unwrap();
     break_glass(&release, &stages, production, None, None, &action(0)).unwrap().unwrap()
@@ -152,13 +152,13 @@ fn break_glass_admits_one_artifact_to_one_stage_once_within_an_hour() {
         used.map(|used| used.is_some()).map_err(|failure| failure.kind)
     };
     let hour = BreakGlass::VALID_HOURS * 3600;
-    assert_eq!(check(&broken(), hour - 1), Ok(true));
-    assert_eq!(check(&broken(), hour), Err(FailureKind::GateClosed));
+    assert_eq!(check(&permission(), hour - 1), Ok(true));
+    assert_eq!(check(&permission(), hour), Err(FailureKind::GateClosed));
     for other in [
-        BreakGlass { used_by: Some(crate::model::ids::DeploymentId::of_execution("e")), ..broken() },
-        BreakGlass { digest: Digest::of(b"other"), ..broken() },
-        BreakGlass { stage: name("ci"), ..broken() },
-        BreakGlass { component: "cache".parse().unwrap(), ..broken() },
+        BreakGlass { used_by: Some(crate::model::ids::DeploymentId::of_execution("e")), ..permission() },
+        BreakGlass { digest: Digest::of(b"other"), ..permission() },
+        BreakGlass { stage: name("ci"), ..permission() },
+        BreakGlass { component: "cache".parse().unwrap(), ..permission() },
     ] {
         assert_eq!(check(&other, 1), Err(FailureKind::GateClosed));
     }
@@ -168,7 +168,7 @@ fn break_glass_admits_one_artifact_to_one_stage_once_within_an_hour() {
 fn evidence_makes_break_glass_unnecessary() {
     let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
     let production = stage(&stages, &name("production")).unwrap();
-    let glass = broken();
+    let glass = permission();
     let proven = evidence("ci", b"x");
     let used = check_evidence(&release, &stages, production, Some(&proven), Some(&glass), at(1)).unwrap();
     assert_eq!(used, None);
@@ -203,10 +203,11 @@ fn repeated_break_glass_records_once_unless_the_first_is_used_up() {
     let again = |known: &BreakGlass, second: i64| {
         break_glass(&release, &stages, production, None, Some(known), &action(second)).unwrap()
     };
-    assert_eq!(again(&broken(), 1), None);
-    let used = BreakGlass { used_by: Some(crate::model::ids::DeploymentId::of_execution("e")), ..broken() };
+    assert_eq!(again(&permission(), 1), None);
+    let used =
+        BreakGlass { used_by: Some(crate::model::ids::DeploymentId::of_execution("e")), ..permission() };
     assert_eq!(again(&used, 1).unwrap().at, at(1));
-    assert_eq!(again(&broken(), BreakGlass::VALID_HOURS * 3600).unwrap().used_by, None);
+    assert_eq!(again(&permission(), BreakGlass::VALID_HOURS * 3600).unwrap().used_by, None);
 }
 
 #[test]

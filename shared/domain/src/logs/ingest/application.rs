@@ -75,7 +75,7 @@ impl KeyState {
 
 impl Record for Application {
     const KIND: &'static str = "APPLICATION";
-    const TABLE: Table = Table::Applications;
+    const TABLES: &'static [Table] = &[Table::Applications];
 
     fn key(&self) -> Key {
         Self::key_of(&self.name)
@@ -118,7 +118,7 @@ pub enum Unissued {
 impl Application {
     /// Returns the key of an application's record.
     pub fn key_of(name: &ApplicationName) -> Key {
-        Key::single(format!("APPLICATION#{name}"))
+        Key::single(Table::Applications, format!("APPLICATION#{name}"))
     }
 
     /// Returns an application without a key.

@@ -87,13 +87,13 @@ pub struct Bucket {
 impl Bucket {
     /// Returns the key of an application's bucket.
     pub fn key_of(application: &ApplicationName) -> Key {
-        Key::single(format!("BUCKET#{application}"))
+        Key::single(Table::Applications, format!("BUCKET#{application}"))
     }
 }
 
 impl Record for Bucket {
     const KIND: &'static str = "BUCKET";
-    const TABLE: Table = Table::Applications;
+    const TABLES: &'static [Table] = &[Table::Applications];
 
     fn key(&self) -> Key {
         Self::key_of(&self.application)

@@ -2,8 +2,8 @@
 
 use super::lumberjack::{self, Acks};
 use super::{Protocol, Window};
+use crate::model::error::ErrorCause;
 use std::collections::VecDeque;
-use std::fmt;
 
 /// The state that the shipper waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,38 +40,31 @@ pub enum Next<'a> {
 }
 
 /// Reason why a connection is lost. Its batches that were not acknowledged must be sent again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
-    /// The peer could not be reached; the reason, in words.
-    Unreachable(String),
+    /// The peer could not be reached.
+    #[error("cannot be reached")]
+    Unreachable(#[source] ErrorCause),
     /// The peer closed before it had read everything.
+    #[error("closed the connection before it had read everything")]
     Closed,
-    /// The connection broke; the error, in words.
-    Broken(String),
+    /// The connection broke.
+    #[error("broke the connection")]
+    Broken(#[source] ErrorCause),
     /// The connection made no progress for too long.
+    #[error("neither reads nor answers")]
     Stalled,
     /// The peer violates the protocol; the violation, in words.
+    #[error("sent {0}")]
     Violation(String),
     /// The peer asks for a later retry.
+    #[error("answers {status}")]
     Busy {
         /// HTTP status of the response.
         status: u16,
         /// Seconds of its `Retry-After`, bounded.
         after_seconds: Option<u64>,
     },
-}
-
-impl fmt::Display for Lost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable(why) => write!(f, "cannot be reached: {why}"),
-            Self::Closed => f.write_str("closed the connection before it had read everything"),
-            Self::Broken(how) => write!(f, "broke the connection: {how}"),
-            Self::Stalled => f.write_str("neither reads nor answers"),
-            Self::Violation(how) => write!(f, "sent {how}"),
-            Self::Busy { status, .. } => write!(f, "answers {status}"),
-        }
-    }
 }
 
 /// One open connection.
