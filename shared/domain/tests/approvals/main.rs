@@ -14,7 +14,7 @@ use lockstep_domain::delivery::people::People;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::person::{Caller, Starter};
+use lockstep_domain::model::person::{Caller, Person, Starter};
 use lockstep_domain::records::{
     AnswerKind, ChangeSet, Decision, DeployBody, Deployment, DeploymentStart, StackRun,
 };
@@ -84,6 +84,7 @@ const LOGINS: [&str; 4] = ["ada-l", "Eve", "ghopper", "mallory"];
 struct Organisation {
     book: Book,
     people: People,
+    strangers: People,
     identities: Vec<Identity>,
     names: Vec<String>,
 }
@@ -130,7 +131,7 @@ fn organisation(random: &mut Random) -> Organisation {
     names.retain(|name| !name.is_empty());
     names.sort();
     names.dedup();
-    Organisation { book, people, identities: identities(), names }
+    Organisation { book, people, strangers: People::default(), identities: identities(), names }
 }
 
 /// Returns a rule for both sides.
@@ -197,6 +198,25 @@ fn change_set(number: u32) -> ChangeSet {
     }
 }
 
+/// A mistake that is planted between the history and the product, to prove that histories find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mistake {
+    /// An unknown starter or author is taken for a person who approves nothing.
+    UnknownIsAnother,
+    /// Each identity is a person by itself.
+    IdentitiesAreNotJoined,
+    /// The starter and the author may approve.
+    NoPersonIsExcluded,
+    /// People outside the list may approve.
+    AnyPersonMayApprove,
+    /// One approver fewer is enough.
+    OneApproverFewer,
+    /// Time does not pass.
+    TheClockStands,
+    /// An answer to an earlier question counts for the open one.
+    AnswersAreNotBound,
+}
+
 /// One history: the record of the product beside the answers of the model.
 struct History<'a> {
     organisation: &'a Organisation,
@@ -208,6 +228,7 @@ struct History<'a> {
     question: u32,
     answers: Vec<Answer>,
     now: i64,
+    mistake: Option<Mistake>,
 }
 
 /// An answer that was decided on a reading of the deployment, and is not written yet.
@@ -236,7 +257,31 @@ fn reading(random: &mut Random, history: &History<'_>) -> Reading {
 
 impl History<'_> {
     fn jury(&self) -> Jury<'_> {
-        Jury::new(&self.rule.1, &self.organisation.people, &self.deployment)
+        let (organisation, rule) = (self.organisation, &self.rule.1);
+        let people = match self.mistake {
+            Some(Mistake::IdentitiesAreNotJoined) => &organisation.strangers,
+            _ => &organisation.people,
+        };
+        let mut jury = Jury::new(rule, people, &self.deployment);
+        match self.mistake {
+            Some(Mistake::UnknownIsAnother) => {
+                for part in [&mut jury.parts.starter, &mut jury.parts.author] {
+                    if part.known().is_none() {
+                        *part = Person::Known("another".parse().expect("a person"));
+                    }
+                }
+            }
+            Some(Mistake::NoPersonIsExcluded) => jury.rule.not.clear(),
+            Some(Mistake::AnyPersonMayApprove) => jury.rule.from = None,
+            Some(Mistake::OneApproverFewer) => jury.rule.count = (jury.rule.count - 1).max(1),
+            _ => {}
+        }
+        jury
+    }
+
+    /// Returns the time that the product sees.
+    fn clock(&self) -> Timestamp {
+        at(if self.mistake == Some(Mistake::TheClockStands) { 0 } else { self.now })
     }
 
     /// Returns the verdict of the model on the answers to the open question.
@@ -248,7 +293,7 @@ impl History<'_> {
     /// Returns the verdict of the product on its own record.
     fn judged(&self) -> &'static str {
         let question = self.deployment.approvals.last().expect("a question");
-        match self.jury().verdict(&question.answers, at(self.now)) {
+        match self.jury().verdict(&question.answers, self.clock()) {
             Verdict::Passed { .. } => "passes",
             Verdict::Waits { .. } => "waits",
             Verdict::Refused { .. } => "refused",
@@ -263,7 +308,9 @@ impl History<'_> {
             "refuse" => AnswerKind::Refuse,
             _ => AnswerKind::Withdraw,
         };
-        let (by, subject) = (caller(&reading.identity), change_set(reading.question).arn);
+        let bound = self.mistake != Some(Mistake::AnswersAreNotBound);
+        let asked = if bound { reading.question } else { self.question };
+        let (by, subject) = (caller(&reading.identity), change_set(asked).arn);
         let digest = Digest::of(b"artifact");
         let answer = ApprovalAnswer {
             subject: &subject,
@@ -275,7 +322,7 @@ impl History<'_> {
         };
         let mut revision = reading.revision;
         loop {
-            let decided = approval::decide(&self.deployment, &answer, &self.jury(), at(self.now));
+            let decided = approval::decide(&self.deployment, &answer, &self.jury(), self.clock());
             if revision != self.revision {
                 revision = self.revision;
                 continue;
@@ -320,7 +367,12 @@ struct Tally {
     expired: u64,
 }
 
-fn run(seed: u64, organisations: &[Organisation], tally: &mut Tally) -> Result<(), String> {
+fn run(
+    seed: u64,
+    organisations: &[Organisation],
+    mistake: Option<Mistake>,
+    tally: &mut Tally,
+) -> Result<(), String> {
     let mut random = Random(seed);
     let organisation = random.pick(organisations);
     let rule = rule(&mut random, &organisation.names);
@@ -341,11 +393,12 @@ fn run(seed: u64, organisations: &[Organisation], tally: &mut Tally) -> Result<(
         question: 1,
         answers: Vec::new(),
         now: 0,
+        mistake,
     };
     let mut late: Option<Reading> = None;
     for _ in 0..ANSWERS {
-        if random.once_in(3) {
-            history.now += i64::try_from(random.below(10)).expect("a small number") * HOUR;
+        if random.once_in(2) {
+            history.now += i64::try_from(random.below(20)).expect("a small number") * HOUR;
         }
         if random.once_in(12) {
             history.ask_again();
@@ -397,7 +450,7 @@ fn product_and_model_agree_on_every_random_history() {
     let (began, mut random, mut tally) = (Instant::now(), Random(seed), Tally::default());
     let organisations: Vec<Organisation> = (0..64).map(|_| organisation(&mut random)).collect();
     for _ in 0..count {
-        if let Err(difference) = run(random.next(), &organisations, &mut tally) {
+        if let Err(difference) = run(random.next(), &organisations, None, &mut tally) {
             panic!("LOCKSTEP_APPROVAL_SEED={seed}: {difference}");
         }
     }
@@ -407,6 +460,29 @@ fn product_and_model_agree_on_every_random_history() {
         began.elapsed().as_secs_f64()
     );
     assert!(passed > count / 20 && refused > count / 20 && waiting > count / 20 && expired > 0);
+}
+
+#[test]
+fn every_planted_mistake_is_found() {
+    let seed = setting("LOCKSTEP_APPROVAL_SEED").unwrap_or_else(fresh_seed);
+    println!("planted mistakes from LOCKSTEP_APPROVAL_SEED={seed}");
+    for mistake in [
+        Mistake::UnknownIsAnother,
+        Mistake::IdentitiesAreNotJoined,
+        Mistake::NoPersonIsExcluded,
+        Mistake::AnyPersonMayApprove,
+        Mistake::OneApproverFewer,
+        Mistake::TheClockStands,
+        Mistake::AnswersAreNotBound,
+    ] {
+        let mut random = Random(seed);
+        let organisations: Vec<Organisation> = (0..64).map(|_| organisation(&mut random)).collect();
+        let finds =
+            |_: &u32| run(random.next(), &organisations, Some(mistake), &mut Tally::default()).is_err();
+        let found = (1..=50_000_u32).find(finds);
+        println!("{mistake:?}: found after {found:?} histories");
+        assert!(found.is_some(), "LOCKSTEP_APPROVAL_SEED={seed}: {mistake:?} is not found");
+    }
 }
 
 #[test]
