@@ -16,11 +16,12 @@ use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
 use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
-use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, RepositoryId, StageName};
 use lockstep_domain::records::{
     BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageVersion, LogEntry, Record, Release,
-    SweepReport, WebhookDelivery,
+    Repository, SweepReport, WebhookDelivery,
 };
+use serde::de::DeserializeOwned;
 
 /// Maximum number of records of one kind in a list.
 const LISTED: usize = 500;
@@ -54,6 +55,11 @@ impl ControlPlane {
 
     /// Sends a request to the ledger function, signed with the caller's own credentials.
     pub async fn ask(&self, request: &Request) -> Result<Applied, Failure> {
+        self.ask_for(request).await
+    }
+
+    /// Sends a request to the ledger function as [`ask`](Self::ask) does, and reads the response that it has.
+    pub async fn ask_for<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Failure> {
         let body = serde_json::to_vec(request).map_err(at("the request to the ledger"))?;
         let headers = [("content-type", "application/json")];
         let answer = signed::post(self.aws(), "lambda", &self.found.ledger_url, &headers, body).await?;
@@ -91,6 +97,12 @@ impl ControlPlane {
     pub async fn image_settings(&self) -> Result<ImageSettings, Failure> {
         let text = self.config(ConfigKind::Stages).await?.map(|config| config.text).unwrap_or_default();
         ImageSettings::parse("stages.toml", &text).map_err(|problems| of_problems(&problems))
+    }
+
+    /// Returns the record of a repository, or `None` if it is not registered.
+    pub async fn repository(&self, id: &RepositoryId) -> Result<Option<Repository>, Failure> {
+        let found = self.ledger.get(&Repository::key_of(id)).await?;
+        Ok(found.map(|found| found.record))
     }
 
     /// Returns the releases of a component, or of all components, newest first.

@@ -6,7 +6,7 @@
 mod places;
 mod resources;
 pub mod trial;
-mod webhooks;
+pub mod webhooks;
 
 use crate::connection::Connection;
 use crate::context::CommandContext;

@@ -83,6 +83,9 @@ const PER_PATH: [(&str, &str); 4] = [
 /// The parameter for the keys of the functions that components may use.
 const SHIPPED_PARAMETER: &str = "ShippedFunctionKeys";
 
+/// The parameter for the concurrency that the webhook reserves.
+const AT_ONCE_PARAMETER: &str = "WebhookAtOnce";
+
 /// The parameter for the key of the table of permissions.
 const PERMISSIONS_PARAMETER: &str = "PermissionsTableKey";
 
@@ -112,6 +115,7 @@ pub struct Installation<'a> {
     output: &'a Output,
     organization: OrganizationChoice,
     alarms: AlarmAddress,
+    webhook_at_once: Option<u16>,
 }
 
 impl<'a> Installation<'a> {
@@ -119,8 +123,15 @@ impl<'a> Installation<'a> {
     pub async fn new(aws: &'a Aws, sources: PathBuf, output: &'a Output) -> Result<Self, Failure> {
         places::can_hold_a_control_plane(aws.region(), aws.partition())?;
         let (account, _) = control_plane::identity(aws).await?;
-        let (organization, alarms) = (OrganizationChoice::default(), AlarmAddress::default());
-        Ok(Self { aws, account, sources, output, organization, alarms })
+        Ok(Self {
+            aws,
+            account,
+            sources,
+            output,
+            organization: OrganizationChoice::default(),
+            alarms: AlarmAddress::default(),
+            webhook_at_once: None,
+        })
     }
 
     /// Sets the organization that the policies name.
@@ -131,6 +142,11 @@ impl<'a> Installation<'a> {
     /// Sets the address that receives the alarms.
     pub fn notifying(self, alarms: AlarmAddress) -> Self {
         Self { alarms, ..self }
+    }
+
+    /// Sets the concurrency that the webhook reserves; without a number the installation keeps its own.
+    pub fn webhook_at_once(self, requests: Option<u16>) -> Self {
+        Self { webhook_at_once: requests, ..self }
     }
 
     /// Returns the tooling account.
@@ -253,6 +269,15 @@ impl<'a> Installation<'a> {
         Ok(known.cloned().unwrap_or_else(|| uuid::Uuid::new_v4().to_string()))
     }
 
+    /// Returns the concurrency of the webhook: the chosen one, or that of the installed control plane. `None` leaves the
+    /// template's default.
+    async fn reserved(&self) -> Result<Option<String>, Failure> {
+        if let Some(chosen) = self.webhook_at_once {
+            return Ok(Some(chosen.to_string()));
+        }
+        Ok(Installer::new(self.aws).parameters("lockstep-control-plane").await?.remove(AT_ONCE_PARAMETER))
+    }
+
     async fn control_plane(
         &self,
         keys: &BTreeMap<&'static str, String>,
@@ -262,6 +287,7 @@ impl<'a> Installation<'a> {
         let mut parameters = self.common(external_id, architecture);
         parameters.push(("ControlPlaneVersion", env!("CARGO_PKG_VERSION").to_owned()));
         parameters.push((alarms::PARAMETER, self.wanted_alarm_address().await?));
+        parameters.extend(self.reserved().await?.map(|requests| (AT_ONCE_PARAMETER, requests)));
         let own = SHARED.iter().chain(&DEFINITIONS).map(|(_, parameter)| *parameter);
         let own = own.chain([SHIPPED_PARAMETER, PERMISSIONS_PARAMETER]);
         parameters.extend(own.map(|parameter| (parameter, keys[parameter].clone())));

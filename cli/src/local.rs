@@ -5,8 +5,8 @@ use crate::failure::{Failure, at};
 use lockstep_aws::aws::Aws;
 use lockstep_aws::operator::{AccessKey, connect};
 use lockstep_domain::model::ids::{AccountId, Region};
+use lockstep_local::default_state_dir;
 use lockstep_local::session::{self, Status};
-use lockstep_local::{ROOT_SECRET, default_state_dir};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -112,7 +112,10 @@ impl Session {
     /// Returns access to the account `alias` as its root. Only an installation uses it.
     pub fn root(&self, alias: &str) -> Result<Aws, Failure> {
         let id = self.account(alias)?.to_owned();
-        let key = AccessKey { id, secret: ROOT_SECRET.into(), session_token: None };
+        let secret = self.root_secrets.of(&id);
+        let secret =
+            secret.ok_or_else(|| Failure::new(format!("the local cloud has no root of {id}")))?.into();
+        let key = AccessKey { id, secret, session_token: None };
         let region = self.region.parse().map_err(at("the local cloud's region"))?;
         Ok(connect(&region, Some(&self.endpoint), &key)?)
     }

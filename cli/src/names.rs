@@ -2,6 +2,7 @@
 
 use lockstep_domain::model::ids::{AmiId, ComponentName, DeploymentId, ImageName, RepositoryId};
 use lockstep_domain::model::version::Version;
+use serde::Deserialize;
 use std::str::FromStr;
 
 /// `<component>@<version>`.
@@ -44,6 +45,11 @@ pub struct DeploymentPrefix(String);
 /// The id of a deployment or of a webhook delivery, or the beginning of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunName(String);
+
+/// The id of a request, as a refusal of the webhook shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct RequestId(String);
 
 /// The operator's reason for an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,6 +236,35 @@ impl DeploymentPrefix {
     /// Returns the name as it was typed.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl FromStr for RequestId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        match (8..=64).contains(&text.len()) && text.bytes().all(is_plain) {
+            true => Ok(Self(text.to_owned())),
+            false => {
+                Err("write the id of a request: letters, digits and hyphens, as the refusal shows it"
+                    .to_owned())
+            }
+        }
+    }
+}
+
+impl TryFrom<String> for RequestId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

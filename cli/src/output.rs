@@ -3,10 +3,14 @@
 //! Lines for people are printed on standard output at once. With `--json` they are omitted, and one JSON document is printed
 //! at the end (`watch` prints many, each on a line). Progress is a spinner on standard error on a terminal and a plain line
 //! elsewhere, and is omitted with `--json`.
+//!
+//! Every text passes [`lockstep_domain::model::visible`] on its way out, so no text of an author or of a git host controls the
+//! terminal of an operator. No other part of the command prints.
 
 use comfy_table::presets;
 use comfy_table::{ContentArrangement, LineStyle, Row, Table};
 use indicatif::{ProgressBar, ProgressStyle};
+use lockstep_domain::model::visible;
 use serde::Serialize;
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
@@ -77,22 +81,25 @@ impl Output {
     /// Prints lines for people on standard output.
     pub fn line(&self, text: impl AsRef<str>) {
         if !self.json {
-            self.write(text.as_ref());
+            self.write(&visible::lines(text.as_ref()));
         }
     }
 
     /// Prints a line for people on standard error, with `--json` too. It is not part of the result.
     pub fn note(&self, text: impl AsRef<str>) {
+        let text = visible::lines(text.as_ref());
         match &self.sink {
             // A closed stream must not end the command.
-            Sink::Process { .. } => drop(writeln!(std::io::stderr(), "{}", text.as_ref())),
-            Sink::Memory(_) => self.write(text.as_ref()),
+            Sink::Process { .. } => drop(writeln!(std::io::stderr(), "{text}")),
+            Sink::Memory(_) => self.write(&text),
         }
     }
 
     /// Prints a table for people.
     pub fn table<const N: usize>(&self, head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
-        self.rows(Row::from(head), rows.into_iter().map(Row::from));
+        // The width of a column is that of its shown text.
+        let shown = |row: [String; N]| Row::from(row.map(|cell| visible::lines(&cell).into_owned()));
+        self.rows(Row::from(head), rows.into_iter().map(shown));
     }
 
     /// Prints a table for people with a number of columns that the compiler does not know.
@@ -108,26 +115,26 @@ impl Output {
         table.add_rows(rows);
         let text = table.to_string();
         let trimmed: Vec<&str> = text.lines().map(str::trim_end).collect();
-        self.write(&trimmed.join("\n"));
+        self.write(&visible::lines(&trimmed.join("\n")));
     }
 
     /// Prints the command's one document, only with `--json`.
     pub fn document(&self, document: &Value) {
         if self.json {
-            self.write(&serde_json::to_string_pretty(document).unwrap_or_default());
+            self.write(&visible::json(&serde_json::to_string_pretty(document).unwrap_or_default()));
         }
     }
 
     /// Prints one of many documents on a line of its own, only with `--json`.
     pub fn event(&self, event: &impl Serialize) {
         if self.json && self.events {
-            self.write(&serde_json::to_string(event).unwrap_or_default());
+            self.write(&visible::json(&serde_json::to_string(event).unwrap_or_default()));
         }
     }
 
     /// Shows the progress of a long step.
     pub fn progress(&self, text: impl Into<String>) -> Progress {
-        let text = text.into();
+        let text = visible::line(&text.into()).into_owned();
         let terminal = matches!(self.sink, Sink::Process { terminal: true });
         if self.json || !terminal {
             if !self.json {
@@ -145,6 +152,7 @@ impl Output {
         Progress { bar: Some(bar), output: self.clone(), text }
     }
 
+    /// Writes lines that passed a filter.
     fn write(&self, text: &str) {
         let lines =
             text.lines().map(|line| format!("{}{line}\n", if line.is_empty() { "" } else { self.indent }));
@@ -168,7 +176,7 @@ pub struct Progress {
 impl Progress {
     /// Shows the current state. Without a terminal, prints it only if it changed.
     pub fn step(&mut self, text: impl Into<String>) {
-        let text = text.into();
+        let text = visible::line(&text.into()).into_owned();
         if text == self.text {
             return;
         }
@@ -202,6 +210,11 @@ impl Drop for Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Prints the messages of panics through the filter of every other text from now on.
+pub fn filter_panics() {
+    std::panic::set_hook(Box::new(|panic| Output::process(false).note(panic.to_string())));
 }
 
 /// Formats a duration: `850 ms`, `4.2 s` or `3 min 10 s`.
@@ -242,6 +255,59 @@ mod tests {
         progress.step("execute");
         progress.done("finished");
         assert_eq!(output.captured(), "plan ...\nexecute\nfinished\n");
+    }
+
+    /// Returns every text that a terminal would obey or hide, one character in each.
+    fn hidden() -> impl Iterator<Item = String> {
+        ('\0'..=char::MAX).filter(|c| visible::is_hidden(*c)).map(|c| format!("a{c}b"))
+    }
+
+    /// Prints `text` in every way that a command has.
+    fn printed(text: &str, json: bool) -> String {
+        let output = Output::memory(json);
+        output.line(text);
+        output.note(text);
+        output.indented().line(text);
+        output.table([text, "b"], [[text.to_owned(), text.to_owned()]]);
+        output.rows(Row::from([text]), [Row::from([text])]);
+        let mut progress = output.progress(text);
+        progress.step(format!("{text} again"));
+        progress.line(text);
+        progress.done(text);
+        output.document(&serde_json::json!({ text: [text] }));
+        output.event(&[text]);
+        output.captured()
+    }
+
+    #[test]
+    fn no_output_of_a_command_holds_a_hidden_character() {
+        for text in hidden() {
+            for json in [false, true] {
+                let said = printed(&text, json);
+                assert!(said.contains('a'), "{text:?}");
+                assert!(
+                    !said.contains(|c| visible::is_hidden(c) && c != '\n' && c != '\t'),
+                    "{text:?}: {said:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_of_an_author_cannot_begin_a_line() {
+        let output = Output::memory(false);
+        output.progress("deploy\nerror: forged").done("done");
+        assert_eq!(output.captured(), "deploy\\u{a}error: forged ...\ndone\n");
+    }
+
+    #[test]
+    fn the_document_for_scripts_keeps_its_meaning() {
+        let text = "\u{1b}[2J\u{9b}\u{202e}\u{e0041}é";
+        let output = Output::memory(true);
+        output.document(&serde_json::json!({ text: text }));
+        let said = output.captured();
+        assert!(said.contains("\\u202e\\udb40\\udc41é"), "{said}");
+        assert_eq!(serde_json::from_str::<Value>(&said).unwrap()[text], text);
     }
 
     #[test]

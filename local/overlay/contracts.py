@@ -5,10 +5,17 @@ checker compares each patch with its Protocol, and the start compares each Proto
 (``patched.check``). A parameter before a ``/`` is given by its place alone, and its name is not compared.
 """
 
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Protocol, TypedDict
 
 from hypercorn.protocol.http_stream import HTTPStream
-from ministack.core.iam_evaluator import AuthError, EvalContext, EvalResult
+from ministack.core.iam_evaluator import (
+    AuthError,
+    CredentialResolutionError,
+    EvalContext,
+    EvalResult,
+    ResolvedCredential,
+)
 
 from overlay.shapes import Headers, Params, Properties, Provisioned, Query, Receive, Record, Reply, Scope, Send
 
@@ -69,6 +76,29 @@ class SendErrorResponse(Protocol):
     """The server's own error answer, a method of a stream."""
 
     async def __call__(self, stream: HTTPStream, /, status_code: int) -> None: ...
+
+
+class ParseRequest(Protocol):
+    """The reading of a request's first line and headers, a method of its handler; false if it was answered already."""
+
+    def __call__(self, handler: BaseHTTPRequestHandler, /) -> bool: ...
+
+
+# --- Authentication ---------------------------------------------------------------------------------------------------
+
+
+class ResolveCredential(Protocol):
+    """The secret and the principal of an access key."""
+
+    def __call__(
+        self, access_key_id: str, account_id: str | None = None, session_token: Any = ...
+    ) -> ResolvedCredential | CredentialResolutionError: ...
+
+
+class ExecutionCredentials(Protocol):
+    """The keys with which a function calls AWS, as variables of its environment."""
+
+    def __call__(self, config: Record) -> dict[str, str]: ...
 
 
 # --- Authorization ----------------------------------------------------------------------------------------------------

@@ -164,6 +164,13 @@ APP = Patched(contracts.AsgiApp, _APP, "app")
 DISPATCH = Patched(contracts.Dispatch, _APP, "_dispatch_service_request")
 DISPATCH_FUNCTION_URL = Patched(contracts.DispatchFunctionUrl, _APP, "_handle_lambda_url_request")
 SEND_ERROR_RESPONSE = Patched(contracts.SendErrorResponse, _STREAM, "HTTPStream._send_error_response")
+PARSE_REQUEST = Patched(contracts.ParseRequest, "http.server", "BaseHTTPRequestHandler.parse_request")
+
+# Authentication.
+RESOLVE_CREDENTIAL = Patched(contracts.ResolveCredential, _EVALUATOR, "resolve_credential")
+EXECUTION_CREDENTIALS = Patched(
+    contracts.ExecutionCredentials, "ministack.core.lambda_runtime", "execution_credentials"
+)
 
 # Authorization.
 ENFORCE = Patched(contracts.Enforce, _EVALUATOR, "enforce")

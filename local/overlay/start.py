@@ -49,6 +49,8 @@ PATCHES = (
     "invocations",
     "recording",
     "calls",
+    "signatures",
+    "front",
 )
 """The modules that patch ministack, in order: each has an ``install()``."""
 

@@ -2,14 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
+use uuid::Uuid;
 
 /// Default region of the local cloud.
 pub const REGION: &str = "eu-west-1";
-
-/// Secret of an account's root access key. The id of the key is the account id.
-///
-/// The emulator does not check a root signature: only the installation uses root.
-pub const ROOT_SECRET: &str = "test";
 
 /// One AWS account of the local cloud.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,9 +54,41 @@ impl Accounts {
     }
 }
 
+/// Secrets of the accounts' root access keys, by account id, which is also the id of the key.
+///
+/// Each cloud has new ones. Only an installation uses them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RootSecrets(BTreeMap<String, String>);
+
+impl RootSecrets {
+    /// Returns a new random secret for each account.
+    pub(crate) fn random(accounts: &Accounts) -> Self {
+        let secret = || format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        Self(accounts.iter().map(|account| (account.id, secret())).collect())
+    }
+
+    /// Returns the secret of an account's root, or `None` if the cloud has no such account.
+    pub fn of(&self, account: &str) -> Option<&str> {
+        self.0.get(account).map(String::as_str)
+    }
+
+    /// Returns the secrets in JSON, as the emulator reads them.
+    pub fn to_json(&self) -> String {
+        serde_json::json!(self.0).to_string()
+    }
+}
+
+impl fmt::Debug for RootSecrets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_default_accounts_are_tooling_development_and_production() {
@@ -74,5 +103,18 @@ mod tests {
         let accounts = Accounts::new([("only", "123456789012")]);
         assert_eq!(serde_json::to_string(&accounts).expect("serializable"), r#"{"only":"123456789012"}"#);
         assert_eq!(accounts.control_plane(), Some("123456789012"));
+    }
+
+    #[test]
+    fn every_root_has_its_own_secret_which_is_not_printed() {
+        let accounts = Accounts::default();
+        let clouds = [RootSecrets::random(&accounts), RootSecrets::random(&accounts)];
+        let secrets: BTreeSet<&str> =
+            clouds.iter().flat_map(|cloud| cloud.0.values().map(String::as_str)).collect();
+        assert_eq!(secrets.len(), 6);
+        assert!(secrets.iter().all(|secret| secret.len() == 64));
+        assert_eq!(clouds[0].of("999999999999"), None);
+        let printed = format!("{clouds:?}");
+        assert!(printed.contains("111111111111") && !secrets.iter().any(|secret| printed.contains(secret)));
     }
 }

@@ -1,6 +1,6 @@
 //! The running emulator: starts it, waits until it answers, and stops it with every process that it started.
 
-use crate::accounts::{Accounts, REGION};
+use crate::accounts::{Accounts, REGION, RootSecrets};
 use crate::calls::{CallLog, CallRecord, EventRecord};
 use crate::emulator::Emulator;
 use crate::faults::Faults;
@@ -130,6 +130,7 @@ pub struct LocalCloud {
     endpoint: String,
     log: PathBuf,
     accounts: Accounts,
+    root_secrets: RootSecrets,
     region: String,
     client: Client,
 }
@@ -160,12 +161,14 @@ impl LocalCloud {
             None => options.state_dir.join(format!("logs/emulator-{port}.log")),
         };
         let endpoint = format!("http://127.0.0.1:{port}");
-        let process = Process::start(emulator, options, port, &log)?;
+        let root_secrets = RootSecrets::random(&options.accounts);
+        let process = Process::start(emulator, options, &root_secrets, port, &log)?;
         let mut cloud = Self {
             process,
             endpoint,
             log,
             accounts: options.accounts.clone(),
+            root_secrets,
             region: options.region.clone(),
             client: Client::new(CONTROL_DEADLINE),
         };
@@ -197,6 +200,11 @@ impl LocalCloud {
     /// Returns the accounts.
     pub fn accounts(&self) -> &Accounts {
         &self.accounts
+    }
+
+    /// Returns the secrets of the accounts' root access keys.
+    pub fn root_secrets(&self) -> &RootSecrets {
+        &self.root_secrets
     }
 
     /// Returns the region of requests that name none.
@@ -430,7 +438,13 @@ struct Process {
 }
 
 impl Process {
-    fn start(emulator: &Emulator, options: &CloudOptions, port: u16, log: &Path) -> Result<Self, CloudError> {
+    fn start(
+        emulator: &Emulator,
+        options: &CloudOptions,
+        root_secrets: &RootSecrets,
+        port: u16,
+        log: &Path,
+    ) -> Result<Self, CloudError> {
         let temporary = options.state_dir.join(format!("tmp/{port}"));
         if temporary.exists() {
             // Files of a killed emulator on this port. The port is free, so that emulator has ended.
@@ -446,6 +460,8 @@ impl Process {
             .args(["-m", "overlay"])
             .env_clear()
             .envs(environment(emulator, options, port, &temporary))
+            // The overlay removes it from its environment before it starts a function.
+            .env("LOCKSTEP_ROOT_SECRETS", root_secrets.to_json())
             // This process keeps the other end and never writes. When that end closes, the overlay ends its
             // process group.
             .stdin(Stdio::piped())

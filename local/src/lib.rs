@@ -22,7 +22,7 @@ pub mod session;
 mod state_dir;
 mod virtual_environment;
 
-pub use accounts::{Account, Accounts, REGION, ROOT_SECRET};
+pub use accounts::{Account, Accounts, REGION, RootSecrets};
 pub use calls::{CallFilter, CallLog, CallLogPage, CallRecord, EventFilter, EventRecord};
 pub use cloud::{BuildOutcome, CloudError, CloudOptions, Controls, ImageAttributes, LocalCloud, ProductCode};
 pub use emulator::Emulator;

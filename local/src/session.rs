@@ -4,7 +4,7 @@
 //! and that lock decides if it runs: another process may have the process id in a file by now. The session
 //! file holds every address. The installer of the control plane adds the credentials that it created.
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, RootSecrets};
 use crate::cloud::{CloudError, CloudOptions, LocalCloud};
 use crate::git_host::{GitHost, GitHostError, GitHostOptions};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -38,6 +38,8 @@ pub struct Session {
     pub region: String,
     /// Accounts by alias.
     pub accounts: Accounts,
+    /// Secrets of the accounts' root access keys.
+    pub root_secrets: RootSecrets,
     /// Log of the daemon.
     pub log: PathBuf,
     /// Log of the emulator.
@@ -346,6 +348,7 @@ async fn serve(files: &Files, options: CloudOptions, progress: impl Fn(&str)) ->
         started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         region: cloud.region().to_owned(),
         accounts: cloud.accounts().clone(),
+        root_secrets: cloud.root_secrets().clone(),
         log: files.log(),
         emulator_log: cloud.log().to_owned(),
         credentials: Map::new(),
@@ -452,6 +455,7 @@ mod tests {
             started_at: 0,
             region: "eu-west-1".into(),
             accounts: Accounts::default(),
+            root_secrets: RootSecrets::random(&Accounts::default()),
             log: "/l".into(),
             emulator_log: "/e".into(),
             credentials: Map::new(),
@@ -486,8 +490,9 @@ mod tests {
         let files = Files::new(state.path()).expect("files");
         let lock = files.try_lock().expect("no error").expect("free");
         assert_eq!(status(state.path()).expect("a status"), Status::Starting);
-        files.write(&session()).expect("written");
-        assert_eq!(running(state.path()).expect("running"), session());
+        let written = session();
+        files.write(&written).expect("written");
+        assert_eq!(running(state.path()).expect("running"), written);
         let updated = update(state.path(), |session| {
             session.credentials.insert("operator".into(), Value::from("key"));
         });

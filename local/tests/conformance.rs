@@ -177,3 +177,8 @@ async fn typed_parameters_are_looked_up_with_the_callers_rights() {
 async fn a_policy_simulation_returns_the_result_of_iam() {
     the_suite_passes("simulation").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_page_and_a_caller_without_a_valid_signature_are_refused() {
+    the_suite_passes("front").await;
+}

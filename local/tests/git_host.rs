@@ -2,7 +2,11 @@
 
 mod support;
 
-use axum::http::{Method, StatusCode};
+use axum::body::Bytes;
+use axum::http::{Method, Request, StatusCode};
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use lockstep_local::{GitHost, GitHostOptions};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -160,6 +164,32 @@ async fn commits_and_branches_are_shown_also_with_a_slash_in_their_name() {
 }
 
 #[tokio::test]
+async fn commits_are_compared_as_github_does() {
+    let host = host().await;
+    let first = host.push("main", &[("a", Some("1"))], "first");
+    let second = host.push("main", &[("a", Some("2"))], "second");
+    git(host.work.path(), &["reset", "--quiet", "--hard", &first]);
+    let other = host.push("fix", &[("b", Some("1"))], "other");
+    git(host.work.path(), &["switch", "--quiet", "--orphan", "alone"]);
+    let alone = host.push("alone", &[("c", Some("1"))], "alone");
+    let compare = async |base: &str, head: &str| {
+        host.api.get(&format!("/repos/acme/logs/compare/{base}...{head}")).await
+    };
+    for (base, head, status) in [
+        (&second, &second, "identical"),
+        (&second, &first, "behind"),
+        (&first, &second, "ahead"),
+        (&second, &other, "diverged"),
+    ] {
+        let (code, body) = compare(base, head).await;
+        assert_eq!((code, &body["status"]), (StatusCode::OK, &json!(status)), "{body}");
+    }
+    for (base, head) in [(&second, &alone), (&second, &"0".repeat(40)), (&"0".repeat(40), &second)] {
+        assert_eq!(compare(base, head).await.0, StatusCode::NOT_FOUND, "{base} {head}");
+    }
+}
+
+#[tokio::test]
 async fn a_push_is_delivered_signed_with_its_changed_files() {
     let (host, receiver) = (host().await, Receiver::start().await);
     let first = host.push("main", &[("keep", Some("1")), ("gone", Some("1"))], "first");
@@ -309,4 +339,58 @@ async fn a_repository_is_created_over_http_and_its_path_can_be_cloned() {
     let bad = json!({"owner": "acme", "name": "../up"});
     let (status, _) = host.api.json(Method::POST, "/_lockstep/repositories", Some(bad)).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+/// Sends a request to create a repository with exactly these headers. Returns the status.
+async fn create_with(host: &Host, method: Method, name: &str, headers: &[(&str, &str)]) -> StatusCode {
+    let mut request =
+        Request::builder().method(method).uri(format!("{}/_lockstep/repositories", host.api.base));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let body = Full::new(Bytes::from(json!({"owner": "acme", "name": name}).to_string()));
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let response = client.request(request.body(body).expect("a request")).await.expect("a response");
+    assert!(response.headers().keys().all(|name| !name.as_str().starts_with("access-control-")));
+    response.status()
+}
+
+#[tokio::test]
+async fn a_web_page_and_a_caller_without_the_token_create_nothing() {
+    let host = host().await;
+    let authorized = ("authorization", "Bearer secret-token");
+    let json = ("content-type", "application/json");
+    let port = host.api.base.rsplit(':').next().expect("a port");
+    let (rebound, below) = (format!("evil.example:{port}"), format!("evil.localhost:{port}"));
+    let signs = [
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+        ("origin", host.api.base.as_str()),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("host", rebound.as_str()),
+        ("host", below.as_str()),
+        ("host", "127.0.0.1"),
+        ("host", "127.0.0.1:1"),
+    ];
+    for sign in signs {
+        let status = create_with(&host, Method::POST, "page", &[authorized, json, sign]).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{sign:?}");
+    }
+    let simple = [("content-type", "text/plain"), ("origin", "https://evil.example")];
+    assert_eq!(create_with(&host, Method::POST, "page", &simple).await, StatusCode::FORBIDDEN);
+    let preflight = [("access-control-request-method", "POST"), authorized];
+    assert_eq!(create_with(&host, Method::OPTIONS, "page", &preflight).await, StatusCode::FORBIDDEN);
+    for token in [None, Some(("authorization", "Bearer another")), Some(("authorization", "secret-token"))] {
+        let headers: Vec<_> = token.into_iter().chain([json]).collect();
+        let status = create_with(&host, Method::POST, "page", &headers).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{token:?}");
+    }
+    assert_eq!(host.api.get("/repos/acme/page").await.0, StatusCode::NOT_FOUND);
+
+    let localhost = format!("localhost:{port}");
+    for (name, sign) in [("one", ("host", localhost.as_str())), ("two", ("sec-fetch-site", "none"))] {
+        let status = create_with(&host, Method::POST, name, &[authorized, json, sign]).await;
+        assert_eq!(status, StatusCode::CREATED, "{sign:?}");
+    }
 }

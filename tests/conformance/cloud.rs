@@ -104,13 +104,13 @@ impl Emulator {
         let mut options = CloudOptions::new(state);
         options.wait_scale = 0.0;
         let cloud = LocalCloud::start(options, |step| eprintln!("{step}")).await.expect("the cloud starts");
-        let aws = account(cloud.endpoint(), ACCOUNT);
+        let aws = account(&cloud, ACCOUNT);
         Self { aws, script: Arc::default(), cloud }
     }
 
     /// Returns a connection to another account, as its root.
     pub fn account(&self, id: &str) -> Aws {
-        account(self.cloud.endpoint(), id)
+        account(&self.cloud, id)
     }
 
     /// Returns the controls of the emulator that no AWS API has.
@@ -185,10 +185,11 @@ impl Emulator {
     }
 }
 
-/// Returns a connection to the account `id` at `endpoint`, as its root.
-fn account(endpoint: &str, id: &str) -> Aws {
-    let credentials = Credentials::new(id, "test", None, None, "test");
-    Aws::at(REGION, endpoint, credentials).expect("an account")
+/// Returns a connection to the account `id` of `cloud`, as its root.
+fn account(cloud: &LocalCloud, id: &str) -> Aws {
+    let secret = cloud.root_secrets().of(id).expect("an account of the cloud");
+    let credentials = Credentials::new(id, secret, None, None, "test");
+    Aws::at(REGION, cloud.endpoint(), credentials).expect("an account")
 }
 
 /// Creates or updates a stack from a template.

@@ -54,5 +54,5 @@ fn every_failure_mode_of_stacks_workflows_and_logs_has_its_row() {
         .captures_iter(&text)
         .flat_map(|captures| captures[1].split(", ").map(|n| n.parse().unwrap()).collect::<Vec<u32>>())
         .collect();
-    assert_eq!(rows, (1..=72).collect());
+    assert_eq!(rows, (1..=80).collect());
 }

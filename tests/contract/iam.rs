@@ -573,7 +573,7 @@ fn no_role_may_disable_an_image() {
 fn the_ledger_deletes_environments_and_no_other_record() {
     let roles = roles(&stacks());
     let ledger = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-ledger-role")];
-    assert_eq!(keys_for(ledger, "dynamodb:DeleteItem"), ["STAGE#*"]);
+    assert_eq!(keys_for(ledger, "dynamodb:DeleteItem"), ["REPOSITORY#*", "STAGE#*"]);
 }
 
 #[test]

@@ -53,30 +53,31 @@ async fn deliver(
 pub async fn forged_and_oversized_deliveries_are_refused(cloud: &mut TestCloud) -> Result<(), Failure> {
     let plane = cloud.demo.plane().await?;
     let (id, secret) = (repository()?, webhook_secret(&plane, &repository()?).await?);
-    let url = webhook_url(&plane, &id);
-    let nowhere = webhook_url(&plane, &RepositoryId::github("acme", "nowhere").map_err(at("a repository"))?);
+    let url = webhook_url(&plane, &id).await?;
+    // The MAC of one repository does not open the hook of another.
+    let nowhere = url.replace("github.acme.logs", "github.acme.nowhere");
     let body = push_of(&cloud.demo.repository().head().await?);
     let large = vec![b' '; MAX_BODY_BYTES + 1];
     let good = sign(&secret, &body)?;
     let of_large = sign(&secret, &large)?;
     let cut = good[..good.len() - 1].to_owned();
     let wrong = format!("sha256={}", "0".repeat(64));
-    type Case<'a> = (&'a str, &'a str, Option<&'a str>, &'a [u8], u16);
+    type Case<'a> = (&'a str, &'a str, Option<&'a str>, &'a [u8]);
     let cases: [Case; 7] = [
-        ("no signature", &url, None, &body, 401),
-        ("a wrong signature", &url, Some(&wrong), &body, 401),
-        ("a truncated signature", &url, Some(&cut), &body, 401),
-        ("the signature of another body", &url, Some(&of_large), &body, 401),
-        ("an unknown hook", &nowhere, Some(&good), &body, 404),
-        ("a path that is no hook", &format!("{url}/../x"), Some(&good), &body, 404),
-        ("a body over the cap", &url, Some(&of_large), &large, 413),
+        ("no signature", &url, None, &body),
+        ("a wrong signature", &url, Some(&wrong), &body),
+        ("a truncated signature", &url, Some(&cut), &body),
+        ("the signature of another body", &url, Some(&of_large), &body),
+        ("an unknown hook", &nowhere, Some(&good), &body),
+        ("a path that is no hook", &format!("{url}/../x"), Some(&good), &body),
+        ("a body over the cap", &url, Some(&of_large), &large),
     ];
     let (recorded, started) =
         (cloud.records::<WebhookDelivery>().await?.len(), cloud.releases_started().await?);
-    for (case, url, signature, body, status) in cases {
+    for (case, url, signature, body) in cases {
         let delivery = uuid::Uuid::new_v4().to_string();
         let answer = deliver(url, &delivery, signature, body.to_vec()).await?;
-        ensure(answer.status == status, format!("{case} gets the status {status}, not {}", answer.status))?;
+        ensure(answer.status == 401, format!("{case} gets the status 401, not {}", answer.status))?;
     }
     ensure(cloud.records::<WebhookDelivery>().await?.len() == recorded, "no delivery was recorded")?;
     ensure(cloud.releases_started().await? == started, "no release was started")
@@ -89,7 +90,7 @@ pub async fn twenty_copies_of_a_delivery_start_one_execution(cloud: &mut TestClo
     let plane = cloud.demo.plane().await?;
     let body = push_of(&cloud.demo.repository().head().await?);
     let signature = sign(&webhook_secret(&plane, &repository()?).await?, &body)?;
-    let url = webhook_url(&plane, &repository()?);
+    let url = webhook_url(&plane, &repository()?).await?;
     let delivery = uuid::Uuid::new_v4().to_string();
     let (recorded, started) =
         (cloud.records::<WebhookDelivery>().await?.len(), cloud.releases_started().await?);

@@ -2,7 +2,7 @@
 
 use crate::test_cloud::TestCloud;
 use lockstep_aws::channels::{Channels as _, ParameterStore};
-use lockstep_cli::demo::ensure;
+use lockstep_cli::demo::{REPOSITORY, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_cli::runs::{self, Run};
 use lockstep_domain::images::lifecycle::{Purpose, obstacle};
@@ -69,6 +69,7 @@ pub async fn a_failed_image_is_discarded_with_its_reason(cloud: &mut TestCloud) 
 
 /// No constraint resolves to the image, and a promotion refuses it.
 pub async fn an_image_of_a_branch_remains_in_one_account(cloud: &mut TestCloud) -> Result<(), Failure> {
+    cloud.demo.type_in(&["repositories", "add", REPOSITORY, "--branches", "try-*"], Exit::Done).await?;
     let repository = cloud.demo.repository();
     repository.switch("try-it").await?;
     touch(cloud, "on a branch")?;

@@ -73,8 +73,10 @@ impl Here {
         let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installation");
         let cloud =
             LocalCloud::start(CloudOptions::new(state), |_| ()).await.map_err(at("the local cloud"))?;
-        let account =
-            |id: &str| Aws::at(REGION, cloud.endpoint(), Credentials::new(id, "test", None, None, "test"));
+        let account = |id: &str| {
+            let secret = cloud.root_secrets().of(id).expect("an account of the local cloud");
+            Aws::at(REGION, cloud.endpoint(), Credentials::new(id, secret, None, None, "test"))
+        };
         let (tooling, target) = (account(TOOLING)?, account(TARGET)?);
         let output = Output::memory(false);
         let packages = Installation::new(&tooling, sources.clone(), &output)

@@ -4,6 +4,7 @@ use clap::Parser;
 use lockstep_cli::context::CommandContext;
 use lockstep_cli::demo::Demo;
 use lockstep_cli::failure::{Exit, Failure, at};
+use lockstep_cli::output::{Output, filter_panics};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    filter_panics();
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
     let context = match CommandContext::of_process() {
@@ -71,6 +73,6 @@ async fn demo(arguments: &Arguments, context: &CommandContext) -> Result<(), Fai
 }
 
 fn print(failure: &Failure) -> ExitCode {
-    eprintln!("error: {failure}");
+    Output::process(false).note(format!("error: {failure}"));
     failure.exit.into()
 }

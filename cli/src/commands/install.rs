@@ -29,6 +29,9 @@ pub struct Arguments {
     /// Send the alarms to this e-mail address, which must confirm the subscription; `none` ends it
     #[arg(long, value_name = "EMAIL|none")]
     alarms_to: Option<AlarmAddress>,
+    /// The number of requests that the webhook handles at once, reserved out of the account's concurrency; 0 reserves none
+    #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    webhook_at_once: Option<u16>,
 }
 
 /// The arguments of `accounts`.
@@ -98,7 +101,8 @@ pub async fn run(
     let installation = Installation::new(&aws, sources.clone(), output).await?;
     let installation = installation
         .naming(arguments.organization.clone().unwrap_or_default())
-        .notifying(arguments.alarms_to.clone().unwrap_or_default());
+        .notifying(arguments.alarms_to.clone().unwrap_or_default())
+        .webhook_at_once(arguments.webhook_at_once);
     let default = if connection.local.is_some() { Profile::Dev } else { Profile::Lambda };
     let profile = arguments.profile_build.unwrap_or(default);
     let binaries = match &arguments.functions {

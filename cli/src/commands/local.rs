@@ -77,7 +77,7 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
             start(up, context).await
         }
         Command::Env { account } => env(account, context),
-        Command::Serve { state, owner } => serve(state, *owner).await,
+        Command::Serve { state, owner } => serve(state, *owner, context).await,
     }
 }
 
@@ -130,9 +130,9 @@ fn program(context: &CommandContext) -> Result<PathBuf, Failure> {
     }
 }
 
-async fn serve(state: &Path, owner: Option<u32>) -> Result<Report, Failure> {
+async fn serve(state: &Path, owner: Option<u32>, context: &CommandContext) -> Result<Report, Failure> {
     session::serve_until_stopped(CloudOptions::new(state).recorded_on_demand(), owner, |step| {
-        println!("{step}")
+        context.output.line(step)
     })
     .await
     .map_err(at("the local cloud"))?;

@@ -19,6 +19,7 @@ pub mod push;
 pub mod releases;
 pub mod repositories;
 pub mod secrets;
+pub mod webhook;
 
 use crate::context::CommandContext;
 use crate::failure::Failure;
@@ -62,6 +63,8 @@ pub enum Command {
     People(organisation::PeopleArguments),
     /// Manage the repositories whose pushes become releases
     Repositories(repositories::Arguments),
+    /// Explain what the webhook answered
+    Webhook(webhook::Arguments),
     /// Store the secrets of repositories
     Secrets(secrets::Arguments),
     /// List, import, revoke or retire machine images
@@ -125,6 +128,7 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Parameters(arguments) => organisation::parameters(arguments, global, context).await,
         Command::People(arguments) => organisation::people(arguments, global, context).await,
         Command::Repositories(arguments) => repositories::run(arguments, global, context).await,
+        Command::Webhook(arguments) => webhook::run(arguments, global, context).await,
         Command::Secrets(arguments) => secrets::run(arguments, global, context).await,
         Command::Images(arguments) => images::run(arguments, global, context).await,
         Command::Logs(arguments) => logs::run(arguments, global, context).await,
@@ -192,6 +196,10 @@ mod tests {
             "reconcile logs --in ci --reason repaired",
             "doctor",
             "doctor --try --all",
+            "repositories add github:acme/logs --branches feature/* --branches fix",
+            "repositories add github:acme/logs --default-branch-only",
+            "repositories remove github:acme/logs",
+            "webhook explain 8476a536-e9f4-11e8-9739-2dfe598c3fcd",
             "doctor --target-profile development --target-profile production",
             "images",
             "images list",
@@ -238,6 +246,10 @@ mod tests {
             "cancel 0123abcd",
             "cancel 0123abcd --reason ",
             "retry x",
+            "webhook explain",
+            "repositories add github:acme/logs --branches -x",
+            "repositories add github:acme/logs --branches fix --default-branch-only",
+            "webhook explain x/y",
             "reconcile logs --in ci",
             "images import ami-0123456789abcdef0",
             "images import ami-0123456789abcdef0 --name base",

@@ -5,7 +5,7 @@ use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::names::RepositoryName;
+use crate::names::{RepositoryName, RequestId};
 use crate::report::Report;
 use clap::{Args, Subcommand};
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,8 +14,10 @@ use lockstep_aws::operator::secrets::exists;
 use lockstep_aws::operator::signed;
 use lockstep_aws::secrets::{ExposeSecret as _, SecretString, Secrets};
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
-use lockstep_domain::messages::operator::Request;
+use lockstep_domain::messages::operator::{HookAddress, Request};
+use lockstep_domain::model::branch_pattern::BranchPattern;
 use lockstep_domain::model::ids::RepositoryId;
+use serde::Deserialize;
 use serde_json::json;
 use sha2::Sha256;
 
@@ -33,6 +35,11 @@ pub struct Arguments {
 enum Command {
     /// Register a repository: its pushes become releases
     Add(Add),
+    /// Remove the registration of a repository: its pushes are no longer released
+    Remove {
+        /// The repository, such as github:acme/logs
+        repository: RepositoryName,
+    },
     /// Send a signed ping to the webhook, as the git host would
     Test {
         /// The repository, such as github:acme/logs
@@ -47,7 +54,14 @@ struct Add {
     /// The default branch: releases come from it
     #[arg(long, default_value = "main")]
     branch: String,
-    /// The base URL of the git host's API; by default GitHub's, or that of the local cloud's git host
+    /// Other branches whose pushes are built and tested, each as a pattern such as 'feature/*'; by default those of the
+    /// registration, and none for a new one
+    #[arg(long, value_name = "PATTERN", num_args = 1.., conflicts_with = "default_branch_only")]
+    branches: Vec<BranchPattern>,
+    /// Release the default branch alone from now on
+    #[arg(long)]
+    default_branch_only: bool,
+    /// The base URL of the git host's API; by default that of the registration, GitHub's, or that of the local cloud's git host
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
 }
@@ -61,6 +75,7 @@ pub async fn run(
     let plane = ControlPlane::open(global, context).await?;
     match &arguments.command {
         Command::Add(add) => subscribe(add, &plane, context).await,
+        Command::Remove { repository } => remove(&repository.0, &plane, context).await,
         Command::Test { repository } => ping(&repository.0, &plane, context).await,
     }
 }
@@ -68,16 +83,18 @@ pub async fn run(
 async fn subscribe(add: &Add, plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
     let id = &add.repository.0;
     let local = plane.connection.local.as_ref();
-    let base_url = add.base_url.clone().or_else(|| local.map(|session| session.git_host.clone()));
+    let known = plane.repository(id).await?.map(|known| known.base_url);
+    let base_url = add.base_url.clone().or(known).or_else(|| local.map(|session| session.git_host.clone()));
     let base_url = base_url.unwrap_or_else(|| GITHUB.to_owned());
     let secret = id.webhook_secret();
     let fresh = !exists(plane.aws(), &secret).await?;
     if fresh {
         secrets::put(plane, &secret, &generated()).await?;
     }
-    let request = Request::AddRepository { id: id.clone(), base_url, branch: add.branch.clone() };
+    let branches = (add.default_branch_only || !add.branches.is_empty()).then(|| add.branches.clone());
+    let request = Request::AddRepository { id: id.clone(), base_url, branch: add.branch.clone(), branches };
     let applied = plane.ask(&request).await?;
-    let url = webhook_url(plane, id);
+    let url = webhook_url(plane, id).await?;
     let output = &context.output;
     output.line(format!("{id} {}", if applied.changed { "is registered" } else { "was registered already" }));
     output.line("paste into the repository's settings, Webhooks:");
@@ -97,9 +114,24 @@ async fn subscribe(add: &Add, plane: &ControlPlane, context: &CommandContext) ->
     })))
 }
 
-/// Returns the URL to which the git host sends the webhooks of a repository.
-pub fn webhook_url(plane: &ControlPlane, id: &RepositoryId) -> String {
-    format!("{}/hooks/{id}", plane.found.webhook_url.trim_end_matches('/'))
+async fn remove(
+    id: &RepositoryId,
+    plane: &ControlPlane,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    let applied = plane.ask(&Request::RemoveRepository { id: id.clone() }).await?;
+    let output = &context.output;
+    output.line(format!("{id} {}", if applied.changed { "is removed" } else { "was not registered" }));
+    output
+        .line("its releases and its secrets remain; remove the webhook from the settings of the repository");
+    Ok(Report::done(json!({ "repository": id, "changed": applied.changed })))
+}
+
+/// Returns the URL to which the git host sends the webhooks of a registered repository. The ledger function makes its MAC:
+/// no operator can read the webhook key.
+pub async fn webhook_url(plane: &ControlPlane, id: &RepositoryId) -> Result<String, Failure> {
+    let address: HookAddress = plane.ask_for(&Request::ShowHook { id: id.clone() }).await?;
+    Ok(format!("{}{}", plane.found.webhook_url.trim_end_matches('/'), address.path))
 }
 
 /// Returns the secret of a repository's webhook.
@@ -133,7 +165,7 @@ async fn ping(id: &RepositoryId, plane: &ControlPlane, context: &CommandContext)
         (DELIVERY_HEADER.to_owned(), uuid::Uuid::new_v4().to_string()),
         (SIGNATURE_HEADER.to_owned(), sign(&secret, &body)?),
     ];
-    let url = webhook_url(plane, id);
+    let url = webhook_url(plane, id).await?;
     let answer = signed::post_unsigned(&url, &headers, body).await?;
     if (200..300).contains(&answer.status) {
         context.output.line(format!(
@@ -142,14 +174,20 @@ async fn ping(id: &RepositoryId, plane: &ControlPlane, context: &CommandContext)
         ));
         return Ok(Report::done(json!({ "repository": id, "status": answer.status })));
     }
-    let next = match answer.status {
-        401 => {
-            "the webhook function has another secret; it caches a secret for a minute, so try again after that"
-        }
-        404 => "register the repository: lockstep repositories add",
-        _ => "read the function's log: aws logs tail /aws/lambda/lockstep-webhook",
+    let request: Option<Denied> = serde_json::from_slice(&answer.body).ok();
+    let next = match request.map(|denied| denied.request) {
+        Some(request) => format!(
+            "lockstep webhook explain {request}; the function caches a secret for a minute, so try again after that"
+        ),
+        None => "read the function's log: aws logs tail /aws/lambda/lockstep-webhook".to_owned(),
     };
     Err(Failure::new(format!("the webhook of {id} responded with {}", answer.status)).next(next))
+}
+
+/// The body of a refusal.
+#[derive(Deserialize)]
+struct Denied {
+    request: RequestId,
 }
 
 /// Returns 244 random bits as 64 hexadecimal digits.

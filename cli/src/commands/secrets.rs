@@ -9,6 +9,8 @@ use crate::report::Report;
 use clap::{Args, Subcommand, ValueEnum};
 use lockstep_aws::operator::secrets::store;
 use lockstep_aws::secrets::SecretString;
+use lockstep_domain::delivery::host_token;
+use lockstep_domain::model::ids::RepositoryId;
 use serde_json::json;
 
 /// Maximum size of a secret in bytes.
@@ -61,15 +63,30 @@ pub async fn run(
         return Err(Failure::usage("standard input is empty")
             .next("pipe the secret in: pass show x | lockstep secrets set …"));
     }
-    let name = match set.kind {
-        Kind::Webhook => set.repository.0.webhook_secret(),
-        Kind::Token => set.repository.0.token_secret(),
-    };
     let plane = ControlPlane::open(global, context).await?;
-    let replaced = put(&plane, &name, &text.into()).await?;
+    let id = &set.repository.0;
+    let (name, secret) = match set.kind {
+        Kind::Webhook => (id.webhook_secret(), text.into()),
+        Kind::Token => (id.token_secret(), bound(&text.into(), &plane, id).await?),
+    };
+    let replaced = put(&plane, &name, &secret).await?;
     let word = if replaced { "replaced" } else { "stored" };
     context.output.line(format!("{word} secret {name}"));
     Ok(Report::done(json!({ "secret": name, "replaced": replaced })))
+}
+
+/// Returns a token together with the host of its repository: Lockstep sends it to no other.
+async fn bound(
+    token: &SecretString,
+    plane: &ControlPlane,
+    id: &RepositoryId,
+) -> Result<SecretString, Failure> {
+    let known = plane.repository(id).await?.ok_or_else(|| {
+        Failure::new(format!("{id} is not registered, so its token has no host"))
+            .next(format!("lockstep repositories add github:{}", id.full_name()))
+    })?;
+    host_token::stored(token, &known.base_url)
+        .ok_or_else(|| Failure::new(format!("the base URL of {id} names no host")))
 }
 
 /// Stores a secret. Returns true if it replaced another.

@@ -116,7 +116,7 @@ impl Demo {
         let hook = json!({
             "name": "web",
             "events": ["push"],
-            "config": { "url": webhook_url(&plane, &id), "content_type": "json", "secret": secret.expose_secret() },
+            "config": { "url": webhook_url(&plane, &id).await?, "content_type": "json", "secret": secret.expose_secret() },
         });
         let answer = git_host(session, "repos/acme/logs/hooks", &hook).await?;
         ensure(answer["id"].is_number(), "the git host accepts the webhook")

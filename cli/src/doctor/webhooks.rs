@@ -3,13 +3,14 @@
 use super::{Doctor, known};
 use jiff::{Timestamp, ToSpan};
 use lockstep_aws::operator::readings;
+use lockstep_domain::delivery::hook::LOG_MESSAGE;
 use lockstep_domain::installation::doctor::{Reading, WebhookFacts};
 use lockstep_domain::records::Repository;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The webhook's log group.
-const LOG_GROUP: &str = "/aws/lambda/lockstep-webhook";
+pub const WEBHOOK_LOG_GROUP: &str = "/aws/lambda/lockstep-webhook";
 
 /// Number of days of the log that are read.
 const DAYS: u32 = 7;
@@ -18,14 +19,12 @@ const DAYS: u32 = 7;
 const LINES_MAX: usize = 10_000;
 const REPOSITORIES_MAX: usize = 500;
 
-/// The path of a hook, up to the repository's id.
-const HOOKS: &str = "/hooks/";
-
-/// A line that the webhook writes for each request.
+/// The fields of the line that the webhook writes for each request.
 #[derive(Deserialize)]
 struct Line {
     status: u16,
-    path: String,
+    repository: Option<String>,
+    reason: Option<String>,
 }
 
 impl Doctor {
@@ -35,8 +34,9 @@ impl Doctor {
         let repositories = known(ledger.list_kind::<Repository>(REPOSITORIES_MAX).await)?;
         let now = Timestamp::now();
         let since = now.checked_sub((i64::from(DAYS) * 24).hours()).unwrap_or(now).as_millisecond();
-        let pattern = format!("\"{HOOKS}\"");
-        let lines = readings::log_lines(&self.connection.aws, LOG_GROUP, &pattern, since, LINES_MAX).await;
+        let pattern = format!("\"{LOG_MESSAGE}\"");
+        let lines =
+            readings::log_lines(&self.connection.aws, WEBHOOK_LOG_GROUP, &pattern, since, LINES_MAX).await;
         let lines = known(lines)?;
         let repositories = repositories.iter().map(|found| found.record.id.as_str());
         Ok(repositories.map(|repository| facts(repository, &lines)).collect())
@@ -47,18 +47,19 @@ impl Doctor {
 /// delivery.
 fn facts(repository: &str, lines: &[(i64, String)]) -> WebhookFacts {
     let mut last_accepted = None;
-    let mut refusals: BTreeMap<u16, u32> = BTreeMap::new();
+    let mut refusals: BTreeMap<String, u32> = BTreeMap::new();
     for (time, text) in lines {
         let Ok(line) = serde_json::from_str::<Line>(text) else { continue };
-        let is_its = line.path.strip_prefix(HOOKS).is_some_and(|id| id.eq_ignore_ascii_case(repository));
-        if !is_its {
+        if !line.repository.is_some_and(|id| id.eq_ignore_ascii_case(repository)) {
             continue;
         }
-        if line.status < 300 {
-            last_accepted = Timestamp::from_millisecond(*time).ok();
-            refusals.clear();
-        } else {
-            *refusals.entry(line.status).or_default() += 1;
+        match line.reason {
+            Some(part) => *refusals.entry(part).or_default() += 1,
+            None if line.status < 300 => {
+                last_accepted = Timestamp::from_millisecond(*time).ok();
+                refusals.clear();
+            }
+            None => {}
         }
     }
     let refusals = refusals.into_iter().collect();
@@ -68,25 +69,28 @@ fn facts(repository: &str, lines: &[(i64, String)]) -> WebhookFacts {
 #[cfg(test)]
 mod tests {
     use super::facts;
+    use serde_json::json;
 
-    fn line(time: i64, status: u16, path: &str) -> (i64, String) {
-        (time, format!(r#"{{"level":"INFO","status":{status},"path":"{path}","message":"x"}}"#))
+    fn line(time: i64, status: u16, repository: &str, reason: Option<&str>) -> (i64, String) {
+        let line = json!({ "level": "INFO", "status": status, "repository": repository, "reason": reason });
+        (time, line.to_string())
     }
 
     #[test]
     fn refusals_count_from_the_last_accepted_delivery_on() {
         let lines = [
-            line(1000, 401, "/hooks/github.acme.logs"),
-            line(2000, 202, "/hooks/github.acme.logs"),
-            line(3000, 401, "/hooks/github.acme.logs"),
-            line(4000, 401, "/hooks/github.acme.logs"),
-            line(5000, 404, "/hooks/github.acme.other"),
+            line(1000, 401, "github.acme.logs", Some("signature")),
+            line(2000, 202, "github.acme.logs", None),
+            line(3000, 401, "github.acme.logs", Some("signature")),
+            line(4000, 401, "github.acme.logs", Some("signature")),
+            line(5000, 401, "github.acme.other", Some("id")),
+            (5500, r#"{"level":"INFO","status":401,"reason":"id"}"#.to_owned()),
             (6000, "START RequestId: 1".to_owned()),
         ];
         let found = facts("github.acme.logs", &lines);
         assert_eq!(found.last_accepted.unwrap().as_millisecond(), 2000);
-        assert_eq!(found.refusals, [(401, 2)]);
-        assert_eq!(facts("github.acme.other", &lines).refusals, [(404, 1)]);
+        assert_eq!(found.refusals, [("signature".to_owned(), 2)]);
+        assert_eq!(facts("github.acme.other", &lines).refusals, [("id".to_owned(), 1)]);
         assert_eq!(facts("github.acme.third", &lines).last_accepted, None);
     }
 }

@@ -5,10 +5,12 @@ use crate::context::LedgerContext;
 use crate::load;
 use jiff::Timestamp;
 use lockstep_aws::ledger::Inserted;
+use lockstep_domain::delivery::hook::HOOKS;
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::people::People;
 use lockstep_domain::delivery::stages::{self, Stages};
-use lockstep_domain::messages::operator::Applied;
+use lockstep_domain::messages::operator::{Applied, HookAddress};
+use lockstep_domain::model::branch_pattern::BranchPattern;
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Config, ConfigKind, Repository};
@@ -86,21 +88,31 @@ fn fit(texts: &Texts) -> Result<(), Vec<Problem>> {
 /// The longest name of a branch, in bytes.
 const BRANCH_BYTES: usize = 250;
 
-/// Subscribes a repository, or changes its branch or base URL.
+/// The branches of a repository that are released.
+#[derive(Clone, Copy, Debug)]
+pub struct Branches<'a> {
+    /// The default branch.
+    pub default: &'a str,
+    /// Patterns of the others; `None` keeps those of the registration.
+    pub others: Option<&'a [BranchPattern]>,
+}
+
+/// Registers a repository, or changes its branches. Its base URL never changes: a token follows no other host.
 pub async fn add_repository(
     context: &impl LedgerContext,
     id: &RepositoryId,
     base_url: &str,
-    branch: &str,
+    branches: Branches<'_>,
     by: &str,
     now: Timestamp,
 ) -> Result<Applied, Failure> {
-    let base_url = check_base_url(base_url)?;
-    let branch = check_branch(branch)?.to_owned();
+    let base_url = check_base_url(base_url, context.is_local())?;
+    let branch = check_branch(branches.default)?.to_owned();
     let wanted = Repository {
         id: id.clone(),
         base_url,
         branch,
+        branches: branches.others.unwrap_or_default().to_vec(),
         components: Default::default(),
         commit: None,
         added_by: by.to_owned(),
@@ -110,15 +122,44 @@ pub async fn add_repository(
         Inserted::New(_) => return Ok(Applied { version: 1, changed: true }),
         Inserted::Exists(known) => known,
     };
-    let (changed, rev) = if (&known.record.base_url, &known.record.branch)
-        == (&wanted.base_url, &wanted.branch)
-    {
-        (false, known.rev())
-    } else {
-        let changed = Repository { base_url: wanted.base_url, branch: wanted.branch, ..known.record.clone() };
-        (true, context.ledger().replace(&known, changed).await?.rev())
+    if known.record.base_url != wanted.base_url {
+        return Err(other_host(&known.record, &wanted.base_url));
+    }
+    let others = branches.others.map_or_else(|| known.record.branches.clone(), <[_]>::to_vec);
+    let changed = Repository { branch: wanted.branch, branches: others, ..known.record.clone() };
+    let (changed, rev) = match changed == known.record {
+        true => (false, known.rev()),
+        false => (true, context.ledger().replace(&known, changed).await?.rev()),
     };
     Ok(Applied { version: u32::try_from(rev).unwrap_or(u32::MAX), changed })
+}
+
+fn other_host(known: &Repository, wanted: &str) -> Failure {
+    let name = known.id.full_name();
+    Failure::rejected(format!(
+        "{} is registered at {}; to register it at {wanted}, run `lockstep repositories remove github:{name}`, add it again, \
+         and store a token of the new host",
+        known.id, known.base_url
+    ))
+}
+
+/// Removes the registration of a repository: its pushes are no longer released. Its releases and its secrets remain.
+pub async fn remove_repository(context: &impl LedgerContext, id: &RepositoryId) -> Result<Applied, Failure> {
+    let Some(known) = context.ledger().get::<Repository>(&Repository::key_of(id)).await? else {
+        return Ok(Applied { version: 0, changed: false });
+    };
+    context.ledger().remove(&known).await?;
+    Ok(Applied { version: u32::try_from(known.rev()).unwrap_or(u32::MAX), changed: true })
+}
+
+/// Returns the address of the hook of a registered repository.
+pub async fn hook_of(context: &impl LedgerContext, id: &RepositoryId) -> Result<HookAddress, Failure> {
+    let known = context.ledger().get::<Repository>(&Repository::key_of(id)).await?;
+    known.ok_or_else(|| {
+        Failure::not_found(format!("{id} is not registered; run `lockstep repositories add`"))
+    })?;
+    let hook = context.hook_key().hook_of(id).await?;
+    Ok(HookAddress { path: format!("{HOOKS}{hook}") })
 }
 
 /// Returns the branch if git allows its name: <https://git-scm.com/docs/git-check-ref-format>.

@@ -3,14 +3,15 @@
 use lockstep_aws::aws::Aws;
 use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::executions::Executions;
+use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
 use lockstep_domain::model::error::Failure;
-use lockstep_runtime::{Callbacks, HasCallbacks, HasExecutions, HasLedger};
+use lockstep_runtime::{Callbacks, HasCallbacks, HasExecutions, HasHookKey, HasLedger, Locality};
 
 /// The capabilities of this function.
-pub trait LedgerContext: HasLedger + HasCallbacks + HasExecutions {}
+pub trait LedgerContext: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality {}
 
-impl<T: HasLedger + HasCallbacks + HasExecutions> LedgerContext for T {}
+impl<T: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality> LedgerContext for T {}
 
 /// The settings that [`AwsContext::new`] reads.
 pub const SETTINGS: [Setting; 1] = [Setting::ResumeFunction];
@@ -20,6 +21,8 @@ pub struct AwsContext {
     ledger: Ledger,
     callbacks: Callbacks,
     executions: Executions,
+    hook_key: HookKey,
+    is_local: bool,
 }
 
 impl AwsContext {
@@ -32,7 +35,13 @@ impl AwsContext {
     pub fn of(aws: &Aws, resume_function: &str) -> Self {
         let ledger = Ledger::new(aws);
         let callbacks = Callbacks::new(aws, &ledger, resume_function);
-        Self { ledger, callbacks, executions: Executions::new(aws) }
+        Self {
+            ledger,
+            callbacks,
+            executions: Executions::new(aws),
+            hook_key: HookKey::new(aws),
+            is_local: aws.is_local(),
+        }
     }
 }
 
@@ -51,5 +60,17 @@ impl HasCallbacks for AwsContext {
 impl HasExecutions for AwsContext {
     fn executions(&self) -> &Executions {
         &self.executions
+    }
+}
+
+impl HasHookKey for AwsContext {
+    fn hook_key(&self) -> &HookKey {
+        &self.hook_key
+    }
+}
+
+impl Locality for AwsContext {
+    fn is_local(&self) -> bool {
+        self.is_local
     }
 }

@@ -1,6 +1,7 @@
 //! Requests of operators and approvers over the function's URL. IAM authenticates them before the function
 //! runs.
 
+use crate::configure::Branches;
 use crate::context::LedgerContext;
 use crate::{approve, configure, images, operator_actions};
 use jiff::Timestamp;
@@ -38,16 +39,27 @@ pub async fn answer(
     scope::about_request(&request);
     let action: &str = (&request).into();
     let by = caller.arn.as_str();
+    if let Request::ShowHook { id } = &request {
+        return match configure::hook_of(context, id).await {
+            Ok(address) => {
+                tracing::info!(caller = by, action, "done");
+                UrlResponse::json(200, &address)
+            }
+            Err(failure) => refuse_action(by, action, &failure),
+        };
+    }
     match retry_on_conflict(async || apply(context, &request, &caller, now).await).await {
         Ok(applied) => {
             tracing::info!(caller = by, action, changed = applied.changed, "done");
             UrlResponse::json(200, &applied)
         }
-        Err(failure) => {
-            tracing::warn!(caller = by, action, error = failure.kind.error_type(), "{}", failure.chain());
-            refuse(status(failure.kind), &failure)
-        }
+        Err(failure) => refuse_action(by, action, &failure),
     }
+}
+
+fn refuse_action(by: &str, action: &str, failure: &Failure) -> Result<UrlResponse, Failure> {
+    tracing::warn!(caller = by, action, error = failure.kind.error_type(), "{}", failure.chain());
+    refuse(status(failure.kind), failure)
 }
 
 fn read(request: &UrlRequest) -> Result<Request, Failure> {
@@ -74,9 +86,12 @@ async fn apply(
             configure::apply(context, ConfigKind::Parameters, text, by, now).await
         }
         Request::ApplyPeople { text } => configure::apply(context, ConfigKind::People, text, by, now).await,
-        Request::AddRepository { id, base_url, branch } => {
-            configure::add_repository(context, id, base_url, branch, by, now).await
+        Request::AddRepository { id, base_url, branch, branches } => {
+            let branches = Branches { default: branch, others: branches.as_deref() };
+            configure::add_repository(context, id, base_url, branches, by, now).await
         }
+        Request::RemoveRepository { id } => configure::remove_repository(context, id).await,
+        Request::ShowHook { .. } => Err(Failure::bug("a request that changes nothing is answered before")),
         Request::Decide { deployment, subject, digest, decision, reason, names } => {
             let answer = ApprovalAnswer {
                 subject,

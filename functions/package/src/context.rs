@@ -12,19 +12,33 @@ use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::records::Repository;
 use lockstep_domain::stacks::permissions::{TABLE_BYTES_MAX, Table, table_digest};
 use lockstep_runtime::{
-    BranchHeads, CommitArchive, CommitArchives, HasLedger, PermissionTable, ShippedFunctions, StoresArtifacts,
+    BranchCommits, BranchHeads, CommitArchive, CommitArchives, HasLedger, PermissionTable, ShippedFunctions,
+    StoresArtifacts,
 };
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 /// The capabilities of this function. None of them reaches a target account.
 pub trait PackageContext:
-    HasLedger + BranchHeads + CommitArchives + StoresArtifacts + ShippedFunctions + PermissionTable
+    HasLedger
+    + BranchHeads
+    + BranchCommits
+    + CommitArchives
+    + StoresArtifacts
+    + ShippedFunctions
+    + PermissionTable
 {
 }
 
-impl<T: HasLedger + BranchHeads + CommitArchives + StoresArtifacts + ShippedFunctions + PermissionTable>
-    PackageContext for T
+impl<
+    T: HasLedger
+        + BranchHeads
+        + BranchCommits
+        + CommitArchives
+        + StoresArtifacts
+        + ShippedFunctions
+        + PermissionTable,
+> PackageContext for T
 {
 }
 
@@ -75,6 +89,17 @@ impl HasLedger for AwsContext {
 impl BranchHeads for AwsContext {
     async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
         self.hosts.head(repository, branch).await
+    }
+}
+
+impl BranchCommits for AwsContext {
+    async fn is_on_branch(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        commit: &CommitSha,
+    ) -> Result<bool, Failure> {
+        self.hosts.is_on_branch(repository, branch, commit).await
     }
 }
 

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use lockstep_aws::scope;
 use lockstep_domain::delivery::function_code::lock_digest;
 use lockstep_domain::delivery::packaging::{BranchKind, Package, next_version, plan};
+use lockstep_domain::delivery::webhook::BranchName;
 use lockstep_domain::messages::package::{CommitRequest, PackagedComponent, Request, Response};
 use lockstep_domain::model::error::{Failure, Problem};
-use lockstep_domain::model::ids::ComponentName;
+use lockstep_domain::model::ids::{CommitSha, ComponentName};
 use lockstep_domain::model::person::GithubLogin;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
@@ -55,11 +56,15 @@ async fn package_commit(
         ))
     })?;
     let branch = release::branch(&request.reference)?;
-    // A webhook delivery may be overtaken by a later push. An operator who names a commit wants that commit.
+    // A webhook delivery may be overtaken by a later push. An operator who names a commit wants that commit, but the git
+    // host also has commits that were never pushed to the branch.
     if request.delivery.is_some() {
         let head = context.head(&repository, branch.as_str()).await?;
         release::still_the_head(&request.commit, &branch, head.as_ref())?;
+    } else {
+        require_on_branch(context, &repository, &branch, &request.commit).await?;
     }
+    release::released(&repository, &branch)?;
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
     let fetched = context.archive(&repository, &request.commit).await?;
     let commit = commit::open(&fetched.tarball, &request.commit)?;
@@ -78,7 +83,8 @@ async fn package_commit(
         components.push(run.component(source).await?);
     }
     change(context.ledger(), &key, |old| {
-        release::remembered(old.unwrap_or(&repository), &sources, &request.commit, branch)
+        // A repository that was removed meanwhile is not registered again.
+        release::remembered(old?, &sources, &request.commit, branch)
     })
     .await?;
     Ok(Response::Packaged { components })
@@ -93,6 +99,19 @@ async fn pusher(
     let key = WebhookDelivery::key_of(request.repository.provider(), delivery);
     let found = find::<WebhookDelivery>(context.ledger(), &key).await?;
     Ok(release::pusher(request, found.as_ref()))
+}
+
+/// Refuses a commit that is not on the branch: it would get the branch's name and version without a push to it.
+pub(crate) async fn require_on_branch(
+    context: &impl PackageContext,
+    repository: &Repository,
+    branch: &BranchName,
+    commit: &CommitSha,
+) -> Result<(), Failure> {
+    match context.is_on_branch(repository, branch.as_str(), commit).await? {
+        true => Ok(()),
+        false => Err(release::not_on_branch(repository, branch, commit)),
+    }
 }
 
 /// One invocation.

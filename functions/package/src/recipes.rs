@@ -2,6 +2,7 @@
 
 use crate::commit::{self, RecipeSource};
 use crate::context::PackageContext;
+use crate::handler::require_on_branch;
 use crate::records::{change, find, newest};
 use crate::release;
 use jiff::Timestamp;
@@ -101,6 +102,8 @@ pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result
         Failure::not_found(format!("{} is not registered; run `lockstep repositories add`", input.repository))
     })?;
     let branch = release::branch(&input.reference)?;
+    release::released(&repository, &branch)?;
+    require_on_branch(context, &repository, &branch, &input.commit).await?;
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
     let fetched = context.archive(&repository, &input.commit).await?;
     let commit = commit::open(&fetched.tarball, &input.commit)?;

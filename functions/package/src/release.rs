@@ -7,6 +7,7 @@ use lockstep_domain::delivery::gate::deploy_execution;
 use lockstep_domain::delivery::packaging::{BranchKind, Package};
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::delivery::webhook::BranchName;
+use lockstep_domain::delivery::webhook_delivery::unreleased;
 use lockstep_domain::messages::package::{CommitRequest, NextDeployment, PackagedComponent, PackagedRelease};
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::{CommitSha, ComponentName, Digest, RepositoryId};
@@ -54,6 +55,22 @@ pub fn still_the_head(
              for it without a delivery",
             commit.short()
         ),
+    ))
+}
+
+/// Refuses a branch whose pushes are not released, also if an operator names it: what is built runs in the development account.
+pub fn released(repository: &Repository, branch: &BranchName) -> Result<(), Failure> {
+    unreleased(repository, branch.as_str()).map_or(Ok(()), |reason| Err(Failure::rejected(reason)))
+}
+
+/// Returns the refusal of a commit that is not on the branch: that of a fork, of another branch, or one that a force-push
+/// removed.
+pub fn not_on_branch(repository: &Repository, branch: &BranchName, commit: &CommitSha) -> Failure {
+    Failure::rejected(format!(
+        "commit {} is not on the branch {branch} of {}, so it is not released as that branch; push it to the branch, or name \
+         a branch that it is on",
+        commit.short(),
+        repository.id.full_name()
     ))
 }
 

@@ -192,6 +192,7 @@ fn repository() -> Repository {
         id: "github.acme.logs".parse().unwrap(),
         base_url: "https://api.github.com".to_owned(),
         branch: "main".to_owned(),
+        branches: vec!["*".parse().unwrap()],
         components: BTreeMap::new(),
         commit: None,
         added_by: "arn".to_owned(),
@@ -457,6 +458,45 @@ async fn an_older_published_commit_is_not_deployed_over_a_newer_one() {
     fixture.main(NEXT).await;
     fixture.publish("2.1.1");
     assert_eq!(unchanged(fixture.main(COMMIT).await), "2.1.0");
+}
+
+#[tokio::test]
+async fn a_branch_that_the_registration_does_not_list_is_not_built() {
+    let fixture = Fixture::new();
+    fixture.put(&Repository { branches: vec!["feature/*".parse().unwrap()], ..repository() });
+    let failure = fixture.package(COMMIT, "refs/heads/fix", "arn:execution").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Rejected);
+    assert!(failure.message.contains("pushes to fix are not released"), "{failure}");
+    assert!(fixture.releases().is_empty());
+    fixture.package(COMMIT, "refs/heads/feature/x", "arn:execution").await.unwrap();
+    assert_eq!(fixture.releases().len(), 1);
+}
+
+#[tokio::test]
+async fn a_commit_that_is_not_on_the_branch_is_not_released() {
+    let fixture = Fixture::new();
+    fixture.sim.hosts.stray(&COMMIT.parse().unwrap(), Ok(()));
+    for reference in ["refs/heads/main", "main", "refs/heads/fix"] {
+        let failure = fixture.package(COMMIT, reference, "arn:execution").await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Rejected, "{reference}");
+        assert!(failure.message.contains("is not on the branch"), "{failure}");
+    }
+    let baked = CommitRequest { baked: true, ..fixture.request(COMMIT, "refs/heads/main", "arn:execution") };
+    assert_eq!(fixture.handle(Request::Commit(baked)).await.unwrap_err().kind, FailureKind::Rejected);
+    assert_eq!(fixture.recipe("logstash").await.unwrap_err().kind, FailureKind::Rejected);
+    assert!(fixture.releases().is_empty() && fixture.objects().is_empty());
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_compare_releases_nothing() {
+    for kind in [FailureKind::Transient, FailureKind::Throttled, FailureKind::AccessDenied] {
+        let fixture = Fixture::new();
+        fixture.sim.hosts.stray(&COMMIT.parse().unwrap(), Err(Failure::new(kind, "no answer")));
+        let failure = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap_err();
+        assert_eq!(failure.kind, kind);
+        assert_eq!(fixture.recipe("logstash").await.unwrap_err().kind, kind);
+        assert!(fixture.releases().is_empty());
+    }
 }
 
 #[tokio::test]

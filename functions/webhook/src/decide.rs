@@ -1,16 +1,21 @@
 //! Decisions about a request, step by step. Nothing here reads, writes or waits.
 //!
-//! The order of the steps is fixed: method, address, secret, size, signature, and only then the content of the body. A
-//! caller without the secret learns nothing from a later step.
+//! The order of the steps is fixed: method and hook id, size, form of the signature, secret, signature, and only then the
+//! content of the body. Every denial before the sender is proven gets the same reply.
 
 use jiff::Timestamp;
+use lockstep_domain::delivery::hook::{Denial, HookId};
 use lockstep_domain::delivery::webhook::{
-    DeliveryId, MAX_BODY_BYTES, Push, WebhookEvent, parse_push, verify_signature,
+    DeliveryId, MAX_BODY_BYTES, Push, Signature, Unverified, WebhookEvent, parse_push,
 };
+use lockstep_domain::delivery::webhook_delivery::{self, unreleased};
 use lockstep_domain::logs::http_body::Body;
-use lockstep_domain::model::ids::RepositoryId;
+use lockstep_domain::model::ids::Digest;
+use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{Repository, WebhookDelivery, WebhookDeliveryState};
+use lockstep_domain::records::{
+    DeliveredBody, DeliveryEnd, Repository, WebhookDelivery, WebhookDeliveryState,
+};
 use serde_json::{Value, json};
 
 /// The provider whose webhooks the function understands.
@@ -33,7 +38,9 @@ pub enum Reply {
         /// Reason as a sentence.
         reason: String,
     },
-    /// The request is refused.
+    /// The sender is not proven, or has no registered repository. The reply hides the reason.
+    Denied(Denial),
+    /// The authentic request is refused, or it failed here.
     Refused {
         /// The HTTP status.
         status: u16,
@@ -48,6 +55,7 @@ impl Reply {
         match self {
             Self::Accepted { .. } => 202,
             Self::Pong | Self::Ignored { .. } => 200,
+            Self::Denied(_) => 401,
             Self::Refused { status, .. } => *status,
         }
     }
@@ -56,20 +64,28 @@ impl Reply {
     pub fn refusal(&self) -> Option<&'static str> {
         match self {
             Self::Accepted { .. } | Self::Pong | Self::Ignored { .. } => None,
-            Self::Refused { status: 401, .. } => Some("signature"),
-            Self::Refused { status: 404, .. } => Some("hook"),
+            Self::Denied(denial) => Some(denial.part()),
             Self::Refused { status: 400..=499, .. } => Some("request"),
             Self::Refused { .. } => Some("unavailable"),
         }
     }
 
-    /// Returns the body.
-    pub fn body(&self) -> Value {
+    /// Returns the word of a denial, which only the log shows.
+    pub fn denial(&self) -> Option<&'static str> {
+        match self {
+            Self::Denied(denial) => Some(denial.as_str()),
+            _ => None,
+        }
+    }
+
+    /// Returns the body for the request with the id `request`.
+    pub fn body(&self, request: &str) -> Value {
         match self {
             Self::Accepted { delivery, execution } => json!({ "delivery": delivery, "execution": execution }),
             Self::Pong => json!({ "result": "pong" }),
             Self::Ignored { reason } => json!({ "result": "ignored", "reason": reason }),
-            Self::Refused { error, .. } => json!({ "error": error }),
+            Self::Denied(_) => json!({ "error": "refused", "request": request }),
+            Self::Refused { error, .. } => json!({ "error": error, "request": request }),
         }
     }
 }
@@ -78,32 +94,36 @@ fn refused(status: u16, error: impl Into<String>) -> Reply {
     Reply::Refused { status, error: error.into() }
 }
 
-/// Returns the refusal for an unknown webhook. It hides which part of a guess was wrong.
-fn unknown_hook() -> Reply {
-    refused(404, "there is no such hook")
+/// Returns the hook that the URL claims. Only the key proves it.
+pub fn address(method: &str, path: &str) -> Result<HookId, Reply> {
+    let hook = HookId::claimed(path).filter(|_| method == "POST");
+    hook.ok_or(Reply::Denied(Denial::UnknownHook))
 }
 
-/// Returns the repository that the URL selects.
-pub fn address(method: &str, path: &str) -> Result<RepositoryId, Reply> {
-    if method != "POST" {
-        return Err(refused(405, "webhooks are sent with POST"));
+/// Returns the signature of a request whose size and form permit the read of a secret.
+pub fn signature(header: Option<&str>, body: Body<'_>) -> Result<Signature, Reply> {
+    if body.sent_bytes() > MAX_BODY_BYTES {
+        return Err(Reply::Denied(Denial::TooLarge));
     }
-    path.strip_prefix("/hooks/").and_then(|id| id.parse().ok()).ok_or_else(unknown_hook)
+    Signature::parse(header).map_err(denied)
 }
 
 /// Returns the raw bytes of a body if `signature` proves that the sender knows `secret`.
-pub fn authenticate(secret: Option<&str>, signature: Option<&str>, body: Body<'_>) -> Result<Vec<u8>, Reply> {
-    let secret = secret.filter(|text| !text.is_empty()).ok_or_else(unknown_hook)?;
-    if body.sent_bytes() > MAX_BODY_BYTES {
-        return Err(refused(413, format!("the body is larger than {} MiB", MAX_BODY_BYTES >> 20)));
-    }
-    let raw = body.bytes();
-    let raw =
-        raw.ok_or_else(|| refused(401, "the body cannot be read, so its signature cannot be verified"))?;
-    match verify_signature(secret.as_bytes(), signature, &raw) {
-        Ok(()) => Ok(raw.into_owned()),
-        Err(unverified) => Err(refused(401, unverified.to_string())),
-    }
+pub fn authenticate(secret: Option<&str>, signature: Signature, body: Body<'_>) -> Result<Vec<u8>, Reply> {
+    let secret = secret.ok_or(Reply::Denied(Denial::NoSecret))?;
+    let raw = body.bytes().ok_or(Reply::Denied(Denial::UnreadableBody))?;
+    signature.verify(secret.as_bytes(), &raw).map_err(denied)?;
+    Ok(raw.into_owned())
+}
+
+fn denied(unverified: Unverified) -> Reply {
+    Reply::Denied(match unverified {
+        Unverified::NoSecret => Denial::NoSecret,
+        Unverified::TooLarge => Denial::TooLarge,
+        Unverified::Missing => Denial::NotSigned,
+        Unverified::Malformed => Denial::MalformedSignature,
+        Unverified::Mismatch => Denial::WrongSignature,
+    })
 }
 
 /// A push, and the webhook delivery that reported it.
@@ -132,21 +152,19 @@ pub fn read(delivery: Option<&str>, event: Option<&str>, body: &[u8]) -> Result<
     }
 }
 
-/// Returns the record of the webhook delivery. `repository` is the record behind the webhook `id`.
+/// Returns the record of the webhook delivery. `repository` is the record of the hook's repository.
 pub fn accept(
-    id: &RepositoryId,
     repository: Option<&Repository>,
     delivered: &Delivered,
     now: Timestamp,
 ) -> Result<WebhookDelivery, Reply> {
-    let Some(repository) = repository else {
-        return Err(refused(404, format!("{id} is not registered; run `lockstep repositories add`")));
-    };
+    let repository = repository.ok_or(Reply::Denied(Denial::NotRegistered))?;
     if !delivered.push.repository.as_str().eq_ignore_ascii_case(repository.id.as_str()) {
-        return Err(refused(422, format!("the push is to another repository than the hook's, {id}")));
+        return Err(Reply::Denied(Denial::OtherRepository));
     }
     let delivery = delivered.delivery.as_str();
-    Ok(WebhookDelivery {
+    let end = unreleased(repository, delivered.push.branch.as_str()).map(DeliveryEnd::ignored);
+    let delivery = WebhookDelivery {
         provider: PROVIDER.to_owned(),
         delivery: delivery.to_owned(),
         repository: repository.id.clone(),
@@ -158,7 +176,29 @@ pub fn accept(
         end: None,
         accepted_at: now,
         finished_at: None,
-    })
+    };
+    Ok(ended(delivery, end, now))
+}
+
+/// Returns the record with its end, if it has one.
+fn ended(delivery: WebhookDelivery, end: Option<DeliveryEnd>, now: Timestamp) -> WebhookDelivery {
+    end.and_then(|end| webhook_delivery::finish(&delivery, end, now)).unwrap_or(delivery)
+}
+
+/// Returns the record of the body of a webhook delivery.
+pub fn body_of(delivery: &WebhookDelivery, body: &[u8]) -> DeliveredBody {
+    DeliveredBody {
+        provider: delivery.provider.clone(),
+        repository: delivery.repository.clone(),
+        digest: Digest::of(body),
+        delivery: delivery.delivery.clone(),
+        at: delivery.accepted_at,
+    }
+}
+
+/// Returns the record of a webhook delivery that repeats the one called `original`.
+pub fn duplicate(delivery: WebhookDelivery, original: &str, now: Timestamp) -> WebhookDelivery {
+    ended(delivery, Some(DeliveryEnd::duplicate(original)), now)
 }
 
 /// Work that remains for a recorded webhook delivery.
@@ -186,5 +226,9 @@ pub fn resume(stored: &WebhookDelivery, asked: &WebhookDelivery) -> Result<Next,
 
 /// Returns the reply to a push. It is the same for each copy of the webhook delivery.
 pub fn accepted(event: &WebhookDelivery) -> Reply {
+    let end = event.end.as_ref().filter(|end| matches!(end.outcome, Outcome::Done | Outcome::Superseded));
+    if let Some(end) = end.filter(|end| !end.reason.is_empty()) {
+        return Reply::Ignored { reason: end.reason.clone() };
+    }
     Reply::Accepted { delivery: event.delivery.clone(), execution: event.execution.clone() }
 }

@@ -4,17 +4,15 @@ use crate::context::WebhookContext;
 use crate::decide::{self, Next, Reply};
 use jiff::Timestamp;
 use lockstep_aws::function_url::{UrlRequest, UrlResponse, body};
+use lockstep_aws::ledger::Inserted;
 use lockstep_aws::metrics;
-use lockstep_aws::secrets::{ExposeSecret as _, SecretString};
+use lockstep_aws::secrets::ExposeSecret as _;
+use lockstep_domain::delivery::hook::{Denial, HookId, LOG_MESSAGE};
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
-use lockstep_domain::delivery::webhook_delivery;
+use lockstep_domain::delivery::webhook_delivery::{self, Repetition};
 use lockstep_domain::model::error::{Failure, FailureKind, Policy};
-use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::{Record, Repository, WebhookDelivery, WebhookDeliveryState};
-
-/// Length to which the log cuts the path of a request.
-const LOGGED_CHARS: usize = 120;
 
 /// Handles one request. A failure becomes a reply: 503 for one that a retry may pass, so that GitHub shows the webhook
 /// delivery as failed and can send it again.
@@ -23,16 +21,43 @@ pub async fn handle(
     request: UrlRequest,
     now: Timestamp,
 ) -> Result<UrlResponse, Failure> {
+    let id = request_id(&request);
     let reply = match reply(context, &request, now).await {
         Ok(reply) | Err(Stop::Reply(reply)) => reply,
         Err(Stop::Failure(failure)) => reply_to(&failure),
     };
-    let path: String = request.raw_path.as_deref().unwrap_or_default().chars().take(LOGGED_CHARS).collect();
-    tracing::info!(status = reply.status(), path, "{}", reply.body());
+    log(&request, &id, &reply);
     if let Some(reason) = reply.refusal() {
         metrics::emit(&[(Dimension::Reason, reason)], &[(Metric::Refusals, 1)], now);
     }
-    UrlResponse::json(reply.status(), &reply.body())
+    UrlResponse::json(reply.status(), &reply.body(&id))
+}
+
+/// Returns the id of the request, by which an operator finds its line in the log. Lambda sets it.
+fn request_id(request: &UrlRequest) -> String {
+    let is_plain = |id: &&String| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let given = request.request_context.request_id.as_ref().filter(is_plain);
+    given.cloned().unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
+}
+
+/// Writes the line of a request: what it claims and what it got, and nothing of its content. The hook id is not part of
+/// it, since its holder can cause a read of a secret.
+fn log(request: &UrlRequest, id: &str, reply: &Reply) {
+    let hook = HookId::claimed(request.raw_path.as_deref().unwrap_or_default());
+    let repository = hook.as_ref().map(|hook| hook.repository().as_str());
+    let shown = reply.denial().is_none().then(|| reply.body(id).to_string());
+    tracing::info!(
+        status = reply.status(),
+        request = id,
+        repository,
+        reason = reply.refusal(),
+        denial = reply.denial(),
+        bytes = body(request).sent_bytes(),
+        reply = shown,
+        "{LOG_MESSAGE}"
+    );
 }
 
 /// Reason to stop before the last step.
@@ -57,15 +82,23 @@ impl From<Failure> for Stop {
 
 async fn reply(context: &impl WebhookContext, request: &UrlRequest, now: Timestamp) -> Result<Reply, Stop> {
     let method = request.request_context.http.method.as_deref().unwrap_or_default();
-    let id = decide::address(method, request.raw_path.as_deref().unwrap_or_default())?;
-    let secret = webhook_secret(context, &id).await?;
+    let hook = decide::address(method, request.raw_path.as_deref().unwrap_or_default())?;
+    if !context.hook_key().fits(&hook).await? {
+        return Err(Reply::Denied(Denial::UnknownHook).into());
+    }
     let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+    let signature = decide::signature(header(SIGNATURE_HEADER), body(request))?;
+    let secret = context.secrets().find(&hook.repository().webhook_secret()).await?;
     let secret = secret.as_ref().map(|secret| secret.expose_secret());
-    let body = decide::authenticate(secret, header(SIGNATURE_HEADER), body(request))?;
+    let body = decide::authenticate(secret, signature, body(request))?;
     let delivered = decide::read(header(DELIVERY_HEADER), header(EVENT_HEADER), &body)?;
-    let repository = context.ledger().get::<Repository>(&Repository::key_of(&id)).await?;
+    let repository = context.ledger().get::<Repository>(&Repository::key_of(hook.repository())).await?;
     let repository = repository.as_ref().map(|found| &found.record);
-    let event = decide::accept(&id, repository, &delivered, now)?;
+    let event = decide::accept(repository, &delivered, now)?;
+    let event = match repository.filter(|_| event.state == WebhookDeliveryState::Accepted) {
+        Some(repository) => unless_repeated(context, repository, event, &body, now).await?,
+        None => event,
+    };
     let stored = context.ledger().insert(&event).await?.into_inner().record;
     if decide::resume(&stored, &event)? == Next::Start {
         start(context, stored.clone()).await?;
@@ -73,19 +106,38 @@ async fn reply(context: &impl WebhookContext, request: &UrlRequest, now: Timesta
     Ok(decide::accepted(&stored))
 }
 
-/// Returns the secret that signs the deliveries of a repository, or `None` if it has none.
-async fn webhook_secret(
+/// Returns the record of a webhook delivery, as a duplicate if its body was processed before under another delivery id. The
+/// id is an unsigned header, so a copy of a signed body could otherwise start any number of executions.
+async fn unless_repeated(
     context: &impl WebhookContext,
-    id: &RepositoryId,
-) -> Result<Option<SecretString>, Failure> {
-    match context.secrets().get(&id.webhook_secret()).await {
-        // Secrets Manager refuses a secret that does not exist like one that the policy's pattern does not match.
-        Err(failure) if failure.kind == FailureKind::AccessDenied => {
-            tracing::warn!("taken for a hook that does not exist: {}", failure.chain());
-            Ok(None)
+    repository: &Repository,
+    event: WebhookDelivery,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<WebhookDelivery, Failure> {
+    let wanted = decide::body_of(&event, body);
+    let known = match context.ledger().insert(&wanted).await? {
+        Inserted::New(_) => return Ok(event),
+        Inserted::Exists(known) if known.record.delivery == event.delivery => return Ok(event),
+        Inserted::Exists(known) => known,
+    };
+    let first = known.record.delivery.clone();
+    let key = WebhookDelivery::key_of(&event.provider, &first);
+    let original = context.ledger().get::<WebhookDelivery>(&key).await?.map(|found| found.record);
+    match webhook_delivery::repetition(original.as_ref(), repository, &event) {
+        Repetition::Process => {
+            // Of several copies at once, one wins this write. The others get 503; their next attempt is a duplicate.
+            context.ledger().replace(&known, wanted).await?;
+            return Ok(event);
         }
-        read => read,
+        Repetition::StartOriginal => {
+            if let Some(original) = original {
+                start(context, original).await?;
+            }
+        }
+        Repetition::Duplicate => {}
     }
+    Ok(decide::duplicate(event, &first, now))
 }
 
 /// Starts the execution of the webhook delivery, or finds it started. All copies of the delivery may do this at the

@@ -5,13 +5,16 @@ use lockstep_aws::clock;
 use lockstep_aws::config::Config;
 use lockstep_aws::function_url::UrlRequest;
 use lockstep_aws::shell;
+use lockstep_runtime::HasHookKey as _;
 use lockstep_webhook::context::{AwsContext, SETTINGS};
 use lockstep_webhook::handler::handle;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    shell::serve(
+    shell::serve_started(
         || AwsContext::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
+        // A failure here is repeated by the first request, which reports it.
+        async |context: &AwsContext| drop(context.hook_key().load().await),
         async |context: &AwsContext, request: UrlRequest| handle(context, request, clock::now()).await,
     )
 }

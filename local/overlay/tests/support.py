@@ -8,6 +8,7 @@ import atexit
 import functools
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from overlay.shapes import Record
 REGION = "eu-west-1"
 TOOLING, DEVELOPMENT, PRODUCTION = "111111111111", "222222222222", "333333333333"
 _DEADLINE_SECONDS = 20
+_root_secrets: dict[str, str] = json.loads(os.environ.get("LOCKSTEP_TEST_ROOT_SECRETS", "{}"))
 
 T = TypeVar("T")
 Client: TypeAlias = Any
@@ -40,6 +42,11 @@ Caller: TypeAlias = Callable[..., Client]
 def endpoint() -> str:
     """The emulator's address."""
     return os.environ.get("LOCKSTEP_TEST_ENDPOINT") or start()[0]
+
+
+def root_secret(account: str) -> str:
+    """The secret of an account's root key: the given emulator's, or the one of each emulator that is started here."""
+    return _root_secrets.setdefault(account, secrets.token_hex())
 
 
 def start(**variables: str) -> tuple[str, subprocess.Popen[bytes]]:
@@ -56,6 +63,7 @@ def start(**variables: str) -> tuple[str, subprocess.Popen[bytes]]:
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "AUTH": "true",
+        "LOCKSTEP_ROOT_SECRETS": json.dumps({one: root_secret(one) for one in (TOOLING, DEVELOPMENT, PRODUCTION)}),
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
         "AWS_ENDPOINT_URL": address,
@@ -106,7 +114,7 @@ def client(
     account: str = TOOLING,
     region: str = REGION,
     key: str | None = None,
-    secret: str = "test",
+    secret: str | None = None,
     token: str | None = None,
     attempts: int = 1,
 ) -> Client:
@@ -116,7 +124,7 @@ def client(
         region_name=region,
         endpoint_url=endpoint(),
         aws_access_key_id=key or account,
-        aws_secret_access_key=secret,
+        aws_secret_access_key=secret or root_secret(account),
         aws_session_token=token,
         config=Config(
             retries={"total_max_attempts": attempts},

@@ -339,7 +339,7 @@ def _instance(ec2: Client) -> str:
 def _clients(account: str, endpoint: str | None = None) -> dict[str, Client]:
     """Clients of an account's root."""
     session = botocore.session.Session()
-    asked = {"aws_access_key_id": account, "aws_secret_access_key": "test", "region_name": REGION}
+    asked = {"aws_access_key_id": account, "aws_secret_access_key": support.root_secret(account), "region_name": REGION}
     config = Config(retries={"total_max_attempts": 1})
     services = ("ec2", "kms", "ssm")
     return {one: session.create_client(one, endpoint_url=endpoint, config=config, **asked) for one in services}

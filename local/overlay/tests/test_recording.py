@@ -212,7 +212,7 @@ class Recording(unittest.TestCase):
             region_name=REGION,
             endpoint_url=_address,
             aws_access_key_id=TOOLING,
-            aws_secret_access_key="test",
+            aws_secret_access_key=support.root_secret(TOOLING),
             config=Config(user_agent_appid="lockstep-operator"),
         )
         api.describe_parameters()

@@ -78,7 +78,7 @@ def _client(endpoint: str, account: str) -> Client:
         region_name=REGION,
         endpoint_url=endpoint,
         aws_access_key_id=account,
-        aws_secret_access_key="test",
+        aws_secret_access_key=support.root_secret(account),
         config=Config(retries={"total_max_attempts": 1}),
     )
 

@@ -11,17 +11,13 @@ _ECHO = "def handler(event, context):\n    return event\n"
 _FAIL = "def handler(event, context):\n    raise ValueError('told to')\n"
 # What the emulator calls an exception of a Python function; a Rust one has its own error type.
 _FAILED = "Runtime.HandlerError"
-# Answers the token it is given through the plain HTTP API: no SDK is needed in a test.
+# Answers the token it is given, with the rights of the function's role.
 _RESUME = """
-import json, os, urllib.request
+import json, os
+import botocore.session
 def handler(event, context):
-    request = urllib.request.Request(
-        os.environ["AWS_ENDPOINT_URL"], method="POST",
-        data=json.dumps({"taskToken": event["token"], "output": json.dumps({"got": event})}).encode(),
-        headers={"X-Amz-Target": "AWSStepFunctions.SendTaskSuccess", "Content-Type": "application/x-amz-json-1.0",
-                 "Authorization": "AWS4-HMAC-SHA256 Credential=%s/20300101/eu-west-1/states/aws4_request, "
-                 "SignedHeaders=host, Signature=x" % event["account"]})
-    urllib.request.urlopen(request).read()
+    states = botocore.session.get_session().create_client("stepfunctions", region_name=os.environ["AWS_REGION"])
+    states.send_task_success(taskToken=event["token"], output=json.dumps({"got": event}))
 """
 
 
@@ -147,7 +143,6 @@ class StepFunctions(CloudTest):
                         "FunctionName": "${Given}",
                         "Payload": {
                             "token": "{% $states.context.Task.Token %}",
-                            "account": DEVELOPMENT,
                             "execution": "{% $states.context.Execution.Id %}",
                             "name": "{% $states.context.Execution.Name %}",
                             "retry": "{% $states.context.State.RetryCount %}",

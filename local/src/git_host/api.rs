@@ -34,6 +34,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/repos/{owner}/{name}/statuses/{commit}", post(create_status))
         .route("/repos/{owner}/{name}/issues/{number}/comments", get(list_comments).post(create_comment))
         .route("/repos/{owner}/{name}/branches/{*branch}", get(show_branch))
+        .route("/repos/{owner}/{name}/compare/{*sides}", get(compare))
         .route("/repos/{owner}/{name}/git/ref/{*reference}", get(show_reference))
         .route("/repos/{owner}/{name}/hooks", get(list_hooks).post(create_hook))
         .route("/repos/{owner}/{name}/hooks/{hook}", get(show_hook).delete(delete_hook))
@@ -45,7 +46,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 }
 
 /// A refusal in GitHub's form.
-struct Refused(StatusCode, String);
+pub(super) struct Refused(pub(super) StatusCode, pub(super) String);
 
 impl Refused {
     fn not_found() -> Self {
@@ -109,6 +110,7 @@ struct RepositoryRequest {
 }
 
 async fn create_repository(
+    _: Authorized,
     State(shared): State<Arc<Shared>>,
     Json(request): Json<RepositoryRequest>,
 ) -> Result<impl IntoResponse, Refused> {
@@ -197,6 +199,29 @@ async fn show_reference(
     let reference = format!("refs/{reference}");
     let commit = commit_of(&repository, &reference).await?;
     Ok(Json(json!({"ref": reference, "object": {"type": "commit", "sha": commit}})))
+}
+
+async fn compare(
+    _: Authorized,
+    State(shared): State<Arc<Shared>>,
+    Path((owner, name, sides)): Path<(String, String, String)>,
+) -> Result<Json<Value>, Refused> {
+    let repository = shared.repository(&owner, &name)?;
+    let (base, head) = sides.split_once("...").ok_or_else(Refused::not_found)?;
+    let (base, head) = (commit_of(&repository, base).await?, commit_of(&repository, head).await?);
+    // Without a common ancestor, GitHub answers 404.
+    let compared = repository.compare(&base, &head).await.ok_or_else(Refused::not_found)?;
+    let status = match (compared.ahead, compared.behind) {
+        (0, 0) => "identical",
+        (0, _) => "behind",
+        (_, 0) => "ahead",
+        (_, _) => "diverged",
+    };
+    Ok(Json(json!({
+        "status": status, "ahead_by": compared.ahead, "behind_by": compared.behind, "total_commits": compared.ahead,
+        "base_commit": payload::api_commit(&repository, &shared.base_url, &base).await?,
+        "merge_base_commit": payload::api_commit(&repository, &shared.base_url, &compared.merge_base).await?,
+    })))
 }
 
 async fn create_status(

@@ -6,6 +6,7 @@
 
 mod api;
 mod deliveries;
+mod guard;
 mod payload;
 mod pushes;
 mod repositories;
@@ -122,7 +123,8 @@ impl GitHost {
             taking: tokio::sync::Mutex::default(),
             noted: sender,
         });
-        let router = api::router(shared.clone());
+        let pages = axum::middleware::from_fn_with_state(address.port(), guard::refuse_pages);
+        let router = api::router(shared.clone()).layer(pages);
         let server = tokio::spawn(async move {
             // The task ends when it is aborted. Axum retries a failed accept.
             let _ = axum::serve(listener, router).await;

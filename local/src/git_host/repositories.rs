@@ -67,10 +67,31 @@ impl Repository {
         found.lines().last().filter(|line| line.len() == 40).map(str::to_owned)
     }
 
+    /// Compares two commits; `None` if they have no common ancestor.
+    pub(super) async fn compare(&self, base: &str, head: &str) -> Option<Comparison> {
+        let merge_base = self.git_text(&["merge-base", base, head]).await.ok()?;
+        let sides = format!("{base}...{head}");
+        let counts = self.git_text(&["rev-list", "--left-right", "--count", &sides, "--"]).await.ok()?;
+        let (behind, ahead) = counts.trim().split_once('\t')?;
+        let (behind, ahead) = (behind.parse().ok()?, ahead.parse().ok()?);
+        Some(Comparison { merge_base: merge_base.trim().to_owned(), behind, ahead })
+    }
+
     /// Returns the branch of HEAD.
     pub(super) async fn default_branch(&self) -> String {
         self.git_text(&["symbolic-ref", "--short", "HEAD"]).await.unwrap_or_else(|_| "main".to_owned())
     }
+}
+
+/// A commit compared with another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Comparison {
+    /// The newest common ancestor.
+    pub(super) merge_base: String,
+    /// Number of commits that only the base has.
+    pub(super) behind: u64,
+    /// Number of commits that only the other one has.
+    pub(super) ahead: u64,
 }
 
 /// Reason why a repository could not be used.

@@ -64,6 +64,7 @@ pub fn run_with(
         .env("PYTHONPATH", env!("CARGO_MANIFEST_DIR"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("LOCKSTEP_TEST_ENDPOINT", cloud.endpoint())
+        .env("LOCKSTEP_TEST_ROOT_SECRETS", cloud.root_secrets().to_json())
         .envs(variables.iter().copied())
         .output()
         .expect("python runs")

@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
+use lockstep_domain::delivery::host_token::is_loopback;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::Region;
 use lockstep_domain::model::partitions;
@@ -135,6 +136,11 @@ impl Aws {
     /// Returns the endpoint of the local cloud; `None` on AWS.
     pub fn endpoint_url(&self) -> Option<&str> {
         self.0.config.endpoint_url()
+    }
+
+    /// Returns true in the local cloud: AWS itself has no endpoint on this machine.
+    pub fn is_local(&self) -> bool {
+        self.endpoint_url().is_some_and(is_loopback)
     }
 
     /// Returns the URL of an object for CloudFormation's `TemplateURL`: virtual-hosted on AWS, path style if an

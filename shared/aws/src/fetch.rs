@@ -89,13 +89,14 @@ pub struct Host {
 }
 
 impl Host {
-    /// Creates the client of the API at `base_url`, with `token` if there is one.
+    /// Creates the client of the API at `base_url`, with `token` if there is one. Only the local cloud (`is_local`) has a git
+    /// host on this machine; in a function on AWS, Lambda's runtime API is there.
     ///
     /// # Errors
-    /// [`FetchError::BaseUrl`] unless the URL is `https`, or `http` to this machine itself, and names a host and no
-    /// secret; [`FetchError::Token`] if the token is no header value.
-    pub fn new(base_url: &str, token: Option<&str>) -> Result<Self, FetchError> {
-        let base = checked_base(base_url)?;
+    /// [`FetchError::BaseUrl`] unless the URL is `https` to another machine, or in the local cloud `http` to this machine
+    /// itself, and names a host and no secret; [`FetchError::Token`] if the token is no header value.
+    pub fn new(base_url: &str, token: Option<&str>, is_local: bool) -> Result<Self, FetchError> {
+        let base = checked_base(base_url, is_local)?;
         let authorization = token.map(bearer).transpose()?;
         let client = client(is_loopback(&base))?;
         Ok(Self { base, authorization, client })
@@ -166,7 +167,7 @@ fn follow(base: &Url, current: &Url, location: &str, hop: u32) -> Result<Url, Fe
     Ok(next)
 }
 
-fn checked_base(base_url: &str) -> Result<Url, FetchError> {
+fn checked_base(base_url: &str, is_local: bool) -> Result<Url, FetchError> {
     let base = Url::parse(base_url).map_err(|_| FetchError::BaseUrl("is no URL"))?;
     if base.host_str().is_none() {
         return Err(FetchError::BaseUrl("names no host"));
@@ -176,6 +177,9 @@ fn checked_base(base_url: &str) -> Result<Url, FetchError> {
     }
     if base.query().is_some() || base.fragment().is_some() {
         return Err(FetchError::BaseUrl("has a query or a fragment"));
+    }
+    if is_loopback(&base) && !is_local {
+        return Err(FetchError::BaseUrl("names this machine, which only the local cloud may"));
     }
     match base.scheme() {
         "https" => Ok(base),

@@ -3,13 +3,15 @@
 //! GitHub's API (<https://docs.github.com/en/rest>), at the base URL of the repository's record.
 
 use crate::aws::Aws;
-use crate::fetch::{FetchResponse, Host};
-use crate::secrets::{ExposeSecret as _, Secrets};
+use crate::fetch::{FetchError, FetchResponse, Host};
+use crate::secrets::{ExposeSecret as _, SecretString, Secrets};
 use jiff::SignedDuration;
+use lockstep_domain::delivery::host_token::for_host;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::records::Repository;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// Lifetime of a cached token, or of its absence.
 const TOKEN_AGE: SignedDuration = SignedDuration::from_secs(60);
@@ -17,31 +19,30 @@ const TOKEN_AGE: SignedDuration = SignedDuration::from_secs(60);
 /// Maximum number of bytes to read of a host's response about a branch or a repository.
 const ABOUT_BYTES_MAX: u64 = 1 << 20;
 
+/// Maximum number of bytes to read of a comparison of two commits, which describes both with their messages.
+const COMPARISON_BYTES_MAX: u64 = 4 << 20;
+
 /// The git hosts of the registered repositories.
 pub struct GitHosts {
     secrets: Secrets,
+    is_local: bool,
 }
 
 impl GitHosts {
     /// Creates the hosts, with the tokens in the account of `aws`.
     pub fn new(aws: &Aws) -> Self {
-        Self { secrets: Secrets::new(aws, TOKEN_AGE) }
+        Self { secrets: Secrets::new(aws, TOKEN_AGE), is_local: aws.is_local() }
     }
 
-    /// Returns the host of `repository`, with its token if it has one.
+    /// Returns the host of `repository`, with its token if it has one. A token for another host is not sent.
     ///
     /// # Errors
     /// `Rejected` if base URL or token cannot be used, and the refusals of Secrets Manager.
     pub async fn of(&self, repository: &Repository) -> Result<Host, Failure> {
-        let token = match self.secrets.get(&repository.id.token_secret()).await {
-            // Secrets Manager does not distinguish an absent secret from a name outside the policy's pattern.
-            Err(failure) if failure.kind == FailureKind::AccessDenied => {
-                tracing::warn!("taken for a repository without a token: {}", failure.chain());
-                None
-            }
-            read => read?,
-        };
-        Ok(Host::new(&repository.base_url, token.as_ref().map(|token| token.expose_secret()))?)
+        let secret = self.secrets.find(&repository.id.token_secret()).await?;
+        let token = secret.map(|secret| token_of(repository, &secret)).transpose()?;
+        let token = token.as_ref().map(|token| token.expose_secret());
+        Ok(Host::new(&repository.base_url, token, self.is_local)?)
     }
 
     /// Returns the commit that `branch` of `repository` points to; `None` if the branch certainly does not exist.
@@ -51,6 +52,73 @@ impl GitHosts {
     pub async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
         head(&self.of(repository).await?, repository, branch).await
     }
+
+    /// Returns true if `commit` is on `branch` of `repository` now: it is the branch's head or an ancestor of it. The host also
+    /// has commits that are on no branch, such as those of forks and those that a force-push removed.
+    ///
+    /// # Errors
+    /// Those of [`of`](Self::of) and [`judge`]: every failure that leaves the answer unknown.
+    pub async fn is_on_branch(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        commit: &CommitSha,
+    ) -> Result<bool, Failure> {
+        is_on_branch(&self.of(repository).await?, repository, branch, commit).await
+    }
+}
+
+/// Compares the commit with the head of the branch:
+/// <https://docs.github.com/en/rest/commits/commits#compare-two-commits>
+///
+/// Both sides are ids of commits, so no name of a branch or of a fork takes part.
+async fn is_on_branch(
+    host: &Host,
+    repository: &Repository,
+    branch: &str,
+    commit: &CommitSha,
+) -> Result<bool, Failure> {
+    let head = match head(host, repository, branch).await? {
+        Some(head) if head == *commit => return Ok(true),
+        Some(head) => head,
+        None => return Ok(false),
+    };
+    let what = format!("comparison of {} with {branch}", commit.short());
+    let sides = format!("{head}...{commit}");
+    let path = ["repos", repository.id.owner(), repository.id.name(), "compare", sides.as_str()];
+    match host.get(&path, COMPARISON_BYTES_MAX).await {
+        // The head is visible, so the host has no such commit, or one without a common ancestor.
+        Ok(answer) if answer.status == 404 => Ok(false),
+        Ok(answer) => relation_of(&judge(answer, host, repository, &what)?, host, &what),
+        // An ancestor adds neither commits nor files to the branch, so its comparison is short.
+        Err(FetchError::TooLarge { .. }) => Ok(false),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// Returns true if the comparison says that the right side is an ancestor of the left one, or the same commit.
+fn relation_of(body: &[u8], host: &Host, what: &str) -> Result<bool, Failure> {
+    // A struct would also be read from an array.
+    let comparison: Option<Map<String, Value>> = serde_json::from_slice(body).ok();
+    match comparison.as_ref().and_then(|comparison| comparison.get("status")?.as_str()) {
+        Some("identical" | "behind") => Ok(true),
+        Some("ahead" | "diverged") => Ok(false),
+        Some(_) | None => {
+            let message = format!("{} gives a {what} that Lockstep cannot read", host.name());
+            Err(Failure::new(FailureKind::Transient, message))
+        }
+    }
+}
+
+/// Returns the token in the secret of `repository`.
+fn token_of(repository: &Repository, secret: &SecretString) -> Result<SecretString, Failure> {
+    for_host(secret, &repository.base_url).map_err(|withheld| {
+        Failure::rejected(format!(
+            "the secret {} {withheld}; store the token again: `lockstep secrets set github:{} token --stdin`",
+            repository.id.token_secret(),
+            repository.id.full_name()
+        ))
+    })
 }
 
 /// Reads the branch:
@@ -136,6 +204,7 @@ mod tests {
             id: "github.acme.logs".parse().unwrap(),
             base_url: base_url.to_owned(),
             branch: "main".to_owned(),
+            branches: Vec::new(),
             components: Default::default(),
             commit: None,
             added_by: "ada".to_owned(),
@@ -144,7 +213,31 @@ mod tests {
     }
 
     fn host(with_token: bool) -> Host {
-        Host::new("https://api.github.com", with_token.then_some("t0ken")).unwrap()
+        Host::new("https://api.github.com", with_token.then_some("t0ken"), false).unwrap()
+    }
+
+    #[test]
+    fn a_token_follows_no_changed_base_url() {
+        let github = repository("https://api.github.com");
+        let secret =
+            lockstep_domain::delivery::host_token::stored(&"t0ken".into(), &github.base_url).unwrap();
+        assert_eq!(token_of(&github, &secret).unwrap().expose_secret(), "t0ken");
+        let failure = token_of(&repository("https://evil.example"), &secret).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Rejected);
+        assert!(
+            failure.message.contains("https://evil.example") && !failure.message.contains("t0ken"),
+            "{failure}"
+        );
+        assert!(token_of(&github, &"t0ken".into()).is_err(), "the secret names no host");
+    }
+
+    #[test]
+    fn a_function_on_aws_asks_no_host_on_its_own_machine() {
+        for here in ["http://127.0.0.1:9001", "https://localhost", "http://[::1]:1", "https://127.0.0.1"] {
+            assert!(Host::new(here, None, false).is_err(), "{here}");
+        }
+        assert!(Host::new("http://127.0.0.1:9001", None, true).is_ok());
+        assert!(Host::new("http://git.acme.example", None, true).is_err());
     }
 
     fn judged(status: u16, throttled: bool, with_token: bool) -> Result<Vec<u8>, Failure> {
@@ -195,7 +288,7 @@ mod tests {
     }
 
     async fn head_of(repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
-        let host = Host::new(&repository.base_url, None).unwrap();
+        let host = Host::new(&repository.base_url, None, true).unwrap();
         head(&host, repository, branch).await
     }
 
@@ -213,6 +306,66 @@ mod tests {
         assert_eq!(head_of(&there, "main").await.unwrap(), None);
         let hidden = served(&[]).await;
         assert_eq!(head_of(&hidden, "main").await.unwrap_err().kind, FailureKind::Rejected);
+    }
+
+    const HEAD: &str = r#"{"object": {"sha": "abcdefabcdefabcdefabcdefabcdefabcdefabcd"}}"#;
+    const COMPARED: &str = "/repos/acme/logs/compare/abcdefabcdefabcdefabcdefabcdefabcdefabcd...0123456789012345678901234567890123456789";
+
+    /// Returns the answer of a host whose branch `fix/x` has another head, and whose comparison answers this.
+    async fn compared(status: u16, body: &'static str) -> Result<bool, Failure> {
+        let head = ("/repos/acme/logs/git/ref/heads/fix/x", 200, HEAD);
+        let repository = served(vec![head, (COMPARED, status, body)].leak()).await;
+        on_branch(&repository).await
+    }
+
+    async fn on_branch(repository: &Repository) -> Result<bool, Failure> {
+        let host = Host::new(&repository.base_url, None, true).unwrap();
+        is_on_branch(&host, repository, "fix/x", &COMMIT.parse().unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn only_an_ancestor_of_the_head_is_on_the_branch() {
+        assert!(compared(200, r#"{"status": "behind", "behind_by": 3}"#).await.unwrap());
+        assert!(compared(200, r#"{"status": "identical"}"#).await.unwrap());
+        assert!(!compared(200, r#"{"status": "ahead"}"#).await.unwrap());
+        assert!(!compared(200, r#"{"status": "diverged"}"#).await.unwrap());
+        assert!(!compared(404, "").await.unwrap(), "the host has no such commit");
+    }
+
+    #[tokio::test]
+    async fn the_head_itself_needs_no_comparison() {
+        let head = r#"{"object": {"sha": "0123456789012345678901234567890123456789"}}"#;
+        let repository = served(vec![("/repos/acme/logs/git/ref/heads/fix/x", 200, head)].leak()).await;
+        assert!(on_branch(&repository).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn no_commit_is_on_a_branch_that_is_gone() {
+        assert!(!on_branch(&served(&[("/repos/acme/logs", 200, "{}")]).await).await.unwrap());
+        assert_eq!(on_branch(&served(&[]).await).await.unwrap_err().kind, FailureKind::Rejected);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_comparison_is_no_success() {
+        for body in ["", "<html>", "{}", r#"{"status": "unknown"}"#, r#"{"status": null}"#, r#"["behind"]"#] {
+            assert_eq!(compared(200, body).await.unwrap_err().kind, FailureKind::Transient, "{body}");
+        }
+        for (status, kind) in [
+            (401, FailureKind::AccessDenied),
+            (403, FailureKind::AccessDenied),
+            (422, FailureKind::Rejected),
+            (429, FailureKind::Throttled),
+            (500, FailureKind::Transient),
+            (503, FailureKind::Transient),
+        ] {
+            assert_eq!(compared(status, r#"{"status": "behind"}"#).await.unwrap_err().kind, kind, "{status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_comparison_too_large_for_an_ancestor_is_none() {
+        let large = format!(r#"{{"status": "behind", "files": "{}"}}"#, "x".repeat(5 << 20));
+        assert!(!compared(200, large.leak()).await.unwrap());
     }
 
     #[tokio::test]

@@ -32,6 +32,8 @@ pub mod function_url;
 pub mod functions;
 #[cfg(all(feature = "fetch", feature = "secretsmanager"))]
 pub mod git_host;
+#[cfg(feature = "secretsmanager")]
+pub mod hook_key;
 pub mod http;
 #[cfg(feature = "kms")]
 pub mod kms;

@@ -6,7 +6,7 @@ use crate::failure::{code, failure};
 use crate::remembered::Remembered;
 use aws_sdk_secretsmanager::Client;
 use jiff::SignedDuration;
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::error::{Failure, FailureKind};
 use std::sync::OnceLock;
 
 pub use secrecy::{ExposeSecret, SecretString};
@@ -23,6 +23,20 @@ impl Secrets {
     /// Creates a reader in the account of `aws`; an entry lives for `max_age`.
     pub fn new(aws: &Aws, max_age: SignedDuration) -> Self {
         Self { aws: aws.clone(), client: OnceLock::new(), known: Remembered::new(max_age) }
+    }
+
+    /// Returns the secret called `name`; `None` if it does not exist, or if this function may not read it.
+    ///
+    /// Secrets Manager does not distinguish an absent secret from a name outside the policy's pattern.
+    pub async fn find(&self, name: &str) -> Result<Option<SecretString>, Failure> {
+        match self.get(name).await {
+            Err(failure) if failure.kind == FailureKind::AccessDenied => {
+                tracing::warn!("taken for a secret that does not exist: {}", failure.chain());
+                self.known.put(name.to_owned(), None, clock::now());
+                Ok(None)
+            }
+            read => read,
+        }
     }
 
     /// Returns the secret called `name`; `None` if it does not exist or has no text.

@@ -31,6 +31,21 @@ where
     serve_until(init, async move |state: &S, event, _| handler(state, event).await)
 }
 
+/// Handles invocations as [`serve`] does, after `start`, which may call AWS and logs nothing.
+pub fn serve_started<S, E, R, H>(
+    init: impl FnOnce() -> Result<S, Failure>,
+    start: impl AsyncFnOnce(&S),
+    handler: H,
+) -> ExitCode
+where
+    S: 'static,
+    E: DeserializeOwned,
+    R: Serialize,
+    H: AsyncFn(&S, E) -> Result<R, Failure>,
+{
+    run(init, start, async move |state: &S, event, _| handler(state, event).await)
+}
+
 /// Handles invocations as [`serve`] does, for a function that needs the deadline of an invocation, from its start.
 pub fn serve_until<S, E, R, H>(init: impl FnOnce() -> Result<S, Failure>, handler: H) -> ExitCode
 where
@@ -39,8 +54,23 @@ where
     R: Serialize,
     H: AsyncFn(&S, E, Duration) -> Result<R, Failure>,
 {
+    run(init, async |_: &S| (), handler)
+}
+
+fn run<S, E, R, H>(
+    init: impl FnOnce() -> Result<S, Failure>,
+    start: impl AsyncFnOnce(&S),
+    handler: H,
+) -> ExitCode
+where
+    S: 'static,
+    E: DeserializeOwned,
+    R: Serialize,
+    H: AsyncFn(&S, E, Duration) -> Result<R, Failure>,
+{
     logging::start();
     let shared = Rc::new((init(), handler));
+    let started = Rc::clone(&shared);
     let service = lambda_runtime::service_fn(move |event: LambdaEvent<Value>| {
         let shared = Rc::clone(&shared);
         async move {
@@ -57,7 +87,12 @@ where
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(lambda_runtime::Runtime::new(service).run()),
+        Ok(runtime) => runtime.block_on(async {
+            if let Ok(state) = &started.0 {
+                start(state).await;
+            }
+            lambda_runtime::Runtime::new(service).run().await
+        }),
         Err(error) => Err(error.into()),
     };
     match ended {

@@ -11,6 +11,8 @@ pub mod credentials;
 pub mod environment;
 pub mod function_code;
 pub mod gate;
+pub mod hook;
+pub mod host_token;
 pub mod manifest;
 pub mod operator_actions;
 pub mod packaging;

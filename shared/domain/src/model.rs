@@ -3,6 +3,7 @@
 //! This area imports no other area.
 
 pub mod base_image;
+pub mod branch_pattern;
 pub mod canonical;
 pub mod caught_error;
 pub mod denial;
@@ -28,3 +29,4 @@ pub mod text;
 pub mod token;
 pub mod toml_file;
 pub mod version;
+pub mod visible;

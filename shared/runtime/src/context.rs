@@ -29,7 +29,7 @@ use lockstep_aws::ledger::Ledger;
 #[cfg(all(feature = "ec2", feature = "ssm"))]
 use lockstep_aws::public_images::PublicImages;
 #[cfg(feature = "secretsmanager")]
-use lockstep_aws::secrets::Secrets;
+use lockstep_aws::{hook_key::HookKey, secrets::Secrets};
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -51,6 +51,12 @@ pub trait HasLedger {
     fn ledger(&self) -> &Ledger;
 }
 
+/// Distinguishes AWS from the local cloud.
+pub trait Locality {
+    /// Returns true in the local cloud.
+    fn is_local(&self) -> bool;
+}
+
 /// Reaches the task tokens that wait for an operation.
 #[cfg(feature = "lambda")]
 pub trait HasCallbacks {
@@ -70,6 +76,13 @@ pub trait HasExecutions {
 pub trait HasSecrets {
     /// Returns the secrets.
     fn secrets(&self) -> &Secrets;
+}
+
+/// Reaches the installation's webhook key.
+#[cfg(feature = "secretsmanager")]
+pub trait HasHookKey {
+    /// Returns the webhook key.
+    fn hook_key(&self) -> &HookKey;
 }
 
 /// Reads the control plane's bucket.
@@ -242,6 +255,18 @@ pub trait ChannelsOf {
 pub trait BranchHeads {
     /// Returns the commit that `branch` of `repository` points to; `None` if the branch certainly does not exist.
     async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure>;
+}
+
+/// Finds out from git hosts what is on a branch.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait BranchCommits {
+    /// Returns true if `commit` is on `branch` of `repository` now, as its head or an ancestor of it.
+    async fn is_on_branch(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        commit: &CommitSha,
+    ) -> Result<bool, Failure>;
 }
 
 /// A commit as its git host returns it.

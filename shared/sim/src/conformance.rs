@@ -22,6 +22,7 @@ fn repository(name: &str, branch: &str) -> Repository {
         id: format!("github.acme.{name}").parse().expect("an id"),
         base_url: "https://api.github.com".into(),
         branch: branch.into(),
+        branches: Vec::new(),
         components: Default::default(),
         commit: None,
         added_by: "arn:aws:iam::111111111111:user/ada".into(),

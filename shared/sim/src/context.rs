@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use lockstep_aws::cloudformation::Stacks;
 use lockstep_aws::executions::Executions;
 use lockstep_aws::functions::{Called, Functions};
+use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
 use lockstep_aws::public_images::PublicImages;
 use lockstep_aws::secrets::Secrets;
@@ -28,10 +29,10 @@ use lockstep_domain::records::{Config, ConfigKind, Repository};
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{Decision, SimulationRequest, SimulationResult};
 use lockstep_runtime::{
-    Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, CommitArchive,
-    CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasLedger, HasSecrets, ImagesOf, KeptImagesOf,
-    KeysOf, PermissionTable, PolicySimulation, PublicImagesOf, ReleaseMachine, ShippedFunctions, StacksOf,
-    StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
+    Artifacts, BranchCommits, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock,
+    CommitArchive, CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
+    HasSecrets, ImagesOf, KeptImagesOf, KeysOf, PermissionTable, PolicySimulation, PublicImagesOf,
+    ReleaseMachine, ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -114,6 +115,7 @@ pub struct SimContext<C = SimCloudFormation> {
     callbacks: Callbacks,
     executions: Executions,
     secrets: Rc<Secrets>,
+    hook_key: Rc<HookKey>,
 }
 
 /// Contents of target accounts other than stacks, images and builds.
@@ -138,6 +140,7 @@ pub struct SimAccounts {
 pub struct SimHosts {
     tarballs: RefCell<BTreeMap<CommitSha, Vec<u8>>>,
     heads: RefCell<BTreeMap<String, Result<Option<CommitSha>, Failure>>>,
+    strays: RefCell<BTreeMap<CommitSha, Result<(), Failure>>>,
     asked: Cell<u32>,
 }
 
@@ -150,6 +153,11 @@ impl SimHosts {
     /// Lets every repository hold `commit` with this tarball.
     pub fn hold(&self, commit: &CommitSha, tarball: Vec<u8>) {
         self.tarballs.borrow_mut().insert(commit.clone(), tarball);
+    }
+
+    /// Lets `commit` be on no branch, or lets the hosts fail to compare it. Every other commit is on every branch.
+    pub fn stray(&self, commit: &CommitSha, compared: Result<(), Failure>) {
+        self.strays.borrow_mut().insert(commit.clone(), compared);
     }
 
     /// Returns the number of requests to them.
@@ -250,6 +258,7 @@ impl<C> SimContext<C> {
             callbacks: Callbacks::new(&account.aws(), &ledger, RESUME),
             executions: Executions::new(&account.aws()),
             secrets: Rc::new(Secrets::new(&account.aws(), SECRET_AGE)),
+            hook_key: Rc::new(HookKey::new(&account.aws())),
             ledger,
         }
     }
@@ -325,6 +334,12 @@ impl<C> HasExecutions for SimContext<C> {
 impl<C> HasSecrets for SimContext<C> {
     fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+}
+
+impl<C> HasHookKey for SimContext<C> {
+    fn hook_key(&self) -> &HookKey {
+        &self.hook_key
     }
 }
 
@@ -481,6 +496,15 @@ impl<C> BranchHeads for SimContext<C> {
     async fn head(&self, repository: &Repository, _: &str) -> Result<Option<CommitSha>, Failure> {
         self.hosts.asked.set(self.hosts.asked.get() + 1);
         self.hosts.heads.borrow().get(repository.id.name()).cloned().unwrap_or(Ok(None))
+    }
+}
+
+impl<C> BranchCommits for SimContext<C> {
+    async fn is_on_branch(&self, _: &Repository, _: &str, commit: &CommitSha) -> Result<bool, Failure> {
+        match self.hosts.strays.borrow().get(commit) {
+            Some(compared) => compared.clone().map(|()| false),
+            None => Ok(true),
+        }
     }
 }
 

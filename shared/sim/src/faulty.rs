@@ -17,7 +17,7 @@ use lockstep_aws::cloudformation::{ChangeSetView, Stack};
 use lockstep_aws::executions::Executions;
 use lockstep_aws::functions::Called;
 use lockstep_aws::ledger::Ledger;
-use lockstep_aws::secrets::Secrets;
+use lockstep_aws::{hook_key::HookKey, secrets::Secrets};
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::images::promotion::Ami;
@@ -31,10 +31,10 @@ use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
 use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_runtime::{
-    Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, CommitArchive,
-    CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasLedger, HasSecrets, ImagesOf, KeptImagesOf,
-    KeysOf, PermissionTable, PolicySimulation, PublicImagesOf, ReleaseMachine, ShippedFunctions, StacksOf,
-    StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
+    Artifacts, BranchCommits, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock,
+    CommitArchive, CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
+    HasSecrets, ImagesOf, KeptImagesOf, KeysOf, PermissionTable, PolicySimulation, PublicImagesOf,
+    ReleaseMachine, ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
 use std::rc::Rc;
@@ -205,6 +205,13 @@ impl HasSecrets for FaultyContext {
     }
 }
 
+/// A process has the key from its start: a request makes no call for it that could fail.
+impl HasHookKey for FaultyContext {
+    fn hook_key(&self) -> &HookKey {
+        self.sim.hook_key()
+    }
+}
+
 impl Artifacts for FaultyContext {
     async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
         self.cross("GetObject", Site::Consistent, async || self.sim.artifact(key).await).await
@@ -342,6 +349,18 @@ impl ChannelsOf for FaultyContext {
 impl BranchHeads for FaultyContext {
     async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
         self.sim.head(repository, branch).await
+    }
+}
+
+impl BranchCommits for FaultyContext {
+    async fn is_on_branch(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        commit: &CommitSha,
+    ) -> Result<bool, Failure> {
+        let compared = async || self.sim.is_on_branch(repository, branch, commit).await;
+        self.cross("GET compare", Site::Consistent, compared).await
     }
 }
 

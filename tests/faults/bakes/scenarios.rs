@@ -180,6 +180,7 @@ async fn subscribe(harness: &Harness) {
         id: REPOSITORY.parse().expect("a repository"),
         base_url: "https://api.github.com".to_owned(),
         branch: "main".to_owned(),
+        branches: Vec::new(),
         components: BTreeMap::new(),
         commit: None,
         added_by: "arn".to_owned(),

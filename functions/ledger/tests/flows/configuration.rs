@@ -1,7 +1,8 @@
 //! Configuration that administrators write over the function's URL.
 
-use super::fixture::{Fixture, stages_text};
+use super::fixture::{Fixture, KEY, stages_text};
 use lockstep_aws::ledger::Order;
+use lockstep_domain::delivery::hook::HookId;
 use lockstep_domain::records::{Config, ConfigKind, Repository};
 use serde_json::{Value, json};
 
@@ -70,10 +71,62 @@ async fn a_repository_is_subscribed_once_and_changed_after() {
 }
 
 #[tokio::test]
-async fn a_base_url_without_tls_is_refused_unless_it_is_loopback() {
+async fn other_branches_are_released_only_if_an_administrator_lists_them() {
     let fixture = Fixture::new().await;
-    assert_eq!(fixture.ask(repository("http://git.acme.example", "main")).await.0, 400);
-    assert_eq!(fixture.ask(repository("http://127.0.0.1:4577", "main")).await.0, 200);
+    let add = |branches: Value| {
+        let mut request = repository("https://api.github.com", "main");
+        request["branches"] = branches;
+        request
+    };
+    let key = Repository::key_of(&"github.acme.logs".parse().unwrap());
+    fixture.ask(repository("https://api.github.com", "main")).await;
+    assert!(fixture.versioned::<Repository>(&key).await.record.branches.is_empty());
+    assert_eq!(fixture.ask(add(json!(["feature/*", "fix"]))).await.1["changed"], true);
+    assert_eq!(fixture.ask(repository("https://api.github.com", "main")).await.1["changed"], false);
+    let stored = fixture.versioned::<Repository>(&key).await.record;
+    assert!(stored.releases("feature/x") && stored.releases("fix") && !stored.releases("fix2"));
+    assert_eq!(fixture.ask(add(json!(["refs/heads/*"]))).await.0, 400);
+    assert_eq!(fixture.ask(add(json!([]))).await.1["changed"], true);
+    assert!(!fixture.versioned::<Repository>(&key).await.record.releases("fix"));
+}
+
+#[tokio::test]
+async fn the_address_of_a_hook_is_bound_to_its_repository() {
+    let fixture = Fixture::new().await;
+    let hook = |id: &str| json!({"action": "show_hook", "id": id});
+    assert_eq!(fixture.ask(hook("github.acme.logs")).await.0, 404, "it is not registered");
+    fixture.ask(repository("https://api.github.com", "main")).await;
+    let (status, body) = fixture.ask(hook("github.acme.logs")).await;
+    assert_eq!(status, 200, "{body}");
+    let hook = HookId::claimed(body["path"].as_str().unwrap()).unwrap();
+    assert_eq!((hook.repository().as_str(), hook.fits(KEY.as_bytes())), ("github.acme.logs", Ok(true)));
+    assert!(!body.to_string().contains(KEY));
+}
+
+#[tokio::test]
+async fn a_base_url_without_tls_or_on_this_machine_is_refused() {
+    let fixture = Fixture::new().await;
+    for bad in ["http://git.acme.example", "http://127.0.0.1:9001", "https://localhost", "http://[::1]:1"] {
+        assert_eq!(fixture.ask(repository(bad, "main")).await.0, 400, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_base_url_changes_only_with_a_new_registration() {
+    let fixture = Fixture::new().await;
+    let (github, other) = ("https://api.github.com", "https://git.acme.example");
+    let key = Repository::key_of(&"github.acme.logs".parse().unwrap());
+    let remove = json!({"action": "remove_repository", "id": "github.acme.logs"});
+    fixture.ask(repository(github, "main")).await;
+    for elsewhere in [other, "https://api.github.com:8443", "https://api.github.com/api"] {
+        let (status, body) = fixture.ask(repository(elsewhere, "main")).await;
+        assert_eq!((status, &body["error"]), (400, &json!("Rejected")), "{elsewhere}");
+    }
+    assert_eq!(fixture.versioned::<Repository>(&key).await.record.base_url, github);
+    assert_eq!(fixture.ask(remove.clone()).await.1["changed"], true);
+    assert_eq!(fixture.ask(remove).await.1["changed"], false);
+    assert_eq!(fixture.ask(repository(other, "main")).await.0, 200);
+    assert_eq!(fixture.versioned::<Repository>(&key).await.record.base_url, other);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use lockstep_aws::function_url::Invocation;
 use lockstep_aws::ledger::{Ledger, Order, Versioned};
+use lockstep_domain::delivery::hook::KEY_SECRET;
 use lockstep_domain::messages::ledger::{Request, Started};
 use lockstep_domain::messages::{Task, inputs};
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -16,6 +17,9 @@ use lockstep_ledger::handler::handle;
 use lockstep_sim::FakeAws;
 use lockstep_sim::stages::{stage_text, with_production};
 use serde_json::{Value, json};
+
+/// The webhook key of the installation.
+pub const KEY: &str = "the webhook key of an installation, which no request holds";
 
 pub const ADA: &str = "arn:aws:iam::333333333333:user/ada";
 
@@ -54,6 +58,7 @@ pub fn task(token: &str) -> Task {
 impl Fixture {
     pub async fn new() -> Self {
         let cloud = FakeAws::new();
+        cloud.set_secret(KEY_SECRET, KEY);
         let context = AwsContext::of(&cloud.aws(), "lockstep-resume");
         let ledger = Ledger::new(&cloud.aws());
         let fixture = Self { cloud, ledger, context };

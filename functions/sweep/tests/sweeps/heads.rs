@@ -15,6 +15,7 @@ fn repository(name: &str) -> Repository {
         id: RepositoryId::github("acme", name).unwrap(),
         base_url: "https://api.github.com".into(),
         branch: "main".into(),
+        branches: Vec::new(),
         components: Default::default(),
         commit: None,
         added_by: "ada".into(),

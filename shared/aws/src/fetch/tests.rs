@@ -44,7 +44,7 @@ fn a_base_url_is_https_or_this_machine_and_holds_no_secret() {
     for good in
         ["https://api.github.com", "https://ghe.acme.example/api/v3/", "http://127.0.0.1:9", "http://[::1]:9"]
     {
-        assert!(checked_base(good).is_ok(), "{good}");
+        assert!(checked_base(good, true).is_ok(), "{good}");
     }
     for bad in [
         "",
@@ -59,7 +59,7 @@ fn a_base_url_is_https_or_this_machine_and_holds_no_secret() {
         "https://api.github.com?x=1",
         "https://api.github.com#x",
     ] {
-        assert!(checked_base(bad).is_err(), "{bad}");
+        assert!(checked_base(bad, true).is_err(), "{bad}");
     }
 }
 
@@ -120,7 +120,7 @@ async fn a_redirect_to_another_port_is_followed_without_the_token() {
     let (store, at_store) = server(200, vec![], b"tar").await;
     let location = format!("{store}/file?token=query");
     let (api, at_api) = server(302, vec![("location", location)], b"").await;
-    let host = Host::new(&api, Some("t0ken")).unwrap();
+    let host = Host::new(&api, Some("t0ken"), true).unwrap();
     let answer = host.get(&["repos", "a", "b"], 10).await.unwrap();
     assert_eq!((answer.status, answer.body.as_slice()), (200, b"tar".as_slice()));
     assert_eq!(asked(&at_api), [with_token("/repos/a/b")]);
@@ -130,7 +130,7 @@ async fn a_redirect_to_another_port_is_followed_without_the_token() {
 #[tokio::test]
 async fn the_fourth_redirect_is_refused() {
     let (api, at_api) = server(302, vec![("location", "/again".to_owned())], b"").await;
-    let host = Host::new(&api, Some("t0ken")).unwrap();
+    let host = Host::new(&api, Some("t0ken"), true).unwrap();
     let error = host.get(&["x"], 10).await.unwrap_err();
     assert_eq!(error, FetchError::Redirect { host: "127.0.0.1".to_owned(), why: "too often" });
     assert_eq!(
@@ -142,7 +142,7 @@ async fn the_fourth_redirect_is_refused() {
 #[tokio::test]
 async fn a_body_is_read_up_to_its_bound_and_not_beyond() {
     let (api, _) = server(200, vec![], b"0123456789").await;
-    let host = Host::new(&api, None).unwrap();
+    let host = Host::new(&api, None, true).unwrap();
     assert_eq!(host.get(&["x"], 10).await.unwrap().body, b"0123456789");
     assert_eq!(
         host.get(&["x"], 9).await,
@@ -167,7 +167,8 @@ fn raw_server(answer: &'static str) -> String {
 async fn a_body_without_a_length_is_counted_while_it_is_read() {
     const CHUNKED: &str =
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n";
-    let read = async |bytes_max| Host::new(&raw_server(CHUNKED), None).unwrap().get(&["x"], bytes_max).await;
+    let read =
+        async |bytes_max| Host::new(&raw_server(CHUNKED), None, true).unwrap().get(&["x"], bytes_max).await;
     assert_eq!(read(10).await.unwrap().body, b"0123456789");
     assert!(matches!(read(9).await, Err(FetchError::TooLarge { limit: 9, .. })));
 }
@@ -175,14 +176,14 @@ async fn a_body_without_a_length_is_counted_while_it_is_read() {
 #[tokio::test]
 async fn half_an_answer_is_no_answer() {
     let base = raw_server("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n01234");
-    let error = Host::new(&base, None).unwrap().get(&["x"], 100).await.unwrap_err();
+    let error = Host::new(&base, None, true).unwrap().get(&["x"], 100).await.unwrap_err();
     assert_eq!(error.to_string(), "127.0.0.1 broke off its answer");
 }
 
 #[tokio::test]
 async fn the_body_of_a_hosts_failure_is_not_kept() {
     let (api, _) = server(404, vec![], b"secret words").await;
-    let answer = Host::new(&api, None).unwrap().get(&["x"], 100).await.unwrap();
+    let answer = Host::new(&api, None, true).unwrap().get(&["x"], 100).await.unwrap();
     assert_eq!(answer, FetchResponse { status: 404, throttled: false, body: vec![] });
 }
 
@@ -196,7 +197,7 @@ async fn throttling_is_distinguished_from_forbidden() {
         (200, vec![("x-ratelimit-remaining", "0".to_owned())], false),
     ] {
         let (api, _) = server(status, headers, b"").await;
-        let answer = Host::new(&api, None).unwrap().get(&["x"], 100).await.unwrap();
+        let answer = Host::new(&api, None, true).unwrap().get(&["x"], 100).await.unwrap();
         assert_eq!((answer.status, answer.throttled), (status, expected));
     }
 }
@@ -204,7 +205,7 @@ async fn throttling_is_distinguished_from_forbidden() {
 #[tokio::test]
 async fn a_part_of_a_path_never_becomes_two() {
     let (api, at_api) = server(200, vec![], b"").await;
-    let host = Host::new(&format!("{api}/api/v3/"), None).unwrap();
+    let host = Host::new(&format!("{api}/api/v3/"), None, true).unwrap();
     host.get(&["repos", "a/../b", "c?d#e"], 10).await.unwrap();
     assert_eq!(asked(&at_api)[0].0, "/api/v3/repos/a%2F..%2Fb/c%3Fd%23e");
 }
@@ -215,8 +216,8 @@ async fn an_error_shows_neither_token_nor_query() {
     let closed = format!("http://{}/file?token=query", free.local_addr().unwrap());
     drop(free);
     let (api, _) = server(302, vec![("location", closed)], b"").await;
-    let error = Host::new(&api, Some("t0ken")).unwrap().get(&["x"], 10).await.unwrap_err();
+    let error = Host::new(&api, Some("t0ken"), true).unwrap().get(&["x"], 10).await.unwrap_err();
     assert_eq!(error.to_string(), "127.0.0.1 cannot be reached");
     assert_eq!(Failure::from(error).kind, FailureKind::Transient);
-    assert_eq!(Host::new(&api, Some("t0k\nen")).err(), Some(FetchError::Token));
+    assert_eq!(Host::new(&api, Some("t0k\nen"), true).err(), Some(FetchError::Token));
 }

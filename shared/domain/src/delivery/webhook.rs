@@ -63,16 +63,36 @@ pub fn verify_signature(secret: &[u8], header: Option<&str>, body: &[u8]) -> Res
     if body.len() > MAX_BODY_BYTES {
         return Err(Unverified::TooLarge);
     }
-    let digits = header.ok_or(Unverified::Missing)?.strip_prefix("sha256=").ok_or(Unverified::Malformed)?;
-    if digits.bytes().any(|b| b.is_ascii_uppercase()) {
-        return Err(Unverified::Malformed);
+    Signature::parse(header)?.verify(secret, body)
+}
+
+/// A well-formed signature, which proves nothing yet.
+#[derive(Clone, Copy)]
+pub struct Signature([u8; 32]);
+
+impl Signature {
+    /// Reads the value of [`SIGNATURE_HEADER`].
+    pub fn parse(header: Option<&str>) -> Result<Self, Unverified> {
+        let digits =
+            header.ok_or(Unverified::Missing)?.strip_prefix("sha256=").ok_or(Unverified::Malformed)?;
+        if digits.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(Unverified::Malformed);
+        }
+        let mut signature = [0; 32];
+        hex::decode_to_slice(digits, &mut signature).map_err(|_| Unverified::Malformed)?;
+        Ok(Self(signature))
     }
-    let mut signature = [0; 32];
-    hex::decode_to_slice(digits, &mut signature).map_err(|_| Unverified::Malformed)?;
-    // HMAC accepts keys of any length, but the type of the constructor does not say so.
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|_| Unverified::NoSecret)?;
-    mac.update(body);
-    mac.verify_slice(&signature).map_err(|_| Unverified::Mismatch)
+
+    /// Verifies that `secret` signed the raw bytes of `body`, in constant time.
+    pub fn verify(&self, secret: &[u8], body: &[u8]) -> Result<(), Unverified> {
+        if secret.is_empty() {
+            return Err(Unverified::NoSecret);
+        }
+        // HMAC accepts keys of any length, but the type of the constructor does not say so.
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|_| Unverified::NoSecret)?;
+        mac.update(body);
+        mac.verify_slice(&self.0).map_err(|_| Unverified::Mismatch)
+    }
 }
 
 checked_text! {

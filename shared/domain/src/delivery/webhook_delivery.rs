@@ -6,7 +6,7 @@ use crate::messages::package::{PackagedComponent, PackagedRelease};
 use crate::model::caught_error::CaughtError;
 use crate::model::error::FailureKind;
 use crate::model::outcome::Outcome;
-use crate::records::{DeliveryEnd, WebhookDelivery, WebhookDeliveryState};
+use crate::records::{DeliveryEnd, Repository, WebhookDelivery, WebhookDeliveryState};
 use jiff::Timestamp;
 
 /// Returns the input of the execution that handles the webhook delivery. It depends only on the record, so that every
@@ -17,6 +17,52 @@ pub fn input(event: &WebhookDelivery) -> inputs::Release {
         reference: event.reference.clone(),
         commit: event.commit.clone(),
         delivery: Some(event.delivery.clone()),
+    }
+}
+
+/// Returns the reason for which a push to `branch` releases nothing, or `None` if it is released.
+pub fn unreleased(repository: &Repository, branch: &str) -> Option<String> {
+    (!repository.releases(branch)).then(|| {
+        format!(
+            "pushes to {branch} are not released, only those to {}; to build and test them: lockstep repositories add \
+             github:{} --branches '<pattern>'",
+            repository.branch,
+            repository.id.full_name()
+        )
+    })
+}
+
+/// Meaning of a webhook delivery whose body was delivered before, under another delivery id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repetition {
+    /// The original is being processed, or its commit has its release. Nothing is left to do.
+    Duplicate,
+    /// The original was recorded, and its execution may never have been started.
+    StartOriginal,
+    /// The commit has no release. The execution asks the git host whether it is the head of the branch now.
+    Process,
+}
+
+/// Decides about `event`, whose body was delivered before as `original`; `None` if that record is gone.
+pub fn repetition(
+    original: Option<&WebhookDelivery>,
+    repository: &Repository,
+    event: &WebhookDelivery,
+) -> Repetition {
+    let is_default = event.reference == format!("refs/heads/{}", repository.branch);
+    if is_default && repository.commit.as_ref() == Some(&event.commit) {
+        return Repetition::Duplicate;
+    }
+    let same = |original: &&WebhookDelivery| {
+        original.repository == event.repository
+            && original.reference == event.reference
+            && original.commit == event.commit
+    };
+    let Some(original) = original.filter(same) else { return Repetition::Process };
+    match (original.state, original.end.as_ref().map(|end| end.outcome)) {
+        (WebhookDeliveryState::Accepted, _) => Repetition::StartOriginal,
+        (WebhookDeliveryState::Started, _) | (_, Some(Outcome::Done)) => Repetition::Duplicate,
+        (WebhookDeliveryState::Finished, _) => Repetition::Process,
     }
 }
 

@@ -164,8 +164,8 @@ pub struct WebhookFacts {
     pub repository: String,
     /// Time of the last accepted delivery or answered ping, within the days that were read.
     pub last_accepted: Option<Timestamp>,
-    /// Refusals after that time: status and number.
-    pub refusals: Vec<(u16, u32)>,
+    /// Refusals after that time: the part of the request that was wrong, as the metric `Refusals` names it, and the number.
+    pub refusals: Vec<(String, u32)>,
     /// Number of days of the log that were read.
     pub days: u32,
 }

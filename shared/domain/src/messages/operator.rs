@@ -1,5 +1,6 @@
 //! Requests of operators to the `ledger` function over its IAM-authenticated URL, as the `lockstep` command sends them.
 
+use crate::model::branch_pattern::BranchPattern;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StageName};
 use crate::model::version::Version;
 use crate::records::AnswerKind;
@@ -26,7 +27,7 @@ pub enum Request {
         /// Text of the file.
         text: String,
     },
-    /// Registers a repository, or changes its branch or base URL. Returns [`Applied`].
+    /// Registers a repository, or changes its branch. Refuses another base URL. Returns [`Applied`].
     AddRepository {
         /// The repository.
         id: RepositoryId,
@@ -34,6 +35,19 @@ pub enum Request {
         base_url: String,
         /// The default branch.
         branch: String,
+        /// The other branches whose pushes are built and tested. Without a list the registration keeps its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        branches: Option<Vec<BranchPattern>>,
+    },
+    /// Removes the registration of a repository. Returns [`Applied`].
+    RemoveRepository {
+        /// The repository.
+        id: RepositoryId,
+    },
+    /// Asks for the address of a repository's webhook. Changes nothing. Returns [`HookAddress`].
+    ShowHook {
+        /// The registered repository.
+        id: RepositoryId,
     },
     /// Answers the question of a deployment. Returns [`Applied`].
     Decide {
@@ -106,6 +120,13 @@ pub struct Applied {
     pub version: u32,
     /// True if the request changed anything.
     pub changed: bool,
+}
+
+/// Response to [`Request::ShowHook`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookAddress {
+    /// Path of the hook below the webhook's URL, with a leading slash.
+    pub path: String,
 }
 
 /// Response to a request that was refused.

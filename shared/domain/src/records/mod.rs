@@ -12,6 +12,7 @@ mod commit_version;
 mod config;
 mod copy_plan;
 mod copy_slots;
+mod delivered_body;
 mod deployment;
 mod deployment_body;
 mod environment;
@@ -40,6 +41,7 @@ pub use commit_version::CommitVersion;
 pub use config::{Config, ConfigKind};
 pub use copy_plan::CopyPlan;
 pub use copy_slots::{CopySlot, CopySlots, QueuedPromotion};
+pub use delivered_body::DeliveredBody;
 pub use deployment::{Cancellation, Deployment, DeploymentStart, DeploymentState};
 pub use deployment_body::{
     BuildImageBody, DeployBody, DeploymentBody, PromoteImageBody, StackRun, TeardownBody,

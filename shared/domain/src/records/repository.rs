@@ -1,6 +1,7 @@
 //! A registered repository.
 
 use super::{Key, Record, Table};
+use crate::model::branch_pattern::BranchPattern;
 use crate::model::ids::{CommitSha, ComponentName, RepositoryId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,9 @@ pub struct Repository {
     pub base_url: String,
     /// Default branch, from which releases are built.
     pub branch: String,
+    /// Other branches whose pushes are built and tested; none unless an administrator names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub branches: Vec<BranchPattern>,
     /// Components found at the last push, with their folders.
     #[serde(default)]
     pub components: BTreeMap<ComponentName, String>,
@@ -32,6 +36,11 @@ impl Repository {
     /// Returns the key of the repository `id`.
     pub fn key_of(id: &RepositoryId) -> Key {
         Key::single(Table::Authority, format!("REPOSITORY#{id}"))
+    }
+
+    /// Returns true if pushes to `branch` are released, as releases or as pre-releases.
+    pub fn releases(&self, branch: &str) -> bool {
+        branch == self.branch || self.branches.iter().any(|pattern| pattern.matches(branch))
     }
 }
 

@@ -22,7 +22,7 @@ pub enum WebhookDeliveryState {
 pub struct DeliveryEnd {
     /// Done, superseded, rejected or quarantined.
     pub outcome: Outcome,
-    /// Reason of a rejection or a quarantine; empty otherwise.
+    /// Reason of a rejection or a quarantine, or for which the push releases nothing; empty otherwise.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
@@ -37,6 +37,17 @@ impl DeliveryEnd {
     /// Returns the end of a delivery that a later push overtook.
     pub fn superseded() -> Self {
         Self { outcome: Outcome::Superseded, reason: String::new() }
+    }
+
+    /// Returns the end of a push to a branch that is not released.
+    pub fn ignored(reason: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Done, reason: reason.into() }
+    }
+
+    /// Returns the end of a delivery that repeats the delivery called `original`.
+    pub fn duplicate(original: &str) -> Self {
+        let reason = format!("it repeats delivery {original}, which has the same body");
+        Self { outcome: Outcome::Superseded, reason }
     }
 
     /// Returns the end of a delivery whose content was rejected.

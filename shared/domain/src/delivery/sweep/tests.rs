@@ -61,6 +61,7 @@ fn subscribed(commit: Option<&str>) -> Repository {
         id: "github.acme.logs".parse().unwrap(),
         base_url: "https://api.github.com".into(),
         branch: "main".into(),
+        branches: Vec::new(),
         components: Default::default(),
         commit: commit.map(|commit| commit.parse().unwrap()),
         added_by: "ada".into(),

@@ -109,3 +109,45 @@ fn a_failed_push_whose_retry_succeeded_is_done() {
     assert_eq!(finish(&rejected, DeliveryEnd::quarantined("worse"), now), None);
     assert_eq!(finish(&rejected, DeliveryEnd::done(), now).unwrap().end, Some(DeliveryEnd::done()));
 }
+
+fn repository() -> Repository {
+    Repository {
+        id: "github.acme.logs".parse().unwrap(),
+        base_url: "https://api.github.com".into(),
+        branch: "main".into(),
+        branches: vec!["feature/*".parse().unwrap()],
+        components: Default::default(),
+        commit: None,
+        added_by: "arn".into(),
+        added_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+#[test]
+fn only_the_branches_of_the_registration_are_released() {
+    let only_main = Repository { branches: Vec::new(), ..repository() };
+    for (branch, listed, alone) in [("main", true, true), ("feature/x", true, false), ("fix", false, false)] {
+        assert_eq!(unreleased(&repository(), branch).is_none(), listed, "{branch}");
+        assert_eq!(unreleased(&only_main, branch).is_none(), alone, "{branch}");
+    }
+    assert!(unreleased(&only_main, "fix").unwrap().contains("--branches"));
+}
+
+#[test]
+fn a_repeated_body_is_processed_only_without_a_release() {
+    let original = |state, end: Option<DeliveryEnd>| WebhookDelivery { state, end, ..event() };
+    let copy = WebhookDelivery { delivery: "copy".into(), state: WebhookDeliveryState::Accepted, ..event() };
+    let finished = |end| original(WebhookDeliveryState::Finished, Some(end));
+    let of = |original: &WebhookDelivery| repetition(Some(original), &repository(), &copy);
+    assert_eq!(of(&original(WebhookDeliveryState::Accepted, None)), Repetition::StartOriginal);
+    assert_eq!(of(&original(WebhookDeliveryState::Started, None)), Repetition::Duplicate);
+    assert_eq!(of(&finished(DeliveryEnd::done())), Repetition::Duplicate);
+    for failed in [DeliveryEnd::superseded(), DeliveryEnd::rejected("x"), DeliveryEnd::quarantined("x")] {
+        assert_eq!(of(&finished(failed.clone())), Repetition::Process, "{failed:?}");
+        let released = Repository { commit: Some(copy.commit.clone()), ..repository() };
+        assert_eq!(repetition(Some(&finished(failed)), &released, &copy), Repetition::Duplicate);
+    }
+    assert_eq!(repetition(None, &repository(), &copy), Repetition::Process);
+    let other = WebhookDelivery { reference: "refs/heads/fix".into(), ..finished(DeliveryEnd::done()) };
+    assert_eq!(of(&other), Repetition::Process, "another delivery took its id");
+}

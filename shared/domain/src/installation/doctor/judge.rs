@@ -122,7 +122,7 @@ fn judge_webhook(webhook: &WebhookFacts) -> Finding {
     let subject = &format!("webhook of {}", webhook.repository);
     let refused: u32 = webhook.refusals.iter().map(|(_, count)| count).sum();
     let refusals: Vec<String> =
-        webhook.refusals.iter().map(|(status, count)| format!("{count} with {status}")).collect();
+        webhook.refusals.iter().map(|(part, count)| format!("{count} for the {part}")).collect();
     let refusals = refusals.join(", ");
     match webhook.last_accepted {
         Some(at) if refused == 0 => Finding::fine(subject, format!("its last delivery was accepted at {at}")),
@@ -144,11 +144,13 @@ fn judge_webhook(webhook: &WebhookFacts) -> Finding {
     }
 }
 
-fn fix_of_refusals(refusals: &[(u16, u32)]) -> &'static str {
-    let has = |wanted: u16| refusals.iter().any(|(status, _)| *status == wanted);
-    if has(401) {
+fn fix_of_refusals(refusals: &[(String, u32)]) -> &'static str {
+    let has = |wanted: &str| refusals.iter().any(|(part, _)| part == wanted);
+    if has("signature") {
         "compare the secret: lockstep secrets set <repository> webhook --stdin, and the webhook's settings"
-    } else if has(404) {
+    } else if has("id") {
+        "compare the payload URL: lockstep repositories add prints it"
+    } else if has("repository") {
         "subscribe the repository: lockstep repositories add, or remove the webhook"
     } else {
         "look at the answers in the webhook's recent deliveries"

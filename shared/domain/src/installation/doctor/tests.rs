@@ -183,14 +183,17 @@ const BREAKS: [(Break, Severity, &str); 33] = [
     (|f| rule_of(f).targets.clear(), Severity::Broken, "lack arn:aws:events"),
     (|f| f.quotas[0].value = Ok(9.0), Severity::Warning, "it is 9, and at least 10 are needed"),
     (|f| webhook_of(f).last_accepted = None, Severity::Warning, "no delivery came"),
-    (|f| webhook_of(f).refusals.push((401, 3)), Severity::Warning, "3 with 401"),
+    (|f| webhook_of(f).refusals.push(("signature".to_owned(), 3)), Severity::Warning, "3 for the signature"),
     (
         |f| {
-            *webhook_of(f) =
-                WebhookFacts { last_accepted: None, refusals: vec![(404, 2)], ..webhook_of(f).clone() }
+            *webhook_of(f) = WebhookFacts {
+                last_accepted: None,
+                refusals: vec![("id".to_owned(), 2)],
+                ..webhook_of(f).clone()
+            }
         },
         Severity::Broken,
-        "2 with 404",
+        "2 for the id",
     ),
     (|f| f.places = Ok(Vec::new()), Severity::Warning, "no account was added"),
     (|f| production(f).caller = Ok(account(HERE)), Severity::Broken, "are of account 111111111111"),
