@@ -72,6 +72,10 @@ tidy:
 measure:
     tests/tidy/run --measure
 
+# A million random histories of approvals, compared with the reference model of docs/security.md.
+soak histories='1000000':
+    LOCKSTEP_APPROVAL_HISTORIES='{{ histories }}' cargo test --release --locked -p lockstep-domain --test approvals -- --nocapture
+
 # The figures of docs/performance.md: `just figures workflows 10`, `just figures functions <folder>`.
 figures *what='workflows':
     cargo run --quiet --example figures -- {{ what }}

@@ -11,6 +11,7 @@ use lockstep_aws::ledger::{Ledger, Order, Versioned};
 use lockstep_aws::operator::control_plane;
 use lockstep_aws::operator::executions::Follow;
 use lockstep_aws::operator::signed;
+use lockstep_domain::delivery::people::People;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::messages::callers::Callers;
@@ -97,6 +98,12 @@ impl ControlPlane {
                 .next("lockstep stages show --example > stages.toml, edit it, then lockstep stages apply stages.toml")
         })?;
         Stages::parse("stages.toml", &config.text).map_err(|problems| of_problems(&problems))
+    }
+
+    /// Returns the people of the organisation.
+    pub async fn people(&self) -> Result<People, Failure> {
+        let text = self.config(ConfigKind::People).await?.map(|config| config.text).unwrap_or_default();
+        People::parse("people.toml", &text).map_err(|problems| of_problems(&problems))
     }
 
     /// Returns the organisation's settings of images.

@@ -3,6 +3,7 @@
 //! Step Functions reports the state of the execution. The ledger has its deployments, and the log of each deployment.
 //! Nested executions need no search, because each of them belongs to a deployment.
 
+use crate::approvers;
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
@@ -13,7 +14,7 @@ use crate::views::{clock, seconds, why};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use jiff::Timestamp;
 use lockstep_aws::operator::executions::{Execution, Status};
-use lockstep_domain::delivery::approval::open_question;
+use lockstep_domain::delivery::approval::{answers_to, open_question};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::Summary;
 use lockstep_domain::model::caught_error::CaughtError;
@@ -326,7 +327,15 @@ async fn follow_so(
 ) -> Result<Report, Failure> {
     // One JSON document at the end and none before it: only `watch` prints many.
     let followed = follow(plane, execution, options, &context.output.without_events()).await?;
-    Ok(report(&followed, context))
+    let report = report(&followed, context);
+    if let End::NeedsApproval(deployment) = &followed.end
+        && let Some(question) = deployment.approvals.last()
+    {
+        let decisions = plane.decisions(&deployment.id).await?;
+        let answers = answers_to(&decisions, question.number);
+        approvers::show(plane, deployment, answers, &context.output).await?;
+    }
+    Ok(report)
 }
 
 /// Follows an execution to its end through every question. Prints a JSON document for each event.

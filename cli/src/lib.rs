@@ -3,6 +3,7 @@
 //! [`run`] takes a command line and its context. No other part of the library reads the environment or the working directory
 //! of the process. Each command is in a file of [`commands`].
 
+pub mod approvers;
 pub mod commands;
 pub mod connection;
 pub mod context;

@@ -90,7 +90,7 @@ pub async fn a_refusal_ends_a_deployment_that_did_nothing(cloud: &mut TestCloud)
     let deployment = cloud.demo.plane().await?.deployment(&id).await?;
     ensure(deployment.state == DeploymentState::Refused, "the deployment is recorded as refused")?;
     let decisions = cloud.demo.plane().await?.decisions(&id).await?;
-    let reason = decisions.last().and_then(|decision| decision.reason.clone());
+    let reason = decisions.last().and_then(|decision| decision.reason().map(str::to_owned));
     ensure(reason.as_deref() == Some("not on a Friday"), "the reason is recorded")?;
     ensure(stacks.find(PRODUCTION_STACK).await? == before, "the stack in production is still unchanged")
 }

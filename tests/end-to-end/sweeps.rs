@@ -103,6 +103,7 @@ async fn lost_delivery(cloud: &TestCloud) -> Result<WebhookDelivery, Failure> {
         delivery: LOST.to_owned(),
         reference: format!("refs/heads/{LOST}"),
         commit: "0".repeat(40).parse().map_err(at("a commit"))?,
+        pusher: None,
         state: WebhookDeliveryState::Accepted,
         execution: client_token(&known.provider, LOST, 1),
         end: None,

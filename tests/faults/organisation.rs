@@ -105,6 +105,7 @@ fn record(version: &str, package: &Package) -> Release {
         repository: RepositoryId::github("acme", "logs").expect("a repository"),
         commit: "a".repeat(40).parse().expect("a commit"),
         author: "Ada".into(),
+        pusher: None,
         template: "template.yaml".into(),
         folder: String::new(),
         artifact: format!("releases/logs/{version}.zip"),

@@ -46,7 +46,8 @@ impl Harness {
         let event = json!({
             "version": "2.0", "rawPath": "/", "headers": {}, "body": body.to_string(), "isBase64Encoded": false,
             "requestContext": {
-                "authorizer": {"iam": {"userArn": PERSON}}, "timeEpoch": 0, "http": {"method": "POST", "path": "/"},
+                "authorizer": {"iam": {"userArn": PERSON, "userId": "AIDAEXAMPLE00000ADA", "accountId": "333333333333"}},
+                "timeEpoch": 0, "http": {"method": "POST", "path": "/"},
             },
         });
         let invocation = serde_json::from_value(event).expect("an invocation");

@@ -1,18 +1,19 @@
-//! `lockstep approve`: answers the open question of a deployment.
+//! `lockstep approve`: answers the open question of a deployment, and shows its people.
 
+use crate::approvers;
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::follow::follow_on;
 use crate::global::Global;
 use crate::names::{DeploymentPrefix, Reason};
 use crate::report::Report;
 use crate::views::{question, why};
 use clap::Args;
-use lockstep_domain::delivery::approval::open_question;
+use lockstep_domain::delivery::approval::{answers_to, open_question};
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::Request;
-use lockstep_domain::records::{Approval, ApprovalDecision, Decision, Deployment, DeploymentState};
+use lockstep_domain::records::{AnswerKind, Approval, ApprovalDecision, Deployment, DeploymentState};
 use serde_json::json;
 
 /// The arguments of `approve`.
@@ -29,6 +30,9 @@ pub struct Approve {
     /// Stop the deployment instead
     #[arg(long, requires = "reason")]
     refuse: bool,
+    /// Take your earlier approval back
+    #[arg(long, conflicts_with_all = ["refuse", "give_up", "unexamined"])]
+    withdraw: bool,
     /// The reason; required to refuse
     #[arg(long, value_name = "TEXT")]
     reason: Option<Reason>,
@@ -44,15 +48,21 @@ pub struct Approve {
 pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open_for(Callers::Approvers, global, context).await?;
     let deployment = plane.deployment_called(&arguments.deployment).await?;
-    let asked = asked(&deployment, &plane.decisions(&deployment.id).await?, arguments.question)?;
+    let decisions = plane.decisions(&deployment.id).await?;
+    let asked = asked(&deployment, &decisions, arguments.question)?;
     let output = &context.output;
     // An approver who names the question has seen it.
     if arguments.question.is_none() {
         question::show(&deployment, asked, output);
+        approvers::show(&plane, &deployment, answers_to(&decisions, asked.number), output).await?;
     }
     let names = [arguments.give_up.as_slice(), &arguments.unexamined].concat();
-    let decision = if arguments.refuse { Decision::Refuse } else { Decision::Approve };
-    if decision == Decision::Approve {
+    let decision = match (arguments.refuse, arguments.withdraw) {
+        (true, _) => AnswerKind::Refuse,
+        (false, true) => AnswerKind::Withdraw,
+        (false, false) => AnswerKind::Approve,
+    };
+    if decision == AnswerKind::Approve {
         question::check_names(&deployment, asked, &names)?;
     }
     let request = Request::Decide {
@@ -64,7 +74,18 @@ pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext)
         names,
     };
     plane.ask(&request).await?;
-    output.line(if arguments.refuse { "refused" } else { "approved" });
+    output.line(match decision {
+        AnswerKind::Approve => "approved",
+        AnswerKind::Refuse => "refused",
+        AnswerKind::Withdraw => "withdrawn",
+    });
+    let answered = plane.deployment(&deployment.id).await?;
+    let decisions = plane.decisions(&deployment.id).await?;
+    if let Some(open) = open_question(&answered, &decisions).filter(|open| open.number == asked.number) {
+        approvers::show(&plane, &answered, answers_to(&decisions, open.number), &context.output).await?;
+        let document = json!({ "deployment": answered, "decision": decision });
+        return Ok(Report { document, exit: Exit::NeedsHuman });
+    }
     if arguments.no_wait || arguments.refuse {
         return Ok(Report::done(json!({ "deployment": deployment.id, "decision": decision })));
     }
@@ -121,7 +142,7 @@ mod tests {
         assert_eq!(asked(&deployment, &[], None).unwrap().number, 1);
         assert_eq!(asked(&deployment, &[], Some(1)).unwrap().number, 1);
         assert!(asked(&deployment, &[], Some(2)).unwrap_err().what.contains("asks question 1 now, not 2"));
-        let answered = [decided(&deployment, Decision::Refuse, 2)];
+        let answered = [decided(&deployment, AnswerKind::Refuse, 2)];
         assert!(asked(&deployment, &answered, None).unwrap_err().what.contains("waits for no approval"));
     }
 }

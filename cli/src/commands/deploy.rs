@@ -117,7 +117,7 @@ pub async fn plan(arguments: &Plan, global: &Global, context: &CommandContext) -
     let options = FollowOptions { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
     let followed = follow(&plane, &execution, options, &context.output.without_events()).await?;
     let Some((deployment, deploy)) = planned(&followed) else { return Ok(report(&followed, context)) };
-    let finding = plan::finding(deploy, stage.approval);
+    let finding = plan::finding(deploy, stage.approval.is_some());
     plan::show(deployment, &finding, &command, &context.output);
     if arguments.permissions {
         permissions::show_resources(deploy, &context.output);

@@ -59,6 +59,8 @@ pub enum Command {
     Stages(organisation::StagesArguments),
     /// Show or apply the organisation's parameters
     Parameters(organisation::ParametersArguments),
+    /// Show or apply the organisation's people, who start and approve deployments
+    People(organisation::PeopleArguments),
     /// Manage the repositories whose pushes become releases
     Repositories(repositories::Arguments),
     /// Explain what the webhook answered
@@ -124,6 +126,7 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Doctor(arguments) => doctor::run(arguments, global, context).await,
         Command::Stages(arguments) => organisation::stages(arguments, global, context).await,
         Command::Parameters(arguments) => organisation::parameters(arguments, global, context).await,
+        Command::People(arguments) => organisation::people(arguments, global, context).await,
         Command::Repositories(arguments) => repositories::run(arguments, global, context).await,
         Command::Webhook(arguments) => webhook::run(arguments, global, context).await,
         Command::Secrets(arguments) => secrets::run(arguments, global, context).await,

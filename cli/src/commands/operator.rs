@@ -329,6 +329,7 @@ mod tests {
             repository: "github.acme.logs".parse().unwrap(),
             reference: "refs/heads/main".into(),
             commit: "5b1f0f0b6f3c1b0a5f1d2e7c9a8b7c6d5e4f3a2b".parse().unwrap(),
+            pusher: None,
             state,
             execution: "t0".into(),
             end,

@@ -1,4 +1,4 @@
-//! `lockstep stages` and `lockstep parameters`: the configuration of the whole organisation.
+//! `lockstep stages`, `lockstep parameters` and `lockstep people`: the configuration of the whole organisation.
 
 use crate::context::CommandContext;
 use crate::control_plane::{ControlPlane, of_problems};
@@ -7,6 +7,7 @@ use crate::global::Global;
 use crate::report::Report;
 use clap::{Args, Subcommand};
 use lockstep_domain::delivery::parameters::OrganisationParameters;
+use lockstep_domain::delivery::people::{self, People};
 use lockstep_domain::delivery::stages::{EXAMPLE, Stages};
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::{Applied, Request};
@@ -52,6 +53,28 @@ enum ParametersCommand {
     },
     /// Print the organisation's parameters
     Show,
+}
+
+/// The arguments of `people`.
+#[derive(Args, Debug)]
+pub struct PeopleArguments {
+    #[command(subcommand)]
+    command: PeopleCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PeopleCommand {
+    /// Make this file the organisation's people
+    Apply {
+        /// A people.toml
+        file: PathBuf,
+    },
+    /// Print the organisation's people
+    Show {
+        /// Print a commented example instead
+        #[arg(long)]
+        example: bool,
+    },
 }
 
 /// Runs `lockstep stages`.
@@ -100,10 +123,36 @@ pub async fn parameters(
     }
 }
 
+/// Runs `lockstep people`.
+pub async fn people(
+    arguments: &PeopleArguments,
+    global: &Global,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    match &arguments.command {
+        PeopleCommand::Show { example: true } => {
+            context.output.line(people::EXAMPLE.trim_end());
+            Ok(Report::done(json!({ "text": people::EXAMPLE })))
+        }
+        PeopleCommand::Show { example: false } => show(ConfigKind::People, global, context).await,
+        PeopleCommand::Apply { file } => {
+            let text = context.read(file)?;
+            let name = file.display().to_string();
+            let people = People::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
+            let plane = ControlPlane::open_for(Callers::Administrators, global, context).await?;
+            let applied = plane.ask(&Request::ApplyPeople { text }).await?;
+            let names: Vec<&str> = people.names().map(|person| person.as_str()).collect();
+            context.output.line(format!("people {}: {}", outcome(&applied), names.join(", ")));
+            Ok(Report::done(json!(applied)))
+        }
+    }
+}
+
 async fn show(kind: ConfigKind, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     let found = plane.config(kind).await?.ok_or_else(|| {
-        Failure::new("nothing was applied yet").next("lockstep stages apply, or lockstep parameters apply")
+        Failure::new("nothing was applied yet")
+            .next("lockstep stages apply, lockstep parameters apply, or lockstep people apply")
     })?;
     context.output.line(found.text.trim_end());
     Ok(Report::done(json!(found)))

@@ -172,10 +172,11 @@ fn run_line(run: &ImageUse<'_>, deployments: &[Deployment], decisions: &[Approva
 }
 
 fn approver(deployment: &Deployment, decisions: &[ApprovalDecision]) -> String {
-    let approves =
-        |given: &&ApprovalDecision| given.deployment == deployment.id && given.decision == Decision::Approve;
-    match decisions.iter().rev().find(approves) {
-        Some(given) => format!("approved by {} at {}", given.by, time(given.at)),
+    let approves = |given: &&ApprovalDecision| {
+        given.deployment == deployment.id && given.decision == Some(Decision::Approve)
+    };
+    match decisions.iter().rev().find(approves).and_then(ApprovalDecision::last) {
+        Some(answer) => format!("approved by {} at {}", answer.by.arn, time(answer.at)),
         None => "no approval was needed".to_owned(),
     }
 }
@@ -222,6 +223,7 @@ pub fn orphans(seen: &[SeenOrphan]) -> Vec<[String; 5]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockstep_domain::records::AnswerKind;
 
     #[test]
     fn an_orphan_is_shown_with_the_reason_to_retain_it() {
@@ -360,7 +362,7 @@ mod tests {
         };
         let question = asking(Subject::Proposal(proposal));
         let brought = Deployment { approvals: vec![question], ..deployment() };
-        let given = [decided(&brought, Decision::Approve, 30)];
+        let given = [decided(&brought, AnswerKind::Approve, 30)];
         let copied = history(&inventory, &inventory.versions[0], std::slice::from_ref(&brought), &given);
         insta::assert_snapshot!(copied.join("\n"));
         let unasked = history(&inventory, &inventory.versions[0], &[deployment()], &[]).join("\n");

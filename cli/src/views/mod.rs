@@ -1,5 +1,6 @@
 //! Pure functions from the ledger's records to the rows and lines that people read.
 
+pub mod approvers;
 pub mod change_set;
 pub mod images;
 pub mod permissions;

@@ -5,10 +5,11 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::image_lock::ImageLock;
 use lockstep_domain::model::location::Location;
+use lockstep_domain::model::person::Caller;
 use lockstep_domain::model::resource_change::{Change, Impact};
 use lockstep_domain::records::{
-    Approval, ApprovalDecision, Decision, DeployBody, Deployment, DeploymentBody, DeploymentStart,
-    Environment, Release, ReleaseState, StackRun, Subject,
+    AnswerKind, Approval, ApprovalDecision, Decision, DeployBody, Deployment, DeploymentBody,
+    DeploymentStart, Environment, GivenAnswer, Release, ReleaseState, StackRun, Subject,
 };
 use std::collections::BTreeSet;
 
@@ -57,6 +58,7 @@ pub fn release() -> Release {
         repository: "github.acme.logs".parse().unwrap(),
         commit: "5b1f0f0b6f3c1b0a5f1d2e7c9a8b7c6d5e4f3a2b".parse().unwrap(),
         author: "Ada Lovelace".into(),
+        pusher: None,
         folder: "broker".into(),
         template: "template.yaml".into(),
         artifact: "x.zip".into(),
@@ -80,15 +82,15 @@ pub fn asking(subject: Subject) -> Approval {
     Approval { number: 1, reasons: vec!["it is so".into()], subject, digest: None, asked_at: at(1) }
 }
 
-/// Returns Ada's answer to the last question of a deployment, at a second.
-pub fn decided(deployment: &Deployment, decision: Decision, second: i64) -> ApprovalDecision {
+/// Returns the record of one answer, Ada's, that decides the last question of a deployment at a second.
+pub fn decided(deployment: &Deployment, kind: AnswerKind, second: i64) -> ApprovalDecision {
+    let by = Caller { arn: "arn:ada".into(), user_id: "AIDAEXAMPLE00000ADA".into(), account: "1".into() };
     ApprovalDecision {
         deployment: deployment.id.clone(),
         question: deployment.approvals.last().unwrap().clone(),
-        decision,
-        by: "arn:ada".into(),
-        reason: None,
-        at: at(second),
+        answers: vec![GivenAnswer { by, kind, reason: None, at: at(second) }],
+        decision: Some(if kind == AnswerKind::Approve { Decision::Approve } else { Decision::Refuse }),
+        valid_until: None,
     }
 }
 

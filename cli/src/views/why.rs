@@ -123,15 +123,13 @@ fn cancellation(deployment: &Deployment) -> Option<String> {
 
 fn approval(question: &Approval, given: Option<&ApprovalDecision>) -> Vec<String> {
     let asked = format!("  question {}  {}", question.number, question.reasons.join("; "));
-    let answer = match given {
-        None => "    not answered".to_owned(),
-        Some(ApprovalDecision { decision, by, reason, at, .. }) => {
-            let word = if *decision == Decision::Approve { "approved" } else { "refused" };
-            let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            format!("    {word} by {by} at {}{reason}", time(*at))
-        }
-    };
-    vec![asked, answer]
+    let decided = given.and_then(|given| {
+        let (decision, last) = (given.decision?, given.last()?);
+        let word = if decision == Decision::Approve { "approved" } else { "refused" };
+        let reason = last.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        Some(format!("    {word} by {} at {}{reason}", last.by.arn, time(last.at)))
+    });
+    vec![asked, decided.unwrap_or_else(|| "    not answered".to_owned())]
 }
 
 /// Returns a line on a proposal that never became a question, because its deployment only planned or ended before.
@@ -204,6 +202,7 @@ mod tests {
     use super::*;
     use crate::views::testing::{asking, at, decided, deploy, deployment, deployment_of, release, stack_run};
     use lockstep_domain::model::ids::Digest;
+    use lockstep_domain::records::AnswerKind;
     use lockstep_domain::records::{
         BreakGlass, Cancellation, FailureRecord, Proposal, ProposedAction, StackRun, Subject, TeardownBody,
     };
@@ -314,7 +313,7 @@ mod tests {
         let unasked = deployment_of(DeployBody { stack, ..deploy() });
         let question = asking(Subject::Proposal(proposal()));
         let asked = Deployment { approvals: vec![question], ..unasked.clone() };
-        let answered = [decided(&asked, Decision::Approve, 2)];
+        let answered = [decided(&asked, AnswerKind::Approve, 2)];
         insta::assert_snapshot!("answered_question", history(&asked, &answered, None, &[]).join("\n"));
         insta::assert_snapshot!("proposal_without_a_question", printed(&unasked));
     }

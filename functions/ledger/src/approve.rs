@@ -4,6 +4,7 @@ use crate::context::LedgerContext;
 use crate::{begin, load};
 use jiff::Timestamp;
 use lockstep_aws::ledger::{Versioned, Write};
+use lockstep_domain::delivery::answers::Jury;
 use lockstep_domain::delivery::approval::{self, ApprovalAnswer, Decided};
 use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::{Task, ledger::Started, operator::Applied};
@@ -11,7 +12,7 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{ApprovalDecision, Deployment, DeploymentState};
-use lockstep_runtime::stages::stages;
+use lockstep_runtime::stages::{people, stages};
 
 /// Stores the question, releases the environment, and registers the callback for the answer.
 pub async fn request(
@@ -45,7 +46,7 @@ async fn ask(
     let held = load::environment(context, deployment).await?;
     environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
     let stages = stages(context.ledger()).await?;
-    let wants_approval = gate::stage(&stages, &deployment.stage)?.approval;
+    let wants_approval = gate::stage(&stages, &deployment.stage)?.approval.is_some();
     let asking = environment::without_claims(&approval::ask(deployment, wants_approval, now)?);
     let mut writes = vec![Write::replace(stored, &asking)?];
     if let Some(held) = &held {
@@ -85,18 +86,26 @@ async fn needs_images(context: &impl LedgerContext, deployment: &Deployment) -> 
     Ok(!release.image_lock.0.is_empty())
 }
 
-/// Returns the recorded answer to the last question of a deployment, if there is one.
+/// Returns the record of the answers to the last question of a deployment, if there is one.
+async fn answers(
+    context: &impl LedgerContext,
+    deployment: &Deployment,
+) -> Result<Option<Versioned<ApprovalDecision>>, Failure> {
+    let Some(question) = deployment.approvals.last() else { return Ok(None) };
+    context.ledger().get(&ApprovalDecision::key_of(&deployment.id, question.number)).await
+}
+
+/// Returns the recorded decision on the last question of a deployment, if the answers decided it.
 async fn decision(
     context: &impl LedgerContext,
     deployment: &Deployment,
 ) -> Result<Option<ApprovalDecision>, Failure> {
-    let Some(question) = deployment.approvals.last() else { return Ok(None) };
-    let key = ApprovalDecision::key_of(&deployment.id, question.number);
-    Ok(context.ledger().get(&key).await?.map(|found| found.record))
+    let found = answers(context, deployment).await?.map(|found| found.record);
+    Ok(found.filter(ApprovalDecision::is_decided))
 }
 
-/// Records the answer of an approver and wakes the execution that waits for it. The first answer counts: it is written
-/// only while the deployment still is as the answer was judged.
+/// Records the answer of an approver, while the deployment still is as the answer was judged. Wakes the execution that waits
+/// if the answers decide.
 pub async fn decide(
     context: &impl LedgerContext,
     id: &DeploymentId,
@@ -104,16 +113,38 @@ pub async fn decide(
     now: Timestamp,
 ) -> Result<Applied, Failure> {
     let stored = load::deployment(context, id).await?;
-    let given = decision(context, &stored.record).await?;
-    let (number, decided) = approval::decide(&stored.record, given.as_ref(), answer, now)?;
+    let (stages, people) = (stages(context.ledger()).await?, people(context.ledger()).await?);
+    let rule = gate::stage(&stages, &stored.record.stage)?.approval_rule();
+    let jury = Jury::new(&rule, &people, &stored.record);
+    let given = answers(context, &stored.record).await?;
+    let before = given.as_ref().map(|given| &given.record);
+    let (number, decided) = approval::decide(&stored.record, before, answer, &jury, now)?;
     let changed = match decided {
         Decided::Now(decided) => {
-            let writes = vec![Write::insert(decided.as_ref())?, Write::unchanged(&stored)];
-            context.ledger().transact(writes).await?;
+            record(context, &stored, given.as_ref(), decided.as_ref()).await?;
             true
+        }
+        Decided::Waits(answered, waits) => {
+            record(context, &stored, given.as_ref(), answered.as_ref()).await?;
+            tracing::info!(deployment = %id, question = number, "{waits}");
+            return Ok(Applied { version: number, changed: true });
         }
         Decided::Before => false,
     };
     context.callbacks().wake(&approval::operation(id, number)).await?;
     Ok(Applied { version: number, changed })
+}
+
+/// Writes the answers to a question in place of `before`, while the deployment is `asked`.
+async fn record(
+    context: &impl LedgerContext,
+    asked: &Versioned<Deployment>,
+    before: Option<&Versioned<ApprovalDecision>>,
+    answered: &ApprovalDecision,
+) -> Result<(), Failure> {
+    let write = match before {
+        Some(before) => Write::replace(before, answered)?,
+        None => Write::insert(answered)?,
+    };
+    context.ledger().transact(vec![write, Write::unchanged(asked)]).await
 }

@@ -71,7 +71,9 @@ pub async fn begin(
         path,
         at: now,
     };
-    take(context, &Deployment::new(start, body), None, with, now).await?;
+    let starter = gate::starter(execution, input, &release);
+    let deployment = Deployment { starter, ..Deployment::new(start, body) };
+    take(context, &deployment, None, with, now).await?;
     Ok(begun)
 }
 
@@ -103,6 +105,7 @@ fn body(
         plan_only: input.plan_only,
         revert_drift: input.revert_drift,
         parameters_of: gate::parameters_of(stages, input)?,
+        pusher: release.pusher.clone(),
         ..DeployBody::new(run, release.digest.clone(), template.clone(), release.repository.clone())
     })
 }

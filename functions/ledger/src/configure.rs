@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use lockstep_aws::ledger::Inserted;
 use lockstep_domain::delivery::hook::HOOKS;
 use lockstep_domain::delivery::parameters::OrganisationParameters;
-use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::delivery::people::People;
+use lockstep_domain::delivery::stages::{self, Stages};
 use lockstep_domain::messages::operator::{Applied, HookAddress};
 use lockstep_domain::model::branch_pattern::BranchPattern;
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
@@ -39,30 +40,48 @@ pub async fn apply(
     }
 }
 
-/// Checks that both parts of the configuration fit each other: no parameters name a stage that does not
-/// exist.
+/// Checks that the parts of the configuration fit each other: no parameters name a stage that does not exist, and no
+/// rule an approver whom the people do not include.
 async fn check(
     context: &impl LedgerContext,
     kind: ConfigKind,
     text: &str,
 ) -> Result<Result<(), Vec<Problem>>, Failure> {
-    let (stages, parameters) = match kind {
-        ConfigKind::Stages => (Some(text.to_owned()), stored(context, ConfigKind::Parameters).await?),
-        ConfigKind::Parameters => (stored(context, ConfigKind::Stages).await?, Some(text.to_owned())),
+    let mut texts = Texts {
+        stages: stored(context, ConfigKind::Stages).await?,
+        parameters: stored(context, ConfigKind::Parameters).await?,
+        people: stored(context, ConfigKind::People).await?,
     };
-    Ok(fit(stages.as_deref(), parameters.as_deref()))
+    let changed = match kind {
+        ConfigKind::Stages => &mut texts.stages,
+        ConfigKind::Parameters => &mut texts.parameters,
+        ConfigKind::People => &mut texts.people,
+    };
+    *changed = Some(text.to_owned());
+    Ok(fit(&texts))
 }
 
 async fn stored(context: &impl LedgerContext, kind: ConfigKind) -> Result<Option<String>, Failure> {
     Ok(context.ledger().config(kind).await?.map(|config| config.text))
 }
 
-fn fit(stages: Option<&str>, parameters: Option<&str>) -> Result<(), Vec<Problem>> {
-    let stages = stages.map(|text| Stages::parse("stages.toml", text)).transpose()?;
+/// The texts of all parts of the configuration.
+#[derive(Clone, Debug, Default)]
+struct Texts {
+    stages: Option<String>,
+    parameters: Option<String>,
+    people: Option<String>,
+}
+
+fn fit(texts: &Texts) -> Result<(), Vec<Problem>> {
+    let parsed = texts.stages.as_deref().map(|text| Stages::parse("stages.toml", text)).transpose()?;
+    let parameters = texts.parameters.as_deref();
     let parameters =
         parameters.map(|text| OrganisationParameters::parse("parameters.toml", text)).transpose()?;
-    let (Some(stages), Some(parameters)) = (stages, parameters) else { return Ok(()) };
-    let problems = parameters.check_stages(&stages);
+    let people = texts.people.as_deref().map(|text| People::parse("people.toml", text)).transpose()?;
+    let Some(stages) = parsed else { return Ok(()) };
+    let mut problems = parameters.map_or_else(Vec::new, |parameters| parameters.check_stages(&stages));
+    problems.extend(stages::check_approvers(&stages, &people.unwrap_or_default()));
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
@@ -181,10 +200,27 @@ mod tests {
 
     #[test]
     fn parameters_of_an_unknown_stage_are_refused() {
-        let stages = lockstep_domain::delivery::stages::EXAMPLE;
-        assert!(fit(Some(stages), Some("[ci]\nSize = \"1\"\n")).is_ok());
-        let problems = fit(Some(stages), Some("[nowhere]\nSize = \"1\"\n")).unwrap_err();
+        let example = Some(stages::EXAMPLE.to_owned());
+        let with = |stages: &Option<String>, parameters: &str| {
+            let parameters = Some(parameters.to_owned());
+            fit(&Texts { stages: stages.clone(), parameters, people: None })
+        };
+        assert!(with(&example, "[ci]\nSize = \"1\"\n").is_ok());
+        let problems = with(&example, "[nowhere]\nSize = \"1\"\n").unwrap_err();
         assert!(problems[0].message.contains("nowhere"), "{problems:?}");
-        assert!(fit(None, Some("[nowhere]\nSize = \"1\"\n")).is_ok());
+        assert!(with(&None, "[nowhere]\nSize = \"1\"\n").is_ok());
+    }
+
+    #[test]
+    fn a_rule_names_approvers_of_the_applied_people() {
+        let rule = stages::EXAMPLE.replace("approval = true", "approval = { from = [\"ada\"] }");
+        let with = |people: Option<&str>| {
+            fit(&Texts { stages: Some(rule.clone()), parameters: None, people: people.map(str::to_owned) })
+        };
+        assert!(with(Some("[[people]]\nname = \"ada\"\n")).is_ok());
+        for people in [None, Some("[[people]]\nname = \"grace\"\n")] {
+            let problems = with(people).unwrap_err();
+            assert!(problems[0].message.contains("`ada`, whom people.toml does not name"), "{problems:?}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use lockstep_domain::messages::operator::{Applied, Refused, Request};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::model::operator_action::OperatorAction;
+use lockstep_domain::model::person::Caller;
 use lockstep_domain::records::ConfigKind;
 use lockstep_runtime::retry::retry_on_conflict;
 
@@ -28,7 +29,7 @@ pub async fn answer(
     now: Timestamp,
 ) -> Result<UrlResponse, Failure> {
     // The URL's AuthType is AWS_IAM. A request without a caller means that the AuthType was changed.
-    let Some(by) = caller(request) else {
+    let Some(caller) = caller(request) else {
         let failure =
             Failure::new(FailureKind::AccessDenied, "the request is not signed; sign it with Signature V4");
         return refuse(403, &failure);
@@ -39,6 +40,7 @@ pub async fn answer(
     };
     scope::about_request(&request);
     let action: &str = (&request).into();
+    let by = caller.arn.as_str();
     if let Err(failure) = callers.ensure_may(action, &[request.callers()]) {
         tracing::warn!(caller = by, action, "{}", failure.message);
         return refuse(403, &failure);
@@ -52,7 +54,7 @@ pub async fn answer(
             Err(failure) => refuse_action(by, action, &failure),
         };
     }
-    match retry_on_conflict(async || apply(context, &request, by, now).await).await {
+    match retry_on_conflict(async || apply(context, &request, &caller, now).await).await {
         Ok(applied) => {
             tracing::info!(caller = by, action, changed = applied.changed, "done");
             UrlResponse::json(200, &applied)
@@ -80,14 +82,16 @@ fn read(request: &UrlRequest) -> Result<Request, Failure> {
 async fn apply(
     context: &impl LedgerContext,
     request: &Request,
-    by: &str,
+    caller: &Caller,
     now: Timestamp,
 ) -> Result<Applied, Failure> {
+    let by = caller.arn.as_str();
     match request {
         Request::ApplyStages { text } => configure::apply(context, ConfigKind::Stages, text, by, now).await,
         Request::ApplyParameters { text } => {
             configure::apply(context, ConfigKind::Parameters, text, by, now).await
         }
+        Request::ApplyPeople { text } => configure::apply(context, ConfigKind::People, text, by, now).await,
         Request::AddRepository { id, base_url, branch, branches } => {
             let branches = Branches { default: branch, others: branches.as_deref() };
             configure::add_repository(context, id, base_url, branches, by, now).await
@@ -99,9 +103,9 @@ async fn apply(
                 subject,
                 digest: digest.as_ref(),
                 names,
-                decision: *decision,
+                kind: *decision,
                 reason: reason.as_deref(),
-                by,
+                by: caller,
             };
             approve::decide(context, deployment, &answer, now).await
         }

@@ -14,9 +14,10 @@ use lockstep_domain::delivery::webhook::BranchName;
 use lockstep_domain::messages::package::{CommitRequest, PackagedComponent, Request, Response};
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::{CommitSha, ComponentName};
+use lockstep_domain::model::person::GithubLogin;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    BuildCounter, CommitVersion, Cursor, Evidence, Record, Release, ReleaseState, Repository,
+    BuildCounter, CommitVersion, Cursor, Evidence, Record, Release, ReleaseState, Repository, WebhookDelivery,
 };
 use lockstep_domain::stacks::permissions::excerpt_key;
 
@@ -74,7 +75,9 @@ async fn package_commit(
     }
     let sources = commit.components;
     let input = input::load(context, &sources).await?;
-    let run = Run { context, request, branch, author: &fetched.author, input: &input, now };
+    let pusher = pusher(context, request).await?;
+    let (author, pusher) = (fetched.author.as_str(), pusher.as_ref());
+    let run = Run { context, request, branch, author, pusher, input: &input, now };
     let mut components = judged.rejected;
     for source in &sources {
         components.push(run.component(source).await?);
@@ -84,6 +87,17 @@ async fn package_commit(
     })
     .await?;
     Ok(Response::Packaged { components })
+}
+
+/// Returns the account that pushed the commit; `None` if no webhook delivery of this installation reported it.
+async fn pusher(
+    context: &impl PackageContext,
+    request: &CommitRequest,
+) -> Result<Option<GithubLogin>, Failure> {
+    let Some(delivery) = &request.delivery else { return Ok(None) };
+    let key = WebhookDelivery::key_of(request.repository.provider(), delivery);
+    let found = find::<WebhookDelivery>(context.ledger(), &key).await?;
+    Ok(release::pusher(request, found.as_ref()))
 }
 
 /// Refuses a commit that is not on the branch: it would get the branch's name and version without a push to it.
@@ -105,6 +119,7 @@ struct Run<'a, C> {
     request: &'a CommitRequest,
     branch: BranchKind<'a>,
     author: &'a str,
+    pusher: Option<&'a GithubLogin>,
     input: &'a CommitInput,
     now: Timestamp,
 }
@@ -173,6 +188,7 @@ impl<C: PackageContext> Run<'_, C> {
         let made = release::packaged(&Making {
             request: self.request,
             author: self.author,
+            pusher: self.pusher,
             folder: &source.folder,
             package: &package,
             version: &version,

@@ -2,6 +2,7 @@
 
 use crate::input::History;
 use jiff::Timestamp;
+use lockstep_domain::delivery::gate::deploy_execution;
 use lockstep_domain::delivery::packaging::{BranchKind, Package};
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::delivery::webhook::BranchName;
@@ -9,10 +10,11 @@ use lockstep_domain::delivery::webhook_delivery::unreleased;
 use lockstep_domain::messages::package::{CommitRequest, NextDeployment, PackagedComponent, PackagedRelease};
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::{CommitSha, ComponentName, Digest, RepositoryId};
+use lockstep_domain::model::person::GithubLogin;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::model::version::{MajorMinor, Version};
 use lockstep_domain::records::{
-    BuildCounter, CommitVersion, Cursor, Rejection, Release, ReleaseState, Repository,
+    BuildCounter, CommitVersion, Cursor, Rejection, Release, ReleaseState, Repository, WebhookDelivery,
 };
 
 /// Maximal length of the name of a test environment. CloudFormation derives names from `test-` and this name, and cuts
@@ -149,12 +151,26 @@ pub fn settled(
     (!kept).then(|| made.clone())
 }
 
+/// Returns the account that pushed the commit of `request`, if the webhook delivery that it names reported this commit.
+///
+/// An operator who starts the state machine can name any delivery, but cannot give a commit another pusher.
+pub fn pusher(request: &CommitRequest, delivery: Option<&WebhookDelivery>) -> Option<GithubLogin> {
+    let reported = delivery.filter(|delivery| {
+        delivery.repository == request.repository
+            && delivery.reference == request.reference
+            && delivery.commit == request.commit
+    });
+    reported.and_then(|delivery| delivery.pusher.clone())
+}
+
 /// Parts of the record of a release.
 pub struct Making<'a> {
     /// The request.
     pub request: &'a CommitRequest,
     /// The author of the commit.
     pub author: &'a str,
+    /// The account that pushed the commit.
+    pub pusher: Option<&'a GithubLogin>,
     /// The component's folder.
     pub folder: &'a str,
     /// The planned package.
@@ -172,7 +188,7 @@ pub fn artifact_key(package: &Package) -> String {
 
 /// Returns the record of a new release.
 pub fn packaged(making: &Making<'_>) -> Release {
-    let Making { request, author, folder, package, version, now } = *making;
+    let Making { request, author, pusher, folder, package, version, now } = *making;
     let component = &package.manifest.component;
     Release {
         component: component.name.clone(),
@@ -181,6 +197,7 @@ pub fn packaged(making: &Making<'_>) -> Release {
         repository: request.repository.clone(),
         commit: request.commit.clone(),
         author: author.to_owned(),
+        pusher: pusher.cloned(),
         folder: folder.to_owned(),
         template: component.template.to_string(),
         artifact: artifact_key(package),
@@ -236,7 +253,7 @@ pub fn to_test(
     let pre_release = version.is_pre_release();
     let deployments = stages.propagating().filter(|_| !pre_release).map(|stage| NextDeployment {
         stage: stage.name.clone(),
-        execution: client_token(execution, &format!("deploy/{}/{component}", stage.name), 1),
+        execution: deploy_execution(execution, &stage.name, component),
     });
     PackagedComponent::Packaged(PackagedRelease {
         component: component.clone(),
@@ -262,6 +279,7 @@ pub fn rejected(component: &str, problems: &[Problem]) -> PackagedComponent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockstep_domain::records::WebhookDeliveryState;
 
     fn version(text: &str) -> Version {
         text.parse().unwrap()
@@ -288,6 +306,42 @@ mod tests {
         let made = environment(&long, &version(&format!("4000000000.1.2-{}.1", "b-".repeat(20))));
         assert!(made.len() <= ENVIRONMENT_CHARS && made.contains("-4000000000-1-2-"), "{made}");
         assert!(format!("test-{made}").parse::<lockstep_domain::model::ids::StackName>().is_ok());
+    }
+
+    #[test]
+    fn the_pusher_is_that_of_the_delivery_of_this_commit_alone() {
+        let commit = |digit: &str| digit.repeat(40).parse::<CommitSha>().unwrap();
+        let request = CommitRequest {
+            repository: "github.acme.logs".parse().unwrap(),
+            reference: "refs/heads/main".into(),
+            commit: commit("1"),
+            delivery: Some("d".into()),
+            execution: "e".into(),
+            baked: false,
+        };
+        let delivery = WebhookDelivery {
+            provider: "github".into(),
+            delivery: "d".into(),
+            repository: request.repository.clone(),
+            reference: request.reference.clone(),
+            commit: request.commit.clone(),
+            pusher: Some("ada-l".parse().unwrap()),
+            state: WebhookDeliveryState::Started,
+            execution: "e".into(),
+            end: None,
+            accepted_at: Timestamp::UNIX_EPOCH,
+            finished_at: None,
+        };
+        assert_eq!(pusher(&request, Some(&delivery)), delivery.pusher);
+        assert_eq!(pusher(&request, None), None);
+        for other in [
+            WebhookDelivery { commit: commit("2"), ..delivery.clone() },
+            WebhookDelivery { reference: "refs/heads/fix".into(), ..delivery.clone() },
+            WebhookDelivery { repository: "github.acme.cache".parse().unwrap(), ..delivery.clone() },
+            WebhookDelivery { pusher: None, ..delivery },
+        ] {
+            assert_eq!(pusher(&request, Some(&other)), None);
+        }
     }
 
     #[test]

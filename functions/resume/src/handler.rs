@@ -49,7 +49,7 @@ async fn may_complete(ledger: &Ledger, operation: &str) -> Result<bool, Failure>
     }
     let Some((deployment, number)) = approval::of_operation(operation) else { return Ok(false) };
     let key = ApprovalDecision::key_of(&deployment, number);
-    Ok(ledger.get::<ApprovalDecision>(&key).await?.is_some())
+    Ok(ledger.get::<ApprovalDecision>(&key).await?.is_some_and(|found| found.record.is_decided()))
 }
 
 /// Returns true if `account` is registered. Text that is no account id is not registered.
@@ -203,7 +203,7 @@ mod tests {
     }
 
     /// Returns the answer to the first question of `deployment`.
-    fn answer(deployment: &DeploymentId, decision: Decision) -> ApprovalDecision {
+    fn answer(deployment: &DeploymentId, decision: Option<Decision>) -> ApprovalDecision {
         let proposal = Proposal {
             stack: "arn:stack".into(),
             action: ProposedAction::Delete,
@@ -218,7 +218,7 @@ mod tests {
             asked_at: now(),
         };
         let deployment = deployment.clone();
-        ApprovalDecision { deployment, question, decision, by: "arn:ada".into(), reason: None, at: now() }
+        ApprovalDecision { deployment, question, answers: Vec::new(), decision, valid_until: None }
     }
 
     /// A function that only acts could otherwise refuse each question by waking it: an answer that is missing refuses.
@@ -233,7 +233,14 @@ mod tests {
             handle(&context, &json!({ "wake": question }), now()).await.unwrap();
             assert!(context.answered.borrow().is_empty());
             assert_eq!(context.state(&question).await, asked);
-            context.ledger.insert(&answer(&deployment, decision)).await.unwrap();
+            // More approvers must answer.
+            let Inserted::New(waiting) = context.ledger.insert(&answer(&deployment, None)).await.unwrap()
+            else {
+                panic!()
+            };
+            handle(&context, &json!({ "wake": question }), now()).await.unwrap();
+            assert!(context.answered.borrow().is_empty());
+            context.ledger.replace(&waiting, answer(&deployment, Some(decision))).await.unwrap();
             handle(&context, &json!({ "wake": question }), now()).await.unwrap();
             assert_eq!(*context.answered.borrow(), ["token"]);
         }
@@ -243,7 +250,7 @@ mod tests {
     async fn an_answer_covers_its_own_question_and_no_other_key() {
         let context = Context::new();
         let deployment = DeploymentId::of_execution("e");
-        context.ledger.insert(&answer(&deployment, Decision::Approve)).await.unwrap();
+        context.ledger.insert(&answer(&deployment, Some(Decision::Approve))).await.unwrap();
         let other = operation(&DeploymentId::of_execution("f"), 1);
         for key in [operation(&deployment, 2), other, "approval#".to_owned(), "approval#x#1".to_owned()] {
             context.wait(&key, "token").await;

@@ -151,7 +151,7 @@ fn next(
     release: &Release,
     now: Timestamp,
 ) -> NextStep {
-    let needs_no_approval = change_set_review::reasons(change_set, stage.approval).is_empty();
+    let needs_no_approval = change_set_review::reasons(change_set, stage.approval.is_some()).is_empty();
     if needs_no_approval || change_set_review::is_approved(decisions, change_set, &release.digest, now) {
         NextStep::Execute
     } else {

@@ -114,7 +114,7 @@ async fn allowed<C: StackContext>(
     let stage = load::stage(&stages, &deployment.stage)?;
     let same = (Some(&change_set.template_digest), Some(&change_set.parameters_digest))
         == (Some(&deploy.template_digest), deploy.parameters_digest.as_ref());
-    if same && change_set_review::reasons(change_set, stage.approval).is_empty() {
+    if same && change_set_review::reasons(change_set, stage.approval.is_some()).is_empty() {
         return Ok(());
     }
     let decisions = loaded.decisions(context).await?;

@@ -79,7 +79,8 @@ async fn sweep_callback(
 async fn is_answered(context: &impl SweepContext, wait: &Callback) -> Result<bool, Failure> {
     let Some((deployment, number)) = approval::of_operation(&wait.operation) else { return Ok(false) };
     let key = ApprovalDecision::key_of(&deployment, number);
-    Ok(context.ledger().get::<ApprovalDecision>(&key).await?.is_some())
+    let found = context.ledger().get::<ApprovalDecision>(&key).await?;
+    Ok(found.is_some_and(|found| found.record.is_decided()))
 }
 
 /// Returns the deployment whose question the callback belongs to, or `None` if it belongs to another

@@ -250,6 +250,7 @@ fn release(digest: &Digest) -> Release {
         repository: "github.acme.logs".parse().unwrap(),
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
         author: "Ada".to_owned(),
+        pusher: None,
         folder: String::new(),
         template: String::new(),
         artifact: format!("releases/logs/{digest}.zip"),

@@ -170,6 +170,7 @@ pub fn accept(
         repository: repository.id.clone(),
         reference: delivered.push.reference(),
         commit: delivered.push.after.clone(),
+        pusher: delivered.push.account.clone(),
         state: WebhookDeliveryState::Accepted,
         execution: client_token(PROVIDER, delivery, 1),
         end: None,

@@ -113,7 +113,7 @@ fn push(repository: &str) -> Value {
     json!({
         "ref": "refs/heads/main", "before": "0".repeat(40), "after": COMMIT,
         "repository": { "full_name": repository, "default_branch": "main" },
-        "pusher": { "name": "ada" }, "head_commit": { "message": "a message", "author": { "name": "Ada" } },
+        "pusher": { "name": "ada-l" }, "sender": { "login": "ada-l", "type": "User" }, "head_commit": { "message": "a message", "author": { "name": "Ada" } },
     })
 }
 
@@ -582,4 +582,11 @@ async fn no_secret_signature_or_body_reaches_log_or_reply() {
         assert!(!logged.contains(kept), "{kept} in {logged}");
         assert!(!said.contains(kept), "{kept} in {said}");
     }
+}
+
+#[tokio::test]
+async fn the_record_names_the_account_that_pushed() {
+    let fixture = Fixture::new();
+    good().to(&fixture).await;
+    assert_eq!(fixture.delivery().pusher, Some("ada-l".parse().unwrap()));
 }

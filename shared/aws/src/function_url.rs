@@ -3,6 +3,7 @@
 
 use lockstep_domain::logs::http_body::Body;
 use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::person::Caller;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -35,10 +36,12 @@ pub fn body(request: &UrlRequest) -> Body<'_> {
     Body { text: request.body.as_deref().unwrap_or_default(), base64: request.is_base64_encoded }
 }
 
-/// Returns the ARN of the caller as IAM established it; `None` on a URL without authentication.
-pub fn caller(request: &UrlRequest) -> Option<&str> {
+/// Returns the caller as IAM established it; `None` on a URL without authentication.
+pub fn caller(request: &UrlRequest) -> Option<Caller> {
     let iam = request.request_context.authorizer.as_ref()?.iam.as_ref()?;
-    iam.user_arn.as_deref().filter(|arn| !arn.is_empty())
+    let arn = iam.user_arn.clone().filter(|arn| !arn.is_empty())?;
+    let (user_id, account) = (iam.user_id.clone(), iam.account_id.clone());
+    Some(Caller { arn, user_id: user_id.unwrap_or_default(), account: account.unwrap_or_default() })
 }
 
 /// Response of a function with a URL, in payload format 2.0.
@@ -103,8 +106,15 @@ mod tests {
 
     #[test]
     fn the_caller_is_the_principal_that_iam_established() {
-        let arn = "arn:aws:iam::111111111111:user/ada";
-        assert_eq!(caller(&url(request("", false, json!({"iam": {"userArn": arn}})))), Some(arn));
+        let ada = Caller {
+            arn: "arn:aws:iam::111111111111:user/ada".into(),
+            user_id: "AIDACKCEVSQ6C2EXAMPLE".into(),
+            account: "111111111111".into(),
+        };
+        let iam = json!({"userArn": ada.arn, "userId": ada.user_id, "accountId": ada.account});
+        assert_eq!(caller(&url(request("", false, json!({"iam": iam})))), Some(ada.clone()));
+        let without = Caller { user_id: String::new(), account: String::new(), ..ada.clone() };
+        assert_eq!(caller(&url(request("", false, json!({"iam": {"userArn": ada.arn}})))), Some(without));
         for anonymous in [json!(null), json!({}), json!({"iam": {}}), json!({"iam": {"userArn": ""}})] {
             assert_eq!(caller(&url(request("", false, anonymous))), None);
         }

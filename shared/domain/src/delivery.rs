@@ -1,6 +1,8 @@
 //! A push on its way to production: webhook, packaging, parameters, gates, approvals and environments.
 
+pub mod answers;
 pub mod approval;
+pub mod approval_rule;
 pub mod archive;
 pub mod aws_events;
 pub mod callbacks;
@@ -15,7 +17,10 @@ pub mod manifest;
 pub mod operator_actions;
 pub mod packaging;
 pub mod parameters;
+pub mod pending_change;
+pub mod people;
 pub mod stages;
 pub mod sweep;
+pub mod weakening;
 pub mod webhook;
 pub mod webhook_delivery;

@@ -22,6 +22,7 @@ pub mod orphan;
 pub mod outcome;
 pub mod partitions;
 pub mod permission;
+pub mod person;
 pub mod policies;
 pub mod resource_change;
 pub mod text;

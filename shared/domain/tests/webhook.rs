@@ -187,6 +187,25 @@ fn a_push_without_a_head_commit_or_a_pusher_is_still_a_push() {
 }
 
 #[test]
+fn the_account_is_the_user_that_github_authenticated() {
+    let account = |sender: serde_json::Value, pusher: &str| {
+        let mut payload: serde_json::Value = serde_json::from_slice(fixture!("push")).unwrap();
+        payload["sender"] = sender;
+        payload["pusher"] = serde_json::json!({"name": pusher, "email": "ada@acme.example"});
+        pushed(&serde_json::to_vec(&payload).unwrap()).account.map(|login| login.to_string())
+    };
+    let sender = |login: &str, kind: &str| serde_json::json!({"login": login, "type": kind});
+    assert_eq!(account(sender("ada-l", "User"), "Ada-L").as_deref(), Some("ada-l"));
+    assert_eq!(account(sender("ada-l", "User"), "grace"), None);
+    for kind in ["Bot", "Organization", ""] {
+        assert_eq!(account(sender("ada-l", kind), "ada-l"), None, "{kind}");
+    }
+    assert_eq!(account(sender("dependabot[bot]", "User"), "dependabot[bot]"), None);
+    assert_eq!(account(serde_json::json!({"login": "ada-l"}), "ada-l"), None);
+    assert_eq!(account(serde_json::Value::Null, "ada-l"), None);
+}
+
+#[test]
 fn a_delivery_id_is_a_guid_and_never_a_path_or_a_key() {
     assert!("72d3162e-cc78-11e3-81ab-4c9367dc0958".parse::<DeliveryId>().is_ok());
     for bad in ["", "short", "72d3162e/cc78", "72d3162e#cc78", "72d3162e cc78", &"a".repeat(65)] {

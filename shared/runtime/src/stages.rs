@@ -6,6 +6,7 @@
 //! branch heads.
 
 use lockstep_aws::ledger::Ledger;
+use lockstep_domain::delivery::people::People;
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::model::error::{Failure, Problem};
@@ -48,6 +49,15 @@ pub async fn image_settings(ledger: &Ledger) -> Result<ImageSettings, Failure> {
     ImageSettings::parse(FILE, &newest.text).map_err(|problems| unreadable(&problems))
 }
 
+/// Returns the people of the organisation. Without a `people.toml` each identity is a person by itself.
+///
+/// # Errors
+/// `Rejected` if the applied file cannot be read.
+pub async fn people(ledger: &Ledger) -> Result<People, Failure> {
+    let Some(newest) = ledger.config(ConfigKind::People).await? else { return Ok(People::default()) };
+    People::parse("people.toml", &newest.text).map_err(|problems| unreadable(&problems))
+}
+
 async fn newest(ledger: &Ledger) -> Result<Option<Config>, Failure> {
     ledger.config(ConfigKind::Stages).await
 }
@@ -65,5 +75,8 @@ fn missing() -> Failure {
 
 fn unreadable(problems: &[Problem]) -> Failure {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Failure::rejected(format!("the applied stages cannot be read; apply them again: {}", lines.join("; ")))
+    Failure::rejected(format!(
+        "the applied configuration cannot be read; apply it again: {}",
+        lines.join("; ")
+    ))
 }

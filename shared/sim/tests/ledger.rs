@@ -113,6 +113,7 @@ async fn a_record_comes_back_as_it_was_stored() {
         repository: "github.acme.logs".parse().unwrap(),
         reference: "refs/heads/main".into(),
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+        pusher: None,
         state: WebhookDeliveryState::Finished,
         execution: "e".into(),
         end: Some(DeliveryEnd::quarantined("why")),

@@ -199,8 +199,8 @@ impl<'a> Remains<'a> {
         let Some(deployment) = tokens.get(&effect.token) else { return Vec::new() };
         let given = |decision: &&ApprovalDecision| {
             decision.deployment == deployment.id
-                && decision.decision == Decision::Approve
-                && decision.at <= effect.at
+                && decision.decision == Some(Decision::Approve)
+                && decision.last().is_some_and(|answer| answer.at <= effect.at)
         };
         self.decisions.iter().filter(given).map(|decision| &decision.question).collect()
     }

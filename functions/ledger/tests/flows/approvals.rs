@@ -6,9 +6,11 @@ use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::Digest;
+use lockstep_domain::model::person::{GithubLogin, Starter};
 use lockstep_domain::records::{
     ApprovalDecision, Callback, CallbackState, DeploymentState, NamedResource, Proposal, ProposedAction,
 };
+use lockstep_sim::stages::{stage_text, with_production};
 use serde_json::{Value, json};
 
 /// Returns a fixture with a deployment to production that awaits its approval.
@@ -65,7 +67,7 @@ async fn an_approval_records_its_caller_and_continues_the_deployment() {
     assert_eq!(decide(&fixture, "approve").await, (200, json!({"version": 1, "changed": true})));
     let key = ApprovalDecision::key_of(&id("prod-a"), 1);
     let given = fixture.versioned::<ApprovalDecision>(&key).await.record;
-    assert_eq!((given.by.as_str(), given.reason.as_deref()), (ADA, Some("because")));
+    assert_eq!((given.by(), given.reason()), (ADA, Some("because")));
     assert_eq!(fixture.cloud.invocations(), [("lockstep-resume".to_owned(), json!({"wake": operation()}))]);
     for _ in 0..2 {
         fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap();
@@ -173,4 +175,101 @@ async fn a_teardown_continues_after_an_approval_names_its_resources() {
     let begun = fixture.invoke(Request::Reacquire { deployment: id("prod-t") }).await.unwrap();
     assert_eq!(begun["images"], false);
     assert_eq!(fixture.environment("production").await.holder.unwrap().deployment, id("prod-t"));
+}
+
+/// Returns a fixture whose production asks for a person who did not start the deployment, with an open question.
+async fn asking_a_second_person() -> Fixture {
+    let fixture = Fixture::new().await;
+    let production = stage_text("production", "222222222222").with_second_person();
+    let text = with_production("111111111111", production);
+    assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": text})).await.0, 200);
+    fixture.published("1.0.0", &["test", "ci"]).await;
+    fixture.begin("prod-a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
+    fixture.plan("prod-a", false).await;
+    fixture.invoke(Request::RequestApproval { deployment: id("prod-a"), task: task("token") }).await.unwrap();
+    fixture
+}
+
+async fn answer_as(fixture: &Fixture, name: &str, decision: &str) -> (u16, Value) {
+    let request = json!({
+        "action": "decide", "deployment": id("prod-a"), "subject": "arn:change-set", "digest": Digest::of(b"1.0.0"),
+        "decision": decision,
+    });
+    fixture.ask_as(name, request).await
+}
+
+#[tokio::test]
+async fn two_people_approve_what_was_started_by_hand() {
+    let fixture = asking_a_second_person().await;
+    for _ in 0..2 {
+        assert_eq!(answer_as(&fixture, "ada", "approve").await.0, 200);
+        assert!(fixture.cloud.invocations().is_empty(), "one person is not enough");
+        let waits = fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap_err();
+        assert_eq!(waits.kind, FailureKind::ApprovalRefused);
+    }
+    assert_eq!(answer_as(&fixture, "grace", "approve").await.0, 200);
+    assert_eq!(fixture.cloud.invocations().len(), 1);
+    let given =
+        fixture.versioned::<ApprovalDecision>(&ApprovalDecision::key_of(&id("prod-a"), 1)).await.record;
+    let people: Vec<&str> = given.answers.iter().map(|answer| answer.by.user_id.as_str()).collect();
+    assert_eq!(people, ["AIDAEXAMPLE00000ADA", "AIDAEXAMPLE00000ADA", "AIDAEXAMPLE00000GRACE"]);
+    fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap();
+}
+
+/// The functions of a path write the deployment. Approvals are judged by who started it, so the charter has the starter too.
+#[tokio::test]
+async fn a_starter_or_pusher_that_was_written_later_opens_nothing() {
+    let login: GithubLogin = "grace".parse().unwrap();
+    for is_starter in [true, false] {
+        let fixture = asking_a_second_person().await;
+        fixture
+            .change("prod-a", |deployment| match is_starter {
+                true => deployment.starter = Starter::Pusher(login.clone()),
+                false => deployment.deploy_mut().unwrap().pusher = Some(login.clone()),
+            })
+            .await;
+        let (status, body) = answer_as(&fixture, "ada", "approve").await;
+        assert_eq!(status, 400, "{body}");
+        assert!(body["message"].as_str().unwrap().contains("was changed since it began"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_withdrawn_approval_does_not_count_and_one_refusal_ends() {
+    let fixture = asking_a_second_person().await;
+    assert_eq!(answer_as(&fixture, "ada", "withdraw").await.0, 400);
+    assert_eq!(answer_as(&fixture, "ada", "approve").await.0, 200);
+    assert_eq!(answer_as(&fixture, "ada", "withdraw").await.0, 200);
+    assert_eq!(answer_as(&fixture, "grace", "approve").await.0, 200);
+    assert!(fixture.cloud.invocations().is_empty());
+    assert_eq!(answer_as(&fixture, "ada", "refuse").await.0, 200);
+    assert_eq!(fixture.cloud.invocations().len(), 1);
+    assert_eq!(answer_as(&fixture, "eve", "approve").await.0, 409);
+}
+
+#[tokio::test]
+async fn two_identities_of_one_person_are_one_approver() {
+    let fixture = asking_a_second_person().await;
+    let people = "[[people]]\nname = \"ada\"\nusers = [\"AIDAEXAMPLE00000ADA\", \"AIDAEXAMPLE00000ADMIN\"]\n";
+    assert_eq!(fixture.ask(json!({"action": "apply_people", "text": people})).await.0, 200);
+    for name in ["ada", "admin"] {
+        assert_eq!(answer_as(&fixture, name, "approve").await.0, 200);
+    }
+    assert!(fixture.cloud.invocations().is_empty());
+}
+
+#[tokio::test]
+async fn a_session_whose_caller_chose_its_name_approves_nothing() {
+    let fixture = asking().await;
+    let request = json!({
+        "action": "decide", "deployment": id("prod-a"), "subject": "arn:change-set", "digest": Digest::of(b"1.0.0"),
+        "decision": "approve",
+    });
+    let iam = json!({
+        "userArn": "arn:aws:sts::333333333333:assumed-role/shared-operators/ada", "accountId": "333333333333",
+        "userId": "AROAEXAMPLE000000000:ada",
+    });
+    let (status, body) = fixture.http(&request.to_string(), json!({ "iam": iam })).await;
+    assert_eq!((status, &body["error"]), (400, &json!("Rejected")));
+    assert!(body["message"].as_str().unwrap().contains("may be any person"), "{body}");
 }

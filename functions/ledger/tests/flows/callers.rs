@@ -20,6 +20,7 @@ const OF_PEOPLE: [(&str, &[&str]); 3] = [
         &[
             "add_repository",
             "apply_parameters",
+            "apply_people",
             "apply_stages",
             "break_glass",
             "remove_repository",
@@ -60,6 +61,7 @@ fn of_people() -> Vec<Value> {
     vec![
         json!({"action": "apply_stages", "text": ""}),
         json!({"action": "apply_parameters", "text": ""}),
+        json!({"action": "apply_people", "text": ""}),
         json!({"action": "add_repository", "id": repository, "base_url": "https://a.example", "branch": "main"}),
         json!({"action": "remove_repository", "id": repository}),
         json!({"action": "show_hook", "id": repository}),

@@ -1,11 +1,13 @@
 //! Acquisition and release of an environment.
 
 use super::fixture::{Fixture, deploy, execution, id, named};
+use lockstep_domain::delivery::gate;
 use lockstep_domain::messages::ledger::{Failed, Request};
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
-use lockstep_domain::records::{DeploymentState, Environment, ReleaseState};
+use lockstep_domain::model::person::{GithubLogin, Starter};
+use lockstep_domain::records::{DeploymentState, Environment, Record, Release, ReleaseState};
 
 fn caught(error: &str, cause: &str) -> CaughtError {
     CaughtError { error: error.into(), cause: cause.into() }
@@ -190,4 +192,26 @@ async fn a_lost_reply_changes_nothing() {
     fixture.complete("a").await.unwrap();
     let environment: Environment = fixture.environment("ci").await;
     assert_eq!((environment.epoch, environment.holder), (1, None));
+}
+
+#[tokio::test]
+async fn a_deployment_of_a_push_records_the_pusher() {
+    for (by_hand, expected) in [(false, Some("ada-l")), (true, None)] {
+        let fixture = Fixture::new().await;
+        let release = fixture.published("1.0.0", &["test"]).await;
+        let stored = fixture.versioned::<Release>(&release.key()).await;
+        let login: GithubLogin = "ada-l".parse().unwrap();
+        fixture
+            .ledger
+            .replace(&stored, Release { pusher: Some(login.clone()), ..release.clone() })
+            .await
+            .unwrap();
+        let name = gate::deploy_execution("e", &"ci".parse().unwrap(), &release.component);
+        let name = if by_hand { "by-hand" } else { &name };
+        fixture.begin(name, DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
+        let begun = fixture.deployment(name).await;
+        let starter = expected.map_or(Starter::Unknown, |name| Starter::Pusher(name.parse().unwrap()));
+        assert_eq!(begun.starter, starter);
+        assert_eq!(begun.deploy().unwrap().pusher, Some(login));
+    }
 }

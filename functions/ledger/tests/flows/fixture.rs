@@ -117,7 +117,16 @@ impl Fixture {
 
     /// Returns the status and the body that a signed request gets, sent to the function that takes it.
     pub async fn ask(&self, request: Value) -> (u16, Value) {
-        self.http(&request.to_string(), json!({"iam": {"userArn": ADA}})).await
+        self.ask_as("ada", request).await
+    }
+
+    /// Returns the status and the body that a request of the IAM user `name` gets.
+    pub async fn ask_as(&self, name: &str, request: Value) -> (u16, Value) {
+        let iam = json!({
+            "userArn": format!("arn:aws:iam::333333333333:user/{name}"), "accountId": "333333333333",
+            "userId": format!("AIDAEXAMPLE00000{}", name.to_uppercase()),
+        });
+        self.http(&request.to_string(), json!({ "iam": iam })).await
     }
 
     pub async fn http(&self, body: &str, authorizer: Value) -> (u16, Value) {
@@ -145,6 +154,7 @@ impl Fixture {
             repository: "github.acme.logs".parse().unwrap(),
             commit: "0123456789012345678901234567890123456789".parse().unwrap(),
             author: "Ada".into(),
+            pusher: None,
             folder: "logs".into(),
             template: "template.yaml".into(),
             artifact: "a.zip".into(),

@@ -161,6 +161,7 @@ async fn a_push_finishes_its_webhook_delivery_once() {
         repository: "github.acme.logs".parse().unwrap(),
         reference: "refs/heads/main".into(),
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+        pusher: None,
         state: WebhookDeliveryState::Started,
         execution: "e".into(),
         end: None,

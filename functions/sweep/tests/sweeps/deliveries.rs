@@ -13,6 +13,7 @@ fn event(delivery: &str, state: WebhookDeliveryState, minute: i64) -> WebhookDel
         repository: "github.acme.logs".parse().unwrap(),
         reference: "refs/heads/main".into(),
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+        pusher: None,
         state,
         execution: format!("t-{delivery}"),
         end: None,

@@ -156,6 +156,7 @@ impl Fixture {
             repository: "github.acme.logs".parse().unwrap(),
             commit: "0123456789012345678901234567890123456789".parse().unwrap(),
             author: "Ada".into(),
+            pusher: None,
             folder: "logs".into(),
             template: "template.yaml".into(),
             artifact: "releases/a.zip".into(),

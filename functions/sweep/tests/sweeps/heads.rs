@@ -28,6 +28,7 @@ fn delivered(commit: &str, minute: i64) -> WebhookDelivery {
         repository: repository("logs").id,
         reference: "refs/heads/main".into(),
         commit: commit.parse().unwrap(),
+        pusher: None,
         state: WebhookDeliveryState::Accepted,
         execution: format!("t-{minute}"),
         end: None,

@@ -77,8 +77,9 @@ async fn asking(fixture: &Fixture, decision: Option<Decision>) -> String {
     };
     if let Some(decision) = decision {
         let (deployment, question) = (id("a"), question.clone());
-        let by = "arn:ada".to_owned();
-        fixture.put(&ApprovalDecision { deployment, question, decision, by, reason: None, at: at(1) }).await;
+        let decision = Some(decision);
+        let answers = Vec::new();
+        fixture.put(&ApprovalDecision { deployment, question, answers, decision, valid_until: None }).await;
     }
     fixture.change("a", |deployment| deployment.approvals.push(question)).await;
     let operation = operation(&id("a"), 1);

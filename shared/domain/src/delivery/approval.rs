@@ -3,11 +3,15 @@
 //! A question names the artifact and the change set or stack action that it is about. An answer that names others is
 //! refused. No environment is held while a question is open.
 
+use crate::delivery::answers::Jury;
+use crate::delivery::approval_rule::Verdict;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::{DeploymentId, Digest};
 use crate::model::operator_action::REASON_CHARS;
+use crate::model::person::Caller;
 use crate::records::{
-    Approval, ApprovalDecision, Decision, Deployment, DeploymentState, Proposal, ProposedAction, Subject,
+    AnswerKind, Approval, ApprovalDecision, Decision, Deployment, DeploymentState, GivenAnswer, Proposal,
+    ProposedAction, Subject,
 };
 use crate::stacks::change_set_review;
 use jiff::Timestamp;
@@ -32,14 +36,20 @@ pub fn is_question(operation: &str) -> bool {
     operation.starts_with(PREFIX)
 }
 
-/// Returns the last question of a deployment, if none of its `decisions` answers it.
+/// Returns the last question of a deployment, if none of its `decisions` decides it.
 pub fn open_question<'a>(deployment: &'a Deployment, decisions: &[ApprovalDecision]) -> Option<&'a Approval> {
     deployment.approvals.last().filter(|question| decision_on(decisions, question.number).is_none())
 }
 
-/// Returns the decision on question `number`, if it is answered.
+/// Returns the decision on question `number`, if its answers decided it.
 pub fn decision_on(decisions: &[ApprovalDecision], number: u32) -> Option<&ApprovalDecision> {
-    decisions.iter().find(|decision| decision.question.number == number)
+    decisions.iter().find(|decision| decision.question.number == number && decision.is_decided())
+}
+
+/// Returns the answers to question `number`, oldest first.
+pub fn answers_to(decisions: &[ApprovalDecision], number: u32) -> &[GivenAnswer] {
+    let found = decisions.iter().find(|decision| decision.question.number == number);
+    found.map_or(&[], |decision| &decision.answers)
 }
 
 /// Adds a question about the deployment's proposal, or else about its change set. A deployment with an open question is
@@ -136,35 +146,82 @@ pub struct ApprovalAnswer<'a> {
     pub digest: Option<&'a Digest>,
     /// Names of the resources that the approver gives up, or of the unexamined nested stacks that the approver allows.
     pub names: &'a [String],
-    /// The decision.
-    pub decision: Decision,
+    /// The answer.
+    pub kind: AnswerKind,
     /// The approver's reason.
     pub reason: Option<&'a str>,
-    /// ARN of the approver, from IAM.
-    pub by: &'a str,
+    /// The approver, from IAM.
+    pub by: &'a Caller,
 }
 
 /// Effect of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decided {
-    /// The first answer: write it, then complete the deployment's callback.
+    /// The answer decides: write the answers, then complete the deployment's callback.
     Now(Box<ApprovalDecision>),
+    /// The answer counts, and more are needed: write the answers. The text says which.
+    Waits(Box<ApprovalDecision>, String),
     /// A repeated answer: complete the callback again, in case its completion was lost.
     Before,
 }
 
-/// Decides about an answer to the deployment's last question, and returns the question's number. `given` is the recorded
-/// answer to that question, if there is one.
+/// Decides about an answer to the deployment's last question, and returns the question's number. `given` is the record of
+/// the answers to that question, if there is one. `jury` judges the answers.
 ///
 /// An answer covers only the subject that was shown to the approver. The error `Conflict` rejects an answer that names
-/// another change set or digest, contradicts the recorded answer, or comes after the deployment continued.
+/// another change set or digest, contradicts the recorded decision, or comes after the deployment continued. An approval
+/// that cannot count is `Rejected` with the reason.
 pub fn decide(
     deployment: &Deployment,
     given: Option<&ApprovalDecision>,
     answer: &ApprovalAnswer<'_>,
+    jury: &Jury<'_>,
     now: Timestamp,
 ) -> Result<(u32, Decided), Failure> {
-    let conflict = |message: String| Failure::new(FailureKind::Conflict, message);
+    let question = shown_question(deployment, answer)?;
+    if let Some((given, decision)) = given.and_then(|given| Some((given, given.decision?))) {
+        return repeated(given, decision, answer.kind).map(|()| (question.number, Decided::Before));
+    }
+    if deployment.state != DeploymentState::AwaitingApproval {
+        return Err(conflict(format!("deployment {} no longer waits for an answer", deployment.id)));
+    }
+    // The functions that act write the question on the deployment, and only approvers' answers what was answered.
+    if given.is_some_and(|given| given.question != *question) {
+        return Err(conflict(format!(
+            "the question of deployment {} was changed since the first answer; refuse it, and deploy again",
+            deployment.id
+        )));
+    }
+    if answer.kind == AnswerKind::Approve {
+        every_name(&question.subject, answer.names)?;
+    }
+    let last = GivenAnswer {
+        by: answer.by.clone(),
+        kind: answer.kind,
+        reason: answer.reason.map(|reason| reason.chars().take(REASON_CHARS).collect()),
+        at: now,
+    };
+    let answers = jury.admit(given.map_or(&[], |given| &given.answers), last)?;
+    let verdict = jury.verdict(&answers, now);
+    let answered = ApprovalDecision {
+        deployment: deployment.id.clone(),
+        question: question.clone(),
+        answers,
+        decision: None,
+        valid_until: None,
+    };
+    Ok((question.number, judged(answered, verdict)))
+}
+
+fn conflict(message: String) -> Failure {
+    Failure::new(FailureKind::Conflict, message)
+}
+
+/// Returns the last question if it is the one that was shown to the approver.
+fn shown_question<'a>(
+    deployment: &'a Deployment,
+    answer: &ApprovalAnswer<'_>,
+) -> Result<&'a Approval, Failure> {
     let Some(question) = deployment.approvals.last() else {
         return Err(conflict(format!("deployment {} has no question", deployment.id)));
     };
@@ -175,29 +232,32 @@ pub fn decide(
             question.subject.key()
         )));
     }
-    match given {
-        Some(given) if given.decision == answer.decision => return Ok((question.number, Decided::Before)),
-        Some(given) => {
-            let word = past(given.decision);
-            return Err(conflict(format!("{} has already decided otherwise: {word}", given.by)));
+    Ok(question)
+}
+
+/// Accepts an answer after the decision if it says the same.
+fn repeated(given: &ApprovalDecision, decision: Decision, kind: AnswerKind) -> Result<(), Failure> {
+    match (decision, kind) {
+        (Decision::Approve, AnswerKind::Approve) | (Decision::Refuse, AnswerKind::Refuse) => Ok(()),
+        (Decision::Approve | Decision::Refuse, _) => {
+            let word = past(decision);
+            Err(conflict(format!("{} has already decided otherwise: {word}", given.by())))
         }
-        None => {}
     }
-    if deployment.state != DeploymentState::AwaitingApproval {
-        return Err(conflict(format!("deployment {} no longer waits for an answer", deployment.id)));
-    }
-    if answer.decision == Decision::Approve {
-        every_name(&question.subject, answer.names)?;
-    }
-    let decided = ApprovalDecision {
-        deployment: deployment.id.clone(),
-        question: question.clone(),
-        decision: answer.decision,
-        by: answer.by.to_owned(),
-        reason: answer.reason.map(|reason| reason.chars().take(REASON_CHARS).collect()),
-        at: now,
+}
+
+/// Returns the answers with the decision of the verdict, if it decides.
+fn judged(answered: ApprovalDecision, verdict: Verdict) -> Decided {
+    let decided = |decision, valid_until| {
+        Decided::Now(Box::new(ApprovalDecision { decision: Some(decision), valid_until, ..answered.clone() }))
     };
-    Ok((question.number, Decided::Now(Box::new(decided))))
+    match verdict {
+        Verdict::Passed { until } => decided(Decision::Approve, Some(until)),
+        Verdict::Refused { .. } => decided(Decision::Refuse, None),
+        Verdict::Waits { more, why, .. } => {
+            Decided::Waits(Box::new(answered), format!("{more} more must approve: {why}"))
+        }
+    }
 }
 
 /// Requires the names of all resources that a proposal gives up, and of all nested stacks that were not examined.
@@ -239,11 +299,11 @@ pub fn verdict(deployment: &Deployment, given: Option<&ApprovalDecision>) -> Res
     if deployment.approvals.is_empty() {
         return Err(Failure::bug(format!("deployment {} never asked", deployment.id)));
     }
-    match given {
-        Some(ApprovalDecision { decision: Decision::Approve, .. }) => Ok(()),
-        Some(ApprovalDecision { decision: Decision::Refuse, by, reason, .. }) => {
-            let why = reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
-            refused(format!("{by} refused it{why}"))
+    match given.and_then(|given| Some((given, given.decision?))) {
+        Some((_, Decision::Approve)) => Ok(()),
+        Some((given, Decision::Refuse)) => {
+            let why = given.reason().map_or_else(String::new, |reason| format!(": {reason}"));
+            refused(format!("{} refused it{why}", given.by()))
         }
         None => refused("no approver answered in time".to_owned()),
     }

@@ -4,10 +4,12 @@ use crate::delivery::stages::{Stage, Stages};
 use crate::messages::inputs;
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::{Failure, FailureKind};
-use crate::model::ids::StageName;
+use crate::model::ids::{ComponentName, StageName};
 use crate::model::image_lock::LockedImage;
 use crate::model::location::Location;
 use crate::model::operator_action::OperatorAction;
+use crate::model::person::Starter;
+use crate::model::token::client_token;
 use crate::records::{BreakGlass, DeployBody, Environment, Evidence, Image, Release, ReleaseState};
 use jiff::{Timestamp, ToSpan};
 use std::collections::BTreeMap;
@@ -160,6 +162,27 @@ pub fn break_glass(
         at: action.at,
         used_by: None,
     }))
+}
+
+/// Returns the identity that started `execution` with `input`.
+///
+/// A push starts the plain deployments of its release, each under a name that follows from the execution of the release.
+/// An operator who takes that name first can only do the same. Step Functions does not report who started any other
+/// execution.
+pub fn starter(execution: &str, input: &inputs::Deploy, release: &Release) -> Starter {
+    let plain = inputs::Deploy::new(release.component.clone(), release.version.clone(), input.stage.clone());
+    let name = deploy_execution(&release.execution, &input.stage, &release.component);
+    match &release.pusher {
+        Some(login) if *input == plain && execution.rsplit(':').next() == Some(name.as_str()) => {
+            Starter::Pusher(login.clone())
+        }
+        _ => Starter::Unknown,
+    }
+}
+
+/// Returns the name of the execution that deploys a release of the execution `release` to a stage that it propagates to.
+pub fn deploy_execution(release: &str, stage: &StageName, component: &ComponentName) -> String {
+    client_token(release, &format!("deploy/{stage}/{component}"), 1)
 }
 
 /// Refuses a tainted environment until an operator reconciles it.

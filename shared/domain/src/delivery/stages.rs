@@ -3,7 +3,9 @@
 //! A stage binds a name to one account and region, and defines the path of its releases. The order of the file is the
 //! order of promotion.
 
+use crate::delivery::approval_rule::{self, ApprovalRule};
 use crate::delivery::checks::Reach;
+use crate::delivery::people::People;
 use crate::images::settings::ImageSettings;
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::{Failure, Problem};
@@ -33,9 +35,13 @@ pub struct Stage {
     /// True if releases propagate to this stage once the stage before has passed.
     #[serde(default)]
     pub propagates: bool,
-    /// True if an approver must approve each change set before it is executed.
-    #[serde(default)]
-    pub approval: bool,
+    /// Rule for the approvers of each change set. `None` executes a change set without an approval, unless it destroys
+    /// something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalRule>,
+    /// True if a promotion may deploy overrides, a clone, or an environment under another name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overrides: bool,
     /// Addresses that checks may connect to, apart from public ones.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub checks_may_reach: BTreeSet<Reach>,
@@ -45,6 +51,11 @@ impl Stage {
     /// Returns true if this is the stage of test stacks.
     pub fn is_test(&self) -> bool {
         self.name.as_str() == TEST
+    }
+
+    /// Returns the rule for the approvers of a question, which the destruction of a resource raises in any stage.
+    pub fn approval_rule(&self) -> ApprovalRule {
+        self.approval.clone().unwrap_or_else(ApprovalRule::confirmation)
     }
 
     /// Returns the account and region.
@@ -121,6 +132,25 @@ impl Stages {
     }
 }
 
+/// Returns the problems of approval rules whose approvers `people` does not name.
+pub fn check_approvers(stages: &Stages, people: &People) -> Vec<Problem> {
+    let of = |stage: &Stage| {
+        let rule = stage.approval.clone().unwrap_or_default();
+        let unknown = approval_rule::unknown_names(&rule, |person| people.has(person));
+        let message = |person| {
+            format!(
+                "stage `{}` asks for the approval of `{person}`, whom people.toml does not name",
+                stage.name
+            )
+        };
+        unknown
+            .into_iter()
+            .map(|person| Problem::at("stages.toml", None, message(person)))
+            .collect::<Vec<_>>()
+    };
+    stages.iter().flat_map(of).collect()
+}
+
 impl TryFrom<Vec<Stage>> for Stages {
     type Error = String;
 
@@ -139,17 +169,26 @@ impl From<Stages> for Vec<Stage> {
 }
 
 fn stage(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Stage> {
-    let known = ["name", "account", "region", "propagates", "approval", "checks_may_reach"];
+    let known = ["name", "account", "region", "propagates", "approval", "overrides", "checks_may_reach"];
     table.refuse_unknown(&known, problems);
     let (name, account, region) = (
         table.required("name", problems),
         table.required("account", problems),
         table.required("region", problems),
     );
-    let (propagates, approval) = (table.flag("propagates", problems), table.flag("approval", problems));
+    let (propagates, overrides) = (table.flag("propagates", problems), table.flag("overrides", problems));
+    let approval = ApprovalRule::read(table, problems);
     let reach = table.items("checks_may_reach", problems);
     let checks_may_reach = reach.iter().filter_map(|(name, word)| text(name, word, problems)).collect();
-    Some(Stage { name: name?, account: account?, region: region?, propagates, approval, checks_may_reach })
+    Some(Stage {
+        name: name?,
+        account: account?,
+        region: region?,
+        propagates,
+        approval,
+        overrides,
+        checks_may_reach,
+    })
 }
 
 /// Returns the broken rules about the whole file, each with the index of the stage to blame.
@@ -226,7 +265,7 @@ fn broken_flags(stages: &[Stage]) -> Vec<(usize, String)> {
     let mut gap: Option<&Stage> = None;
     for (n, stage) in stages.iter().enumerate() {
         if stage.is_test() {
-            if stage.propagates || stage.approval {
+            if stage.propagates || stage.approval.is_some() {
                 broken.push((n, format!("`{TEST}` neither propagates nor needs approval; remove both")));
             }
         } else if !stage.propagates {
@@ -303,8 +342,8 @@ mod tests {
             ["test", "ci", "staging", "production"]
         );
         assert_eq!(
-            stages.get(&name("production")).map(|s| (s.approval, s.path())),
-            Some((true, DeploymentPath::Promotion))
+            stages.get(&name("production")).map(|s| (s.approval.clone(), s.path())),
+            Some((Some(ApprovalRule::default()), DeploymentPath::Promotion))
         );
     }
 
@@ -331,6 +370,35 @@ mod tests {
                 DeploymentPath::Promotion
             ]
         );
+    }
+
+    #[test]
+    fn the_rule_of_a_question_confirms_a_loss_where_the_stage_asks_for_none() {
+        let rule = |production: testing::StageText| {
+            let text = testing::with_production("111111111111", production);
+            Stages::parse("s", &text).unwrap().get(&name("production")).unwrap().approval_rule()
+        };
+        let production = || testing::stage_text("production", "222222222222");
+        assert_eq!(rule(production()), ApprovalRule::confirmation());
+        assert_eq!(rule(production().with_approval()), ApprovalRule::confirmation());
+        assert_eq!(rule(production().with_second_person()), ApprovalRule::default());
+    }
+
+    #[test]
+    fn approvers_of_a_rule_are_people_of_the_file() {
+        let rule = "approval = { from = [\"ada\", \"user:AIDAEXAMPLE0000EVE\"] }\n";
+        let stages = parse(&[stage("test", 1, false), stage("ci", 2, false) + rule]).unwrap();
+        let problems = |people: &str| {
+            let people = People::parse("people.toml", people).unwrap();
+            check_approvers(&stages, &people).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(problems("[[people]]\nname = \"ada\"\n"), Vec::<String>::new());
+        assert_eq!(
+            problems(""),
+            ["stages.toml: stage `ci` asks for the approval of `ada`, whom people.toml does not name"]
+        );
+        let claimed = "[[people]]\nname = \"ada\"\nusers = [\"AIDAEXAMPLE0000EVE\"]\n";
+        assert_eq!(problems(claimed).len(), 1);
     }
 
     #[test]

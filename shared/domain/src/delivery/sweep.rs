@@ -138,6 +138,7 @@ pub fn unheard_of(
         repository: repository.id.clone(),
         reference,
         commit: head.clone(),
+        pusher: None,
         state: WebhookDeliveryState::Accepted,
         end: None,
         accepted_at: now,

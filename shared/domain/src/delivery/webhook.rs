@@ -6,6 +6,7 @@
 
 use crate::model::error::Problem;
 use crate::model::ids::{CommitSha, RepositoryId};
+use crate::model::person::GithubLogin;
 use crate::model::text::{InvalidText, checked_text};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
@@ -164,6 +165,8 @@ pub struct Push {
     pub forced: bool,
     /// Name of the pusher; for display only.
     pub pusher: String,
+    /// Account that the git host authenticated as the pusher. `None` for an app, a bot or a deploy key.
+    pub account: Option<GithubLogin>,
     /// The first line of the head commit's message; for display only.
     pub message: String,
     /// The head commit's author; for display only.
@@ -198,6 +201,7 @@ struct Payload {
     forced: bool,
     repository: Repository,
     pusher: Option<Person>,
+    sender: Option<Sender>,
     head_commit: Option<HeadCommit>,
 }
 
@@ -210,6 +214,14 @@ struct Repository {
 #[derive(Deserialize)]
 struct Person {
     name: Option<String>,
+}
+
+/// The account that GitHub authenticated.
+#[derive(Deserialize)]
+struct Sender {
+    login: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -248,6 +260,7 @@ fn push(body: &[u8]) -> Result<WebhookEvent, Problem> {
         return Ok(ignored("a branch was deleted; its releases remain".to_owned()));
     }
     let field = |name: &str, error: &dyn fmt::Display| unreadable(format!("`{name}`: {error}"));
+    let account = account(payload.sender.as_ref(), payload.pusher.as_ref());
     Ok(WebhookEvent::Push(Push {
         repository: repository(&payload.repository.full_name)?,
         default_branch: (payload.repository.default_branch.parse())
@@ -257,10 +270,20 @@ fn push(body: &[u8]) -> Result<WebhookEvent, Problem> {
         after: payload.after.parse().map_err(|e| field("after", &e))?,
         created: payload.created,
         forced: payload.forced,
+        account,
         pusher: shown(&payload.pusher.and_then(|p| p.name).unwrap_or_default()),
         message: shown(payload.head_commit.as_ref().and_then(|c| c.message.as_deref()).unwrap_or_default()),
         author: shown(&payload.head_commit.and_then(|c| c.author).and_then(|a| a.name).unwrap_or_default()),
     }))
+}
+
+/// Returns the account of the pusher if GitHub authenticated a user and names the same one as the pusher.
+///
+/// A deploy key authenticates no user: its payload has no sender of type `User`, or another one than the pusher.
+fn account(sender: Option<&Sender>, pusher: Option<&Person>) -> Option<GithubLogin> {
+    let sender = sender.filter(|sender| sender.kind.as_deref() == Some("User"))?;
+    let (login, name) = (sender.login.as_deref()?, pusher?.name.as_deref()?);
+    login.parse().ok().filter(|_| login.eq_ignore_ascii_case(name))
 }
 
 fn repository(full_name: &str) -> Result<RepositoryId, Problem> {

@@ -158,6 +158,7 @@ mod tests {
             repository: "github.acme.logs".parse().unwrap(),
             commit: "a".repeat(40).parse().unwrap(),
             author: "Ada".into(),
+            pusher: None,
             folder: String::new(),
             template: String::new(),
             artifact: "a.zip".into(),

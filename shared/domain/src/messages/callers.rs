@@ -107,6 +107,7 @@ impl operator::Request {
             // An exception to the gate is configuration: it changes what may run, and not one run.
             Self::ApplyStages { .. }
             | Self::ApplyParameters { .. }
+            | Self::ApplyPeople { .. }
             | Self::AddRepository { .. }
             | Self::RemoveRepository { .. }
             | Self::ShowHook { .. }

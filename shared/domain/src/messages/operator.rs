@@ -3,7 +3,7 @@
 use crate::model::branch_pattern::BranchPattern;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StageName};
 use crate::model::version::Version;
-use crate::records::Decision;
+use crate::records::AnswerKind;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
@@ -19,6 +19,11 @@ pub enum Request {
     },
     /// Stores a new version of the organisation's parameters. Returns [`Applied`].
     ApplyParameters {
+        /// Text of the file.
+        text: String,
+    },
+    /// Stores a new version of `people.toml`. Returns [`Applied`].
+    ApplyPeople {
         /// Text of the file.
         text: String,
     },
@@ -55,7 +60,7 @@ pub enum Request {
         #[serde(default)]
         digest: Option<Digest>,
         /// The answer.
-        decision: Decision,
+        decision: AnswerKind,
         /// The approver's reason.
         #[serde(default)]
         reason: Option<String>,

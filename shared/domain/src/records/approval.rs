@@ -1,11 +1,38 @@
-//! A question of a deployment.
+//! A question of a deployment, and what an answer to it is.
 
 use super::{ChangeSet, NamedResource, Proposal};
 use crate::model::ids::Digest;
+use crate::model::person::Caller;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Decision of an approver.
+/// Content of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerKind {
+    /// The approver agrees.
+    Approve,
+    /// The approver refuses. One refusal ends the question.
+    Refuse,
+    /// The approver takes an earlier approval back.
+    Withdraw,
+}
+
+/// An answer to a question, as the caller gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenAnswer {
+    /// The approver.
+    pub by: Caller,
+    /// The answer.
+    pub kind: AnswerKind,
+    /// Reason that the approver gave, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Time of the answer.
+    pub at: Timestamp,
+}
+
+/// Decision of the answers to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
@@ -45,7 +72,7 @@ impl Subject {
     }
 }
 
-/// A question to an approver about exact content. Its answer is a record of its own,
+/// A question to an approver about exact content. Its answers are a record of their own,
 /// [`ApprovalDecision`](super::ApprovalDecision).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {

@@ -1,11 +1,11 @@
-//! The answer of an approver to a question of a deployment.
+//! The answers of approvers to a question of a deployment.
 
-use super::{Approval, Decision, Key, Partition, Record, Table};
+use super::{Approval, Decision, GivenAnswer, Key, Partition, Record, Table};
 use crate::model::ids::DeploymentId;
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The answer to one question, with the question as the approver answered it.
+/// The answers to one question, with the question as the approvers answered it, and the decision that follows.
 ///
 /// Only the function that approvers call writes this record. So no function that acts on a deployment can answer its
 /// question, or change what an answer covers.
@@ -13,17 +13,16 @@ use serde::{Deserialize, Serialize};
 pub struct ApprovalDecision {
     /// The deployment.
     pub deployment: DeploymentId,
-    /// The question, as it was when the approver answered it.
+    /// The question, as it was when the first approver answered it.
     pub question: Approval,
-    /// The decision.
-    pub decision: Decision,
-    /// ARN of the approver, from IAM.
-    pub by: String,
-    /// The approver's reason, if any.
+    /// Every answer, oldest first. The last one decided.
+    pub answers: Vec<GivenAnswer>,
+    /// The decision, once the answers pass the rule of the stage or one refuses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Time of the answer.
-    pub at: Timestamp,
+    pub decision: Option<Decision>,
+    /// End of an approval: the first of the needed answers expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
 }
 
 impl ApprovalDecision {
@@ -40,10 +39,29 @@ impl ApprovalDecision {
         Partition::new(Table::Approvals, format!("APPROVAL#{deployment}"), "QUESTION#")
     }
 
+    /// Returns true if the answers decided the question.
+    pub fn is_decided(&self) -> bool {
+        self.decision.is_some()
+    }
+
+    /// Returns the last answer. It decided, if there is a decision.
+    pub fn last(&self) -> Option<&GivenAnswer> {
+        self.answers.last()
+    }
+
+    /// Returns the ARN of the approver who gave the last answer.
+    pub fn by(&self) -> &str {
+        self.last().map_or("another approver", |answer| &answer.by.arn)
+    }
+
+    /// Returns the reason of the last answer, if it has one.
+    pub fn reason(&self) -> Option<&str> {
+        self.last()?.reason.as_deref()
+    }
+
     /// Returns true if the decision approves and is still valid at `now`.
     pub fn allows(&self, now: Timestamp) -> bool {
-        let is_valid = self.at.checked_add(Self::VALID_HOURS.hours()).is_ok_and(|end| now < end);
-        self.decision == Decision::Approve && is_valid
+        self.decision == Some(Decision::Approve) && self.valid_until.is_some_and(|end| now < end)
     }
 }
 
@@ -56,6 +74,6 @@ impl Record for ApprovalDecision {
     }
 
     fn listed_at(&self) -> Option<String> {
-        Some(self.at.to_string())
+        Some(self.last().map_or(self.question.asked_at, |answer| answer.at).to_string())
     }
 }

@@ -5,6 +5,7 @@ use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::Failure;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, RepositoryId, StackName, StageName};
 use crate::model::location::Location;
+use crate::model::person::{GithubLogin, Starter};
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +22,9 @@ pub struct Charter {
     pub execution: String,
     /// Deployment path that runs it.
     pub path: DeploymentPath,
+    /// The principal that started it. Approvals are judged by it.
+    #[serde(default, skip_serializing_if = "Starter::is_unknown")]
+    pub starter: Starter,
     /// Version of the release.
     pub version: Version,
     /// Stage that it deploys to.
@@ -47,6 +51,9 @@ pub struct CharteredRelease {
     pub template_digest: Digest,
     /// Repository of the release.
     pub repository: RepositoryId,
+    /// Account that pushed the commit of the release, if the git host reported one. Approvals are judged by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pusher: Option<GithubLogin>,
     /// Parameters for this deployment only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<String, String>,
@@ -67,6 +74,7 @@ impl Charter {
             id: deployment.id.clone(),
             execution: deployment.execution.clone(),
             path: deployment.path,
+            starter: deployment.starter.clone(),
             version: deployment.version.clone(),
             stage: deployment.stage.clone(),
             location: deployment.location.clone(),
@@ -104,6 +112,7 @@ impl Charter {
             ("id", self.id == now.id),
             ("execution", self.execution == now.execution),
             ("path", self.path == now.path),
+            ("starter", self.starter == now.starter),
             ("version", self.version == now.version),
             ("stage", self.stage == now.stage),
             ("location", self.location == now.location),
@@ -122,6 +131,7 @@ impl CharteredRelease {
             digest: deploy.digest.clone(),
             template_digest: deploy.template_digest.clone(),
             repository: deploy.repository.clone(),
+            pusher: deploy.pusher.clone(),
             overrides: deploy.overrides.clone(),
             plan_only: deploy.plan_only,
             revert_drift: deploy.revert_drift,

@@ -10,6 +10,8 @@ pub enum ConfigKind {
     Stages,
     /// The organisation's parameter layers.
     Parameters,
+    /// `people.toml`.
+    People,
 }
 
 impl ConfigKind {
@@ -18,6 +20,7 @@ impl ConfigKind {
         let prefix = match self {
             Self::Stages => "STAGES#",
             Self::Parameters => "PARAMETERS#",
+            Self::People => "PEOPLE#",
         };
         Partition::new(Table::Authority, "CONFIG", prefix)
     }

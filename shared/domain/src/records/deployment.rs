@@ -6,6 +6,7 @@ use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, StageName};
 use crate::model::location::Location;
 use crate::model::outcome::Outcome;
+use crate::model::person::Starter;
 use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,9 @@ pub struct Deployment {
     pub location: Location,
     /// Deployment path that runs it.
     pub path: DeploymentPath,
+    /// The identity that started it.
+    #[serde(default, skip_serializing_if = "Starter::is_unknown")]
+    pub starter: Starter,
     /// Epoch at which it holds its environment.
     pub epoch: u64,
     /// Every operation that was started or is about to start, oldest first.
@@ -124,7 +128,7 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Returns a running deployment that no step has worked on yet.
+    /// Returns a running deployment that no step has worked on yet, with an unknown starter.
     pub fn new(start: DeploymentStart, body: impl Into<DeploymentBody>) -> Self {
         Self {
             id: start.id,
@@ -134,6 +138,7 @@ impl Deployment {
             stage: start.stage,
             location: start.location,
             path: start.path,
+            starter: Starter::Unknown,
             epoch: 0,
             operations: Vec::new(),
             cancellation: None,

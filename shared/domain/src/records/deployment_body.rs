@@ -6,6 +6,7 @@ use crate::model::ids::{
 };
 use crate::model::location::Location;
 use crate::model::missing_permissions::MissingPermissions;
+use crate::model::person::GithubLogin;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -125,6 +126,9 @@ pub struct DeployBody {
     pub template_digest: Digest,
     /// Repository of the release, for links to lines of the template.
     pub repository: RepositoryId,
+    /// The account that pushed the release, if the git host authenticated one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pusher: Option<GithubLogin>,
     /// Parameters for this deployment only. A deployment with overrides earns no evidence.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<String, String>,
@@ -171,6 +175,7 @@ impl DeployBody {
             digest,
             template_digest,
             repository,
+            pusher: None,
             overrides: BTreeMap::new(),
             plan_only: false,
             revert_drift: false,

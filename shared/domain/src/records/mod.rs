@@ -35,7 +35,7 @@ mod table;
 pub(crate) mod testing;
 mod webhook_delivery;
 
-pub use approval::{Approval, Decision, Subject};
+pub use approval::{AnswerKind, Approval, Decision, GivenAnswer, Subject};
 pub use approval_decision::ApprovalDecision;
 pub use break_glass::BreakGlass;
 pub use build_counter::BuildCounter;

@@ -1,6 +1,7 @@
 use super::{Key, Partition, Record, Table};
 use crate::model::ids::{CommitSha, ComponentName, Digest, RepositoryId};
 use crate::model::image_lock::ImageLock;
+use crate::model::person::GithubLogin;
 use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ pub struct Release {
     pub commit: CommitSha,
     /// Author of that commit, for display.
     pub author: String,
+    /// Account that the git host authenticated as the pusher of that commit. The author of an approval rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pusher: Option<GithubLogin>,
     /// Folder of the component in the repository.
     pub folder: String,
     /// Path of the template below that folder; empty for a release that predates the field.

@@ -1,6 +1,7 @@
 use super::{Key, Record, Table};
 use crate::model::ids::{CommitSha, RepositoryId};
 use crate::model::outcome::Outcome;
+use crate::model::person::GithubLogin;
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +75,9 @@ pub struct WebhookDelivery {
     pub reference: String,
     /// Commit that the ref points to.
     pub commit: CommitSha,
+    /// Account that the git host authenticated as the pusher; `None` for a push that the sweep found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pusher: Option<GithubLogin>,
     /// State of the delivery.
     pub state: WebhookDeliveryState,
     /// Execution that processes it.

@@ -372,10 +372,9 @@ mod tests {
         let approval = ApprovalDecision {
             deployment: crate::model::ids::DeploymentId::of_execution("e"),
             question,
-            decision: crate::records::Decision::Approve,
-            by: "arn:ada".into(),
-            reason: None,
-            at: at(0),
+            answers: vec![],
+            decision: Some(crate::records::Decision::Approve),
+            valid_until: Some(at(ApprovalDecision::VALID_HOURS * 3600)),
         };
         let artifact = digest("artifact");
         let is_approved = |approval: &ApprovalDecision, change_set: &ChangeSet, artifact: &Digest, now| {
@@ -397,7 +396,7 @@ mod tests {
             assert!(!is_approved(&approval, &other, &artifact, at(1)));
         }
         assert!(!is_approved(&approval, &change_set, &digest("other"), at(1)));
-        let refusal = ApprovalDecision { decision: crate::records::Decision::Refuse, ..approval };
+        let refusal = ApprovalDecision { decision: Some(crate::records::Decision::Refuse), ..approval };
         assert!(!is_approved(&refusal, &change_set, &artifact, at(1)));
     }
 

@@ -148,6 +148,7 @@ fn release() -> Release {
         repository: RepositoryId::github("acme", "logs").unwrap(),
         commit: "a".repeat(40).parse().unwrap(),
         author: "Ada".into(),
+        pusher: None,
         folder: String::new(),
         template: String::new(),
         artifact: "artifact".into(),

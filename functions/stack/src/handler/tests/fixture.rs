@@ -268,10 +268,9 @@ impl Fixture {
         self.account.put(&ApprovalDecision {
             deployment: deployment.id,
             question,
-            decision: Decision::Approve,
-            by: "arn:person".into(),
-            reason: None,
-            at: self.now(),
+            answers: Vec::new(),
+            decision: Some(Decision::Approve),
+            valid_until: self.now().checked_add(jiff::Span::new().hours(ApprovalDecision::VALID_HOURS)).ok(),
         });
     }
 
@@ -317,6 +316,7 @@ fn release(package: &packaging::Package) -> Release {
         repository: RepositoryId::github("acme", "logs").unwrap(),
         commit: "a".repeat(40).parse().unwrap(),
         author: "Ada".into(),
+        pusher: None,
         folder: String::new(),
         template: String::new(),
         artifact: "artifact".into(),

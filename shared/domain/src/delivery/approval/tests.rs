@@ -1,8 +1,12 @@
 use super::*;
+use crate::delivery::approval_rule::ApprovalRule;
+use crate::delivery::people::People;
+use crate::model::person::Starter;
+use crate::model::person::testing::{session, user};
 use crate::model::resource_change::{Change, Impact};
 use crate::records::{ChangeSet, DeployBody, NamedResource, Record as _, testing};
 
-const ADA: &str = "arn:aws:iam::333333333333:user/ada";
+const ADA: &str = "arn:aws:iam::111111111111:user/ada";
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -47,21 +51,36 @@ fn asking() -> Deployment {
 }
 
 fn answer<'a>(change_set: &'a str, digest: &'a Digest, decision: Decision) -> ApprovalAnswer<'a> {
-    ApprovalAnswer {
-        subject: change_set,
-        digest: Some(digest),
-        names: &[],
-        decision,
-        reason: Some("looks right"),
-        by: ADA,
-    }
+    let kind = match decision {
+        Decision::Approve => AnswerKind::Approve,
+        Decision::Refuse => AnswerKind::Refuse,
+    };
+    answer_of("ada", change_set, digest, kind)
+}
+
+fn answer_of<'a>(name: &str, subject: &'a str, digest: &'a Digest, kind: AnswerKind) -> ApprovalAnswer<'a> {
+    // A test leaks a few callers, so that an answer can borrow one.
+    let by = Box::leak(Box::new(if name == "?" { session("shared", "ada") } else { user(name) }));
+    ApprovalAnswer { subject, digest: Some(digest), names: &[], kind, reason: Some("looks right"), by }
+}
+
+/// Decides by the rule that one approver is enough, also the starter.
+fn decide(
+    deployment: &Deployment,
+    given: Option<&ApprovalDecision>,
+    answer: &ApprovalAnswer<'_>,
+    now: Timestamp,
+) -> Result<(u32, Decided), Failure> {
+    let people = People::default();
+    let jury = Jury::new(&ApprovalRule::confirmation(), &people, deployment);
+    super::decide(deployment, given, answer, &jury, now)
 }
 
 fn decided(deployment: &Deployment, decision: Decision) -> ApprovalDecision {
     let digest = Digest::of(b"d");
     match decide(deployment, None, &answer("arn:1", &digest, decision), at(2)).unwrap() {
         (_, Decided::Now(decided)) => *decided,
-        (_, Decided::Before) => panic!("decided before"),
+        (_, other) => panic!("{other:?}"),
     }
 }
 
@@ -103,8 +122,8 @@ fn a_closed_deployment_asks_no_question() {
 fn an_answer_records_its_approver_reason_and_time() {
     let asking = asking();
     let decided = decided(&asking, Decision::Approve);
-    assert_eq!((decided.decision, decided.at), (Decision::Approve, at(2)));
-    assert_eq!((decided.by.as_str(), decided.reason.as_deref()), (ADA, Some("looks right")));
+    assert_eq!((decided.decision, decided.last().unwrap().at), (Some(Decision::Approve), at(2)));
+    assert_eq!((decided.by(), decided.reason()), (ADA, Some("looks right")));
     assert_eq!(open_question(&asking, std::slice::from_ref(&decided)), None);
 }
 
@@ -220,7 +239,7 @@ fn given_up_resources_must_be_named_to_approve_but_not_to_refuse() {
     let (_, decided) = decide(&asking, None, &answer_about(&key, &digest, &names), at(2)).unwrap();
     let Decided::Now(decided) = decided else { panic!("decided before") };
     assert_eq!(allowed(&asking, &[*decided], at(3)), std::slice::from_ref(&proposal));
-    let no = ApprovalAnswer { decision: Decision::Refuse, ..answer_about(&key, &digest, &[]) };
+    let no = ApprovalAnswer { kind: AnswerKind::Refuse, ..answer_about(&key, &digest, &[]) };
     assert!(decide(&asking, None, &no, at(2)).is_ok());
 }
 
@@ -275,4 +294,78 @@ fn a_question_about_a_deletion_lists_the_retained_resources() {
     let asked = ask(&deployment, false, at(1)).unwrap();
     let reason = &asked.approvals[0].reasons[0];
     assert!(reason.ends_with(": Archive, Logs; deletion policies leave behind Archive"), "{reason}");
+}
+
+/// Decides on an answer of `name` by the rule of `approval = true`.
+fn decide_by_rule(
+    deployment: &Deployment,
+    given: Option<&ApprovalDecision>,
+    name: &str,
+    kind: AnswerKind,
+) -> Result<Decided, Failure> {
+    let people = People::default();
+    let rule = ApprovalRule::default();
+    let digest = Digest::of(b"d");
+    let jury = Jury::new(&rule, &people, deployment);
+    super::decide(deployment, given, &answer_of(name, "arn:1", &digest, kind), &jury, at(2))
+        .map(|(_, decided)| decided)
+}
+
+#[test]
+fn the_starter_does_not_approve_and_another_person_does() {
+    let started = Deployment { starter: Starter::Caller(user("grace")), ..asking() };
+    for (name, reason) in [("grace", "this person started it"), ("?", "may be any person")] {
+        let refused = decide_by_rule(&started, None, name, AnswerKind::Approve).unwrap_err();
+        assert!(refused.kind == FailureKind::Rejected && refused.message.contains(reason), "{refused}");
+    }
+    let Decided::Now(decided) = decide_by_rule(&started, None, "ada", AnswerKind::Approve).unwrap() else {
+        panic!()
+    };
+    assert_eq!((decided.decision, decided.answers.len()), (Some(Decision::Approve), 1));
+    assert_eq!(decided.answers[0].by, user("ada"));
+    assert_eq!(decided.valid_until, Some(at(2 + ApprovalDecision::VALID_HOURS * 3600)));
+}
+
+#[test]
+fn two_people_approve_what_an_unknown_principal_started() {
+    let asking = asking();
+    let answered = |given: Option<&ApprovalDecision>, name: &str, kind| {
+        decide_by_rule(&asking, given, name, kind).unwrap()
+    };
+    let Decided::Waits(first, why) = answered(None, "ada", AnswerKind::Approve) else { panic!() };
+    assert!(
+        why.starts_with("1 more must approve: ") && why.contains("it is unknown who started it"),
+        "{why}"
+    );
+    let known = std::slice::from_ref(first.as_ref());
+    assert!(open_question(&asking, known).is_some() && verdict(&asking, Some(&first)).is_err());
+    assert_eq!(answers_to(known, 1), first.answers);
+    let again = answered(Some(&first), "ada", AnswerKind::Approve);
+    assert!(matches!(again, Decided::Waits(..)), "a repeated approval is one person");
+    let Decided::Waits(withdrawn, _) = answered(Some(&first), "ada", AnswerKind::Withdraw) else { panic!() };
+    let after = answered(Some(&withdrawn), "grace", AnswerKind::Approve);
+    assert!(matches!(after, Decided::Waits(..)), "a withdrawn approval does not count");
+    let Decided::Now(second) = answered(Some(&first), "grace", AnswerKind::Approve) else { panic!() };
+    assert_eq!(verdict(&asking, Some(&second)), Ok(()));
+}
+
+#[test]
+fn answers_to_a_question_that_was_changed_do_not_add_up() {
+    let asking = asking();
+    let Ok(Decided::Waits(first, _)) = decide_by_rule(&asking, None, "ada", AnswerKind::Approve) else {
+        panic!()
+    };
+    let mut changed = asking;
+    let Subject::ChangeSet(change_set) = &mut changed.approvals[0].subject else { panic!() };
+    change_set.changes.clear();
+    let refused = decide_by_rule(&changed, Some(&first), "grace", AnswerKind::Approve).unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Conflict);
+}
+
+#[test]
+fn nothing_is_withdrawn_after_the_decision() {
+    let asking = asking();
+    let decided = decided(&asking, Decision::Approve);
+    let late = decide_by_rule(&asking, Some(&decided), "ada", AnswerKind::Withdraw).unwrap_err();
+    assert_eq!(late.kind, FailureKind::Conflict);
 }

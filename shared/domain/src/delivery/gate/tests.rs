@@ -30,6 +30,7 @@ fn release(state: ReleaseState, version: &str) -> Release {
         repository: "github.acme.logs".parse().unwrap(),
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
         author: "Ada".into(),
+        pusher: None,
         folder: "logs".into(),
         template: "template.yaml".into(),
         artifact: "a.zip".into(),
@@ -341,4 +342,27 @@ fn a_tainted_environment_is_not_promoted_to() {
     environment.taint = Some("Queue was skipped".into());
     let refused = check_taint(Some(&environment)).unwrap_err();
     assert!(refused.kind == FailureKind::GateClosed && refused.message.contains("Queue was skipped"));
+}
+
+#[test]
+fn a_plain_deployment_of_a_push_was_started_by_its_pusher() {
+    let pushed =
+        Release { pusher: Some("ada-l".parse().unwrap()), ..release(ReleaseState::Published, "1.0.0") };
+    let stage: StageName = "ci".parse().unwrap();
+    let name = deploy_execution(&pushed.execution, &stage, &pushed.component);
+    let execution =
+        format!("arn:aws:states:eu-west-1:111111111111:execution:lockstep-delivery-deploy:{name}");
+    let plain = inputs::Deploy::new(pushed.component.clone(), pushed.version.clone(), stage.clone());
+    assert_eq!(starter(&execution, &plain, &pushed), Starter::Pusher("ada-l".parse().unwrap()));
+    assert_eq!(starter(&format!("{execution}x"), &plain, &pushed), Starter::Unknown);
+    assert_eq!(starter(&execution, &plain, &Release { pusher: None, ..pushed.clone() }), Starter::Unknown);
+    let overrides = [("Size".to_owned(), "9".to_owned())].into();
+    for other in [
+        inputs::Deploy { overrides, ..plain.clone() },
+        inputs::Deploy { revert_drift: true, ..plain.clone() },
+        inputs::Deploy { environment: Some("other".into()), ..plain.clone() },
+        inputs::Deploy { stage: "test".parse().unwrap(), ..plain },
+    ] {
+        assert_eq!(starter(&execution, &other, &pushed), Starter::Unknown, "{other:?}");
+    }
 }

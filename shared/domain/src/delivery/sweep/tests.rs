@@ -16,6 +16,7 @@ fn pushed(delivery: &str, state: WebhookDeliveryState, minute: i64) -> WebhookDe
         repository: "github.acme.logs".parse().unwrap(),
         reference: "refs/heads/main".into(),
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+        pusher: None,
         state,
         execution: "t1".into(),
         end: None,

@@ -31,6 +31,7 @@ fn event() -> WebhookDelivery {
         repository: "github.acme.logs".parse().unwrap(),
         reference: "refs/heads/main".into(),
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+        pusher: None,
         state: WebhookDeliveryState::Started,
         execution: "e".into(),
         end: None,

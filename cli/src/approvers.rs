@@ -1,0 +1,24 @@
+//! Reads the rule and the people of a question from the control plane, and prints them.
+
+use crate::control_plane::ControlPlane;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::views::approvers;
+use jiff::Timestamp;
+use lockstep_domain::delivery::answers::Jury;
+use lockstep_domain::records::{Deployment, GivenAnswer};
+
+/// Prints the people of a question, and the approvers that it still needs.
+pub async fn show(
+    plane: &ControlPlane,
+    deployment: &Deployment,
+    answers: &[GivenAnswer],
+    output: &Output,
+) -> Result<(), Failure> {
+    let (stages, people) = (plane.stages().await?, plane.people().await?);
+    let rule = stages.named(&deployment.stage)?.approval_rule();
+    let jury = Jury::new(&rule, &people, deployment);
+    let lines = approvers::lines(deployment, answers, &jury, Timestamp::now());
+    lines.into_iter().for_each(|line| output.line(line));
+    Ok(())
+}
