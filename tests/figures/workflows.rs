@@ -99,7 +99,10 @@ async fn promotion(story: &Demo, version: &str) -> Result<Run, Failure> {
     let asked = deployment.approvals.first().ok_or_else(|| Failure::new("the deployment has no approval"))?;
     let decided = plane.decisions(&deployment.id).await?;
     let seconds = between(newest.first().map(|(_, started)| *started), Some(asked.asked_at))?
-        + between(decided.first().map(|decision| decision.at), deployment.finished_at)?;
+        + between(
+            decided.first().and_then(|decision| decision.last()).map(|answer| answer.at),
+            deployment.finished_at,
+        )?;
     run(&journal, before, seconds).await
 }
 
