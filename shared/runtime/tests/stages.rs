@@ -50,6 +50,6 @@ async fn stages_that_cannot_be_read_are_to_be_applied_again() {
     let ledger = ledger(&["[[stages]]"]).await;
     for failure in [stages(&ledger).await.unwrap_err(), applied(&ledger).await.unwrap_err()] {
         assert_eq!(failure.kind, FailureKind::Rejected);
-        assert!(failure.message.contains("apply them again"), "{failure}");
+        assert!(failure.message.contains("apply it again"), "{failure}");
     }
 }
