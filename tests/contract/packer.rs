@@ -334,7 +334,8 @@ fn a_build_touches_only_resources_that_it_made() {
 #[test]
 fn a_build_cannot_steal_disks_delete_images_or_end_the_fleet() {
     let builder = builder();
-    let attacks: [(&str, &str, &[(&str, &str)]); 22] = [
+    type Attack = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+    let attacks: [Attack; 22] = [
         ("ec2:CreateImage", "instance/i-foreign", &[(REQUEST, BUILD)]),
         ("ec2:CreateSnapshot", "volume/vol-foreign", &[(REQUEST, BUILD)]),
         ("ec2:CreateVolume", "snapshot/snap-foreign", &[(REQUEST, BUILD)]),

@@ -333,6 +333,8 @@ class ChangeSets(CloudTest):
         listed = api.list_change_sets(StackName=name)["Summaries"]
         self.assertEqual([one["ChangeSetName"] for one in listed], ["one"])
         self.assertEqual(listed[0]["ExecutionStatus"], "AVAILABLE")
+        by_arn = api.describe_change_set(StackName=made["StackId"], ChangeSetName="one")
+        self.assertEqual(by_arn["Tags"], [{"Key": "environment", "Value": "ci"}])
         api.execute_change_set(StackName=name, ChangeSetName="one", ClientRequestToken="execute-1")
         self.assertEqual(stack_at_rest(name)["StackStatus"], "CREATE_COMPLETE")
         eventually(
