@@ -132,8 +132,8 @@ async fn is_refused(cloud: &TestCloud, deployment: &str) -> Result<(), Failure> 
     ensure(error["errorType"] == "AccessDenied", format!("IAM refuses it: {error}"))?;
     let message = error["errorMessage"].as_str().unwrap_or_default();
     ensure(
-        message.contains("lockstep-delivery-deployer"),
-        format!("the message names the role that it may not assume: {message}"),
+        message.contains("table/lockstep-promotion"),
+        format!("the message names the table that it may not read: {message}"),
     )
 }
 

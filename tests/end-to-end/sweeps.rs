@@ -11,8 +11,8 @@ use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::ids::TEST;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    DeliveryEnd, DeployBody, Deployment, DeploymentStart, DeploymentState, Environment, Record, StackRun,
-    SweepReport, WebhookDelivery, WebhookDeliveryState,
+    Charter, DeliveryEnd, DeployBody, Deployment, DeploymentStart, DeploymentState, Environment, Record,
+    StackRun, SweepReport, WebhookDelivery, WebhookDeliveryState,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub async fn a_sweep_finds_what_no_event_reported(cloud: &mut TestCloud) -> Resu
     let (environment, deployment) = lost_environment(cloud).await?;
     ledger.insert(&environment).await?;
     ledger.insert(&deployment).await?;
+    let charter = Charter::of(&deployment).ok_or_else(|| Failure::new("the deployment has no stack"))?;
+    ledger.insert(&charter).await?;
     let event = lost_delivery(cloud).await?;
     ledger.insert(&event).await?;
 

@@ -75,5 +75,8 @@ fn resources(
         Template::parse(template, &text).map_err(|problems| Failure::new(format!("{problems:?}")))?;
     let written = template.to_json();
     let is_there = |id: &&String| is_asked_for(&written["Resources"][id.as_str()]["Condition"].as_str());
-    Ok(template.resources().keys().filter(is_there).cloned().collect())
+    let mut ids: Vec<String> = template.resources().keys().filter(is_there).cloned().collect();
+    // A retained resource outlives the failure of another one, and the next run imports it. So these come first.
+    ids.sort_by_key(|id| written["Resources"][id.as_str()]["DeletionPolicy"] != "Retain");
+    Ok(ids)
 }

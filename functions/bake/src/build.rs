@@ -34,7 +34,7 @@ pub async fn begin<C: BakeContext>(
     let stage = stages::stage(context.ledger(), &input.stage).await?;
     let location = stage.location();
     let version = load::version(context, &input.image, &input.version).await?.record;
-    let id = build_id(&input.image, &input.version, &location);
+    let id = build_id(&input.image, &input.version, &location, stage.path());
     let begun = |next| Ok(BuildStarted { build: id.clone(), next });
     let key = Image::key_of(&input.image, &input.version, &location);
     let there = context.ledger().get::<Image>(&key).await?;

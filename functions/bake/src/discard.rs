@@ -135,12 +135,12 @@ pub async fn discard<C: BakeContext>(
             other => Err(Failure::bug(format!("{image}@{version} is {other} and is not discarded"))),
         };
     }
-    let location = stages::stage(context.ledger(), stage).await?.location();
+    let stage = stages::stage(context.ledger(), stage).await?;
+    let location = stage.location();
+    let session = session(&build_id(image, version, &location, stage.path()));
     let key = Image::key_of(image, version, &location);
     let record = context.ledger().get::<Image>(&key).await?;
-    let images = context
-        .images(TargetRole::ImageBuilder, &location, &session(&build_id(image, version, &location)))
-        .await?;
+    let images = context.images(TargetRole::ImageBuilder, &location, &session).await?;
     let mut there = images.owned(image, version).await?;
     if let Some(ami) = record.as_ref().and_then(|record| record.record.ami.as_ref())
         && !there.iter().any(|found| found.id == *ami)

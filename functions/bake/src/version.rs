@@ -16,6 +16,7 @@ use lockstep_domain::messages::bake::{
 use lockstep_domain::messages::{inputs::BakeImage, package::Recipe};
 use lockstep_domain::model::base_image::{Base, ImageSearch};
 use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, ImageName, InvalidId};
 use lockstep_domain::model::image_version_state::ImageVersionState;
@@ -253,9 +254,8 @@ pub fn build_id(
     image: &ImageName,
     version: &Version,
     location: &lockstep_domain::model::location::Location,
+    path: DeploymentPath,
 ) -> DeploymentId {
-    DeploymentId::of_execution(&format!(
-        "build-image/{image}/{version}/{}/{}",
-        location.account, location.region
-    ))
+    let name = format!("build-image/{image}/{version}/{}/{}", location.account, location.region);
+    DeploymentId::on_path(path, &name)
 }

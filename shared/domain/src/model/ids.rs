@@ -178,11 +178,15 @@ impl DeploymentId {
 
     /// Returns the id of the deployment that `execution_arn` runs. The id says the path of the state machine.
     pub fn of_execution(execution_arn: &str) -> Self {
-        let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, execution_arn.as_bytes());
-        let mut bytes = id.into_bytes();
-        bytes[0] &= !Self::PROMOTION;
-        if DeploymentPath::of_execution(execution_arn) == DeploymentPath::Promotion {
-            bytes[0] |= Self::PROMOTION;
+        Self::on_path(DeploymentPath::of_execution(execution_arn), execution_arn)
+    }
+
+    /// Returns the id of the deployment on `path` that `name` identifies.
+    pub fn on_path(path: DeploymentPath, name: &str) -> Self {
+        let mut bytes = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes()).into_bytes();
+        match path {
+            DeploymentPath::Delivery => bytes[0] &= !Self::PROMOTION,
+            DeploymentPath::Promotion => bytes[0] |= Self::PROMOTION,
         }
         Self(uuid::Uuid::from_bytes(bytes).hyphenated().to_string())
     }
