@@ -289,7 +289,7 @@ fn waits(rule: &ApprovalRule, parts: &Parts, answers: &[Answer], now: Timestamp)
 }
 
 /// Returns the names in `from` of the rule that no approver can have.
-pub fn unknown_names<'a>(rule: &'a ApprovalRule, has: impl Fn(&PersonId) -> bool) -> Vec<&'a PersonId> {
+pub fn unknown_names(rule: &ApprovalRule, has: impl Fn(&PersonId) -> bool) -> Vec<&PersonId> {
     rule.from.iter().flatten().filter(|person| !has(person)).collect()
 }
 

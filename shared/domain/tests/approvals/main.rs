@@ -446,6 +446,7 @@ fn run(
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the test prints its duration")]
 fn product_and_model_agree_on_every_random_history() {
     let (count, seed) = (
         setting("LOCKSTEP_APPROVAL_HISTORIES").unwrap_or(HISTORIES),

@@ -127,7 +127,7 @@ fn a_new_stage_in_a_protected_account_must_protect_as_much() {
         lines(&differences(&stages(TEXT), &stages(&format!("{TEXT}{second}{rule}\n"))))
     };
     let new = "second is new, in account 333333333333".to_owned();
-    assert_eq!(more(RULE), [new.clone()]);
+    assert_eq!(more(RULE), std::slice::from_ref(&new));
     for rule in ["", "approval = true", &format!("{RULE}\noverrides = true")] {
         assert_eq!(
             more(rule),
