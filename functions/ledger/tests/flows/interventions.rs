@@ -5,8 +5,10 @@ use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::Request;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
-    BreakGlass, DeploymentState, Environment, Operation, OperationKind, Release, ReleaseState,
+    BreakGlass, Deployment, DeploymentStart, DeploymentState, Environment, Operation, OperationKind,
+    PromoteImageBody, Release, ReleaseState,
 };
 use serde_json::{Value, json};
 
@@ -72,6 +74,26 @@ async fn a_cancellation_records_its_caller_and_wakes_the_running_operation() {
     );
     let wake = ("lockstep-resume".to_owned(), json!({"wake": "arn:stack#t1"}));
     assert_eq!(fixture.cloud.invocations(), [wake.clone(), wake]);
+}
+
+#[tokio::test]
+async fn the_promotion_of_an_image_cannot_be_cancelled() {
+    let fixture = Fixture::new().await;
+    let place = Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
+    let start = DeploymentStart {
+        id: id("b"),
+        execution: execution("b"),
+        version: "2.1.0".parse().unwrap(),
+        stage: "production".parse().unwrap(),
+        location: place.clone(),
+        path: DeploymentPath::Delivery,
+        at: at(0),
+    };
+    let body = PromoteImageBody { image: "logstash".parse().unwrap(), source: place, plan: None };
+    fixture.cloud.put(&Deployment::new(start, body));
+    let (status, body) = fixture.ask(cancel()).await;
+    assert_eq!(status, 400);
+    assert!(body["message"].as_str().unwrap().contains("promotes an image"), "{body}");
 }
 
 #[tokio::test]
