@@ -43,6 +43,7 @@ pub async fn begin(
     let stage = gate::stage(&stages, &input.stage)?;
     gate::check_path(&release, stage, path)?;
     gate::check_release(&release, stage)?;
+    gate::check_deviations(input, stage)?;
     let proof = load::proof(context, &release, &stages, stage).await?;
     let evidence = proof.evidence.as_ref();
     let permission =

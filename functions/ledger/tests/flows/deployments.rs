@@ -1,13 +1,15 @@
 //! Acquisition and release of an environment.
 
-use super::fixture::{Fixture, deploy, execution, id, named};
+use super::fixture::{Fixture, deploy, execution, id, named, stages_text};
 use lockstep_domain::delivery::gate;
+use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::{Failed, Request};
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::person::{GithubLogin, Starter};
 use lockstep_domain::records::{DeploymentState, Environment, Record, Release, ReleaseState};
+use serde_json::json;
 
 fn caught(error: &str, cause: &str) -> CaughtError {
     CaughtError { error: error.into(), cause: cause.into() }
@@ -138,6 +140,39 @@ async fn overrides_and_clones_earn_no_evidence() {
         fixture.complete(name).await.unwrap();
         assert!(!fixture.has_evidence(&release, "ci").await, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_promotion_deploys_what_was_tested_unless_its_stage_allows_more() {
+    let fixture = Fixture::new().await;
+    fixture.published("1.0.0", &["test"]).await;
+    fixture.deployed("a", "1.0.0", true).await;
+    fixture.complete("a").await.unwrap();
+    let with = |change: fn(&mut inputs::Deploy)| {
+        let mut input = deploy("1.0.0", "production");
+        change(&mut input);
+        input
+    };
+    let overridden = with(|input| drop(input.overrides.insert("AdminCidr".into(), "0.0.0.0/0".into())));
+    let renamed = with(|input| input.environment = Some("logs-2".into()));
+    let clone = with(|input| {
+        input.environment = Some("logs-3".into());
+        input.parameters_of = Some("ci".parse().unwrap());
+    });
+    let own = with(|input| input.environment = Some("logs".into()));
+    for (input, what) in [
+        (&overridden, "admits no overrides"),
+        (&renamed, "no environment under another name"),
+        (&clone, "no parameters of another stage and no environment under another name"),
+    ] {
+        let failure = fixture.begin("prod-b", DeploymentPath::Promotion, input.clone()).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Rejected);
+        assert!(failure.message.contains(what), "{}", failure.message);
+    }
+    fixture.begin("prod-c", DeploymentPath::Promotion, own).await.unwrap();
+    let text = stages_text().replace("name = \"production\"\n", "name = \"production\"\noverrides = true\n");
+    assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": text})).await.0, 200);
+    fixture.begin("prod-d", DeploymentPath::Promotion, renamed).await.unwrap();
 }
 
 #[tokio::test]

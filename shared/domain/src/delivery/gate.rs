@@ -38,6 +38,31 @@ pub fn check_path(release: &Release, stage: &Stage, path: DeploymentPath) -> Res
     }
 }
 
+/// Checks that a promotion deploys what the stages before tested: no overrides, no parameters of another stage, and no
+/// environment under another name, unless the stage allows them. A plan changes nothing and may have them.
+pub fn check_deviations(input: &inputs::Deploy, stage: &Stage) -> Result<(), Failure> {
+    if stage.path() == DeploymentPath::Delivery || stage.overrides || input.plan_only {
+        return Ok(());
+    }
+    let is_renamed = input.environment.as_deref().is_some_and(|name| name != input.component.as_str());
+    let deviations = [
+        (!input.overrides.is_empty(), "overrides"),
+        (input.parameters_of.is_some(), "parameters of another stage"),
+        (is_renamed, "environment under another name"),
+    ];
+    let found: Vec<_> =
+        deviations.into_iter().filter(|(is_there, _)| *is_there).map(|(_, what)| what).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::rejected(format!(
+        "{} admits no {}: no stage before tested it; put the values into parameter files, or write `overrides = true` for \
+         the stage in stages.toml",
+        stage.name,
+        found.join(" and no ")
+    )))
+}
+
 /// Checks that `path` may tear down environments of `stage`.
 pub fn check_teardown_path(stage: &Stage, path: DeploymentPath) -> Result<(), Failure> {
     let machine = match stage.path() {
