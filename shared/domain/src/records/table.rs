@@ -9,7 +9,8 @@ use strum::{IntoStaticStr, VariantArray};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
 #[strum(prefix = "lockstep-", serialize_all = "snake_case")]
 pub enum Table {
-    /// Configuration, releases, evidence, and the environments that they run in. `ledger` and `package` write it.
+    /// Configuration, registrations, published releases, evidence, environments, and charters of deployments. Only `ledger`
+    /// writes it.
     Authority,
     /// Answers of approvers. Only the ledger's function of approvers writes it.
     Approvals,
@@ -22,7 +23,8 @@ pub enum Table {
     Images,
     /// Callbacks. The functions of a deployment path add them, and `resume` completes them.
     Callbacks,
-    /// Webhook deliveries. `webhook` adds them, and `ledger` closes them.
+    /// Webhook deliveries, drafts of releases, rejections, and counters of versions. `webhook` and `package` add them, and
+    /// `ledger` closes webhook deliveries.
     Intake,
     /// Reports of the sweep, which writes them.
     Sweep,
