@@ -17,19 +17,19 @@ use tokio_rustls::client::TlsStream;
 
 /// A connection that carries bytes in both directions.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
-    /// Returns the error of its socket since the last call.
-    fn take_error(&self) -> io::Result<Option<io::Error>>;
+    /// Returns the TCP connection below.
+    fn socket(&mut self) -> &mut TcpStream;
 }
 
 impl Duplex for TcpStream {
-    fn take_error(&self) -> io::Result<Option<io::Error>> {
-        TcpStream::take_error(self)
+    fn socket(&mut self) -> &mut TcpStream {
+        self
     }
 }
 
 impl Duplex for TlsStream<TcpStream> {
-    fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.get_ref().0.take_error()
+    fn socket(&mut self) -> &mut TcpStream {
+        self.get_mut().0
     }
 }
 

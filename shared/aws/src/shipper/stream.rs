@@ -9,7 +9,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Number of bytes of one read: acknowledgements are six bytes long.
@@ -75,7 +76,7 @@ impl StreamLink {
             });
             let event = timeout(stall, happens).await.map_err(|_| Lost::Stalled)?.map_err(broken)?;
             match event {
-                Event::Read(0) => self.peer_closed(window)?,
+                Event::Read(0) => self.peer_closed(window, stall).await?,
                 Event::Read(length) => self.conversation.received(&buffer[..length], window)?,
                 // A peer that accepts no bytes is gone.
                 Event::Wrote(0) => return Err(Lost::Closed),
@@ -89,15 +90,39 @@ impl StreamLink {
         }
     }
 
-    /// Handles the peer's close. If the peer had unread bytes, its system answered later ones with a reset, which hides
-    /// behind the end of the stream.
-    fn peer_closed(&mut self, window: &mut Window) -> Result<(), Lost> {
+    /// Handles the peer's close. If the close is to prove that events arrived, the TCP connection must agree.
+    async fn peer_closed(&mut self, window: &mut Window, stall: Duration) -> Result<(), Lost> {
         self.peer_closed = true;
-        match self.stream.take_error() {
-            Ok(None) => self.conversation.peer_closed(window),
-            Ok(Some(error)) | Err(error) => Err(broken(error)),
+        if self.conversation.is_half_closed() {
+            let socket = self.stream.socket();
+            let complete = timeout(stall, ensure_complete(socket)).await;
+            complete.map_err(|_| Lost::Stalled)?.map_err(broken)?;
         }
+        self.conversation.peer_closed(window)
     }
+}
+
+/// Ensures that the peer's close followed ours, on a connection whose writing side is closed.
+///
+/// A peer that closes before it receives everything sends its end too early. The reset that answers our last bytes comes
+/// later than that end, by one round trip. The connection is over in both directions (TIME-WAIT of
+/// [RFC 9293](https://www.rfc-editor.org/rfc/rfc9293#section-3.6)) only if the peer's end acknowledges ours.
+async fn ensure_complete(socket: &mut TcpStream) -> io::Result<()> {
+    // TLS announces its end before TCP does.
+    let mut rest = [0; READ_BYTES];
+    while socket.read(&mut rest).await? > 0 {}
+    match socket.peer_addr() {
+        Ok(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "it closed before it had everything",
+            ));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+        Err(error) => return Err(error),
+    }
+    // After a reset, the connection is over too.
+    socket.take_error()?.map_or(Ok(()), Err)
 }
 
 fn poll_read(
@@ -126,4 +151,52 @@ fn poll_work(
 
 fn broken(error: io::Error) -> Lost {
     Lost::Broken(ErrorCause::of(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Shutdown;
+    use tokio::io::AsyncWriteExt as _;
+
+    /// Returns both sides of a connection. The peer's system accepts a few thousand bytes that the peer did not read.
+    async fn connection() -> (TcpStream, std::net::TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        socket2::SockRef::from(&listener).set_recv_buffer_size(4 << 10).unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        socket2::SockRef::from(&ours).set_send_buffer_size(128 << 10).unwrap();
+        (ours, listener.accept().unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn close_after_everything_was_read_is_complete() {
+        let (mut ours, mut peer) = connection().await;
+        ours.write_all(b"all of it\n").await.unwrap();
+        ours.shutdown().await.unwrap();
+        std::io::Read::read_to_end(&mut peer, &mut Vec::new()).unwrap();
+        drop(peer);
+        ensure_complete(&mut ours).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn close_that_crossed_our_bytes_is_incomplete() {
+        let (mut ours, peer) = connection().await;
+        // More than the peer's system accepts: the rest, and our end, wait on this side.
+        ours.write_all(&[b'x'; 32 << 10]).await.unwrap();
+        ours.shutdown().await.unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(ours.read(&mut [0]).await.unwrap(), 0, "no error: the reset has not come yet");
+        assert_eq!(ours.take_error().unwrap().map(|error| error.kind()), None);
+        let error = ensure_complete(&mut ours).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[tokio::test]
+    async fn reset_is_incomplete() {
+        let (mut ours, peer) = connection().await;
+        ours.write_all(b"unread\n").await.unwrap();
+        ours.shutdown().await.unwrap();
+        drop(peer);
+        ensure_complete(&mut ours).await.unwrap_err();
+    }
 }

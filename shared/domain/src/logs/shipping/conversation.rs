@@ -162,6 +162,11 @@ impl Conversation {
         }
     }
 
+    /// Returns true if the writing side is closed, and the peer's close is to prove that everything arrived.
+    pub fn is_half_closed(&self) -> bool {
+        matches!(self.kind, Kind::JsonLines(Ending::HalfClosed))
+    }
+
     /// Reads bytes from the peer.
     pub fn received(&mut self, bytes: &[u8], window: &mut Window) -> Result<(), Lost> {
         let Kind::Beats { acks, windows } = &mut self.kind else {
