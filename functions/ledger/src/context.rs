@@ -1,21 +1,35 @@
 //! The capabilities of a `ledger` function, and their adapters on AWS.
 
 use lockstep_aws::aws::Aws;
+use lockstep_aws::cloudformation::CloudFormation;
 use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::executions::Executions;
 use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
+use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::messages::callers::Callers;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
-use lockstep_runtime::{Callbacks, HasCallbacks, HasExecutions, HasHookKey, HasLedger, Locality};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::stacks::identity::InstallationId;
+use lockstep_runtime::{
+    Artifacts, AssumedRoles, Callbacks, HasCallbacks, HasExecutions, HasHookKey, HasLedger, Installed,
+    Locality, ReadsBack, StacksOf,
+};
 
 /// The capabilities of this function.
-pub trait LedgerContext: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality {}
+pub trait LedgerContext:
+    HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality + ReadsBack
+{
+}
 
-impl<T: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality> LedgerContext for T {}
+impl<T: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality + ReadsBack> LedgerContext for T {}
 
 /// The settings that [`AwsContext::new`] reads.
 pub const SETTINGS: [Setting; 2] = [Setting::Callers, Setting::ResumeFunction];
+
+/// The settings that only the functions of a path have.
+pub const SETTINGS_OF_PATHS: [Setting; 2] = [Setting::Bucket, Setting::ExternalId];
 
 /// The capabilities on AWS.
 pub struct AwsContext {
@@ -25,15 +39,18 @@ pub struct AwsContext {
     executions: Executions,
     hook_key: HookKey,
     is_local: bool,
+    reader: Option<Reader>,
 }
 
 impl AwsContext {
     /// Creates the adapters without a call to AWS.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
-        Ok(Self::of(aws, config.callers()?, config.get(Setting::ResumeFunction)?))
+        let callers = config.callers()?;
+        let reader = callers.path().ok().map(|path| Reader::new(aws, config, path)).transpose()?;
+        Ok(Self { reader, ..Self::of(aws, callers, config.get(Setting::ResumeFunction)?) })
     }
 
-    /// Creates the adapters with the name of the function that answers task tokens.
+    /// Creates the adapters with the name of the function that answers task tokens, and without a reader of stacks.
     pub fn of(aws: &Aws, callers: Callers, resume_function: &str) -> Self {
         let ledger = Ledger::new(aws);
         let callbacks = Callbacks::new(aws, &ledger, resume_function);
@@ -44,6 +61,7 @@ impl AwsContext {
             executions: Executions::new(aws),
             hook_key: HookKey::new(aws),
             is_local: aws.is_local(),
+            reader: None,
         }
     }
 
@@ -80,5 +98,49 @@ impl HasHookKey for AwsContext {
 impl Locality for AwsContext {
     fn is_local(&self) -> bool {
         self.is_local
+    }
+}
+
+impl ReadsBack for AwsContext {
+    type Reader = Reader;
+
+    fn reader(&self) -> Result<&Reader, Failure> {
+        let missing = || Failure::bug(format!("the function for {} reads no stacks", self.callers.as_str()));
+        self.reader.as_ref().ok_or_else(missing)
+    }
+}
+
+/// Artifacts of releases, and stacks in target accounts, with a role that can only read.
+pub struct Reader {
+    artifacts: lockstep_aws::artifacts::Artifacts,
+    roles: AssumedRoles,
+}
+
+impl Reader {
+    fn new(aws: &Aws, config: &Config, path: DeploymentPath) -> Result<Self, Failure> {
+        Ok(Self {
+            artifacts: lockstep_aws::artifacts::Artifacts::new(aws, config.get(Setting::Bucket)?),
+            roles: AssumedRoles::on(aws, config, path)?,
+        })
+    }
+}
+
+impl Artifacts for Reader {
+    async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
+        self.artifacts.artifact(key).await
+    }
+}
+
+impl Installed for Reader {
+    fn installation(&self) -> InstallationId {
+        self.roles.installation()
+    }
+}
+
+impl StacksOf for Reader {
+    type Stacks = CloudFormation;
+
+    async fn stacks(&self, location: &Location, session: &str) -> Result<CloudFormation, Failure> {
+        Ok(CloudFormation::new(&self.roles.assume(TargetRole::StackReader, location, session).await?))
     }
 }

@@ -1,7 +1,7 @@
 //! End of a deployment: closes it and releases its environment in one transaction.
 
 use crate::context::LedgerContext;
-use crate::load;
+use crate::{load, readback};
 use jiff::Timestamp;
 use lockstep_aws::ledger::Write;
 use lockstep_domain::delivery::{environment, gate};
@@ -27,6 +27,7 @@ pub async fn complete(
     let found = load::environment(context, &stored.record).await?;
     environment::still_holds(found.as_ref().map(|found| &found.record), &stored.record)?;
     let Some(found) = found else { return Err(Failure::bug("a held environment does not exist")) };
+    readback::ensure_deployed(context, &found.record, &stored.record).await?;
     let ended = environment::complete(&found.record, &stored.record, now)?;
     let released = match &ended.environment {
         Some(environment) => Write::replace(&found, environment)?,

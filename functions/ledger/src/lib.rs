@@ -17,5 +17,6 @@ mod images;
 mod load;
 mod operator;
 mod operator_actions;
+mod readback;
 mod release;
 mod teardown;

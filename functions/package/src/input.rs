@@ -10,12 +10,12 @@ use lockstep_domain::delivery::parameters::{
     ComponentParameters, Layers, OrganisationParameters, references,
 };
 use lockstep_domain::delivery::stages::Stages;
-use lockstep_domain::model::error::{Failure, Problem};
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{ComponentName, ImageName};
-use lockstep_domain::records::{Config, ConfigKind, ImageVersion, Release, ReleaseState};
+use lockstep_domain::records::{ImageVersion, Release, ReleaseState};
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::template::Template;
-use lockstep_runtime::stages::stages;
+use lockstep_runtime::stages::{parameters, stages};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ impl CommitInput {
 /// Loads the input for the components of a commit.
 pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<CommitInput, Failure> {
     let stages = stages(context.ledger()).await?;
-    let organisation = organisation(context.ledger().config(ConfigKind::Parameters).await?)?;
+    let organisation = parameters(context.ledger()).await?;
     let sketches: Vec<Sketch> = sources.iter().filter_map(|s| sketch(s, &stages, &organisation)).collect();
     let mut images = Vec::new();
     for name in sketches.iter().flat_map(|s| &s.images).collect::<BTreeSet<_>>() {
@@ -94,19 +94,6 @@ pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<C
     let functions = context.shipped_functions().clone();
     let permissions = context.permission_table().await?;
     Ok(CommitInput { stages, organisation, images, producers, histories, functions, permissions })
-}
-
-fn organisation(config: Option<Config>) -> Result<OrganisationParameters, Failure> {
-    let Some(config) = config else { return Ok(OrganisationParameters::default()) };
-    OrganisationParameters::parse("parameters.toml", &config.text).map_err(|problems| unreadable(&problems))
-}
-
-fn unreadable(problems: &[Problem]) -> Failure {
-    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Failure::rejected(format!(
-        "the parameters in the ledger cannot be read; apply them again: {}",
-        lines.join("; ")
-    ))
 }
 
 /// Names that a component refers to. Unreadable parts are left out: the planner reports them.

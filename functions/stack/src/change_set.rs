@@ -282,7 +282,7 @@ async fn create<C: StackContext>(
     name: &str,
 ) -> Result<(), Failure> {
     let (deploy, location) = (loaded.deploy()?, &loaded.deployment.record.location);
-    let text = template::text(spec.contents, spec.stage);
+    let text = spec.contents.template_in(spec.stage);
     for code in functions_in_use(deploy, spec.contents) {
         context.put_function(location, &loaded.session(), code).await?;
     }

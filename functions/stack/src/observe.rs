@@ -1,7 +1,7 @@
 //! Reads of stacks, their resources, and their events.
 
 use jiff::Timestamp;
-use lockstep_aws::cloudformation::{ChangeSetView, Stack, Stacks};
+use lockstep_aws::cloudformation::{ChangeSetView, Stack, Stacks, TemplateForm};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::policies::Policies;
 use lockstep_domain::model::resource_change::NESTED_STACK;
@@ -115,7 +115,9 @@ async fn policies(
     let nested = nested.map(|nested| (format!("{}.", nested.logical_id), nested.physical_id.as_str()));
     let mut all = Policies::new();
     for (path, arn) in std::iter::once((String::new(), arn)).chain(nested) {
-        let Some(found) = plan::policies(&stacks.template(arn).await?) else { return Ok(None) };
+        let Some(found) = plan::policies(&stacks.template(arn, TemplateForm::Expanded).await?) else {
+            return Ok(None);
+        };
         all.extend(found.into_iter().map(|(id, policy)| (format!("{path}{id}"), policy)));
     }
     Ok(Some(all))

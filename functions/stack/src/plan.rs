@@ -3,15 +3,12 @@
 use crate::context::StackContext;
 use crate::load::{self, Loaded};
 use crate::observe::{self, Depth, StackReading};
-use crate::template;
 use jiff::Timestamp;
 use lockstep_aws::cloudformation::Stacks;
 use lockstep_domain::delivery::environment;
 use lockstep_domain::delivery::gate;
 use lockstep_domain::delivery::packaging::Contents;
-use lockstep_domain::delivery::parameters::{
-    self, Layer, Layers, OrganisationParameters, OutputName, Request, ResolvedParameters,
-};
+use lockstep_domain::delivery::parameters::{self, Layer, Layers, OutputName, Request, ResolvedParameters};
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -20,11 +17,11 @@ use lockstep_domain::model::ids::{
     AmiId, ComponentName, DeploymentId, Digest, FunctionName, LogicalId, StackName, TEST,
 };
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Release, StackClaim};
+use lockstep_domain::records::{Environment, Image, ImageState, Release, StackClaim};
 use lockstep_domain::stacks::identity::StackIdentity;
 use lockstep_domain::stacks::plan::{self, ChangeSetKind, Plan, PlanInput, Recovery};
 use lockstep_runtime::deployment_log;
-use lockstep_runtime::stages::stages;
+use lockstep_runtime::stages::{self, stages};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Handles `plan`.
@@ -255,7 +252,7 @@ pub async fn unchanged<C: StackContext>(
 
 /// Returns the digest of the template that the stack runs. Fails if it is not the template that was packaged.
 fn wanted_template(release: &Release, contents: &Contents, stage: &Stage) -> Result<Digest, Failure> {
-    let digest = Digest::of(template::text(contents, stage).as_bytes());
+    let digest = Digest::of(contents.template_in(stage).as_bytes());
     let packaged = if stage.is_test() { &release.test_template_digest } else { &release.template_digest };
     if digest == *packaged {
         return Ok(digest);
@@ -275,10 +272,10 @@ async fn resolve<C: StackContext>(
     stage: &Stage,
 ) -> Result<ResolvedParameters, Failure> {
     let deploy = loaded.deploy()?;
-    let organisation = organisation(context).await?;
+    let organisation = stages::parameters(context.ledger()).await?;
     let overrides = Layer::overrides(&deploy.overrides).map_err(|p| rejected(&p))?;
     let layers = Layers {
-        organisation: organisation.as_ref(),
+        organisation: Some(&organisation),
         component: &contents.layers,
         overrides: Some(&overrides),
     };
@@ -309,13 +306,6 @@ async fn resolve<C: StackContext>(
 fn rejected(problems: &[Problem]) -> Failure {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     Failure::rejected(lines.join("; "))
-}
-
-async fn organisation<C: StackContext>(context: &C) -> Result<Option<OrganisationParameters>, Failure> {
-    let Some(config) = context.ledger().config(ConfigKind::Parameters).await? else { return Ok(None) };
-    OrganisationParameters::parse("organisation parameters", &config.text)
-        .map(Some)
-        .map_err(|problems| rejected(&problems))
 }
 
 /// Returns the AMI of each locked image at the location of the deployment.

@@ -33,6 +33,8 @@ pub struct Stack {
     pub parent: Option<String>,
     /// Its tags.
     pub tags: Tags,
+    /// Its parameters. CloudFormation masks the values of those with `NoEcho`.
+    pub parameters: BTreeMap<String, String>,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
     /// The export names of its outputs, by output key.
@@ -41,6 +43,25 @@ pub struct Stack {
     pub last_updated: Option<Timestamp>,
     /// True if CloudFormation refuses to delete it. Lockstep never changes this setting.
     pub termination_protection: bool,
+}
+
+/// Form of the template of a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemplateForm {
+    /// As it was submitted.
+    Submitted,
+    /// With macros expanded.
+    Expanded,
+}
+
+impl TemplateForm {
+    /// Returns the stage of CloudFormation that has this form.
+    fn stage(self) -> TemplateStage {
+        match self {
+            Self::Submitted => TemplateStage::Original,
+            Self::Expanded => TemplateStage::Processed,
+        }
+    }
 }
 
 /// Source from which CloudFormation reads a template.
@@ -160,8 +181,8 @@ pub trait Stacks {
     /// Returns the stack's own resources, without those of nested stacks.
     async fn resources(&self, stack: &str) -> Result<Vec<LiveResource>, Failure>;
 
-    /// Returns the template that the stack runs, macros expanded.
-    async fn template(&self, stack: &str) -> Result<String, Failure>;
+    /// Returns the template that the stack runs, in this form.
+    async fn template(&self, stack: &str, form: TemplateForm) -> Result<String, Failure>;
 
     /// Returns the names of the stack's change sets.
     async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure>;
@@ -325,8 +346,8 @@ impl Stacks for CloudFormation {
         }
     }
 
-    async fn template(&self, stack: &str) -> Result<String, Failure> {
-        let request = self.client().get_template().stack_name(stack).template_stage(TemplateStage::Processed);
+    async fn template(&self, stack: &str, form: TemplateForm) -> Result<String, Failure> {
+        let request = self.client().get_template().stack_name(stack).template_stage(form.stage());
         let found = request.send().await.map_err(|error| failure("GetTemplate", stack, &error))?;
         Ok(found.template_body.unwrap_or_default())
     }

@@ -1,4 +1,4 @@
-//! CloudFormation: templates, identity of stacks, plans of stack operations, reviews of change sets, drift, diagnosis and permissions.
+//! CloudFormation: templates, identity of stacks, plans of stack operations, comparison of stacks with reports about them, reviews of change sets, drift, diagnosis and permissions.
 
 pub mod change_set_review;
 pub mod diagnosis;
@@ -8,4 +8,5 @@ pub mod identity;
 pub mod permissions;
 pub mod plan;
 pub mod protected;
+pub mod readback;
 pub mod template;

@@ -139,6 +139,16 @@ pub trait StacksOf {
     async fn stacks(&self, location: &Location, session: &str) -> Result<Self::Stacks, Failure>;
 }
 
+/// Reads what a deployment made, with a role that can change nothing.
+#[cfg(feature = "cloudformation")]
+pub trait ReadsBack {
+    /// Artifacts of releases, and stacks in target accounts.
+    type Reader: Artifacts + Installed + StacksOf;
+
+    /// Returns the reader, or fails with `Bug` in a function that has none.
+    fn reader(&self) -> Result<&Self::Reader, Failure>;
+}
+
 /// Writes the objects that CloudFormation reads in a target account, and empties the buckets that it cannot delete.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait TargetBuckets {

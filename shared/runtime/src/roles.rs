@@ -20,8 +20,13 @@ pub struct AssumedRoles {
 impl AssumedRoles {
     /// Reads the settings `ExternalId` and `DeploymentPath`; nothing is called yet.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
+        Self::on(aws, config, config.path()?)
+    }
+
+    /// Reads the setting `ExternalId`, for a function whose path another setting says.
+    pub fn on(aws: &Aws, config: &Config, path: DeploymentPath) -> Result<Self, Failure> {
         let external_id = config.get(Setting::ExternalId)?.to_owned();
-        Ok(Self { aws: aws.clone(), external_id, path: config.path()? })
+        Ok(Self { aws: aws.clone(), external_id, path })
     }
 
     /// Returns the account and region of `location` with the credentials of `role`.

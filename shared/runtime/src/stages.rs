@@ -6,6 +6,7 @@
 //! branch heads.
 
 use lockstep_aws::ledger::Ledger;
+use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::people::People;
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::images::settings::ImageSettings;
@@ -56,6 +57,17 @@ pub async fn image_settings(ledger: &Ledger) -> Result<ImageSettings, Failure> {
 pub async fn people(ledger: &Ledger) -> Result<People, Failure> {
     let Some(newest) = ledger.config(ConfigKind::People).await? else { return Ok(People::default()) };
     People::parse("people.toml", &newest.text).map_err(|problems| unreadable(&problems))
+}
+
+/// Returns the organisation's parameters, which are empty if none were applied.
+///
+/// # Errors
+/// `Rejected` if the applied file cannot be read.
+pub async fn parameters(ledger: &Ledger) -> Result<OrganisationParameters, Failure> {
+    let Some(newest) = ledger.config(ConfigKind::Parameters).await? else {
+        return Ok(OrganisationParameters::default());
+    };
+    OrganisationParameters::parse("parameters.toml", &newest.text).map_err(|problems| unreadable(&problems))
 }
 
 async fn newest(ledger: &Ledger) -> Result<Option<Config>, Failure> {

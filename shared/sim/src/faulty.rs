@@ -35,8 +35,8 @@ use lockstep_runtime::{
     Artifacts, BranchCommits, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock,
     CommitArchive, CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
     HasSecrets, ImagesOf, Installed, KeptImagesOf, KeysOf, Locality, PermissionTable, PolicySimulation,
-    PublicImagesOf, ReleaseMachine, ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets, TargetRoles,
-    TeardownMachine,
+    PublicImagesOf, ReadsBack, ReleaseMachine, ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets,
+    TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
 use std::rc::Rc;
@@ -266,6 +266,14 @@ impl StacksOf for FaultyContext {
 
     async fn stacks(&self, _: &Location, _: &str) -> Result<FaultyStacks, Failure> {
         Ok(self.faulty_stacks())
+    }
+}
+
+impl ReadsBack for FaultyContext {
+    type Reader = Self;
+
+    fn reader(&self) -> Result<&Self, Failure> {
+        Ok(self)
     }
 }
 

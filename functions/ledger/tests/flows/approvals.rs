@@ -1,6 +1,6 @@
 //! Requests for approval, and their answers.
 
-use super::fixture::{ADA, Fixture, deploy, execution, id, task};
+use super::fixture::{ADA, Fixture, deploy, digest, execution, id, task};
 use lockstep_domain::messages::ledger::Request;
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -24,7 +24,7 @@ async fn asking() -> Fixture {
 }
 
 async fn decide(fixture: &Fixture, decision: &str) -> (u16, Value) {
-    decide_on(fixture, decision, "arn:change-set", &Digest::of(b"1.0.0")).await
+    decide_on(fixture, decision, "arn:change-set", &digest("1.0.0")).await
 }
 
 async fn decide_on(fixture: &Fixture, decision: &str, subject: &str, digest: &Digest) -> (u16, Value) {
@@ -93,7 +93,7 @@ async fn a_repeated_answer_wakes_again_and_a_different_one_is_refused() {
 async fn an_answer_to_another_subject_is_refused_and_changes_nothing() {
     let fixture = asking().await;
     let before = fixture.deployment("prod-a").await;
-    let digest = Digest::of(b"1.0.0");
+    let digest = digest("1.0.0");
     for (change_set, digest) in [("arn:other", &digest), ("arn:change-set", &Digest::of(b"other"))] {
         assert_eq!(decide_on(&fixture, "approve", change_set, digest).await.0, 409);
     }
@@ -166,7 +166,7 @@ async fn a_teardown_continues_after_an_approval_names_its_resources() {
     assert_eq!(fixture.environment("production").await.holder, None);
     let answer = |names: Value| {
         json!({
-            "action": "decide", "deployment": id("prod-t"), "subject": proposal.key(), "digest": Digest::of(b"1.0.0"),
+            "action": "decide", "deployment": id("prod-t"), "subject": proposal.key(), "digest": digest("1.0.0"),
             "decision": "approve", "names": names,
         })
     };
@@ -192,7 +192,7 @@ async fn asking_a_second_person() -> Fixture {
 
 async fn answer_as(fixture: &Fixture, name: &str, decision: &str) -> (u16, Value) {
     let request = json!({
-        "action": "decide", "deployment": id("prod-a"), "subject": "arn:change-set", "digest": Digest::of(b"1.0.0"),
+        "action": "decide", "deployment": id("prod-a"), "subject": "arn:change-set", "digest": digest("1.0.0"),
         "decision": decision,
     });
     fixture.ask_as(name, request).await
@@ -262,7 +262,7 @@ async fn two_identities_of_one_person_are_one_approver() {
 async fn a_session_whose_caller_chose_its_name_approves_nothing() {
     let fixture = asking().await;
     let request = json!({
-        "action": "decide", "deployment": id("prod-a"), "subject": "arn:change-set", "digest": Digest::of(b"1.0.0"),
+        "action": "decide", "deployment": id("prod-a"), "subject": "arn:change-set", "digest": digest("1.0.0"),
         "decision": "approve",
     });
     let iam = json!({

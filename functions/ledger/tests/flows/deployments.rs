@@ -127,6 +127,26 @@ async fn success_updates_the_environment_and_earns_evidence_once() {
 }
 
 #[tokio::test]
+async fn a_report_of_success_is_compared_with_the_stack() {
+    let fixture = Fixture::new().await;
+    let release = fixture.published("1.0.0", &["test"]).await;
+    fixture.deployed("a", "1.0.0", true).await;
+    let stacks = &fixture.context.cloudformation;
+    let arn = fixture.deployment("a").await.stack().unwrap().arn.clone().unwrap();
+    let (own, ..) = stacks.runs("ci-logs").unwrap();
+    let backdoor = own.replace("Resources:\n", "Resources:\n  Backdoor:\n    Type: AWS::IAM::Role\n");
+    stacks.set_template(&arn, &backdoor);
+    let failure = fixture.complete("a").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Transient, "{failure}");
+    assert!(failure.message.contains("its template is not the one of the release"), "{failure}");
+    assert!(!fixture.has_evidence(&release, "ci").await);
+    assert!(fixture.environment("ci").await.deployed.is_none());
+    stacks.set_template(&arn, &own);
+    fixture.complete("a").await.unwrap();
+    assert!(fixture.has_evidence(&release, "ci").await);
+}
+
+#[tokio::test]
 async fn overrides_and_clones_earn_no_evidence() {
     let fixture = Fixture::new().await;
     let release = fixture.published("1.0.0", &["test"]).await;

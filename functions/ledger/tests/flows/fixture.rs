@@ -3,21 +3,28 @@
 use lockstep_aws::function_url::Invocation;
 use lockstep_aws::ledger::{Ledger, Order, Versioned};
 use lockstep_domain::delivery::hook::KEY_SECRET;
+use lockstep_domain::delivery::packaging::{self, Package, PackagingInput};
+use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::ledger::{Request, Started};
 use lockstep_domain::messages::{Task, inputs, operator};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::ids::{DeploymentId, Digest};
+use lockstep_domain::model::ids::{DeploymentId, Digest, TEST};
 use lockstep_domain::model::image_lock::ImageLock;
 use lockstep_domain::records::{
     ChangeSet, Deployment, Environment, Evidence, Key, LogEntry, Record, Release, ReleaseState,
 };
-use lockstep_ledger::context::AwsContext;
+use lockstep_domain::stacks::identity::StackIdentity;
+use lockstep_domain::stacks::plan::StackStatus;
 use lockstep_ledger::handler::handle;
+use lockstep_runtime::Installed as _;
 use lockstep_sim::FakeAws;
+use lockstep_sim::context::{BUCKET, SimContext};
+use lockstep_sim::manifest::manifest_text;
 use lockstep_sim::stages::{stage_text, with_production};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The webhook key of the installation.
 pub const KEY: &str = "the webhook key of an installation, which no request holds";
@@ -31,7 +38,29 @@ pub fn stages_text() -> String {
 pub struct Fixture {
     pub cloud: FakeAws,
     pub ledger: Ledger,
-    context: AwsContext,
+    pub context: SimContext,
+}
+
+/// Returns the template of a release. Each version has another one.
+fn template(version: &str) -> String {
+    format!(
+        "Description: Version {version}.\nParameters:\n  Size:\n    Type: String\n    Default: '7'\nResources:\n  \
+         Topic:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: Retain\n"
+    )
+}
+
+/// Returns the package of a release.
+fn package(version: &str) -> Package {
+    let files = [("lockstep.toml", manifest_text("logs").to_string()), ("template.yaml", template(version))];
+    let files = files.map(|(path, text)| (path.to_owned(), text.into_bytes())).into();
+    let stages = Stages::parse("stages.toml", &stages_text()).unwrap();
+    let known = PackagingInput { stages: Some(&stages), ..PackagingInput::default() };
+    packaging::plan("", &files, &known).unwrap()
+}
+
+/// Returns the digest of a release.
+pub fn digest(version: &str) -> Digest {
+    package(version).digest
 }
 
 /// Returns the state machines of a path, as callers.
@@ -81,10 +110,9 @@ pub fn task(token: &str) -> Task {
 
 impl Fixture {
     pub async fn new() -> Self {
-        let cloud = FakeAws::new();
+        let context = SimContext::new();
+        let cloud = context.account.clone();
         cloud.set_secret(KEY_SECRET, KEY);
-        // The tests say themselves whose function runs.
-        let context = AwsContext::of(&cloud.aws(), Callers::Operators, "lockstep-resume");
         let ledger = Ledger::new(&cloud.aws());
         let fixture = Self { cloud, ledger, context };
         assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": stages_text()})).await.0, 200);
@@ -146,7 +174,9 @@ impl Fixture {
     }
 
     pub async fn release(&self, version: &str, state: ReleaseState) -> Release {
-        let digest = Digest::of(version.as_bytes());
+        let package = package(version);
+        let artifact = format!("releases/{version}.zip");
+        self.cloud.put_object(BUCKET, &artifact, package.artifact);
         let release = Release {
             component: "logs".parse().unwrap(),
             version: version.parse().unwrap(),
@@ -157,11 +187,11 @@ impl Fixture {
             pusher: None,
             folder: "logs".into(),
             template: "template.yaml".into(),
-            artifact: "a.zip".into(),
-            digest: digest.clone(),
-            source_digest: digest.clone(),
-            template_digest: Digest::of(b"template"),
-            test_template_digest: Digest::of(b"test template"),
+            artifact,
+            digest: package.digest,
+            source_digest: package.source_digest,
+            template_digest: package.template_digest,
+            test_template_digest: package.test_template_digest,
             permissions: None,
             image_lock: ImageLock::default(),
             outputs: Default::default(),
@@ -225,8 +255,9 @@ impl Fixture {
         self.plan(name, changed).await;
     }
 
-    /// Changes the record as the stack function does.
+    /// Changes the stack and the record as the stack function does.
     pub async fn plan(&self, name: &str, changed: bool) {
+        let arn = self.stack(&self.deployment(name).await);
         let change_set = ChangeSet {
             arn: "arn:change-set".into(),
             attempt: 1,
@@ -238,11 +269,36 @@ impl Fixture {
         self.change(name, |deployment| {
             let deploy = deployment.deploy_mut().unwrap();
             deploy.parameters_digest = Some(Digest::of(b"parameters"));
-            deploy.stack.arn = Some("arn:stack".into());
+            deploy.stack.arn = Some(arn);
             deploy.stack_changed = changed;
             deploy.change_set = Some(change_set);
         })
         .await;
+    }
+
+    /// Lets the stack of a deployment run its release. Returns the ARN of the stack.
+    fn stack(&self, deployment: &Deployment) -> String {
+        let (run, stacks) = (deployment.stack().unwrap(), &self.context.cloudformation);
+        let own = package(&deployment.version.to_string()).template;
+        let text = if deployment.stage.as_str() == TEST {
+            own.derive_test_template()
+        } else {
+            own.text().to_owned()
+        };
+        if let Some(arn) = stacks.arn(run.name.as_str()) {
+            stacks.set_template(&arn, &text);
+            return arn;
+        }
+        let identity = StackIdentity {
+            stage: deployment.stage.clone(),
+            environment: run.environment.clone(),
+            component: Some(run.component.clone()),
+            installation: self.context.installation(),
+        };
+        let tags: Vec<_> = identity.tags().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let mut parameters = BTreeMap::from([("Size".to_owned(), "7".to_owned())]);
+        parameters.extend(deployment.deploy().unwrap().overrides.clone());
+        stacks.add_stack(run.name.as_str(), StackStatus::CreateComplete, &text, (&parameters, &tags), None)
     }
 
     pub async fn versioned<T: Record>(&self, key: &Key) -> Versioned<T> {

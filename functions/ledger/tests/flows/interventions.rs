@@ -72,7 +72,8 @@ async fn a_cancellation_records_its_caller_and_wakes_the_running_operation() {
         (cancellation.by.as_str(), cancellation.reason.as_str(), cancellation.at),
         (ADA, "wrong version", at(200))
     );
-    let wake = ("lockstep-resume".to_owned(), json!({"wake": "arn:stack#t1"}));
+    let arn = fixture.deployment("b").await.stack().unwrap().arn.clone().unwrap();
+    let wake = ("lockstep-resume".to_owned(), json!({"wake": format!("{arn}#t1")}));
     assert_eq!(fixture.cloud.invocations(), [wake.clone(), wake]);
 }
 

@@ -4,6 +4,7 @@
 //! Packaging refuses every mistake that it can detect before a deployment: a parameter without a value in production,
 //! an output that its producer lacks, an image that was never baked, a key in a file.
 
+mod contents;
 mod judge;
 mod needs;
 mod values;
@@ -24,6 +25,7 @@ use crate::stacks::permissions::Table;
 use crate::stacks::template::{TEMPLATE_BYTES_MAX, Template};
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use contents::Contents;
 pub use needs::{Scope, StageNeeds, needs_by_stage};
 pub use versions::{BranchKind, next_version};
 
@@ -86,21 +88,6 @@ pub struct Package {
     pub layers: ComponentParameters,
     /// Judgements that were not possible, with the reason, one sentence each.
     pub unchecked: Vec<String>,
-}
-
-/// Content of an artifact.
-#[derive(Clone, Debug)]
-pub struct Contents {
-    /// The component's manifest.
-    pub manifest: Manifest,
-    /// Its template.
-    pub template: Template,
-    /// The component's parameter files.
-    pub layers: ComponentParameters,
-    /// Every image, pinned.
-    pub image_lock: ImageLock,
-    /// Every referenced function of Lockstep, pinned.
-    pub function_lock: FunctionLock,
 }
 
 /// Returns the folders of a repository's `files` that hold a component; `""` is the top of the repository. Leaves out a

@@ -22,6 +22,8 @@ pub enum TargetRole {
     ImageBuilder,
     /// Invokes check functions.
     Verifier,
+    /// Reads stacks for the ledger.
+    StackReader,
 }
 
 /// Name of the role of the sweep, which belongs to neither path.

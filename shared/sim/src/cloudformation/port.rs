@@ -3,7 +3,8 @@
 use super::model::Design;
 use super::{CHANGE_SET_TIME, ChangeSet, Effect, Inner, Refusal, STALENESS, SimCloudFormation, SimStack};
 use lockstep_aws::cloudformation::{
-    ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks, TemplateSource,
+    ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks, TemplateForm,
+    TemplateSource,
 };
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::stacks::change_set_review::ProposedChange;
@@ -330,6 +331,7 @@ impl Stacks for SimStacks {
                 StackStatus::ReviewInProgress => Tags::new(),
                 _ => found.holdings.design.tags.iter().cloned().collect(),
             },
+            parameters: found.holdings.design.parameters.clone(),
             outputs: found.holdings.outputs(),
             exports: found.holdings.design.exports.clone(),
             last_updated: found.last_updated,
@@ -350,7 +352,8 @@ impl Stacks for SimStacks {
         found.ok_or_else(|| refused("ListStackResources", format!("Stack with id {stack} does not exist")))
     }
 
-    async fn template(&self, stack: &str) -> Result<String, Failure> {
+    // No template of a test has a macro.
+    async fn template(&self, stack: &str, _form: TemplateForm) -> Result<String, Failure> {
         let found = self.see(stack, |found| found.holdings.design.template.clone());
         found.ok_or_else(|| refused("GetTemplate", format!("Stack with id {stack} does not exist")))
     }

@@ -10,7 +10,7 @@ use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::stacks::identity::InstallationId;
 use lockstep_runtime::{
-    BuildsOf, ChannelsOf, ImagesOf, Installed, KeptImagesOf, KeysOf, StacksOf, TargetRoles,
+    BuildsOf, ChannelsOf, ImagesOf, Installed, KeptImagesOf, KeysOf, ReadsBack, StacksOf, TargetRoles,
 };
 
 impl Installed for SimContext {
@@ -35,6 +35,14 @@ impl StacksOf for SimContext {
     async fn stacks(&self, location: &Location, _: &str) -> Result<SimStacks, Failure> {
         self.reach(location)?;
         Ok(self.cloudformation.stacks())
+    }
+}
+
+impl ReadsBack for SimContext {
+    type Reader = Self;
+
+    fn reader(&self) -> Result<&Self, Failure> {
+        Ok(self)
     }
 }
 

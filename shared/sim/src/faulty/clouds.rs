@@ -7,7 +7,9 @@ use crate::codebuild::{SimBuilds, SimCodeBuild};
 use crate::context::SimPublished;
 use crate::ec2::{SimEc2, SimImages, SimKeys};
 use crate::faults::Site;
-use lockstep_aws::cloudformation::{ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks};
+use lockstep_aws::cloudformation::{
+    ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks, TemplateForm,
+};
 use lockstep_aws::codebuild::{Builds, NewBuild};
 use lockstep_aws::ec2::references::References;
 use lockstep_aws::ec2::{Copied, Images, NewCopy};
@@ -133,8 +135,8 @@ impl Stacks for FaultyStacks {
         self.mistake.resources(seen)
     }
 
-    async fn template(&self, stack: &str) -> Result<String, Failure> {
-        self.call("GetTemplate", Site::Read, async || self.port.template(stack).await).await
+    async fn template(&self, stack: &str, form: TemplateForm) -> Result<String, Failure> {
+        self.call("GetTemplate", Site::Read, async || self.port.template(stack, form).await).await
     }
 
     async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure> {

@@ -122,6 +122,20 @@ impl StackStatus {
         *self == Self::UpdateFailed
     }
 
+    /// Returns true if the resources of the stack are those of its template.
+    pub fn is_consistent(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateComplete
+                | Self::UpdateCompleteCleanupInProgress
+                | Self::UpdateComplete
+                | Self::UpdateRollbackCompleteCleanupInProgress
+                | Self::UpdateRollbackComplete
+                | Self::ImportComplete
+                | Self::ImportRollbackComplete
+        )
+    }
+
     /// Returns true if this status proves that the stack reached a working state once.
     pub fn proves_stability(&self) -> bool {
         match self {

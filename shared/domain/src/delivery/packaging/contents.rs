@@ -1,0 +1,66 @@
+//! Contents of an artifact.
+
+use crate::delivery::function_code::FunctionLock;
+use crate::delivery::manifest::Manifest;
+use crate::delivery::parameters::{self, ComponentParameters, Layers};
+use crate::delivery::stages::{Stage, Stages};
+use crate::model::ids::StageName;
+use crate::model::image_lock::ImageLock;
+use crate::records::Release;
+use crate::stacks::template::Template;
+use std::collections::BTreeMap;
+
+/// Content of an artifact.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    /// The component's manifest.
+    pub manifest: Manifest,
+    /// Its template.
+    pub template: Template,
+    /// The component's parameter files.
+    pub layers: ComponentParameters,
+    /// Every image, pinned.
+    pub image_lock: ImageLock,
+    /// Every referenced function of Lockstep, pinned.
+    pub function_lock: FunctionLock,
+}
+
+impl Contents {
+    /// Returns the template text that the stack in `stage` runs. A test stack runs the derived template, which differs
+    /// from the component's own only in its deletion policies.
+    pub fn template_in(&self, stage: &Stage) -> String {
+        if stage.is_test() { self.template.derive_test_template() } else { self.template.text().to_owned() }
+    }
+
+    /// Returns the values of the parameters that are the same in every deployment to `stage` with the layers of
+    /// `layers_of`, without masked ones. Values with outputs, versions or images are left out.
+    pub fn settled_parameters(
+        &self,
+        stages: &Stages,
+        stage: &Stage,
+        layers_of: &StageName,
+        release: &Release,
+        layers: Layers<'_>,
+    ) -> BTreeMap<String, String> {
+        let unknown = || "it is not settled".to_owned();
+        let request = parameters::Request {
+            template_file: self.manifest.component.template.as_str(),
+            parameters: self.template.parameters(),
+            layers,
+            stage,
+            layers_of,
+            stages,
+            version: &release.version,
+            commit: &release.commit,
+            outputs: &|_| Err(unknown()),
+            functions: &|_| Err(unknown()),
+            images: &BTreeMap::new(),
+        };
+        let mut values = parameters::settled(&request);
+        values.retain(|name, _| {
+            let masked = self.template.parameters().get(name).is_some_and(|parameter| parameter.no_echo);
+            !masked && !self.image_lock.0.keys().any(|bound| bound.as_str() == name)
+        });
+        values
+    }
+}
