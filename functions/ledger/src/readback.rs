@@ -47,11 +47,7 @@ pub async fn ensure_deployed<C: LedgerContext>(
     readback::check(&expected, read::<C>(reader, deployment, deploy).await?.as_ref())
 }
 
-fn identity(
-    reader: &impl Installed,
-    deployment: &Deployment,
-    deploy: &DeployBody,
-) -> StackIdentity {
+fn identity(reader: &impl Installed, deployment: &Deployment, deploy: &DeployBody) -> StackIdentity {
     StackIdentity {
         stage: deployment.stage.clone(),
         environment: deploy.stack.environment.clone(),
