@@ -7,15 +7,23 @@ use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::error::Failure;
-use lockstep_runtime::{Callbacks, HasCallbacks, HasExecutions, HasHookKey, HasLedger, Locality};
+use lockstep_runtime::{
+    Callbacks, HasCallbacks, HasExecutions, HasHookKey, HasLedger, Locality, StateMachines,
+};
 
 /// The capabilities of this function.
-pub trait LedgerContext: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality {}
+pub trait LedgerContext:
+    HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality + StateMachines
+{
+}
 
-impl<T: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality> LedgerContext for T {}
+impl<T: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality + StateMachines> LedgerContext
+    for T
+{
+}
 
 /// The settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 2] = [Setting::Callers, Setting::ResumeFunction];
+pub const SETTINGS: [Setting; 3] = [Setting::Callers, Setting::ResumeFunction, Setting::StateMachines];
 
 /// The capabilities on AWS.
 pub struct AwsContext {
@@ -25,16 +33,19 @@ pub struct AwsContext {
     executions: Executions,
     hook_key: HookKey,
     is_local: bool,
+    state_machines: String,
 }
 
 impl AwsContext {
     /// Creates the adapters without a call to AWS.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
-        Ok(Self::of(aws, config.callers()?, config.get(Setting::ResumeFunction)?))
+        let (resume, machines) = (config.get(Setting::ResumeFunction)?, config.get(Setting::StateMachines)?);
+        Ok(Self::of(aws, config.callers()?, resume, machines))
     }
 
-    /// Creates the adapters with the name of the function that answers task tokens.
-    pub fn of(aws: &Aws, callers: Callers, resume_function: &str) -> Self {
+    /// Creates the adapters with the name of the function that answers task tokens, and the beginning of the ARN of each state
+    /// machine.
+    pub fn of(aws: &Aws, callers: Callers, resume_function: &str, state_machines: &str) -> Self {
         let ledger = Ledger::new(aws);
         let callbacks = Callbacks::new(aws, &ledger, resume_function);
         Self {
@@ -44,6 +55,7 @@ impl AwsContext {
             executions: Executions::new(aws),
             hook_key: HookKey::new(aws),
             is_local: aws.is_local(),
+            state_machines: state_machines.to_owned(),
         }
     }
 
@@ -80,5 +92,11 @@ impl HasHookKey for AwsContext {
 impl Locality for AwsContext {
     fn is_local(&self) -> bool {
         self.is_local
+    }
+}
+
+impl StateMachines for AwsContext {
+    fn state_machines(&self) -> &str {
+        &self.state_machines
     }
 }

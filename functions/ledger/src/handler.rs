@@ -77,7 +77,7 @@ async fn direct(
     }
 }
 
-fn json(answer: impl Serialize) -> Result<Value, Failure> {
+pub(crate) fn json(answer: impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(answer)
         .map_err(|error| Failure::bug("an answer cannot be written").caused_by(&error))
 }

@@ -18,4 +18,5 @@ mod load;
 mod operator;
 mod operator_actions;
 mod release;
+mod start;
 mod teardown;

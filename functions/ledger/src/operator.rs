@@ -3,7 +3,8 @@
 
 use crate::configure::Branches;
 use crate::context::LedgerContext;
-use crate::{approve, configure, images, operator_actions};
+use crate::handler::json;
+use crate::{approve, configure, images, operator_actions, start};
 use jiff::Timestamp;
 use lockstep_aws::function_url::{UrlRequest, UrlResponse, body, caller};
 use lockstep_aws::{clock, metrics, scope};
@@ -16,6 +17,7 @@ use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::model::person::Caller;
 use lockstep_domain::records::ConfigKind;
 use lockstep_runtime::retry::retry_on_conflict;
+use serde_json::Value;
 
 /// The largest body, in bytes: a configuration file and its JSON.
 const BODY_BYTES: usize = 512 * 1024;
@@ -45,21 +47,27 @@ pub async fn answer(
         tracing::warn!(caller = by, action, "{}", failure.message);
         return refuse(403, &failure);
     }
-    if let Request::ShowHook { id } = &request {
-        return match configure::hook_of(context, id).await {
-            Ok(address) => {
-                tracing::info!(caller = by, action, "done");
-                UrlResponse::json(200, &address)
-            }
-            Err(failure) => refuse_action(by, action, &failure),
-        };
-    }
-    match retry_on_conflict(async || apply(context, &request, &caller, now).await).await {
-        Ok(applied) => {
-            tracing::info!(caller = by, action, changed = applied.changed, "done");
-            UrlResponse::json(200, &applied)
+    match retry_on_conflict(async || reply(context, &request, &caller, now).await).await {
+        Ok(reply) => {
+            let changed = reply.get("changed").and_then(Value::as_bool);
+            tracing::info!(caller = by, action, changed, "done");
+            UrlResponse::json(200, &reply)
         }
         Err(failure) => refuse_action(by, action, &failure),
+    }
+}
+
+/// Carries out the request. Returns the response of the action.
+async fn reply(
+    context: &impl LedgerContext,
+    request: &Request,
+    caller: &Caller,
+    now: Timestamp,
+) -> Result<Value, Failure> {
+    match request {
+        Request::Start { name, run } => json(start::start(context, name, run, caller, now).await?),
+        Request::ShowHook { id } => json(configure::hook_of(context, id).await?),
+        _ => json(apply(context, request, caller, now).await?),
     }
 }
 
@@ -97,7 +105,9 @@ async fn apply(
             configure::add_repository(context, id, base_url, branches, by, now).await
         }
         Request::RemoveRepository { id } => configure::remove_repository(context, id).await,
-        Request::ShowHook { .. } => Err(Failure::bug("a request that changes nothing is answered before")),
+        Request::Start { .. } | Request::ShowHook { .. } => {
+            Err(Failure::bug("a request with a response of its own is answered before"))
+        }
         Request::Decide { deployment, subject, digest, decision, reason, names } => {
             let answer = ApprovalAnswer {
                 subject,

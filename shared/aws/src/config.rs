@@ -24,6 +24,8 @@ pub enum Setting {
     Callers,
     /// The name of the function that answers task tokens.
     ResumeFunction,
+    /// The beginning of the ARN of each state machine: everything before the hyphen and the machine's own name.
+    StateMachines,
     /// The ARN of the `release` state machine.
     ReleaseArn,
     /// The ARN of the `teardown` state machine of the delivery path.
@@ -59,12 +61,13 @@ pub enum Setting {
 
 impl Setting {
     /// Every setting of the control plane, for tests that compare the templates with this enum.
-    pub const ALL: [Setting; 9] = [
+    pub const ALL: [Setting; 10] = [
         Self::Bucket,
         Self::ExternalId,
         Self::Path,
         Self::Callers,
         Self::ResumeFunction,
+        Self::StateMachines,
         Self::ReleaseArn,
         Self::TeardownArn,
         Self::Functions,
@@ -222,7 +225,7 @@ mod tests {
         assert_eq!(
             error.message,
             "the function's environment lacks LOCKSTEP_EXTERNAL_ID, LOCKSTEP_PATH, LOCKSTEP_CALLERS, LOCKSTEP_RESUME_FUNCTION, \
-             LOCKSTEP_RELEASE_ARN, LOCKSTEP_TEARDOWN_ARN, LOCKSTEP_FUNCTIONS, LOCKSTEP_PERMISSIONS"
+             LOCKSTEP_STATE_MACHINES, LOCKSTEP_RELEASE_ARN, LOCKSTEP_TEARDOWN_ARN, LOCKSTEP_FUNCTIONS, LOCKSTEP_PERMISSIONS"
         );
     }
 

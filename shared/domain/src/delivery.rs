@@ -20,6 +20,7 @@ pub mod parameters;
 pub mod pending_change;
 pub mod people;
 pub mod stages;
+pub mod start;
 pub mod sweep;
 pub mod weakening;
 pub mod webhook;

@@ -58,6 +58,12 @@ pub trait Locality {
     fn is_local(&self) -> bool;
 }
 
+/// Names the state machines.
+pub trait StateMachines {
+    /// Returns the beginning of the ARN of each state machine: everything before the hyphen and the machine's own name.
+    fn state_machines(&self) -> &str;
+}
+
 /// Reaches the task tokens that wait for an operation.
 #[cfg(feature = "lambda")]
 pub trait HasCallbacks {

@@ -35,8 +35,8 @@ use lockstep_runtime::{
     Artifacts, BranchCommits, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock,
     CommitArchive, CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
     HasSecrets, ImagesOf, Installed, KeptImagesOf, KeysOf, Locality, PermissionTable, PolicySimulation,
-    PublicImagesOf, ReleaseMachine, ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets, TargetRoles,
-    TeardownMachine,
+    PublicImagesOf, ReleaseMachine, ShippedFunctions, StacksOf, StateMachines, StoresArtifacts,
+    TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
 use std::rc::Rc;
@@ -210,6 +210,12 @@ impl HasSecrets for FaultyContext {
 impl Locality for FaultyContext {
     fn is_local(&self) -> bool {
         self.sim.is_local()
+    }
+}
+
+impl StateMachines for FaultyContext {
+    fn state_machines(&self) -> &str {
+        self.sim.state_machines()
     }
 }
 

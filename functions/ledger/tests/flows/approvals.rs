@@ -10,7 +10,6 @@ use lockstep_domain::model::person::{GithubLogin, Starter};
 use lockstep_domain::records::{
     ApprovalDecision, Callback, CallbackState, DeploymentState, NamedResource, Proposal, ProposedAction,
 };
-use lockstep_sim::stages::{stage_text, with_production};
 use serde_json::{Value, json};
 
 /// Returns a fixture with a deployment to production that awaits its approval.
@@ -177,14 +176,11 @@ async fn a_teardown_continues_after_an_approval_names_its_resources() {
     assert_eq!(fixture.environment("production").await.holder.unwrap().deployment, id("prod-t"));
 }
 
-/// Returns a fixture whose production asks for a person who did not start the deployment, with an open question.
+/// Returns a fixture with an open question of a deployment that was started by hand.
 async fn asking_a_second_person() -> Fixture {
     let fixture = Fixture::new().await;
-    let production = stage_text("production", "222222222222").with_second_person();
-    let text = with_production("111111111111", production);
-    assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": text})).await.0, 200);
     fixture.published("1.0.0", &["test", "ci"]).await;
-    fixture.begin("prod-a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
+    fixture.begin_by_hand("prod-a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
     fixture.plan("prod-a", false).await;
     fixture.invoke(Request::RequestApproval { deployment: id("prod-a"), task: task("token") }).await.unwrap();
     fixture
@@ -196,6 +192,16 @@ async fn answer_as(fixture: &Fixture, name: &str, decision: &str) -> (u16, Value
         "decision": decision,
     });
     fixture.ask_as(name, request).await
+}
+
+#[tokio::test]
+async fn the_starter_does_not_approve_and_another_person_suffices() {
+    let fixture = asking().await;
+    let (status, body) = answer_as(&fixture, "grace", "approve").await;
+    assert_eq!(status, 400, "{body}");
+    assert!(body["message"].as_str().unwrap().ends_with("this person started it"), "{body}");
+    assert_eq!(answer_as(&fixture, "ada", "approve").await.0, 200);
+    fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap();
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 /// The list, written down once more: an action that moves to other callers must be moved here too.
 const OF_PEOPLE: [(&str, &[&str]); 3] = [
-    ("operators", &["cancel", "reconcile", "unlock"]),
+    ("operators", &["cancel", "reconcile", "start", "unlock"]),
     ("approvers", &["decide"]),
     (
         "administrators",
@@ -66,6 +66,10 @@ fn of_people() -> Vec<Value> {
         json!({"action": "remove_repository", "id": repository}),
         json!({"action": "show_hook", "id": repository}),
         json!({"action": "decide", "deployment": id("a"), "subject": "", "decision": "approve"}),
+        json!({
+            "action": "start", "name": "promote-1",
+            "run": {"machine": "promote", "input": {"component": "logs", "version": "1.0.0", "to": "production"}},
+        }),
         json!({"action": "cancel", "deployment": id("a"), "reason": "because"}),
         json!({"action": "unlock", "stage": "ci", "environment": "logs"}),
         json!({"action": "reconcile", "stage": "ci", "environment": "logs", "reason": "because"}),

@@ -5,17 +5,20 @@ use lockstep_aws::ledger::{Ledger, Order, Versioned};
 use lockstep_domain::delivery::hook::KEY_SECRET;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::ledger::{Request, Started};
+use lockstep_domain::messages::run::Run;
 use lockstep_domain::messages::{Task, inputs, operator};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::image_lock::ImageLock;
+use lockstep_domain::model::person::Caller;
 use lockstep_domain::records::{
-    ChangeSet, Deployment, Environment, Evidence, Key, LogEntry, Record, Release, ReleaseState,
+    ChangeSet, Deployment, Environment, Evidence, Key, LogEntry, Record, Release, ReleaseState, Start,
 };
 use lockstep_ledger::context::AwsContext;
 use lockstep_ledger::handler::handle;
 use lockstep_sim::FakeAws;
+use lockstep_sim::context::MACHINES;
 use lockstep_sim::stages::{stage_text, with_production};
 use serde_json::{Value, json};
 
@@ -84,7 +87,7 @@ impl Fixture {
         let cloud = FakeAws::new();
         cloud.set_secret(KEY_SECRET, KEY);
         // The tests say themselves whose function runs.
-        let context = AwsContext::of(&cloud.aws(), Callers::Operators, "lockstep-resume");
+        let context = AwsContext::of(&cloud.aws(), Callers::Operators, "lockstep-resume", MACHINES);
         let ledger = Ledger::new(&cloud.aws());
         let fixture = Self { cloud, ledger, context };
         assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": stages_text()})).await.0, 200);
@@ -192,7 +195,35 @@ impl Fixture {
         release
     }
 
+    /// Begins a deployment that Grace started over the operators' function.
     pub async fn begin(
+        &self,
+        name: &str,
+        path: DeploymentPath,
+        input: inputs::Deploy,
+    ) -> Result<Started, Failure> {
+        let run = match path {
+            DeploymentPath::Delivery => json!({"machine": "delivery-deploy", "input": input}),
+            DeploymentPath::Promotion => json!({"machine": "promotion-deploy", "input": input}),
+        };
+        self.start_as("grace", name, run).await;
+        self.begin_by_hand(name, path, input).await
+    }
+
+    /// Records that the IAM user `starter` starts a run under `name`.
+    pub async fn start_as(&self, starter: &str, name: &str, run: Value) {
+        let run: Run = serde_json::from_value(run).unwrap();
+        let by = Caller {
+            arn: format!("arn:aws:iam::333333333333:user/{starter}"),
+            user_id: format!("AIDAEXAMPLE00000{}", starter.to_uppercase()),
+            account: "333333333333".into(),
+        };
+        let start = Start { deployment: id(name), name: name.into(), run, by, at: at(0) };
+        self.ledger.insert(&start).await.unwrap();
+    }
+
+    /// Begins a deployment whose starter is unknown.
+    pub async fn begin_by_hand(
         &self,
         name: &str,
         path: DeploymentPath,
@@ -202,7 +233,7 @@ impl Fixture {
         self.invoke_as(machines_of(path), request).await.map(|answer| serde_json::from_value(answer).unwrap())
     }
 
-    /// Begins the teardown of the environment called `environment`, or of the component's own.
+    /// Begins the teardown, which Grace started, of the environment called `environment`, or of the component's own.
     pub async fn begin_teardown(
         &self,
         name: &str,
@@ -215,6 +246,11 @@ impl Fixture {
             stage: stage.parse().unwrap(),
             environment: environment.map(str::to_owned),
         };
+        let run = match path {
+            DeploymentPath::Delivery => json!({"machine": "delivery-teardown", "input": input}),
+            DeploymentPath::Promotion => json!({"machine": "promotion-teardown", "input": input}),
+        };
+        self.start_as("grace", name, run).await;
         let request = Request::BeginTeardown { execution: execution(name), input };
         self.invoke_as(machines_of(path), request).await.map(|answer| serde_json::from_value(answer).unwrap())
     }

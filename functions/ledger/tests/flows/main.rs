@@ -8,4 +8,5 @@ mod fixture;
 mod images;
 mod interventions;
 mod pushes;
+mod starts;
 mod teardowns;

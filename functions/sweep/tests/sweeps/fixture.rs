@@ -18,7 +18,7 @@ use lockstep_domain::records::{
 use lockstep_ledger::context::AwsContext;
 use lockstep_runtime::HasLedger;
 use lockstep_sim::FakeAws;
-use lockstep_sim::context::{BUCKET, Callee, SimContext};
+use lockstep_sim::context::{BUCKET, Callee, MACHINES, SimContext};
 use lockstep_sim::stages::{stage_text, text_of};
 use lockstep_sweep::handler::{Reply, handle, serve};
 use serde_json::json;
@@ -103,7 +103,7 @@ pub fn promotion(name: &str) -> Deployment {
 
 /// Returns the authority's function for the sweep, over the same account.
 fn authority(account: &FakeAws, now: &Rc<Cell<Timestamp>>) -> Callee {
-    let context = Rc::new(AwsContext::of(&account.aws(), Callers::Sweep, "lockstep-resume"));
+    let context = Rc::new(AwsContext::of(&account.aws(), Callers::Sweep, "lockstep-resume", MACHINES));
     let now = Rc::clone(now);
     Rc::new(move |payload| {
         let (context, now) = (Rc::clone(&context), now.get());

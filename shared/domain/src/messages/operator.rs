@@ -1,5 +1,6 @@
 //! Requests of operators to the `ledger` function over its IAM-authenticated URL, as the `lockstep` command sends them.
 
+use super::run::Run;
 use crate::model::branch_pattern::BranchPattern;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StageName};
 use crate::model::version::Version;
@@ -68,6 +69,13 @@ pub enum Request {
         #[serde(default)]
         names: Vec<String>,
     },
+    /// Starts a run, with the caller as its starter. Returns [`StartedRun`].
+    Start {
+        /// Name of the execution. A repeated request with the same name starts nothing more.
+        name: String,
+        /// The state machine with its input.
+        run: Run,
+    },
     /// Cancels a deployment. Returns [`Applied`].
     Cancel {
         /// The deployment.
@@ -125,6 +133,13 @@ pub struct Applied {
     pub version: u32,
     /// True if the request changed anything.
     pub changed: bool,
+}
+
+/// Response to [`Request::Start`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartedRun {
+    /// ARN of the execution.
+    pub execution: String,
 }
 
 /// Response to [`Request::ShowHook`].

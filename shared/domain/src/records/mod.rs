@@ -29,6 +29,7 @@ mod proposal;
 mod rejection;
 mod release;
 mod repository;
+mod start;
 mod sweep_report;
 mod table;
 #[cfg(test)]
@@ -63,6 +64,7 @@ pub use proposal::{NamedResource, Proposal, ProposedAction};
 pub use rejection::Rejection;
 pub use release::{Release, ReleaseState};
 pub use repository::Repository;
+pub use start::Start;
 pub use sweep_report::{Leftover, SweepReport};
 pub use table::Table;
 pub use webhook_delivery::{DeliveryEnd, WebhookDelivery, WebhookDeliveryState};

@@ -1,6 +1,6 @@
 //! Services of the control plane, for contexts.
 
-use super::{BUCKET, RELEASE, SimContext, TEARDOWN};
+use super::{BUCKET, MACHINES, RELEASE, SimContext, TEARDOWN};
 use jiff::Timestamp;
 use lockstep_aws::executions::Executions;
 use lockstep_aws::functions::{Called, Functions};
@@ -12,7 +12,7 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_runtime::{
     Artifacts, Callbacks, CallsFunctions, Clock, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
-    HasSecrets, Locality, PermissionTable, ReleaseMachine, ShippedFunctions, StoresArtifacts,
+    HasSecrets, Locality, PermissionTable, ReleaseMachine, ShippedFunctions, StateMachines, StoresArtifacts,
     TeardownMachine,
 };
 use serde_json::{Value, json};
@@ -60,6 +60,12 @@ impl HasSecrets for SimContext {
 impl Locality for SimContext {
     fn is_local(&self) -> bool {
         false
+    }
+}
+
+impl StateMachines for SimContext {
+    fn state_machines(&self) -> &str {
+        MACHINES
     }
 }
 
