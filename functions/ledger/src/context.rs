@@ -5,25 +5,36 @@ use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::executions::Executions;
 use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::error::Failure;
 use lockstep_runtime::{
-    Callbacks, HasCallbacks, HasExecutions, HasHookKey, HasLedger, Locality, StateMachines,
+    Callbacks, HasCallbacks, HasExecutions, HasHookKey, HasLedger, InstallationSettings, Locality,
 };
 
 /// The capabilities of this function.
 pub trait LedgerContext:
-    HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality + StateMachines
+    HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality + InstallationSettings
 {
 }
 
-impl<T: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality + StateMachines> LedgerContext
+impl<T: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality + InstallationSettings> LedgerContext
     for T
 {
 }
 
 /// The settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 3] = [Setting::Callers, Setting::ResumeFunction, Setting::StateMachines];
+pub const SETTINGS: [Setting; 4] =
+    [Setting::Callers, Setting::ResumeFunction, Setting::StateMachines, Setting::Administrators];
+
+/// Settings of the installation.
+#[derive(Clone, Debug)]
+pub struct Installed {
+    /// The beginning of the ARN of each state machine.
+    pub state_machines: String,
+    /// The number of administrators.
+    pub administrators: Administrators,
+}
 
 /// The capabilities on AWS.
 pub struct AwsContext {
@@ -33,19 +44,21 @@ pub struct AwsContext {
     executions: Executions,
     hook_key: HookKey,
     is_local: bool,
-    state_machines: String,
+    installed: Installed,
 }
 
 impl AwsContext {
     /// Creates the adapters without a call to AWS.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
-        let (resume, machines) = (config.get(Setting::ResumeFunction)?, config.get(Setting::StateMachines)?);
-        Ok(Self::of(aws, config.callers()?, resume, machines))
+        let installed = Installed {
+            state_machines: config.get(Setting::StateMachines)?.to_owned(),
+            administrators: config.administrators()?,
+        };
+        Ok(Self::of(aws, config.callers()?, config.get(Setting::ResumeFunction)?, installed))
     }
 
-    /// Creates the adapters with the name of the function that answers task tokens, and the beginning of the ARN of each state
-    /// machine.
-    pub fn of(aws: &Aws, callers: Callers, resume_function: &str, state_machines: &str) -> Self {
+    /// Creates the adapters with the name of the function that answers task tokens.
+    pub fn of(aws: &Aws, callers: Callers, resume_function: &str, installed: Installed) -> Self {
         let ledger = Ledger::new(aws);
         let callbacks = Callbacks::new(aws, &ledger, resume_function);
         Self {
@@ -55,7 +68,7 @@ impl AwsContext {
             executions: Executions::new(aws),
             hook_key: HookKey::new(aws),
             is_local: aws.is_local(),
-            state_machines: state_machines.to_owned(),
+            installed,
         }
     }
 
@@ -95,8 +108,12 @@ impl Locality for AwsContext {
     }
 }
 
-impl StateMachines for AwsContext {
+impl InstallationSettings for AwsContext {
     fn state_machines(&self) -> &str {
-        &self.state_machines
+        &self.installed.state_machines
+    }
+
+    fn administrators(&self) -> Administrators {
+        self.installed.administrators
     }
 }

@@ -8,6 +8,7 @@
 mod approve;
 mod base_url;
 mod begin;
+mod changes;
 mod configure;
 pub mod context;
 mod finish;

@@ -4,7 +4,7 @@
 use crate::configure::Branches;
 use crate::context::LedgerContext;
 use crate::handler::json;
-use crate::{approve, configure, images, operator_actions, start};
+use crate::{approve, changes, configure, images, operator_actions, start};
 use jiff::Timestamp;
 use lockstep_aws::function_url::{UrlRequest, UrlResponse, body, caller};
 use lockstep_aws::{clock, metrics, scope};
@@ -67,8 +67,26 @@ async fn reply(
     match request {
         Request::Start { name, run } => json(start::start(context, name, run, caller, now).await?),
         Request::ShowHook { id } => json(configure::hook_of(context, id).await?),
+        Request::ApplyStages { text } => configured(context, ConfigKind::Stages, text, caller, now).await,
+        Request::ApplyParameters { text } => {
+            configured(context, ConfigKind::Parameters, text, caller, now).await
+        }
+        Request::ApplyPeople { text } => configured(context, ConfigKind::People, text, caller, now).await,
+        Request::ApplyAdministrators { administrators } => {
+            configured(context, ConfigKind::Administrators, administrators.as_str(), caller, now).await
+        }
         _ => json(apply(context, request, caller, now).await?),
     }
+}
+
+async fn configured(
+    context: &impl LedgerContext,
+    kind: ConfigKind,
+    text: &str,
+    by: &Caller,
+    now: Timestamp,
+) -> Result<Value, Failure> {
+    json(changes::apply(context, kind, text, by, now).await?)
 }
 
 fn refuse_action(by: &str, action: &str, failure: &Failure) -> Result<UrlResponse, Failure> {
@@ -95,17 +113,23 @@ async fn apply(
 ) -> Result<Applied, Failure> {
     let by = caller.arn.as_str();
     match request {
-        Request::ApplyStages { text } => configure::apply(context, ConfigKind::Stages, text, by, now).await,
-        Request::ApplyParameters { text } => {
-            configure::apply(context, ConfigKind::Parameters, text, by, now).await
+        Request::ConfirmChange { config, number } => {
+            changes::confirm(context, *config, *number, caller, now).await
         }
-        Request::ApplyPeople { text } => configure::apply(context, ConfigKind::People, text, by, now).await,
+        Request::CancelChange { config, number } => {
+            changes::cancel(context, *config, *number, caller, now).await
+        }
         Request::AddRepository { id, base_url, branch, branches } => {
             let branches = Branches { default: branch, others: branches.as_deref() };
             configure::add_repository(context, id, base_url, branches, by, now).await
         }
         Request::RemoveRepository { id } => configure::remove_repository(context, id).await,
-        Request::Start { .. } | Request::ShowHook { .. } => {
+        Request::Start { .. }
+        | Request::ShowHook { .. }
+        | Request::ApplyStages { .. }
+        | Request::ApplyParameters { .. }
+        | Request::ApplyPeople { .. }
+        | Request::ApplyAdministrators { .. } => {
             Err(Failure::bug("a request with a response of its own is answered before"))
         }
         Request::Decide { deployment, subject, digest, decision, reason, names } => {

@@ -19,6 +19,7 @@ use lockstep_aws::functions::Called;
 use lockstep_aws::ledger::Ledger;
 use lockstep_aws::{hook_key::HookKey, secrets::Secrets};
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::images::promotion::Ami;
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -34,8 +35,8 @@ use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_runtime::{
     Artifacts, BranchCommits, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock,
     CommitArchive, CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
-    HasSecrets, ImagesOf, Installed, KeptImagesOf, KeysOf, Locality, PermissionTable, PolicySimulation,
-    PublicImagesOf, ReleaseMachine, ShippedFunctions, StacksOf, StateMachines, StoresArtifacts,
+    HasSecrets, ImagesOf, InstallationSettings, Installed, KeptImagesOf, KeysOf, Locality, PermissionTable,
+    PolicySimulation, PublicImagesOf, ReleaseMachine, ShippedFunctions, StacksOf, StoresArtifacts,
     TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
@@ -213,9 +214,13 @@ impl Locality for FaultyContext {
     }
 }
 
-impl StateMachines for FaultyContext {
+impl InstallationSettings for FaultyContext {
     fn state_machines(&self) -> &str {
         self.sim.state_machines()
+    }
+
+    fn administrators(&self) -> Administrators {
+        self.sim.administrators()
     }
 }
 

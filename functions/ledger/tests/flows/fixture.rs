@@ -3,6 +3,7 @@
 use lockstep_aws::function_url::Invocation;
 use lockstep_aws::ledger::{Ledger, Order, Versioned};
 use lockstep_domain::delivery::hook::KEY_SECRET;
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::ledger::{Request, Started};
 use lockstep_domain::messages::run::Run;
@@ -15,12 +16,13 @@ use lockstep_domain::model::person::Caller;
 use lockstep_domain::records::{
     ChangeSet, Deployment, Environment, Evidence, Key, LogEntry, Record, Release, ReleaseState, Start,
 };
-use lockstep_ledger::context::AwsContext;
+use lockstep_ledger::context::{AwsContext, Installed};
 use lockstep_ledger::handler::handle;
 use lockstep_sim::FakeAws;
 use lockstep_sim::context::MACHINES;
 use lockstep_sim::stages::{stage_text, with_production};
 use serde_json::{Value, json};
+use std::cell::Cell;
 
 /// The webhook key of the installation.
 pub const KEY: &str = "the webhook key of an installation, which no request holds";
@@ -35,6 +37,8 @@ pub struct Fixture {
     pub cloud: FakeAws,
     pub ledger: Ledger,
     context: AwsContext,
+    /// Hours that passed.
+    hours: Cell<i64>,
 }
 
 /// Returns the state machines of a path, as callers.
@@ -87,11 +91,22 @@ impl Fixture {
         let cloud = FakeAws::new();
         cloud.set_secret(KEY_SECRET, KEY);
         // The tests say themselves whose function runs.
-        let context = AwsContext::of(&cloud.aws(), Callers::Operators, "lockstep-resume", MACHINES);
+        let installed =
+            Installed { state_machines: MACHINES.to_owned(), administrators: Administrators::Many };
+        let context = AwsContext::of(&cloud.aws(), Callers::Operators, "lockstep-resume", installed);
         let ledger = Ledger::new(&cloud.aws());
-        let fixture = Self { cloud, ledger, context };
+        let fixture = Self { cloud, ledger, context, hours: Cell::new(0) };
         assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": stages_text()})).await.0, 200);
         fixture
+    }
+
+    /// Lets time pass.
+    pub fn let_pass(&self, hours: i64) {
+        self.hours.set(self.hours.get() + hours);
+    }
+
+    fn now(&self, second: i64) -> jiff::Timestamp {
+        at(second + self.hours.get() * 3600)
     }
 
     /// Returns the reply that a state machine of the right path gets.
@@ -115,7 +130,7 @@ impl Fixture {
 
     /// Returns the reply of the function for `callers` to a direct invocation.
     pub async fn invoke_as(&self, callers: Callers, request: Request) -> Result<Value, Failure> {
-        handle(&self.context, callers, Invocation::Direct(request), at(100)).await
+        handle(&self.context, callers, Invocation::Direct(request), self.now(100)).await
     }
 
     /// Returns the status and the body that a signed request gets, sent to the function that takes it.
@@ -143,7 +158,7 @@ impl Fixture {
             "requestContext": {"authorizer": authorizer, "timeEpoch": 0, "http": {"method": "POST", "path": "/"}},
         });
         let invocation: Invocation<Request> = serde_json::from_value(event).unwrap();
-        let answer = handle(&self.context, callers, invocation, at(200)).await.unwrap();
+        let answer = handle(&self.context, callers, invocation, self.now(200)).await.unwrap();
         let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         (u16::try_from(answer["statusCode"].as_u64().unwrap()).unwrap(), body)
     }

@@ -10,3 +10,4 @@ mod interventions;
 mod pushes;
 mod starts;
 mod teardowns;
+mod weakenings;

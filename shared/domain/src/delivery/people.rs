@@ -3,6 +3,10 @@
 //! The file joins the identities of one person, and registers the roles whose sessions are people. An IAM user and a
 //! session of IAM Identity Center are people without it.
 
+mod differences;
+
+pub use differences::differences;
+
 use crate::model::error::Problem;
 use crate::model::ids::{AccountId, InvalidId};
 use crate::model::person::{

@@ -110,6 +110,9 @@ impl operator::Request {
             Self::ApplyStages { .. }
             | Self::ApplyParameters { .. }
             | Self::ApplyPeople { .. }
+            | Self::ApplyAdministrators { .. }
+            | Self::ConfirmChange { .. }
+            | Self::CancelChange { .. }
             | Self::AddRepository { .. }
             | Self::RemoveRepository { .. }
             | Self::ShowHook { .. }
@@ -135,6 +138,7 @@ impl ledger::Request {
             | Self::FinishRelease { .. } => &[Callers::Delivery],
             Self::Gate { .. } => &[Callers::Promotion],
             Self::FreeEnvironment { .. } => &[Callers::Sweep],
+            Self::SettleConfiguration {} => &[Callers::Administrators],
         }
     }
 }

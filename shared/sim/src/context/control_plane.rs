@@ -8,12 +8,13 @@ use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
 use lockstep_aws::secrets::Secrets;
 use lockstep_domain::delivery::function_code::FunctionLock;
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_runtime::{
     Artifacts, Callbacks, CallsFunctions, Clock, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
-    HasSecrets, Locality, PermissionTable, ReleaseMachine, ShippedFunctions, StateMachines, StoresArtifacts,
-    TeardownMachine,
+    HasSecrets, InstallationSettings, Locality, PermissionTable, ReleaseMachine, ShippedFunctions,
+    StoresArtifacts, TeardownMachine,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -63,9 +64,13 @@ impl Locality for SimContext {
     }
 }
 
-impl StateMachines for SimContext {
+impl InstallationSettings for SimContext {
     fn state_machines(&self) -> &str {
         MACHINES
+    }
+
+    fn administrators(&self) -> Administrators {
+        Administrators::Many
     }
 }
 
