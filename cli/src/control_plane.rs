@@ -110,7 +110,9 @@ impl ControlPlane {
     /// Returns the number of administrators. The ledger stores the choice of the installation with the first configuration.
     pub async fn administrators(&self) -> Result<Administrators, Failure> {
         let text = self.config(ConfigKind::Administrators).await?.map(|config| config.text);
-        text.map_or(Ok(Administrators::Many), |text| text.parse().map_err(at("the number of administrators")))
+        let Some(text) = text else { return Ok(Administrators::Many) };
+        text.parse()
+            .map_err(|_| Failure::new(format!("the ledger has `{text}` as the number of administrators")))
     }
 
     /// Returns the organisation's settings of images.

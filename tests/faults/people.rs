@@ -4,6 +4,7 @@ use crate::agenda::Happening;
 use crate::functions::Serving;
 use crate::harness::Harness;
 use crate::workflows::Work;
+use lockstep_domain::delivery::approval;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::run::Run;
 use lockstep_domain::model::ids::DeploymentId;
@@ -69,7 +70,9 @@ impl Harness {
             Subject::Proposal(proposal) => proposal.resources.iter().map(|it| it.name.as_str()).collect(),
             Subject::ChangeSet(_) => Vec::new(),
         };
+        let shown = approval::shown(&deployment, question).expect("a digest");
         let body = json!({
+            "shown": shown,
             "action": "decide", "deployment": id, "subject": question.subject.key(), "digest": question.digest,
             "decision": decision, "reason": "because", "names": names,
         });

@@ -9,6 +9,7 @@ use crate::installation::{
     AlarmAddress, ImageBuilds, Installation, OrganizationChoice, STACKS, TargetAccount,
 };
 use crate::local::state_dir;
+use crate::names;
 use crate::report::Report;
 use clap::{Args, Subcommand};
 use lockstep_domain::delivery::pending_change::Administrators;
@@ -37,7 +38,7 @@ pub struct Arguments {
     webhook_at_once: Option<u16>,
     /// The number of administrators, which a new installation needs: with `many`, a second one confirms each change that weakens
     /// a stage; with `one`, such a change takes effect after a day, in which it can be cancelled
-    #[arg(long, value_name = "one|many")]
+    #[arg(long, value_name = "one|many", value_parser = names::administrators)]
     administrators: Option<Administrators>,
 }
 

@@ -5,6 +5,7 @@ use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
 use crate::global::Global;
+use crate::names;
 use crate::output::Output;
 use crate::report::Report;
 use crate::views::time;
@@ -38,6 +39,7 @@ enum PendingCommand {
 #[derive(Args, Debug)]
 struct Change {
     /// The part of the configuration: stages, people or administrators
+    #[arg(value_parser = names::config_kind)]
     config: ConfigKind,
     /// The number of the change, as `show` prints it
     number: u32,
@@ -47,6 +49,7 @@ struct Change {
 #[derive(Args, Debug)]
 pub struct AdministratorsArguments {
     /// `many`: a second administrator confirms what weakens a stage; `one`: it takes effect after a day. Without it, print the number
+    #[arg(value_name = "one|many", value_parser = names::administrators)]
     administrators: Option<Administrators>,
 }
 

@@ -132,10 +132,11 @@ async fn apply(
         | Request::ApplyAdministrators { .. } => {
             Err(Failure::bug("a request with a response of its own is answered before"))
         }
-        Request::Decide { deployment, subject, digest, decision, reason, names } => {
+        Request::Decide { deployment, subject, digest, shown, decision, reason, names } => {
             let answer = ApprovalAnswer {
                 subject,
                 digest: digest.as_ref(),
+                shown,
                 names,
                 kind: *decision,
                 reason: reason.as_deref(),

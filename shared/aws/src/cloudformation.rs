@@ -33,6 +33,8 @@ pub struct Stack {
     pub parent: Option<String>,
     /// Its tags.
     pub tags: Tags,
+    /// Its parameters. CloudFormation masks the values that the template hides.
+    pub parameters: BTreeMap<String, String>,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
     /// The export names of its outputs, by output key.

@@ -1,5 +1,6 @@
 //! CloudFormation: templates, identity of stacks, plans of stack operations, reviews of change sets, drift, diagnosis and permissions.
 
+pub mod access;
 pub mod change_set_review;
 pub mod diagnosis;
 pub mod drift;
@@ -8,4 +9,5 @@ pub mod identity;
 pub mod permissions;
 pub mod plan;
 pub mod protected;
+pub mod review;
 pub mod template;

@@ -27,8 +27,10 @@ async fn decide(fixture: &Fixture, decision: &str) -> (u16, Value) {
 }
 
 async fn decide_on(fixture: &Fixture, decision: &str, subject: &str, digest: &Digest) -> (u16, Value) {
+    let shown = fixture.shown("prod-a").await;
     fixture
         .ask(json!({
+            "shown": shown,
             "action": "decide", "deployment": id("prod-a"), "subject": subject, "digest": digest,
             "decision": decision, "reason": "because",
         }))
@@ -163,8 +165,10 @@ async fn a_teardown_continues_after_an_approval_names_its_resources() {
         .await;
     fixture.invoke(Request::RequestApproval { deployment: id("prod-t"), task: task("token") }).await.unwrap();
     assert_eq!(fixture.environment("production").await.holder, None);
+    let shown = fixture.shown("prod-t").await;
     let answer = |names: Value| {
         json!({
+            "shown": shown,
             "action": "decide", "deployment": id("prod-t"), "subject": proposal.key(), "digest": Digest::of(b"1.0.0"),
             "decision": "approve", "names": names,
         })
@@ -188,7 +192,7 @@ async fn asking_a_second_person() -> Fixture {
 
 async fn answer_as(fixture: &Fixture, name: &str, decision: &str) -> (u16, Value) {
     let request = json!({
-        "action": "decide", "deployment": id("prod-a"), "subject": "arn:change-set", "digest": Digest::of(b"1.0.0"),
+        "shown": fixture.shown("prod-a").await, "action": "decide", "deployment": id("prod-a"), "subject": "arn:change-set", "digest": Digest::of(b"1.0.0"),
         "decision": decision,
     });
     fixture.ask_as(name, request).await
@@ -268,7 +272,7 @@ async fn two_identities_of_one_person_are_one_approver() {
 async fn a_session_whose_caller_chose_its_name_approves_nothing() {
     let fixture = asking().await;
     let request = json!({
-        "action": "decide", "deployment": id("prod-a"), "subject": "arn:change-set", "digest": Digest::of(b"1.0.0"),
+        "shown": fixture.shown("prod-a").await, "action": "decide", "deployment": id("prod-a"), "subject": "arn:change-set", "digest": Digest::of(b"1.0.0"),
         "decision": "approve",
     });
     let iam = json!({

@@ -72,7 +72,9 @@ fn of_people() -> Vec<Value> {
         json!({"action": "add_repository", "id": repository, "base_url": "https://a.example", "branch": "main"}),
         json!({"action": "remove_repository", "id": repository}),
         json!({"action": "show_hook", "id": repository}),
-        json!({"action": "decide", "deployment": id("a"), "subject": "", "decision": "approve"}),
+        json!({
+            "action": "decide", "deployment": id("a"), "subject": "", "shown": "0".repeat(64), "decision": "approve",
+        }),
         json!({
             "action": "start", "name": "promote-1",
             "run": {"machine": "promote", "input": {"component": "logs", "version": "1.0.0", "to": "production"}},

@@ -139,7 +139,7 @@ async fn malformed_oversized_and_unknown_requests_have_a_status() {
     assert_eq!(fixture.http(&"x".repeat(800_000), signed).await.0, 400);
     let unknown = json!({
         "action": "decide", "deployment": "2f1e4fc0-5b1f-5c8a-9d4e-2f1e4fc05b1f", "subject": "arn",
-        "digest": "0".repeat(64), "decision": "approve",
+        "digest": "0".repeat(64), "shown": "0".repeat(64), "decision": "approve",
     });
     assert_eq!(fixture.ask(unknown).await.0, 404);
 }

@@ -2,6 +2,7 @@
 
 use lockstep_aws::function_url::Invocation;
 use lockstep_aws::ledger::{Ledger, Order, Versioned};
+use lockstep_domain::delivery::approval;
 use lockstep_domain::delivery::hook::KEY_SECRET;
 use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::messages::callers::Callers;
@@ -279,6 +280,7 @@ impl Fixture {
     /// Changes the record as the stack function does.
     pub async fn plan(&self, name: &str, changed: bool) {
         let change_set = ChangeSet {
+            review: Default::default(),
             arn: "arn:change-set".into(),
             attempt: 1,
             changes: Vec::new(),
@@ -319,6 +321,12 @@ impl Fixture {
         let mut changed = stored.record.clone();
         change(&mut changed);
         self.ledger.replace(&stored, changed).await.unwrap();
+    }
+
+    /// Returns the digest of what the last question of the deployment shows.
+    pub async fn shown(&self, name: &str) -> Digest {
+        let deployment = self.deployment(name).await;
+        approval::shown(&deployment, deployment.approvals.last().unwrap()).unwrap()
     }
 
     /// Returns the deployment log.

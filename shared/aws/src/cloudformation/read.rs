@@ -76,6 +76,7 @@ pub(super) fn stack(found: &aws_sdk_cloudformation::types::Stack) -> Result<Stac
     let (Some(arn), Some(status)) = (found.stack_id(), found.stack_status()) else {
         return Err(Failure::bug("DescribeStacks answered a stack without an id or a status"));
     };
+    let parameters = found.parameters().iter();
     let outputs = found.outputs().iter();
     let exports = found.outputs().iter();
     Ok(Stack {
@@ -83,6 +84,9 @@ pub(super) fn stack(found: &aws_sdk_cloudformation::types::Stack) -> Result<Stac
         status: StackStatus::parse(status.as_str()),
         parent: found.root_id().or(found.parent_id()).filter(|id| !id.is_empty()).map(str::to_owned),
         tags: tags(found.tags()),
+        parameters: parameters
+            .filter_map(|it| Some((it.parameter_key()?.to_owned(), it.parameter_value()?.to_owned())))
+            .collect(),
         outputs: outputs
             .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())))
             .collect(),

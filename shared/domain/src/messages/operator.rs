@@ -81,6 +81,8 @@ pub enum Request {
         /// Digest that was shown to the approver, if there was one.
         #[serde(default)]
         digest: Option<Digest>,
+        /// Digest of all that was shown to the approver, see [`crate::delivery::approval::shown`].
+        shown: Digest,
         /// The answer.
         decision: AnswerKind,
         /// The approver's reason.

@@ -330,6 +330,7 @@ impl Stacks for SimStacks {
                 StackStatus::ReviewInProgress => Tags::new(),
                 _ => found.holdings.design.tags.iter().cloned().collect(),
             },
+            parameters: found.holdings.design.parameters.clone(),
             outputs: found.holdings.outputs(),
             exports: found.holdings.design.exports.clone(),
             last_updated: found.last_updated,
