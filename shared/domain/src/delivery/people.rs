@@ -149,6 +149,17 @@ impl People {
             || self.roles.iter().any(|known| known.account == *account && known.name == *role)
     }
 
+    /// Returns the roles of these callers whose sessions are unknown people, as `<role> in account <account>`.
+    pub fn unknown_roles<'c>(&self, callers: impl IntoIterator<Item = &'c Caller>) -> BTreeSet<String> {
+        let role = |caller: &Caller| match caller.principal() {
+            Principal::Session { account, role, .. } if !self.fixes_names(&account, &role) => {
+                Some(format!("{role} in account {account}"))
+            }
+            Principal::User(_) | Principal::Session { .. } | Principal::Other => None,
+        };
+        callers.into_iter().filter_map(role).collect()
+    }
+
     /// Iterates over the names of the file.
     pub fn names(&self) -> impl Iterator<Item = &PersonId> {
         self.names.iter()
