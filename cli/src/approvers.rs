@@ -1,5 +1,6 @@
-//! Reads the rule and the people of a question from the control plane, and prints them.
+//! Reads the rule and the people of a question from the control plane, and prints them after the history behind it.
 
+use crate::background;
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -8,13 +9,14 @@ use jiff::Timestamp;
 use lockstep_domain::delivery::answers::Jury;
 use lockstep_domain::records::{Deployment, GivenAnswer};
 
-/// Prints the people of a question, and the approvers that it still needs.
+/// Prints the history behind a question, its people, and the approvers that it still needs.
 pub async fn show(
     plane: &ControlPlane,
     deployment: &Deployment,
     answers: &[GivenAnswer],
     output: &Output,
 ) -> Result<(), Failure> {
+    background::show(plane, deployment, output).await?;
     let (stages, people) = (plane.stages().await?, plane.people().await?);
     let rule = stages.named(&deployment.stage)?.approval_rule();
     let jury = Jury::new(&rule, &people, deployment);

@@ -11,6 +11,7 @@ use lockstep_aws::ledger::{Ledger, Order, Versioned};
 use lockstep_aws::operator::control_plane;
 use lockstep_aws::operator::executions::Follow;
 use lockstep_aws::operator::signed;
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::delivery::people::People;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::settings::ImageSettings;
@@ -104,6 +105,14 @@ impl ControlPlane {
     pub async fn people(&self) -> Result<People, Failure> {
         let text = self.config(ConfigKind::People).await?.map(|config| config.text).unwrap_or_default();
         People::parse("people.toml", &text).map_err(|problems| of_problems(&problems))
+    }
+
+    /// Returns the number of administrators. The ledger stores the choice of the installation with the first configuration.
+    pub async fn administrators(&self) -> Result<Administrators, Failure> {
+        let text = self.config(ConfigKind::Administrators).await?.map(|config| config.text);
+        let Some(text) = text else { return Ok(Administrators::Many) };
+        text.parse()
+            .map_err(|_| Failure::new(format!("the ledger has `{text}` as the number of administrators")))
     }
 
     /// Returns the organisation's settings of images.

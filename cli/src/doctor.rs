@@ -3,6 +3,7 @@
 //! A call that fails becomes an unknown reading with the failure's message. The command fails only without credentials for
 //! the control plane's account.
 
+mod people;
 mod places;
 mod resources;
 pub mod trial;
@@ -91,6 +92,7 @@ impl Doctor {
             resources,
             quotas: quotas(aws, QuotaScope::Tooling, "here").await,
             webhook: self.webhooks().await,
+            unknown_roles: self.unknown_roles().await,
             places: self.places().await,
         }
     }

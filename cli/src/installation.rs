@@ -20,6 +20,7 @@ use lockstep_aws::aws::Aws;
 use lockstep_aws::cloudformation::TemplateSource;
 use lockstep_aws::operator::control_plane::{self, ControlPlane};
 use lockstep_aws::operator::stacks::{Applied, Installer, Wanted};
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::installation::written_names::{NameContext, written_out};
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -87,6 +88,9 @@ const PER_PATH: [(&str, &str); 4] = [
 /// The parameter for the keys of the functions that components may use.
 const SHIPPED_PARAMETER: &str = "ShippedFunctionKeys";
 
+/// The parameter of the control plane's stack with the number of administrators.
+const ADMINISTRATORS_PARAMETER: &str = "Administrators";
+
 /// The parameter for the concurrency that the webhook reserves.
 const AT_ONCE_PARAMETER: &str = "WebhookAtOnce";
 
@@ -120,6 +124,7 @@ pub struct Installation<'a> {
     organization: OrganizationChoice,
     alarms: AlarmAddress,
     webhook_at_once: Option<u16>,
+    administrators: Option<Administrators>,
 }
 
 impl<'a> Installation<'a> {
@@ -135,6 +140,7 @@ impl<'a> Installation<'a> {
             organization: OrganizationChoice::default(),
             alarms: AlarmAddress::default(),
             webhook_at_once: None,
+            administrators: None,
         })
     }
 
@@ -153,6 +159,32 @@ impl<'a> Installation<'a> {
         Self { webhook_at_once: requests, ..self }
     }
 
+    /// Sets the number of administrators. Without one the installation keeps its own, and a new installation is refused.
+    pub fn governed_by(self, administrators: Option<Administrators>) -> Self {
+        Self { administrators, ..self }
+    }
+
+    /// Returns the number of administrators: the chosen one, or that of the installed control plane.
+    ///
+    /// The ledger keeps the first choice. So another choice later is refused here: it would change nothing.
+    pub async fn number_of_administrators(&self) -> Result<String, Failure> {
+        let known = Installer::new(self.aws).parameters(CONTROL_PLANE_STACK).await?;
+        let known = known.get(ADMINISTRATORS_PARAMETER).filter(|word| !word.is_empty());
+        let chosen = self.administrators.map(Administrators::as_str);
+        match (known, chosen) {
+            (None, None) => Err(Failure::usage(
+                "a new installation needs --administrators one|many. With many, a second administrator confirms each change \
+                 that weakens a stage. With one, such a change takes effect after a day, in which it can be cancelled",
+            )),
+            (None, Some(chosen)) => Ok(chosen.to_owned()),
+            (Some(known), Some(chosen)) if known != chosen => {
+                Err(Failure::usage(format!("the installation was made with --administrators {known}"))
+                    .next(format!("lockstep administrators {chosen}")))
+            }
+            (Some(known), _) => Ok(known.clone()),
+        }
+    }
+
     /// Returns the tooling account.
     pub fn account(&self) -> &AccountId {
         &self.account
@@ -160,6 +192,8 @@ impl<'a> Installation<'a> {
 
     /// Installs or updates everything but the target accounts.
     pub async fn install(&self, packages: &Packages) -> Result<(ControlPlane, Vec<Step>), Failure> {
+        // This refuses a missing choice before anything is installed.
+        self.number_of_administrators().await?;
         let mut steps = vec![self.bootstrap().await?];
         let Packages { packages, architecture } = packages;
         let keys = self.upload(packages).await?;
@@ -291,6 +325,7 @@ impl<'a> Installation<'a> {
         let mut parameters = self.common(external_id, architecture);
         parameters.push(("ControlPlaneVersion", env!("CARGO_PKG_VERSION").to_owned()));
         parameters.push((alarms::PARAMETER, self.wanted_alarm_address().await?));
+        parameters.push((ADMINISTRATORS_PARAMETER, self.number_of_administrators().await?));
         parameters.extend(self.reserved().await?.map(|requests| (AT_ONCE_PARAMETER, requests)));
         let own = SHARED.iter().chain(&DEFINITIONS).map(|(_, parameter)| *parameter);
         let own = own.chain([SHIPPED_PARAMETER, PERMISSIONS_PARAMETER]);

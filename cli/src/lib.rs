@@ -4,6 +4,7 @@
 //! of the process. Each command is in a file of [`commands`].
 
 pub mod approvers;
+pub mod background;
 pub mod commands;
 pub mod connection;
 pub mod context;

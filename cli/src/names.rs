@@ -1,7 +1,9 @@
 //! Names on the command line that have an inner structure, each with one parser.
 
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::model::ids::{AmiId, ComponentName, DeploymentId, ImageName, RepositoryId};
 use lockstep_domain::model::version::Version;
+use lockstep_domain::records::ConfigKind;
 use serde::Deserialize;
 use std::str::FromStr;
 
@@ -266,6 +268,16 @@ impl std::fmt::Display for RequestId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Parses a number of administrators.
+pub fn administrators(text: &str) -> Result<Administrators, String> {
+    text.parse().map_err(|_| "write one or many".to_owned())
+}
+
+/// Parses the part of the configuration that a pending change is about.
+pub fn config_kind(text: &str) -> Result<ConfigKind, String> {
+    text.parse().map_err(|_| "write stages, people or administrators".to_owned())
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! Starts executions for an operator: chooses the state machine and its input.
 //!
-//! An operator can also type these inputs (docs/operations.md). Each execution has a name of its own, so that an operator can
-//! start the same run again.
+//! A run that may ask for an approval starts through the operators' function, which records its caller as the starter. An
+//! operator can also type these inputs (docs/operations.md); the starter is then unknown. Each execution has a name of its
+//! own, so that an operator can start the same run again.
 
 use crate::control_plane::ControlPlane;
 use crate::failure::{Failure, at};
 use lockstep_aws::executions::{Executions, Started};
 use lockstep_aws::operator::control_plane::StateMachines;
 use lockstep_domain::delivery::stages::Stage;
-use lockstep_domain::messages::inputs;
+use lockstep_domain::messages::operator::{Request, StartedRun};
+use lockstep_domain::messages::{inputs, run};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::version::Version;
@@ -145,6 +147,19 @@ impl Run {
         .map_err(at("the input of the execution"))
     }
 
+    /// Returns the run as the operators' function starts it; `None` for a run that asks for no approval.
+    fn with_starter(&self) -> Option<run::Run> {
+        use DeploymentPath::{Delivery, Promotion};
+        match self {
+            Self::Promote(input) => Some(run::Run::Promote(input.clone())),
+            Self::Deploy(Delivery, input) => Some(run::Run::DeliveryDeploy(input.clone())),
+            Self::Deploy(Promotion, input) => Some(run::Run::PromotionDeploy(input.clone())),
+            Self::Teardown(Delivery, input) => Some(run::Run::DeliveryTeardown(input.clone())),
+            Self::Teardown(Promotion, input) => Some(run::Run::PromotionTeardown(input.clone())),
+            Self::Release(_) | Self::PromoteImage(_) | Self::BakeImage(_) | Self::BuildImage(..) => None,
+        }
+    }
+
     /// Returns the first part of the execution's name, for lists of executions.
     fn word(&self) -> &'static str {
         match self {
@@ -157,6 +172,9 @@ impl Run {
 /// Starts a run. Returns the execution's ARN.
 pub async fn start(plane: &ControlPlane, run: &Run) -> Result<String, Failure> {
     let name = format!("{}-{}", run.word(), uuid::Uuid::new_v4());
+    if let Some(run) = run.with_starter() {
+        return Ok(plane.ask_for::<StartedRun>(&Request::Start { name, run }).await?.execution);
+    }
     let machine = run.machine(&plane.found.state_machines);
     match Executions::new(plane.aws()).start(machine, &name, &run.input()?).await? {
         Started::New(execution) => Ok(execution),
@@ -307,5 +325,36 @@ mod tests {
         {
             assert_eq!(Run::Deploy(path, input.clone()).machine(&machines), machine);
         }
+    }
+
+    #[test]
+    fn a_run_that_may_ask_starts_through_the_operators_function() {
+        let bring = |to: &str| Run::bring("logs".parse().unwrap(), "2.1.0".parse().unwrap(), &stage(to));
+        let teardown = |path| {
+            let (component, stage) = ("logs".parse().unwrap(), "ci".parse().unwrap());
+            Run::Teardown(path, inputs::Teardown { component, stage, environment: None })
+        };
+        let clone = |path| {
+            let deploy =
+                inputs::Deploy::new("logs".parse().unwrap(), "2.1.0".parse().unwrap(), "ci".parse().unwrap());
+            Run::Deploy(path, deploy)
+        };
+        for (run, machine) in [
+            (bring("production"), "promote"),
+            (bring("ci"), "delivery-deploy"),
+            (clone(DeploymentPath::Promotion), "promotion-deploy"),
+            (teardown(DeploymentPath::Delivery), "delivery-teardown"),
+            (teardown(DeploymentPath::Promotion), "promotion-teardown"),
+        ] {
+            let started = run.with_starter().unwrap();
+            assert_eq!(started.machine(), machine);
+            assert_eq!(started.input().unwrap(), input(&run));
+        }
+        let image = inputs::PromoteImage {
+            image: "logstash".parse().unwrap(),
+            version: "2.1.0".parse().unwrap(),
+            to: "production".parse().unwrap(),
+        };
+        assert_eq!(Run::PromoteImage(image).with_starter(), None);
     }
 }

@@ -92,7 +92,7 @@ fn each_ledger_writes_only_what_its_callers_decide() {
     for (callers, expected) in [
         (
             Callers::Operators,
-            vec![(Authority, vec!["STAGE#*"]), (Delivery, vec![runs]), (Promotion, vec![runs])],
+            vec![(Authority, vec!["STAGE#*", "START#*"]), (Delivery, vec![runs]), (Promotion, vec![runs])],
         ),
         (Callers::Approvers, vec![(Approvals, vec!["APPROVAL#*"])]),
         (
@@ -135,6 +135,21 @@ fn only_administrators_write_the_configuration() {
 #[test]
 fn only_approvers_write_answers() {
     assert_eq!(writers_of(Table::Approvals, "APPROVAL#d1"), ["lockstep-ledger-approvers-role"]);
+}
+
+/// Who started a deployment decides who may approve it. No machine and no other function may say so.
+#[test]
+fn only_the_function_of_operators_writes_starters() {
+    assert_eq!(writers_of(Table::Authority, "START#d1"), ["lockstep-ledger-operators-role"]);
+}
+
+#[test]
+fn operators_start_only_runs_whose_starter_is_recorded() {
+    let started = role_of(Callers::Operators).resources_for("states:StartExecution");
+    let machine = |name| format!("arn:aws:states:{REGION}:{TOOLING}:stateMachine:lockstep-{name}");
+    let expected =
+        ["delivery-deploy", "delivery-teardown", "promote", "promotion-deploy", "promotion-teardown"];
+    assert_eq!(started, expected.map(machine).into());
 }
 
 /// The charter is what a deployment was allowed to be. The functions that act on a deployment must not change it.

@@ -555,21 +555,27 @@ fn a_schedule_calls_what_its_role_may_call_and_nothing_else() {
 }
 
 #[test]
-fn a_break_glass_permission_raises_an_alarm() {
+fn a_break_glass_and_a_weakening_raise_an_alarm() {
     let stacks = stacks();
-    let filters: Vec<Value> =
-        stacks.iter().flat_map(|s| s.resources("AWS::Logs::MetricFilter")).map(|(_, f)| f).collect();
+    let filters = stacks.iter().flat_map(|s| s.resources("AWS::Logs::MetricFilter")).map(|(_, f)| f);
     let alarms: Vec<Value> =
         stacks.iter().flat_map(|s| s.resources("AWS::CloudWatch::Alarm")).map(|(_, a)| a).collect();
-    let [filter] = filters.as_slice() else { panic!("{filters:?}") };
-    assert_eq!(filter["LogGroupName"], "/aws/lambda/lockstep-ledger-administrators");
-    let pattern = text(&filter["FilterPattern"]);
-    let said = pattern.split('"').nth(1).unwrap();
     let source = crate::operations::sources("ledger").concat();
-    assert!(source.contains(&format!("\"{said}\"")) && source.contains("alarm = "), "no code logs {pattern}");
-    let metric = &filter["MetricTransformations"][0];
-    let wanted = (&metric["MetricNamespace"], &metric["MetricName"]);
-    assert!(alarms.iter().any(|alarm| (&alarm["Namespace"], &alarm["MetricName"]) == wanted));
+    let mut logged = Vec::new();
+    for filter in filters {
+        assert_eq!(filter["LogGroupName"], "/aws/lambda/lockstep-ledger-administrators");
+        let pattern = text(&filter["FilterPattern"]);
+        let said = pattern.split('"').nth(1).unwrap();
+        let constant = said.to_uppercase();
+        assert!(source.contains(&format!("const {constant}: &str = \"{said}\"")), "no code logs {pattern}");
+        assert!(source.contains(&format!("alarm = {constant}")), "no code logs {pattern}");
+        let metric = &filter["MetricTransformations"][0];
+        let wanted = (&metric["MetricNamespace"], &metric["MetricName"]);
+        assert!(alarms.iter().any(|alarm| (&alarm["Namespace"], &alarm["MetricName"]) == wanted));
+        logged.push(said.to_owned());
+    }
+    logged.sort();
+    assert_eq!(logged, ["break_glass", "weakening"]);
 }
 
 /// Any account can create a bucket with a predictable name, in a region that was not added yet.

@@ -199,6 +199,7 @@ fn environment(function: &str, address: &str) -> BTreeMap<&'static str, String> 
         (Setting::Table.variable(), Table::Applications.name().to_owned()),
         (Setting::Path.variable(), "delivery".to_owned()),
         (Setting::Callers.variable(), "delivery".to_owned()),
+        (Setting::Administrators.variable(), "many".to_owned()),
         (Setting::ExternalId.variable(), "secret-external-id".to_owned()),
         (Setting::Output.variable(), "beats://127.0.0.1:9".to_owned()),
         (Setting::LogFormat.variable(), "detect".to_owned()),

@@ -79,6 +79,10 @@ pub async fn a_refusal_ends_a_deployment_that_did_nothing(cloud: &mut TestCloud)
     ensure(cloud.execution(&execution).await?.status == Status::Running, "the execution waits")?;
     ensure(stacks.find(PRODUCTION_STACK).await? == before, "the stack in production is unchanged")?;
     ensure(cloud.demo.version_in("production").await? == version, "production runs the release before")?;
+    let asked = &answer["deployment"]["approvals"][0]["subject"]["change_set"]["review"]["parameters"];
+    let sizes = asked.as_array().and_then(|all| all.iter().find(|it| it["name"] == "MaxSize"));
+    ensure(sizes.is_some(), format!("the question shows the parameter that changes: {asked}"))?;
+    ensure(answer["deployment"]["starter"]["caller"]["arn"].is_string(), "the starter is on record")?;
     let refuse = ["approve", &id, "--refuse", "--reason", "not on a Friday", "--as", "grace"];
     cloud.demo.type_in(&refuse, Exit::Done).await?;
     let ended = cloud.ended(&execution).await?;

@@ -44,6 +44,17 @@ pub struct TestCloud {
 }
 
 impl TestCloud {
+    /// Applies a `stages.toml` that weakens a stage: Ada proposes the change, and Grace confirms it.
+    pub async fn weaken_stages(&self) -> Result<(), Failure> {
+        let proposed = self.demo.type_in(&["stages", "apply", "stages.toml"], Exit::NeedsHuman).await?;
+        let number = proposed["pending"]["number"].to_string();
+        let confirm = ["pending", "confirm", "stages", number.as_str()];
+        self.demo.type_in(&["pending", "show"], Exit::NeedsHuman).await?;
+        self.demo.type_in(&confirm, Exit::Failed).await?;
+        self.demo.type_in(&[&confirm[..], &["--as", "grace"]].concat(), Exit::Done).await?;
+        self.demo.type_in(&["pending", "show"], Exit::Done).await.map(drop)
+    }
+
     /// Builds the binaries and prepares a demo in the folder of this name.
     pub async fn prepare(name: &str) -> Result<Self, Failure> {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/")).to_owned();

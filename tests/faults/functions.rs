@@ -135,6 +135,7 @@ impl Harness {
         self.successor.replace(Some(successor.clone()));
         let suspended = self.faults.suspend(true);
         // The takeover may come too late. The successor then begins after this run.
+        self.record_starter(&successor, &input).await;
         drop(self.begin(&successor, &input).await);
         self.faults.suspend(suspended);
     }

@@ -1,13 +1,17 @@
-//! The approver, who answers questions.
+//! The people: one starts deployments, and the other answers their questions.
 
 use crate::agenda::Happening;
 use crate::functions::Serving;
 use crate::harness::Harness;
+use crate::workflows::Work;
+use lockstep_domain::delivery::approval;
 use lockstep_domain::messages::callers::Callers;
+use lockstep_domain::messages::run::Run;
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{DeploymentState, Subject};
+use lockstep_domain::model::person::Caller;
+use lockstep_domain::records::{DeploymentState, Start, Subject};
 use lockstep_ledger::handler::handle;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The time before the approver answers.
@@ -16,7 +20,34 @@ const THOUGHT: Duration = Duration::from_secs(3600);
 /// The ARN of the approver.
 pub const PERSON: &str = "arn:aws:iam::333333333333:user/ada";
 
+/// The person who starts each deployment.
+fn starter() -> Caller {
+    Caller {
+        arn: "arn:aws:iam::333333333333:user/grace".into(),
+        user_id: "AIDAEXAMPLE00000GRACE".into(),
+        account: "333333333333".into(),
+    }
+}
+
 impl Harness {
+    /// Records the starter of an execution with this input, as the operators' function does before it starts one.
+    pub async fn record_starter(&self, execution: &str, input: &Value) {
+        let asked = input.clone();
+        let run = match Work::of(input) {
+            Work::Deploy => serde_json::from_value(asked).map(Run::PromotionDeploy),
+            Work::Teardown => serde_json::from_value(asked).map(Run::PromotionTeardown),
+            Work::PromoteImage | Work::BakeImage | Work::BuildImage => return,
+        };
+        let start = Start {
+            deployment: DeploymentId::of_execution(execution),
+            name: "by-hand".into(),
+            run: run.expect("an input"),
+            by: starter(),
+            at: self.clock.now(),
+        };
+        self.ledger.insert(&start).await.expect("a write");
+    }
+
     /// Schedules the approver's answer to the question of this deployment, if it asks one.
     pub async fn ask_person(&self, id: &DeploymentId) {
         let asks = self.deployment(id).await.is_some_and(|it| it.state == DeploymentState::AwaitingApproval);
@@ -39,7 +70,9 @@ impl Harness {
             Subject::Proposal(proposal) => proposal.resources.iter().map(|it| it.name.as_str()).collect(),
             Subject::ChangeSet(_) => Vec::new(),
         };
+        let shown = approval::shown(&deployment, question).expect("a digest");
         let body = json!({
+            "shown": shown,
             "action": "decide", "deployment": id, "subject": question.subject.key(), "digest": question.digest,
             "decision": decision, "reason": "because", "names": names,
         });

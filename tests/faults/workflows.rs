@@ -126,6 +126,7 @@ fn word_of(path: DeploymentPath) -> &'static str {
 pub async fn execute(harness: &Harness, name: &str, input: &Value) -> Run {
     let machine = machine(path(input), Work::of(input));
     let execution = lockstep_tests::asl::execution_arn(&machine, name);
+    harness.record_starter(&execution, input).await;
     harness.current.replace((execution, input.clone()));
     run(harness, &machines(harness.bug), &machine, name, input).await
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The environment that a function needs to reach its first poll. It makes no call before that.
-const ENVIRONMENT: [(&str, &str); 13] = [
+const ENVIRONMENT: [(&str, &str); 15] = [
     ("AWS_REGION", "eu-west-1"),
     ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
     ("AWS_SECRET_ACCESS_KEY", "secret"),
@@ -21,6 +21,8 @@ const ENVIRONMENT: [(&str, &str); 13] = [
     ("LOCKSTEP_BUCKET", "bucket"),
     ("LOCKSTEP_EXTERNAL_ID", "external-id"),
     ("LOCKSTEP_RESUME_FUNCTION", "lockstep-resume"),
+    ("LOCKSTEP_ADMINISTRATORS", "many"),
+    ("LOCKSTEP_STATE_MACHINES", "arn:aws:states:eu-west-1:111111111111:stateMachine:lockstep"),
     ("LOCKSTEP_RELEASE_ARN", "arn:aws:states:eu-west-1:111111111111:stateMachine:lockstep-release"),
     (
         "LOCKSTEP_TEARDOWN_ARN",

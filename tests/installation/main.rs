@@ -14,6 +14,7 @@ use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::functions::{self as built, Profile};
 use lockstep_cli::installation::{ImageBuilds, Installation, Packages, TargetAccount};
 use lockstep_cli::output::Output;
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_local::{CloudOptions, Controls, LocalCloud, REGION};
 use std::path::{Path, PathBuf};
@@ -87,7 +88,8 @@ impl Here {
     }
 
     async fn installation(&self) -> Result<Installation<'_>, Failure> {
-        Installation::new(&self.tooling, self.sources.clone(), &self.output).await
+        let installation = Installation::new(&self.tooling, self.sources.clone(), &self.output).await?;
+        Ok(installation.governed_by(Some(Administrators::Many)))
     }
 
     async fn install(&self) -> Result<(), Failure> {

@@ -10,7 +10,7 @@ use crate::names::{DeploymentPrefix, Reason};
 use crate::report::Report;
 use crate::views::{question, why};
 use clap::Args;
-use lockstep_domain::delivery::approval::{answers_to, open_question};
+use lockstep_domain::delivery::approval::{answers_to, open_question, shown};
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::Request;
 use lockstep_domain::records::{AnswerKind, Approval, ApprovalDecision, Deployment, DeploymentState};
@@ -69,6 +69,7 @@ pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext)
         deployment: deployment.id.clone(),
         subject: asked.subject.key(),
         digest: asked.digest.clone(),
+        shown: shown(&deployment, asked)?,
         decision,
         reason: arguments.reason.as_ref().map(|reason| reason.as_str().to_owned()),
         names,

@@ -9,8 +9,10 @@ use crate::installation::{
     AlarmAddress, ImageBuilds, Installation, OrganizationChoice, STACKS, TargetAccount,
 };
 use crate::local::state_dir;
+use crate::names;
 use crate::report::Report;
 use clap::{Args, Subcommand};
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::Region;
 use serde_json::json;
@@ -34,6 +36,10 @@ pub struct Arguments {
     /// The number of requests that the webhook handles at once, reserved out of the account's concurrency; 0 reserves none
     #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u16).range(0..=1000))]
     webhook_at_once: Option<u16>,
+    /// The number of administrators, which a new installation needs: with `many`, a second one confirms each change that weakens
+    /// a stage; with `one`, such a change takes effect after a day, in which it can be cancelled
+    #[arg(long, value_name = "one|many", value_parser = names::administrators)]
+    administrators: Option<Administrators>,
 }
 
 /// The arguments of `accounts`.
@@ -116,7 +122,10 @@ pub async fn run(
     let installation = installation
         .naming(arguments.organization.clone().unwrap_or_default())
         .notifying(arguments.alarms_to.clone().unwrap_or_default())
-        .webhook_at_once(arguments.webhook_at_once);
+        .webhook_at_once(arguments.webhook_at_once)
+        .governed_by(arguments.administrators);
+    // So does this a missing or another number of administrators.
+    installation.number_of_administrators().await?;
     let default = if connection.local.is_some() { Profile::Dev } else { Profile::Lambda };
     let profile = arguments.profile_build.unwrap_or(default);
     let binaries = match &arguments.functions {

@@ -13,6 +13,7 @@ pub mod local;
 pub mod logs;
 pub mod operator;
 pub mod organisation;
+pub mod pending;
 pub mod permissions;
 pub mod promote;
 pub mod push;
@@ -61,6 +62,10 @@ pub enum Command {
     Parameters(organisation::ParametersArguments),
     /// Show or apply the organisation's people, who start and approve deployments
     People(organisation::PeopleArguments),
+    /// Show or set the number of administrators
+    Administrators(pending::AdministratorsArguments),
+    /// Show, confirm or cancel the changes of the configuration that wait because they weaken a protection
+    Pending(pending::Arguments),
     /// Manage the repositories whose pushes become releases
     Repositories(repositories::Arguments),
     /// Explain what the webhook answered
@@ -127,6 +132,8 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Stages(arguments) => organisation::stages(arguments, global, context).await,
         Command::Parameters(arguments) => organisation::parameters(arguments, global, context).await,
         Command::People(arguments) => organisation::people(arguments, global, context).await,
+        Command::Administrators(arguments) => pending::administrators(arguments, global, context).await,
+        Command::Pending(arguments) => pending::run(arguments, global, context).await,
         Command::Repositories(arguments) => repositories::run(arguments, global, context).await,
         Command::Webhook(arguments) => webhook::run(arguments, global, context).await,
         Command::Secrets(arguments) => secrets::run(arguments, global, context).await,
@@ -194,6 +201,12 @@ mod tests {
             "retry 72d3162e-cc78-11e3-81ab-4c9367dc0958",
             "unlock logs --in ci",
             "reconcile logs --in ci --reason repaired",
+            "administrators",
+            "administrators many",
+            "install --administrators one",
+            "pending show",
+            "pending confirm stages 2",
+            "pending cancel administrators 1",
             "doctor",
             "doctor --try --all",
             "repositories add github:acme/logs --branches feature/* --branches fix",

@@ -2,15 +2,17 @@
 
 use crate::context::CommandContext;
 use crate::control_plane::{ControlPlane, of_problems};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::global::Global;
+use crate::output::Output;
 use crate::report::Report;
 use clap::{Args, Subcommand};
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::people::{self, People};
 use lockstep_domain::delivery::stages::{EXAMPLE, Stages};
+use lockstep_domain::delivery::weakening;
 use lockstep_domain::messages::callers::Callers;
-use lockstep_domain::messages::operator::{Applied, Request};
+use lockstep_domain::messages::operator::{Configured, Request};
 use lockstep_domain::records::ConfigKind;
 use serde_json::json;
 use std::path::PathBuf;
@@ -95,10 +97,10 @@ pub async fn stages(
             let name = file.display().to_string();
             let stages = Stages::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
             let plane = ControlPlane::open_for(Callers::Administrators, global, context).await?;
-            let applied = plane.ask(&Request::ApplyStages { text }).await?;
+            let configured = plane.ask_for(&Request::ApplyStages { text }).await?;
             let names: Vec<String> = stages.iter().map(|stage| stage.name.to_string()).collect();
-            context.output.line(format!("stages {}: {}", outcome(&applied), names.join(", ")));
-            Ok(Report::done(json!(applied)))
+            let head = format!("stages {}: {}", outcome(&configured), names.join(", "));
+            Ok(applied(ConfigKind::Stages, &head, &configured, &context.output))
         }
     }
 }
@@ -116,9 +118,9 @@ pub async fn parameters(
             let name = file.display().to_string();
             OrganisationParameters::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
             let plane = ControlPlane::open_for(Callers::Administrators, global, context).await?;
-            let applied = plane.ask(&Request::ApplyParameters { text }).await?;
-            context.output.line(format!("parameters {}", outcome(&applied)));
-            Ok(Report::done(json!(applied)))
+            let configured = plane.ask_for(&Request::ApplyParameters { text }).await?;
+            let head = format!("parameters {}", outcome(&configured));
+            Ok(applied(ConfigKind::Parameters, &head, &configured, &context.output))
         }
     }
 }
@@ -140,15 +142,19 @@ pub async fn people(
             let name = file.display().to_string();
             let people = People::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
             let plane = ControlPlane::open_for(Callers::Administrators, global, context).await?;
-            let applied = plane.ask(&Request::ApplyPeople { text }).await?;
+            let configured = plane.ask_for(&Request::ApplyPeople { text }).await?;
             let names: Vec<&str> = people.names().map(|person| person.as_str()).collect();
-            context.output.line(format!("people {}: {}", outcome(&applied), names.join(", ")));
-            Ok(Report::done(json!(applied)))
+            let head = format!("people {}: {}", outcome(&configured), names.join(", "));
+            Ok(applied(ConfigKind::People, &head, &configured, &context.output))
         }
     }
 }
 
-async fn show(kind: ConfigKind, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+pub(super) async fn show(
+    kind: ConfigKind,
+    global: &Global,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     let found = plane.config(kind).await?.ok_or_else(|| {
         Failure::new("nothing was applied yet")
@@ -158,10 +164,59 @@ async fn show(kind: ConfigKind, global: &Global, context: &CommandContext) -> Re
     Ok(Report::done(json!(found)))
 }
 
-fn outcome(applied: &Applied) -> String {
-    if applied.changed {
-        format!("applied as version {}", applied.version)
-    } else {
-        format!("unchanged, still version {}", applied.version)
+/// Prints the outcome of a new version of a part of the configuration, with its differences. Exits with 3 if the change waits.
+pub(super) fn applied(kind: ConfigKind, head: &str, configured: &Configured, output: &Output) -> Report {
+    let document = json!(configured);
+    output.line(head);
+    for line in weakening::lines(&configured.differences) {
+        output.line(format!("  {line}"));
+    }
+    let Some(pending) = &configured.pending else { return Report::done(document) };
+    let (config, number) = (kind.as_str(), pending.number);
+    output
+        .line(format!("  change {number} {}; everything else in the file waits with it", pending.waits_for));
+    output.line(format!(
+        "  lockstep pending confirm {config} {number}, or lockstep pending cancel {config} {number}"
+    ));
+    Report { document, exit: Exit::NeedsHuman }
+}
+
+pub(super) fn outcome(configured: &Configured) -> String {
+    match (configured.changed, configured.pending.is_some()) {
+        (true, _) => format!("applied as version {}", configured.version),
+        (false, true) => {
+            format!("NOT applied, still version {}: the change weakens a protection", configured.version)
+        }
+        (false, false) => format!("unchanged, still version {}", configured.version),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockstep_domain::delivery::weakening::Difference;
+    use lockstep_domain::messages::operator::Pending;
+
+    #[test]
+    fn a_change_that_waits_says_that_everything_waits_with_it() {
+        let weakens = Difference { sentence: "production asks for no approval".into(), weakens: true };
+        let waits_for = "waits for another administrator than ada, until 2100-01-08T00:00:00Z".to_owned();
+        let pending = Some(Pending { number: 2, waits_for });
+        let configured = Configured { version: 3, changed: false, differences: vec![weakens], pending };
+        let output = Output::memory(false);
+        let report = applied(ConfigKind::Stages, &outcome(&configured), &configured, &output);
+        assert_eq!(report.exit, Exit::NeedsHuman);
+        let expected = "NOT applied, still version 3: the change weakens a protection\n  \
+                        WEAKENS: production asks for no approval\n  \
+                        change 2 waits for another administrator than ada, until 2100-01-08T00:00:00Z; everything else in the \
+                        file waits with it\n  lockstep pending confirm stages 2, or lockstep pending cancel stages 2";
+        assert_eq!(output.captured().trim_end(), expected);
+    }
+
+    #[test]
+    fn a_change_that_applies_is_done() {
+        let configured = Configured { version: 4, changed: true, differences: vec![], pending: None };
+        let report = applied(ConfigKind::Stages, &outcome(&configured), &configured, &Output::memory(false));
+        assert_eq!((report.exit, outcome(&configured).as_str()), (Exit::Done, "applied as version 4"));
     }
 }

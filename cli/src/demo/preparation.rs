@@ -149,7 +149,7 @@ propagates = true
 name = "production"
 account = "{production}"
 region = "{region}"
-approval = {{ count = 1, not = [] }}
+approval = true
 "#
     ))
 }

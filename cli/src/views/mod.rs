@@ -1,11 +1,13 @@
 //! Pure functions from the ledger's records to the rows and lines that people read.
 
 pub mod approvers;
+pub mod background;
 pub mod change_set;
 pub mod images;
 pub mod permissions;
 pub mod plan;
 pub mod question;
+pub mod review;
 pub mod status;
 #[cfg(test)]
 pub mod testing;

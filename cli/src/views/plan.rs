@@ -1,6 +1,6 @@
 //! The result of `lockstep plan`.
 
-use super::{change_set, permissions, question, why};
+use super::{change_set, permissions, question, review, why};
 use crate::output::Output;
 use lockstep_domain::records::{DeployBody, Deployment, Proposal};
 use lockstep_domain::stacks::change_set_review;
@@ -68,7 +68,10 @@ pub fn show(deployment: &Deployment, finding: &Finding<'_>, command: &str, outpu
             let region = &deployment.location.region;
             output.line(format!("{what} would change account {account} ({region}):"));
             let made = deployment.deploy().and_then(|deploy| deploy.change_set.as_ref());
-            made.into_iter().for_each(|made| change_set::show(made, output));
+            for made in made {
+                change_set::show(made, output);
+                review::show(&made.review, output);
+            }
             permissions::show_lack(deployment, output);
             if asked_because.is_empty() {
                 output.line("no approval would be needed");
@@ -96,6 +99,7 @@ mod tests {
     fn planned(changes: Vec<Change>) -> DeployBody {
         let digest = Digest::of(b"x");
         let change_set = ChangeSet {
+            review: Default::default(),
             arn: "arn".into(),
             attempt: 1,
             changes,

@@ -1,6 +1,6 @@
 //! The question of a deployment, as it is printed for its approver, and the command that answers it.
 
-use super::{change_set, permissions, why};
+use super::{change_set, permissions, review, why};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use lockstep_domain::records::{Approval, Deployment, NamedResource, Proposal, ProposedAction, Subject};
@@ -13,6 +13,9 @@ pub fn show(deployment: &Deployment, question: &Approval, output: &Output) {
         Subject::ChangeSet(asked) => {
             output.line(format!("{} would change account {account} ({region}):", why::title(deployment)));
             change_set::show(asked, output);
+            review::show(&asked.review, output);
+            let deviations = deployment.deploy().map(review::deviations).unwrap_or_default();
+            deviations.into_iter().for_each(|line| output.line(line));
             permissions::show_lack(deployment, output);
             question.reasons.iter().for_each(|reason| output.line(format!("  asked because {reason}")));
         }
@@ -139,6 +142,7 @@ mod tests {
             physical_id: "arn:child".into(),
         };
         let subject = Subject::ChangeSet(ChangeSet {
+            review: Default::default(),
             arn: "arn".into(),
             attempt: 1,
             changes: vec![],
@@ -182,6 +186,7 @@ mod tests {
     fn a_change_set_is_shown_with_its_changes_and_reasons() {
         let digest = Digest::of(b"x");
         let text = shown(Subject::ChangeSet(ChangeSet {
+            review: Default::default(),
             arn: "arn".into(),
             attempt: 1,
             changes: vec![change("Bucket", Impact::DataLoss, false)],

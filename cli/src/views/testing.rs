@@ -79,7 +79,8 @@ pub fn release() -> Release {
 
 /// Returns a question without an answer.
 pub fn asking(subject: Subject) -> Approval {
-    Approval { number: 1, reasons: vec!["it is so".into()], subject, digest: None, asked_at: at(1) }
+    let reasons = vec!["it is so".into()];
+    Approval { number: 1, reasons, subject, digest: None, asked_at: at(1), shown: None }
 }
 
 /// Returns the record of one answer, Ada's, that decides the last question of a deployment at a second.

@@ -1,13 +1,13 @@
 //! Start of a deployment: acquires the environment and writes the deployment in one transaction.
 
 use crate::context::LedgerContext;
-use crate::{images, load};
+use crate::{images, load, start as started};
 use jiff::Timestamp;
 use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_aws::scope;
 use lockstep_domain::delivery::parameters::Layer;
 use lockstep_domain::delivery::stages::{Stage, Stages};
-use lockstep_domain::delivery::{environment, gate};
+use lockstep_domain::delivery::{environment, gate, start};
 use lockstep_domain::messages::{inputs, ledger::Started};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -72,7 +72,9 @@ pub async fn begin(
         path,
         at: now,
     };
-    let starter = gate::starter(execution, input, &release);
+    let known = started::known(context, &start.id).await?;
+    let starter =
+        start::of_deploy(known.as_ref(), input).unwrap_or_else(|| gate::starter(execution, input, &release));
     let deployment = Deployment { starter, ..Deployment::new(start, body) };
     take(context, &deployment, None, with, now).await?;
     Ok(begun)

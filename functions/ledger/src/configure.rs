@@ -1,89 +1,15 @@
-//! The organisation's configuration. Versions are only ever added.
+//! The repositories whose pushes are released, and the addresses of their hooks.
 
 use crate::base_url::check_base_url;
 use crate::context::LedgerContext;
-use crate::load;
 use jiff::Timestamp;
 use lockstep_aws::ledger::Inserted;
 use lockstep_domain::delivery::hook::HOOKS;
-use lockstep_domain::delivery::parameters::OrganisationParameters;
-use lockstep_domain::delivery::people::People;
-use lockstep_domain::delivery::stages::{self, Stages};
 use lockstep_domain::messages::operator::{Applied, HookAddress};
 use lockstep_domain::model::branch_pattern::BranchPattern;
-use lockstep_domain::model::error::{Failure, FailureKind, Problem};
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::RepositoryId;
-use lockstep_domain::records::{Config, ConfigKind, Repository};
-
-/// Stores `text` as the next version, unless the newest version has the same text.
-pub async fn apply(
-    context: &impl LedgerContext,
-    kind: ConfigKind,
-    text: &str,
-    by: &str,
-    now: Timestamp,
-) -> Result<Applied, Failure> {
-    let newest = context.ledger().config(kind).await?;
-    if let Some(same) = newest.as_ref().filter(|newest| newest.text == text) {
-        return Ok(Applied { version: same.version, changed: false });
-    }
-    check(context, kind, text).await?.map_err(load::refused)?;
-    let version = newest.map_or(1, |newest| newest.version + 1);
-    let config =
-        Config { config: kind, version, text: text.to_owned(), applied_by: by.to_owned(), applied_at: now };
-    match context.ledger().insert(&config).await? {
-        Inserted::New(_) => Ok(Applied { version, changed: true }),
-        Inserted::Exists(_) => Err(Failure::new(
-            FailureKind::Conflict,
-            format!("version {version} was written by another; look at it first"),
-        )),
-    }
-}
-
-/// Checks that the parts of the configuration fit each other: no parameters name a stage that does not exist, and no
-/// rule an approver whom the people do not include.
-async fn check(
-    context: &impl LedgerContext,
-    kind: ConfigKind,
-    text: &str,
-) -> Result<Result<(), Vec<Problem>>, Failure> {
-    let mut texts = Texts {
-        stages: stored(context, ConfigKind::Stages).await?,
-        parameters: stored(context, ConfigKind::Parameters).await?,
-        people: stored(context, ConfigKind::People).await?,
-    };
-    let changed = match kind {
-        ConfigKind::Stages => &mut texts.stages,
-        ConfigKind::Parameters => &mut texts.parameters,
-        ConfigKind::People => &mut texts.people,
-    };
-    *changed = Some(text.to_owned());
-    Ok(fit(&texts))
-}
-
-async fn stored(context: &impl LedgerContext, kind: ConfigKind) -> Result<Option<String>, Failure> {
-    Ok(context.ledger().config(kind).await?.map(|config| config.text))
-}
-
-/// The texts of all parts of the configuration.
-#[derive(Clone, Debug, Default)]
-struct Texts {
-    stages: Option<String>,
-    parameters: Option<String>,
-    people: Option<String>,
-}
-
-fn fit(texts: &Texts) -> Result<(), Vec<Problem>> {
-    let parsed = texts.stages.as_deref().map(|text| Stages::parse("stages.toml", text)).transpose()?;
-    let parameters = texts.parameters.as_deref();
-    let parameters =
-        parameters.map(|text| OrganisationParameters::parse("parameters.toml", text)).transpose()?;
-    let people = texts.people.as_deref().map(|text| People::parse("people.toml", text)).transpose()?;
-    let Some(stages) = parsed else { return Ok(()) };
-    let mut problems = parameters.map_or_else(Vec::new, |parameters| parameters.check_stages(&stages));
-    problems.extend(stages::check_approvers(&stages, &people.unwrap_or_default()));
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
-}
+use lockstep_domain::records::Repository;
 
 /// The longest name of a branch, in bytes.
 const BRANCH_BYTES: usize = 250;
@@ -196,31 +122,5 @@ mod tests {
             assert!(check_branch(bad).is_err(), "{bad}");
         }
         assert!(check_branch(&"x".repeat(251)).is_err());
-    }
-
-    #[test]
-    fn parameters_of_an_unknown_stage_are_refused() {
-        let example = Some(stages::EXAMPLE.to_owned());
-        let with = |stages: &Option<String>, parameters: &str| {
-            let parameters = Some(parameters.to_owned());
-            fit(&Texts { stages: stages.clone(), parameters, people: None })
-        };
-        assert!(with(&example, "[ci]\nSize = \"1\"\n").is_ok());
-        let problems = with(&example, "[nowhere]\nSize = \"1\"\n").unwrap_err();
-        assert!(problems[0].message.contains("nowhere"), "{problems:?}");
-        assert!(with(&None, "[nowhere]\nSize = \"1\"\n").is_ok());
-    }
-
-    #[test]
-    fn a_rule_names_approvers_of_the_applied_people() {
-        let rule = stages::EXAMPLE.replace("approval = true", "approval = { from = [\"ada\"] }");
-        let with = |people: Option<&str>| {
-            fit(&Texts { stages: Some(rule.clone()), parameters: None, people: people.map(str::to_owned) })
-        };
-        assert!(with(Some("[[people]]\nname = \"ada\"\n")).is_ok());
-        for people in [None, Some("[[people]]\nname = \"grace\"\n")] {
-            let problems = with(people).unwrap_err();
-            assert!(problems[0].message.contains("`ada`, whom people.toml does not name"), "{problems:?}");
-        }
     }
 }

@@ -6,6 +6,7 @@ use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::executions::Executions;
 use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -13,20 +14,33 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::stacks::identity::InstallationId;
 use lockstep_runtime::{
-    Artifacts, AssumedRoles, Callbacks, HasCallbacks, HasExecutions, HasHookKey, HasLedger, Installed,
-    Locality, ReadsBack, StacksOf,
+    Artifacts, AssumedRoles, Callbacks, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
+    InstallationSettings, Installed, Locality, ReadsBack, StacksOf,
 };
 
 /// The capabilities of this function.
 pub trait LedgerContext:
-    HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality + ReadsBack
+    HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality + InstallationSettings + ReadsBack
 {
 }
 
-impl<T: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality + ReadsBack> LedgerContext for T {}
+impl<T> LedgerContext for T where
+    T: HasLedger + HasCallbacks + HasExecutions + HasHookKey + Locality + InstallationSettings + ReadsBack
+{
+}
 
 /// The settings that [`AwsContext::new`] reads.
-pub const SETTINGS: [Setting; 2] = [Setting::Callers, Setting::ResumeFunction];
+pub const SETTINGS: [Setting; 4] =
+    [Setting::Callers, Setting::ResumeFunction, Setting::StateMachines, Setting::Administrators];
+
+/// Facts of the installation.
+#[derive(Clone, Debug)]
+pub struct InstallationFacts {
+    /// The beginning of the ARN of each state machine.
+    pub state_machines: String,
+    /// The number of administrators.
+    pub administrators: Administrators,
+}
 
 /// The settings that only the functions of a path have.
 pub const SETTINGS_OF_PATHS: [Setting; 2] = [Setting::Bucket, Setting::ExternalId];
@@ -40,18 +54,23 @@ pub struct AwsContext {
     hook_key: HookKey,
     is_local: bool,
     reader: Option<Reader>,
+    installed: InstallationFacts,
 }
 
 impl AwsContext {
     /// Creates the adapters without a call to AWS.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         let callers = config.callers()?;
+        let settings = InstallationFacts {
+            state_machines: config.get(Setting::StateMachines)?.to_owned(),
+            administrators: config.administrators()?,
+        };
         let reader = callers.path().ok().map(|path| Reader::new(aws, config, path)).transpose()?;
-        Ok(Self { reader, ..Self::of(aws, callers, config.get(Setting::ResumeFunction)?) })
+        Ok(Self { reader, ..Self::of(aws, callers, config.get(Setting::ResumeFunction)?, settings) })
     }
 
     /// Creates the adapters with the name of the function that answers task tokens, and without a reader of stacks.
-    pub fn of(aws: &Aws, callers: Callers, resume_function: &str) -> Self {
+    pub fn of(aws: &Aws, callers: Callers, resume_function: &str, installed: InstallationFacts) -> Self {
         let ledger = Ledger::new(aws);
         let callbacks = Callbacks::new(aws, &ledger, resume_function);
         Self {
@@ -62,6 +81,7 @@ impl AwsContext {
             hook_key: HookKey::new(aws),
             is_local: aws.is_local(),
             reader: None,
+            installed,
         }
     }
 
@@ -142,5 +162,15 @@ impl StacksOf for Reader {
 
     async fn stacks(&self, location: &Location, session: &str) -> Result<CloudFormation, Failure> {
         Ok(CloudFormation::new(&self.roles.assume(TargetRole::StackReader, location, session).await?))
+    }
+}
+
+impl InstallationSettings for AwsContext {
+    fn state_machines(&self) -> &str {
+        &self.installed.state_machines
+    }
+
+    fn administrators(&self) -> Administrators {
+        self.installed.administrators
     }
 }

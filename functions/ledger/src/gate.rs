@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use lockstep_domain::delivery::gate::{
     check_evidence, check_path, check_release, check_taint, stage as find_stage,
 };
+use lockstep_domain::delivery::start::promoted_execution;
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::Gated;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::Environment;
 use lockstep_runtime::stages::stages;
 
@@ -34,5 +34,5 @@ pub async fn gate(
     let key = Environment::key_of(&stage.name, input.component.as_str());
     let environment = context.ledger().get::<Environment>(&key).await?;
     check_taint(environment.as_ref().map(|environment| &environment.record))?;
-    Ok(Gated { deploy_execution: client_token(execution, "deploy", 1) })
+    Ok(Gated { deploy_execution: promoted_execution(execution) })
 }

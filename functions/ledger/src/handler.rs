@@ -3,7 +3,7 @@
 //! Each function takes the actions of its kind of callers only: see [`lockstep_domain::messages::callers`].
 
 use crate::context::LedgerContext;
-use crate::{approve, begin, finish, gate, operator, operator_actions, release, teardown};
+use crate::{approve, begin, changes, finish, gate, operator, operator_actions, release, teardown};
 use jiff::Timestamp;
 use lockstep_aws::function_url::Invocation;
 use lockstep_domain::messages::callers::Callers;
@@ -71,13 +71,14 @@ async fn direct(
         Request::FreeEnvironment { stage, environment } => {
             json(operator_actions::free(context, stage, environment, now).await?)
         }
+        Request::SettleConfiguration {} => json(changes::settle(context, now).await?),
         Request::FinishRelease { input, components, results, error } => {
             json(release::finish(context, input, components, results, error.as_ref(), now).await?)
         }
     }
 }
 
-fn json(answer: impl Serialize) -> Result<Value, Failure> {
+pub(crate) fn json(answer: impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(answer)
         .map_err(|error| Failure::bug("an answer cannot be written").caused_by(&error))
 }

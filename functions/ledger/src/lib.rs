@@ -8,6 +8,7 @@
 mod approve;
 mod base_url;
 mod begin;
+mod changes;
 mod configure;
 pub mod context;
 mod finish;
@@ -19,4 +20,5 @@ mod operator;
 mod operator_actions;
 mod readback;
 mod release;
+mod start;
 mod teardown;

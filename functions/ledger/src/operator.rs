@@ -3,7 +3,8 @@
 
 use crate::configure::Branches;
 use crate::context::LedgerContext;
-use crate::{approve, configure, images, operator_actions};
+use crate::handler::json;
+use crate::{approve, changes, configure, images, operator_actions, start};
 use jiff::Timestamp;
 use lockstep_aws::function_url::{UrlRequest, UrlResponse, body, caller};
 use lockstep_aws::{clock, metrics, scope};
@@ -16,6 +17,7 @@ use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::model::person::Caller;
 use lockstep_domain::records::ConfigKind;
 use lockstep_runtime::retry::retry_on_conflict;
+use serde_json::Value;
 
 /// The largest body, in bytes: a configuration file and its JSON.
 const BODY_BYTES: usize = 512 * 1024;
@@ -45,22 +47,46 @@ pub async fn answer(
         tracing::warn!(caller = by, action, "{}", failure.message);
         return refuse(403, &failure);
     }
-    if let Request::ShowHook { id } = &request {
-        return match configure::hook_of(context, id).await {
-            Ok(address) => {
-                tracing::info!(caller = by, action, "done");
-                UrlResponse::json(200, &address)
-            }
-            Err(failure) => refuse_action(by, action, &failure),
-        };
-    }
-    match retry_on_conflict(async || apply(context, &request, &caller, now).await).await {
-        Ok(applied) => {
-            tracing::info!(caller = by, action, changed = applied.changed, "done");
-            UrlResponse::json(200, &applied)
+    match retry_on_conflict(async || reply(context, &request, &caller, now).await).await {
+        Ok(reply) => {
+            let changed = reply.get("changed").and_then(Value::as_bool);
+            tracing::info!(caller = by, action, changed, "done");
+            UrlResponse::json(200, &reply)
         }
         Err(failure) => refuse_action(by, action, &failure),
     }
+}
+
+/// Carries out the request. Returns the response of the action.
+async fn reply(
+    context: &impl LedgerContext,
+    request: &Request,
+    caller: &Caller,
+    now: Timestamp,
+) -> Result<Value, Failure> {
+    match request {
+        Request::Start { name, run } => json(start::start(context, name, run, caller, now).await?),
+        Request::ShowHook { id } => json(configure::hook_of(context, id).await?),
+        Request::ApplyStages { text } => configured(context, ConfigKind::Stages, text, caller, now).await,
+        Request::ApplyParameters { text } => {
+            configured(context, ConfigKind::Parameters, text, caller, now).await
+        }
+        Request::ApplyPeople { text } => configured(context, ConfigKind::People, text, caller, now).await,
+        Request::ApplyAdministrators { administrators } => {
+            configured(context, ConfigKind::Administrators, administrators.as_str(), caller, now).await
+        }
+        _ => json(apply(context, request, caller, now).await?),
+    }
+}
+
+async fn configured(
+    context: &impl LedgerContext,
+    kind: ConfigKind,
+    text: &str,
+    by: &Caller,
+    now: Timestamp,
+) -> Result<Value, Failure> {
+    json(changes::apply(context, kind, text, by, now).await?)
 }
 
 fn refuse_action(by: &str, action: &str, failure: &Failure) -> Result<UrlResponse, Failure> {
@@ -87,21 +113,30 @@ async fn apply(
 ) -> Result<Applied, Failure> {
     let by = caller.arn.as_str();
     match request {
-        Request::ApplyStages { text } => configure::apply(context, ConfigKind::Stages, text, by, now).await,
-        Request::ApplyParameters { text } => {
-            configure::apply(context, ConfigKind::Parameters, text, by, now).await
+        Request::ConfirmChange { config, number } => {
+            changes::confirm(context, *config, *number, caller, now).await
         }
-        Request::ApplyPeople { text } => configure::apply(context, ConfigKind::People, text, by, now).await,
+        Request::CancelChange { config, number } => {
+            changes::cancel(context, *config, *number, caller, now).await
+        }
         Request::AddRepository { id, base_url, branch, branches } => {
             let branches = Branches { default: branch, others: branches.as_deref() };
             configure::add_repository(context, id, base_url, branches, by, now).await
         }
         Request::RemoveRepository { id } => configure::remove_repository(context, id).await,
-        Request::ShowHook { .. } => Err(Failure::bug("a request that changes nothing is answered before")),
-        Request::Decide { deployment, subject, digest, decision, reason, names } => {
+        Request::Start { .. }
+        | Request::ShowHook { .. }
+        | Request::ApplyStages { .. }
+        | Request::ApplyParameters { .. }
+        | Request::ApplyPeople { .. }
+        | Request::ApplyAdministrators { .. } => {
+            Err(Failure::bug("a request with a response of its own is answered before"))
+        }
+        Request::Decide { deployment, subject, digest, shown, decision, reason, names } => {
             let answer = ApprovalAnswer {
                 subject,
                 digest: digest.as_ref(),
+                shown,
                 names,
                 kind: *decision,
                 reason: reason.as_deref(),

@@ -1,9 +1,9 @@
 //! Start of a teardown: acquires an environment to delete its stack.
 
 use crate::context::LedgerContext;
-use crate::{begin, load};
+use crate::{begin, load, start as started};
 use jiff::Timestamp;
-use lockstep_domain::delivery::{environment, gate};
+use lockstep_domain::delivery::{environment, gate, start};
 use lockstep_domain::messages::{inputs, ledger::Started};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
@@ -44,7 +44,10 @@ pub async fn begin(
         path,
         at: now,
     };
-    begin::take(context, &Deployment::new(start, body), None, Vec::new(), now).await?;
+    let known = started::known(context, &start.id).await?;
+    let starter = start::of_teardown(known.as_ref(), input);
+    let teardown = Deployment { starter, ..Deployment::new(start, body) };
+    begin::take(context, &teardown, None, Vec::new(), now).await?;
     Ok(begun)
 }
 

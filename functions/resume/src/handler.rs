@@ -211,6 +211,7 @@ mod tests {
             policies: None,
         };
         let question = Approval {
+            shown: None,
             number: 1,
             reasons: Vec::new(),
             subject: Subject::Proposal(proposal),

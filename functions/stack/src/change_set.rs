@@ -5,6 +5,7 @@ use crate::load::{self, CHANGE_SETS_MAX, Loaded};
 use crate::observe::{self, NESTING_MAX, StackReading, unreadable};
 use crate::permissions;
 use crate::plan::{decide, unchanged, unexpected_plan};
+use crate::review;
 use crate::template;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, LogicalId};
 use lockstep_domain::model::resource_change::{Change, NESTED_STACK};
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{ApprovalDecision, ChangeSet, DeployBody, NamedResource, Release};
+use lockstep_domain::records::{ApprovalDecision, ChangeSet, DeployBody, NamedResource, Release, Review};
 use lockstep_domain::stacks::change_set_review::{self, NestedChanges, ProposedChange};
 use lockstep_domain::stacks::drift::{Drift, Examined};
 use lockstep_domain::stacks::exports;
@@ -75,7 +76,14 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
     }
     let changes = judge(&stacks, &view, protect).await?;
     let lack = permissions::lack(context, &loaded, loaded.deploy()?, &release, &contents).await;
-    let change_set = record(loaded.deploy()?, &view, attempt, changes, unexamined)?;
+    let mut change_set = record(loaded.deploy()?, &view, attempt, changes, unexamined)?;
+    // Only a question shows the review, and a plan of one.
+    if plan_only || !change_set_review::reasons(&change_set, stage.approval.is_some()).is_empty() {
+        let existing = reading.as_ref().filter(|_| kind == ChangeSetKind::Update);
+        change_set.review =
+            review::review(context, &stacks, &loaded, existing, &contents.template, &change_set.changes)
+                .await?;
+    }
     let go = match plan_only {
         true => NextStep::Planned,
         false => next(&loaded.decisions(context).await?, &change_set, stage, &release, context.now()),
@@ -360,6 +368,7 @@ fn record(
         unexamined,
         template_digest: deploy.template_digest.clone(),
         parameters_digest: parameters.clone(),
+        review: Review::default(),
     })
 }
 

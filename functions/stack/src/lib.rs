@@ -15,5 +15,6 @@ mod observe;
 mod permissions;
 mod plan;
 mod recover;
+mod review;
 mod teardown;
 mod template;

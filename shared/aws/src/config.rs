@@ -1,5 +1,6 @@
 //! The only place that reads environment variables.
 
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
@@ -24,6 +25,10 @@ pub enum Setting {
     Callers,
     /// The name of the function that answers task tokens.
     ResumeFunction,
+    /// The beginning of the ARN of each state machine: everything before the hyphen and the machine's own name.
+    StateMachines,
+    /// The number of administrators that the installation chose: `one` or `many`.
+    Administrators,
     /// The ARN of the `release` state machine.
     ReleaseArn,
     /// The ARN of the `teardown` state machine of the delivery path.
@@ -59,12 +64,14 @@ pub enum Setting {
 
 impl Setting {
     /// Every setting of the control plane, for tests that compare the templates with this enum.
-    pub const ALL: [Setting; 9] = [
+    pub const ALL: [Setting; 11] = [
         Self::Bucket,
         Self::ExternalId,
         Self::Path,
         Self::Callers,
         Self::ResumeFunction,
+        Self::StateMachines,
+        Self::Administrators,
         Self::ReleaseArn,
         Self::TeardownArn,
         Self::Functions,
@@ -163,6 +170,14 @@ impl Config {
         })
     }
 
+    /// Returns the number of administrators that the installation chose.
+    pub fn administrators(&self) -> Result<Administrators, Failure> {
+        let word = self.get(Setting::Administrators)?;
+        word.parse().map_err(|_| {
+            Failure::bug(format!("{} says {word}, which is neither one nor many", Setting::Administrators))
+        })
+    }
+
     /// Returns the value of `setting`, if it is set.
     pub fn optional(&self, setting: Setting) -> Option<&str> {
         self.0.get(&setting).map(String::as_str)
@@ -222,7 +237,7 @@ mod tests {
         assert_eq!(
             error.message,
             "the function's environment lacks LOCKSTEP_EXTERNAL_ID, LOCKSTEP_PATH, LOCKSTEP_CALLERS, LOCKSTEP_RESUME_FUNCTION, \
-             LOCKSTEP_RELEASE_ARN, LOCKSTEP_TEARDOWN_ARN, LOCKSTEP_FUNCTIONS, LOCKSTEP_PERMISSIONS"
+             LOCKSTEP_STATE_MACHINES, LOCKSTEP_ADMINISTRATORS, LOCKSTEP_RELEASE_ARN, LOCKSTEP_TEARDOWN_ARN, LOCKSTEP_FUNCTIONS, LOCKSTEP_PERMISSIONS"
         );
     }
 

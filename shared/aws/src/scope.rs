@@ -56,8 +56,19 @@ fn record_request(span: &Span, payload: &Value) {
     record(span, "action", action);
     record(span, "deployment", deployment);
     record(span, "execution", execution);
-    record(span, "component", named::<ComponentName>(payload, &["/component", "/input/component"]));
-    record(span, "stage", named::<StageName>(payload, &["/stage", "/input/stage", "/input/to"]));
+    record(
+        span,
+        "component",
+        named::<ComponentName>(payload, &["/component", "/input/component", "/run/input/component"]),
+    );
+    record(
+        span,
+        "stage",
+        named::<StageName>(
+            payload,
+            &["/stage", "/input/stage", "/input/to", "/run/input/stage", "/run/input/to"],
+        ),
+    );
     record(span, "image", named::<ImageName>(payload, &["/image", "/input/image"]));
     record(span, "repository", named::<RepositoryId>(payload, &["/repository", "/input/repository"]));
     record(span, "commit", named::<CommitSha>(payload, &["/commit", "/input/commit"]));

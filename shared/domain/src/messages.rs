@@ -12,6 +12,7 @@ pub mod operator;
 pub mod package;
 pub mod ping;
 pub mod resume;
+pub mod run;
 pub mod stack;
 pub mod sweep;
 pub mod verify;

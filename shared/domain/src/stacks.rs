@@ -1,5 +1,6 @@
 //! CloudFormation: templates, identity of stacks, plans of stack operations, comparison of stacks with reports about them, reviews of change sets, drift, diagnosis and permissions.
 
+pub mod access;
 pub mod change_set_review;
 pub mod diagnosis;
 pub mod drift;
@@ -9,4 +10,5 @@ pub mod permissions;
 pub mod plan;
 pub mod protected;
 pub mod readback;
+pub mod review;
 pub mod template;

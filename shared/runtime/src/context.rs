@@ -31,6 +31,7 @@ use lockstep_aws::public_images::PublicImages;
 #[cfg(feature = "secretsmanager")]
 use lockstep_aws::{hook_key::HookKey, secrets::Secrets};
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::Failure;
@@ -56,6 +57,15 @@ pub trait HasLedger {
 pub trait Locality {
     /// Returns true in the local cloud.
     fn is_local(&self) -> bool;
+}
+
+/// Has the settings of the installation.
+pub trait InstallationSettings {
+    /// Returns the beginning of the ARN of each state machine: everything before the hyphen and the machine's own name.
+    fn state_machines(&self) -> &str;
+
+    /// Returns the number of administrators that the installation chose. The configuration may have another one since.
+    fn administrators(&self) -> Administrators;
 }
 
 /// Reaches the task tokens that wait for an operation.

@@ -46,6 +46,9 @@ pub const EXTERNAL_ID: &str = "5f1c9f0e-5f0a-4d6c-9a44-6f3a9d1f7a10";
 /// The function that answers task tokens.
 pub const RESUME: &str = "lockstep-resume";
 
+/// The beginning of the ARN of each state machine.
+pub const MACHINES: &str = "arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep";
+
 /// The state machine that releases a commit.
 pub const RELEASE: &str = "arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-release";
 

@@ -19,6 +19,7 @@ use lockstep_aws::functions::Called;
 use lockstep_aws::ledger::Ledger;
 use lockstep_aws::{hook_key::HookKey, secrets::Secrets};
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::images::promotion::Ami;
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -34,9 +35,9 @@ use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_runtime::{
     Artifacts, BranchCommits, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock,
     CommitArchive, CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
-    HasSecrets, ImagesOf, Installed, KeptImagesOf, KeysOf, Locality, PermissionTable, PolicySimulation,
-    PublicImagesOf, ReadsBack, ReleaseMachine, ShippedFunctions, StacksOf, StoresArtifacts, TargetBuckets,
-    TargetRoles, TeardownMachine,
+    HasSecrets, ImagesOf, InstallationSettings, Installed, KeptImagesOf, KeysOf, Locality, PermissionTable,
+    PolicySimulation, PublicImagesOf, ReadsBack, ReleaseMachine, ShippedFunctions, StacksOf, StoresArtifacts,
+    TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
 use std::rc::Rc;
@@ -210,6 +211,16 @@ impl HasSecrets for FaultyContext {
 impl Locality for FaultyContext {
     fn is_local(&self) -> bool {
         self.sim.is_local()
+    }
+}
+
+impl InstallationSettings for FaultyContext {
+    fn state_machines(&self) -> &str {
+        self.sim.state_machines()
+    }
+
+    fn administrators(&self) -> Administrators {
+        self.sim.administrators()
     }
 }
 

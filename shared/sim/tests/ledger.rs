@@ -41,6 +41,7 @@ async fn the_table_keeps_the_promises_of_a_ledger() {
 /// Returns a deployment with a value in every field: flattened enums, maps, nested lists.
 fn full_deployment() -> Deployment {
     let change_set = ChangeSet {
+        review: Default::default(),
         arn: "arn:change-set".into(),
         attempt: 2,
         changes: vec![Change {
@@ -90,6 +91,7 @@ fn full_deployment() -> Deployment {
         state: DeploymentState::AwaitingApproval,
         epoch: u64::from(u32::MAX) + 7,
         approvals: vec![Approval {
+            shown: None,
             number: 1,
             reasons: vec!["ünïcode".into()],
             subject: Subject::ChangeSet(change_set),

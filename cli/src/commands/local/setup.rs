@@ -8,6 +8,7 @@ use crate::local::{Session, StoredCredentials, TOOLING, state_dir};
 use lockstep_aws::aws::Aws;
 use lockstep_aws::cloudformation::TemplateSource;
 use lockstep_aws::operator::stacks::Installer;
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_local::PEOPLE;
 use std::path::Path;
@@ -36,6 +37,7 @@ pub async fn install(
     };
     let tooling = session.installer(TOOLING)?;
     let installation = Installation::new(&tooling, sources, output).await?;
+    let installation = installation.governed_by(Some(Administrators::Many));
     let packages = installation.pack(&binaries, Profile::Dev).await?;
     let (_, steps) = installation.install(&packages).await?;
     output.line(format!("installed Lockstep: {} stacks", steps.len()));

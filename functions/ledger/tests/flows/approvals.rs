@@ -10,7 +10,6 @@ use lockstep_domain::model::person::{GithubLogin, Starter};
 use lockstep_domain::records::{
     ApprovalDecision, Callback, CallbackState, DeploymentState, NamedResource, Proposal, ProposedAction,
 };
-use lockstep_sim::stages::{stage_text, with_production};
 use serde_json::{Value, json};
 
 /// Returns a fixture with a deployment to production that awaits its approval.
@@ -28,8 +27,10 @@ async fn decide(fixture: &Fixture, decision: &str) -> (u16, Value) {
 }
 
 async fn decide_on(fixture: &Fixture, decision: &str, subject: &str, digest: &Digest) -> (u16, Value) {
+    let shown = fixture.shown("prod-a").await;
     fixture
         .ask(json!({
+            "shown": shown,
             "action": "decide", "deployment": id("prod-a"), "subject": subject, "digest": digest,
             "decision": decision, "reason": "because",
         }))
@@ -164,8 +165,10 @@ async fn a_teardown_continues_after_an_approval_names_its_resources() {
         .await;
     fixture.invoke(Request::RequestApproval { deployment: id("prod-t"), task: task("token") }).await.unwrap();
     assert_eq!(fixture.environment("production").await.holder, None);
+    let shown = fixture.shown("prod-t").await;
     let answer = |names: Value| {
         json!({
+            "shown": shown,
             "action": "decide", "deployment": id("prod-t"), "subject": proposal.key(), "digest": digest("1.0.0"),
             "decision": "approve", "names": names,
         })
@@ -177,14 +180,11 @@ async fn a_teardown_continues_after_an_approval_names_its_resources() {
     assert_eq!(fixture.environment("production").await.holder.unwrap().deployment, id("prod-t"));
 }
 
-/// Returns a fixture whose production asks for a person who did not start the deployment, with an open question.
+/// Returns a fixture with an open question of a deployment that was started by hand.
 async fn asking_a_second_person() -> Fixture {
     let fixture = Fixture::new().await;
-    let production = stage_text("production", "222222222222").with_second_person();
-    let text = with_production("111111111111", production);
-    assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": text})).await.0, 200);
     fixture.published("1.0.0", &["test", "ci"]).await;
-    fixture.begin("prod-a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
+    fixture.begin_by_hand("prod-a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
     fixture.plan("prod-a", false).await;
     fixture.invoke(Request::RequestApproval { deployment: id("prod-a"), task: task("token") }).await.unwrap();
     fixture
@@ -192,10 +192,20 @@ async fn asking_a_second_person() -> Fixture {
 
 async fn answer_as(fixture: &Fixture, name: &str, decision: &str) -> (u16, Value) {
     let request = json!({
-        "action": "decide", "deployment": id("prod-a"), "subject": "arn:change-set", "digest": digest("1.0.0"),
+        "shown": fixture.shown("prod-a").await, "action": "decide", "deployment": id("prod-a"), "subject": "arn:change-set", "digest": digest("1.0.0"),
         "decision": decision,
     });
     fixture.ask_as(name, request).await
+}
+
+#[tokio::test]
+async fn the_starter_does_not_approve_and_another_person_suffices() {
+    let fixture = asking().await;
+    let (status, body) = answer_as(&fixture, "grace", "approve").await;
+    assert_eq!(status, 400, "{body}");
+    assert!(body["message"].as_str().unwrap().ends_with("this person started it"), "{body}");
+    assert_eq!(answer_as(&fixture, "ada", "approve").await.0, 200);
+    fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap();
 }
 
 #[tokio::test]
@@ -262,7 +272,7 @@ async fn two_identities_of_one_person_are_one_approver() {
 async fn a_session_whose_caller_chose_its_name_approves_nothing() {
     let fixture = asking().await;
     let request = json!({
-        "action": "decide", "deployment": id("prod-a"), "subject": "arn:change-set", "digest": digest("1.0.0"),
+        "shown": fixture.shown("prod-a").await, "action": "decide", "deployment": id("prod-a"), "subject": "arn:change-set", "digest": digest("1.0.0"),
         "decision": "approve",
     });
     let iam = json!({

@@ -13,16 +13,19 @@ use std::collections::BTreeSet;
 
 /// The list, written down once more: an action that moves to other callers must be moved here too.
 const OF_PEOPLE: [(&str, &[&str]); 3] = [
-    ("operators", &["cancel", "reconcile", "unlock"]),
+    ("operators", &["cancel", "reconcile", "start", "unlock"]),
     ("approvers", &["decide"]),
     (
         "administrators",
         &[
             "add_repository",
+            "apply_administrators",
             "apply_parameters",
             "apply_people",
             "apply_stages",
             "break_glass",
+            "cancel_change",
+            "confirm_change",
             "remove_repository",
             "revoke_image",
             "show_hook",
@@ -30,7 +33,7 @@ const OF_PEOPLE: [(&str, &[&str]); 3] = [
     ),
 ];
 
-const OF_MACHINES: [(&str, &[&str]); 3] = [
+const OF_MACHINES: [(&str, &[&str]); 4] = [
     (
         "delivery",
         &[
@@ -48,6 +51,7 @@ const OF_MACHINES: [(&str, &[&str]); 3] = [
     ),
     ("promotion", &["begin", "begin_teardown", "complete", "fail", "gate", "reacquire", "request_approval"]),
     ("sweep", &["free_environment"]),
+    ("administrators", &["settle_configuration"]),
 ];
 
 /// Returns true if the list of `callers` has the action.
@@ -62,10 +66,19 @@ fn of_people() -> Vec<Value> {
         json!({"action": "apply_stages", "text": ""}),
         json!({"action": "apply_parameters", "text": ""}),
         json!({"action": "apply_people", "text": ""}),
+        json!({"action": "apply_administrators", "administrators": "many"}),
+        json!({"action": "confirm_change", "config": "stages", "number": 1}),
+        json!({"action": "cancel_change", "config": "stages", "number": 1}),
         json!({"action": "add_repository", "id": repository, "base_url": "https://a.example", "branch": "main"}),
         json!({"action": "remove_repository", "id": repository}),
         json!({"action": "show_hook", "id": repository}),
-        json!({"action": "decide", "deployment": id("a"), "subject": "", "decision": "approve"}),
+        json!({
+            "action": "decide", "deployment": id("a"), "subject": "", "shown": "0".repeat(64), "decision": "approve",
+        }),
+        json!({
+            "action": "start", "name": "promote-1",
+            "run": {"machine": "promote", "input": {"component": "logs", "version": "1.0.0", "to": "production"}},
+        }),
         json!({"action": "cancel", "deployment": id("a"), "reason": "because"}),
         json!({"action": "unlock", "stage": "ci", "environment": "logs"}),
         json!({"action": "reconcile", "stage": "ci", "environment": "logs", "reason": "because"}),
@@ -104,6 +117,7 @@ fn of_machines() -> Vec<Request> {
         Request::ForgetTest { environment: "logs".into() },
         Request::Publish { component, version },
         Request::FreeEnvironment { stage: "ci".parse().unwrap(), environment: "logs".into() },
+        Request::SettleConfiguration {},
         Request::FailRelease {
             component: "logs".parse().unwrap(),
             version: "1.0.0".parse().unwrap(),

@@ -65,7 +65,8 @@ async fn a_release_needs_the_evidence_of_the_stage_before() {
     let fixture = Fixture::new().await;
     let release = fixture.published("1.0.0", &[]).await;
     fixture.cloud.take_calls();
-    let closed = fixture.begin("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap_err();
+    let begun = fixture.begin_by_hand("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await;
+    let closed = begun.unwrap_err();
     assert_eq!(closed.kind, FailureKind::GateClosed);
     assert!(closed.message.contains(&format!("digest {} passed test", release.digest)), "{closed}");
     let calls = fixture.cloud.take_calls();
@@ -192,6 +193,8 @@ async fn a_promotion_deploys_what_was_tested_unless_its_stage_allows_more() {
     fixture.begin("prod-c", DeploymentPath::Promotion, own).await.unwrap();
     let text = stages_text().replace("name = \"production\"\n", "name = \"production\"\noverrides = true\n");
     assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": text})).await.0, 200);
+    let confirm = json!({"action": "confirm_change", "config": "stages", "number": 1});
+    assert_eq!(fixture.ask_as("grace", confirm).await.0, 200);
     fixture.begin("prod-d", DeploymentPath::Promotion, renamed).await.unwrap();
 }
 
@@ -263,7 +266,7 @@ async fn a_deployment_of_a_push_records_the_pusher() {
             .unwrap();
         let name = gate::deploy_execution("e", &"ci".parse().unwrap(), &release.component);
         let name = if by_hand { "by-hand" } else { &name };
-        fixture.begin(name, DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
+        fixture.begin_by_hand(name, DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
         let begun = fixture.deployment(name).await;
         let starter = expected.map_or(Starter::Unknown, |name| Starter::Pusher(name.parse().unwrap()));
         assert_eq!(begun.starter, starter);

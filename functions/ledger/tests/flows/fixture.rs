@@ -2,18 +2,21 @@
 
 use lockstep_aws::function_url::Invocation;
 use lockstep_aws::ledger::{Ledger, Order, Versioned};
+use lockstep_domain::delivery::approval;
 use lockstep_domain::delivery::hook::KEY_SECRET;
 use lockstep_domain::delivery::packaging::{self, Package, PackagingInput};
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::ledger::{Request, Started};
+use lockstep_domain::messages::run::Run;
 use lockstep_domain::messages::{Task, inputs, operator};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, Digest, TEST};
 use lockstep_domain::model::image_lock::ImageLock;
+use lockstep_domain::model::person::Caller;
 use lockstep_domain::records::{
-    ChangeSet, Deployment, Environment, Evidence, Key, LogEntry, Record, Release, ReleaseState,
+    ChangeSet, Deployment, Environment, Evidence, Key, LogEntry, Record, Release, ReleaseState, Start,
 };
 use lockstep_domain::stacks::identity::StackIdentity;
 use lockstep_domain::stacks::plan::StackStatus;
@@ -24,6 +27,7 @@ use lockstep_sim::context::{BUCKET, SimContext};
 use lockstep_sim::manifest::manifest_text;
 use lockstep_sim::stages::{stage_text, with_production};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// The webhook key of the installation.
@@ -39,6 +43,8 @@ pub struct Fixture {
     pub cloud: FakeAws,
     pub ledger: Ledger,
     pub context: SimContext,
+    /// Hours that passed.
+    hours: Cell<i64>,
 }
 
 /// Returns the template of a release. Each version has another one.
@@ -114,9 +120,18 @@ impl Fixture {
         let cloud = context.account.clone();
         cloud.set_secret(KEY_SECRET, KEY);
         let ledger = Ledger::new(&cloud.aws());
-        let fixture = Self { cloud, ledger, context };
+        let fixture = Self { cloud, ledger, context, hours: Cell::new(0) };
         assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": stages_text()})).await.0, 200);
         fixture
+    }
+
+    /// Lets time pass.
+    pub fn let_pass(&self, hours: i64) {
+        self.hours.set(self.hours.get() + hours);
+    }
+
+    fn now(&self, second: i64) -> jiff::Timestamp {
+        at(second + self.hours.get() * 3600)
     }
 
     /// Returns the reply that a state machine of the right path gets.
@@ -140,7 +155,7 @@ impl Fixture {
 
     /// Returns the reply of the function for `callers` to a direct invocation.
     pub async fn invoke_as(&self, callers: Callers, request: Request) -> Result<Value, Failure> {
-        handle(&self.context, callers, Invocation::Direct(request), at(100)).await
+        handle(&self.context, callers, Invocation::Direct(request), self.now(100)).await
     }
 
     /// Returns the status and the body that a signed request gets, sent to the function that takes it.
@@ -168,7 +183,7 @@ impl Fixture {
             "requestContext": {"authorizer": authorizer, "timeEpoch": 0, "http": {"method": "POST", "path": "/"}},
         });
         let invocation: Invocation<Request> = serde_json::from_value(event).unwrap();
-        let answer = handle(&self.context, callers, invocation, at(200)).await.unwrap();
+        let answer = handle(&self.context, callers, invocation, self.now(200)).await.unwrap();
         let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         (u16::try_from(answer["statusCode"].as_u64().unwrap()).unwrap(), body)
     }
@@ -222,7 +237,35 @@ impl Fixture {
         release
     }
 
+    /// Begins a deployment that Grace started over the operators' function.
     pub async fn begin(
+        &self,
+        name: &str,
+        path: DeploymentPath,
+        input: inputs::Deploy,
+    ) -> Result<Started, Failure> {
+        let run = match path {
+            DeploymentPath::Delivery => json!({"machine": "delivery-deploy", "input": input}),
+            DeploymentPath::Promotion => json!({"machine": "promotion-deploy", "input": input}),
+        };
+        self.start_as("grace", name, run).await;
+        self.begin_by_hand(name, path, input).await
+    }
+
+    /// Records that the IAM user `starter` starts a run under `name`.
+    pub async fn start_as(&self, starter: &str, name: &str, run: Value) {
+        let run: Run = serde_json::from_value(run).unwrap();
+        let by = Caller {
+            arn: format!("arn:aws:iam::333333333333:user/{starter}"),
+            user_id: format!("AIDAEXAMPLE00000{}", starter.to_uppercase()),
+            account: "333333333333".into(),
+        };
+        let start = Start { deployment: id(name), name: name.into(), run, by, at: at(0) };
+        self.ledger.insert(&start).await.unwrap();
+    }
+
+    /// Begins a deployment whose starter is unknown.
+    pub async fn begin_by_hand(
         &self,
         name: &str,
         path: DeploymentPath,
@@ -232,7 +275,7 @@ impl Fixture {
         self.invoke_as(machines_of(path), request).await.map(|answer| serde_json::from_value(answer).unwrap())
     }
 
-    /// Begins the teardown of the environment called `environment`, or of the component's own.
+    /// Begins the teardown, which Grace started, of the environment called `environment`, or of the component's own.
     pub async fn begin_teardown(
         &self,
         name: &str,
@@ -245,6 +288,11 @@ impl Fixture {
             stage: stage.parse().unwrap(),
             environment: environment.map(str::to_owned),
         };
+        let run = match path {
+            DeploymentPath::Delivery => json!({"machine": "delivery-teardown", "input": input}),
+            DeploymentPath::Promotion => json!({"machine": "promotion-teardown", "input": input}),
+        };
+        self.start_as("grace", name, run).await;
         let request = Request::BeginTeardown { execution: execution(name), input };
         self.invoke_as(machines_of(path), request).await.map(|answer| serde_json::from_value(answer).unwrap())
     }
@@ -259,6 +307,7 @@ impl Fixture {
     pub async fn plan(&self, name: &str, changed: bool) {
         let arn = self.stack(&self.deployment(name).await);
         let change_set = ChangeSet {
+            review: Default::default(),
             arn: "arn:change-set".into(),
             attempt: 1,
             changes: Vec::new(),
@@ -324,6 +373,12 @@ impl Fixture {
         let mut changed = stored.record.clone();
         change(&mut changed);
         self.ledger.replace(&stored, changed).await.unwrap();
+    }
+
+    /// Returns the digest of what the last question of the deployment shows.
+    pub async fn shown(&self, name: &str) -> Digest {
+        let deployment = self.deployment(name).await;
+        approval::shown(&deployment, deployment.approvals.last().unwrap()).unwrap()
     }
 
     /// Returns the deployment log.

@@ -8,4 +8,6 @@ mod fixture;
 mod images;
 mod interventions;
 mod pushes;
+mod starts;
 mod teardowns;
+mod weakenings;

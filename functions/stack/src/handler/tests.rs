@@ -62,6 +62,7 @@ fn approve(fixture: &Fixture) {
     fixture.change_deployment(|deployment| {
         let change_set = deployment.deploy().unwrap().change_set.clone().unwrap();
         let question = Approval {
+            shown: None,
             number: u32::try_from(deployment.approvals.len()).unwrap() + 1,
             reasons: vec![],
             subject: Subject::ChangeSet(change_set),

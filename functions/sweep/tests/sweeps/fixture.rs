@@ -5,6 +5,7 @@ use lockstep_aws::function_url::Invocation;
 use lockstep_aws::ledger::{Ledger, Versioned};
 use lockstep_domain::delivery::environment::acquire;
 use lockstep_domain::delivery::packaging;
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::sweep::Followed;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -15,10 +16,10 @@ use lockstep_domain::records::{
     Charter, Config, ConfigKind, DeployBody, Deployment, DeploymentStart, DeploymentState, Environment, Key,
     PromoteImageBody, Record, Release, ReleaseState, StackRun, SweepReport,
 };
-use lockstep_ledger::context::AwsContext;
+use lockstep_ledger::context::{AwsContext, InstallationFacts};
 use lockstep_runtime::HasLedger;
 use lockstep_sim::FakeAws;
-use lockstep_sim::context::{BUCKET, Callee, SimContext};
+use lockstep_sim::context::{BUCKET, Callee, MACHINES, SimContext};
 use lockstep_sim::stages::{stage_text, text_of};
 use lockstep_sweep::handler::{Reply, handle, serve};
 use serde_json::json;
@@ -103,7 +104,9 @@ pub fn promotion(name: &str) -> Deployment {
 
 /// Returns the authority's function for the sweep, over the same account.
 fn authority(account: &FakeAws, now: &Rc<Cell<Timestamp>>) -> Callee {
-    let context = Rc::new(AwsContext::of(&account.aws(), Callers::Sweep, "lockstep-resume"));
+    let installed =
+        InstallationFacts { state_machines: MACHINES.to_owned(), administrators: Administrators::Many };
+    let context = Rc::new(AwsContext::of(&account.aws(), Callers::Sweep, "lockstep-resume", installed));
     let now = Rc::clone(now);
     Rc::new(move |payload| {
         let (context, now) = (Rc::clone(&context), now.get());

@@ -61,6 +61,7 @@ async fn completed_callbacks_are_not_listed() {
 async fn asking(fixture: &Fixture, decision: Option<Decision>) -> String {
     fixture.left("a", "ci", "logs", DeploymentState::AwaitingApproval).await;
     let change_set = ChangeSet {
+        review: Default::default(),
         arn: "arn".into(),
         attempt: 1,
         changes: Vec::new(),
@@ -69,6 +70,7 @@ async fn asking(fixture: &Fixture, decision: Option<Decision>) -> String {
         parameters_digest: Digest::of(b"p"),
     };
     let question = Approval {
+        shown: None,
         number: 1,
         reasons: vec!["because".into()],
         subject: Subject::ChangeSet(change_set),

@@ -5,13 +5,14 @@
 
 use crate::delivery::answers::Jury;
 use crate::delivery::approval_rule::Verdict;
+use crate::model::canonical::canonical_json;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::{DeploymentId, Digest};
 use crate::model::operator_action::REASON_CHARS;
 use crate::model::person::Caller;
 use crate::records::{
-    AnswerKind, Approval, ApprovalDecision, Decision, Deployment, DeploymentState, GivenAnswer, Proposal,
-    ProposedAction, Subject,
+    AnswerKind, Approval, ApprovalDecision, Charter, Decision, Deployment, DeploymentState, GivenAnswer,
+    Proposal, ProposedAction, Subject,
 };
 use crate::stacks::change_set_review;
 use jiff::Timestamp;
@@ -89,11 +90,24 @@ pub fn ask(
         subject,
         digest: deployment.digest().cloned(),
         asked_at: now,
+        shown: None,
     };
+    let shown = shown(deployment, &question)?;
     let mut asking = deployment.clone();
-    asking.approvals.push(question);
+    asking.approvals.push(Approval { shown: Some(shown), ..question });
     asking.state = DeploymentState::AwaitingApproval;
     Ok(asking)
+}
+
+/// Returns the digest of all that a question shows: its subject with values and access, its reasons, and the facts with which
+/// the deployment began, such as its starter, its overrides and a break-glass.
+pub fn shown(deployment: &Deployment, question: &Approval) -> Result<Digest, Failure> {
+    let question = Approval { shown: None, ..question.clone() };
+    let glass = deployment.deploy().and_then(|deploy| deploy.break_glass.as_ref());
+    let facts = (&deployment.id, &deployment.starter, Charter::of(deployment), glass);
+    let json = serde_json::to_value((question, facts));
+    let json = json.map_err(|error| Failure::bug("a question cannot be written").caused_by(&error))?;
+    Ok(Digest::of(canonical_json(json).as_bytes()))
 }
 
 /// Returns the reason for which a proposal needs an approval.
@@ -144,6 +158,8 @@ pub struct ApprovalAnswer<'a> {
     pub subject: &'a str,
     /// Digest of the artifact that was shown to the approver, if there was one.
     pub digest: Option<&'a Digest>,
+    /// Digest of all that was shown to the approver, see [`shown`].
+    pub shown: &'a Digest,
     /// Names of the resources that the approver gives up, or of the unexamined nested stacks that the approver allows.
     pub names: &'a [String],
     /// The answer.
@@ -225,7 +241,8 @@ fn shown_question<'a>(
     let Some(question) = deployment.approvals.last() else {
         return Err(conflict(format!("deployment {} has no question", deployment.id)));
     };
-    if question.subject.key() != answer.subject || question.digest.as_ref() != answer.digest {
+    let same = question.subject.key() == answer.subject && question.digest.as_ref() == answer.digest;
+    if !same || shown(deployment, question)? != *answer.shown {
         return Err(conflict(format!(
             "deployment {} asks about `{}`, which is not what was shown; look at it again",
             deployment.id,

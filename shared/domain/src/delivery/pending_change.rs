@@ -8,6 +8,7 @@ use crate::model::error::{Failure, FailureKind};
 use crate::model::person::{Caller, Person};
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 /// Time until a weakening takes effect in an installation with one administrator, in hours.
 pub const DELAY_HOURS: i64 = 24;
@@ -16,13 +17,21 @@ pub const DELAY_HOURS: i64 = 24;
 pub const LIFE_HOURS: i64 = 7 * 24;
 
 /// Number of administrators of an installation, from `install --administrators`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Administrators {
     /// One: no second person can confirm.
     One,
     /// Two at least.
     Many,
+}
+
+impl Administrators {
+    /// Returns the word of the number.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// State of a pending change.
@@ -97,7 +106,7 @@ pub enum NextStep {
 
 /// Decides on a proposed change. `open` is the newest pending change, if there is one.
 ///
-/// The error `Conflict` refuses a second weakening while one waits. With several administrators a weakening needs a known
+/// The error `Rejected` refuses a second weakening while one waits. With several administrators a weakening needs a known
 /// proposer: the second person must be another one.
 pub fn propose(
     proposed: &Proposed<'_>,
@@ -110,7 +119,9 @@ pub fn propose(
         return Ok(NextStep::Apply);
     }
     if open.is_some_and(|open| is_open(open, proposed.base, now)) {
-        return Err(conflict("another weakening waits; cancel it first"));
+        return Err(Failure::rejected(
+            "another weakening of this file waits; cancel it first, with lockstep pending cancel",
+        ));
     }
     if administrators == Administrators::Many && by.person.known().is_none() {
         return Err(Failure::rejected(format!(
@@ -163,15 +174,20 @@ pub fn due(
 }
 
 /// Returns the change after a second administrator confirmed it. The caller stores its text as the next version.
+///
+/// `proposer` is the person who proposed it as `people.toml` says now: identities may have been joined since.
 pub fn confirm(
     change: &PendingChange,
     by: Administrator<'_>,
+    proposer: &Person,
     current: u32,
     now: Timestamp,
 ) -> Result<PendingChange, Failure> {
     refuse_ended(change, current, now)?;
     match (change.proposer.known(), by.person.known()) {
-        (Some(proposer), Some(second)) if proposer != second => {
+        (Some(before), Some(second))
+            if before != second && proposer.known().is_some_and(|now| now != second) =>
+        {
             Ok(ended(change, PendingState::Applied, Some(by.caller), now))
         }
         (Some(_), Some(_)) => Err(Failure::rejected(

@@ -3,6 +3,10 @@
 //! The file joins the identities of one person, and registers the roles whose sessions are people. An IAM user and a
 //! session of IAM Identity Center are people without it.
 
+mod differences;
+
+pub use differences::differences;
+
 use crate::model::error::Problem;
 use crate::model::ids::{AccountId, InvalidId};
 use crate::model::person::{
@@ -143,6 +147,17 @@ impl People {
     fn fixes_names(&self, account: &AccountId, role: &str) -> bool {
         is_of_identity_center(role)
             || self.roles.iter().any(|known| known.account == *account && known.name == *role)
+    }
+
+    /// Returns the roles of these callers whose sessions are unknown people, as `<role> in account <account>`.
+    pub fn unknown_roles<'c>(&self, callers: impl IntoIterator<Item = &'c Caller>) -> BTreeSet<String> {
+        let role = |caller: &Caller| match caller.principal() {
+            Principal::Session { account, role, .. } if !self.fixes_names(&account, &role) => {
+                Some(format!("{role} in account {account}"))
+            }
+            Principal::User(_) | Principal::Session { .. } | Principal::Other => None,
+        };
+        callers.into_iter().filter_map(role).collect()
     }
 
     /// Iterates over the names of the file.

@@ -380,8 +380,7 @@ mod tests {
         };
         let production = || testing::stage_text("production", "222222222222");
         assert_eq!(rule(production()), ApprovalRule::confirmation());
-        assert_eq!(rule(production().with_approval()), ApprovalRule::confirmation());
-        assert_eq!(rule(production().with_second_person()), ApprovalRule::default());
+        assert_eq!(rule(production().with_approval()), ApprovalRule::default());
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! Differences between two versions of `stages.toml`, and the ones that weaken the protection of a stage.
+//! Differences between two versions of the configuration, and the ones that weaken the protection of a stage.
 //!
 //! The comparison errs towards weakening: a stage that is removed can come back with less protection.
 
 use crate::delivery::approval_rule::ApprovalRule;
+use crate::delivery::pending_change::Administrators;
 use crate::delivery::stages::{Stage, Stages};
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::StageName;
@@ -19,17 +20,39 @@ pub struct Difference {
     pub weakens: bool,
 }
 
-fn weaker(sentence: impl Into<String>) -> Difference {
+/// Returns a difference that weakens.
+pub(in crate::delivery) fn weaker(sentence: impl Into<String>) -> Difference {
     Difference { sentence: sentence.into(), weakens: true }
 }
 
-fn stronger(sentence: impl Into<String>) -> Difference {
+/// Returns a difference that weakens nothing.
+pub(in crate::delivery) fn stronger(sentence: impl Into<String>) -> Difference {
     Difference { sentence: sentence.into(), weakens: false }
 }
 
 /// Returns true if a difference weakens a stage.
 pub fn weakens(differences: &[Difference]) -> bool {
     differences.iter().any(|difference| difference.weakens)
+}
+
+/// Returns the same differences where nothing is protected yet, so that none of them weakens.
+pub fn harmless(differences: Vec<Difference>) -> Vec<Difference> {
+    differences.into_iter().map(|difference| Difference { weakens: false, ..difference }).collect()
+}
+
+/// Returns the differences between two numbers of administrators.
+pub fn of_administrators(old: Administrators, new: Administrators) -> Vec<Difference> {
+    match (old, new) {
+        (Administrators::Many, Administrators::One) => {
+            vec![weaker("one administrator alone weakens a stage, after a day")]
+        }
+        (Administrators::One, Administrators::Many) => {
+            vec![stronger("a second administrator must confirm what weakens a stage")]
+        }
+        (Administrators::One, Administrators::One) | (Administrators::Many, Administrators::Many) => {
+            Vec::new()
+        }
+    }
 }
 
 /// Returns the differences from `old` to `new`, in the order of the new stages; removed stages come last.

@@ -22,6 +22,7 @@ pub use resource::{
 use crate::model::ids::{AccountId, Region};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use strum::Display;
 
 /// A value that was read, or the reason why it is unknown.
@@ -189,6 +190,8 @@ pub struct Facts {
     pub quotas: Vec<QuotaFacts>,
     /// Facts of the webhook, one entry for each repository.
     pub webhook: Reading<Vec<WebhookFacts>>,
+    /// Roles whose sessions started deployments or answered questions, and are unknown people.
+    pub unknown_roles: Reading<BTreeSet<String>>,
     /// Accounts and regions that Lockstep deploys to.
     pub places: Reading<Vec<TargetFacts>>,
 }

@@ -102,12 +102,17 @@ impl operator::Request {
     /// Returns the only kind of people that may ask for this action.
     pub fn callers(&self) -> Callers {
         match self {
-            Self::Cancel { .. } | Self::Unlock { .. } | Self::Reconcile { .. } => Callers::Operators,
+            Self::Start { .. } | Self::Cancel { .. } | Self::Unlock { .. } | Self::Reconcile { .. } => {
+                Callers::Operators
+            }
             Self::Decide { .. } => Callers::Approvers,
             // An exception to the gate is configuration: it changes what may run, and not one run.
             Self::ApplyStages { .. }
             | Self::ApplyParameters { .. }
             | Self::ApplyPeople { .. }
+            | Self::ApplyAdministrators { .. }
+            | Self::ConfirmChange { .. }
+            | Self::CancelChange { .. }
             | Self::AddRepository { .. }
             | Self::RemoveRepository { .. }
             | Self::ShowHook { .. }
@@ -133,6 +138,7 @@ impl ledger::Request {
             | Self::FinishRelease { .. } => &[Callers::Delivery],
             Self::Gate { .. } => &[Callers::Promotion],
             Self::FreeEnvironment { .. } => &[Callers::Sweep],
+            Self::SettleConfiguration {} => &[Callers::Administrators],
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::model::caught_error::CaughtError;
 use crate::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
 use crate::model::outcome::Outcome;
 use crate::model::version::Version;
+use crate::records::ConfigKind;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
@@ -98,6 +99,9 @@ pub enum Request {
         /// The environment's name.
         environment: String,
     },
+    /// Carries out the pending changes of the configuration whose time has come, and closes those that ended. A schedule
+    /// asks for it. Returns [`Settled`].
+    SettleConfiguration {},
 }
 
 impl Request {
@@ -154,6 +158,13 @@ pub struct Failed {
     pub error: String,
     /// A sentence that an operator can act on.
     pub cause: String,
+}
+
+/// The parts of the configuration whose pending change took effect by time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The parts.
+    pub applied: Vec<ConfigKind>,
 }
 
 /// An open gate.

@@ -1,9 +1,12 @@
 //! Requests of operators to the `ledger` function over its IAM-authenticated URL, as the `lockstep` command sends them.
 
+use super::run::Run;
+use crate::delivery::pending_change::Administrators;
+use crate::delivery::weakening::Difference;
 use crate::model::branch_pattern::BranchPattern;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StageName};
 use crate::model::version::Version;
-use crate::records::AnswerKind;
+use crate::records::{AnswerKind, ConfigKind};
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
@@ -12,20 +15,39 @@ use strum::{IntoStaticStr, VariantNames};
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 #[strum(serialize_all = "snake_case")]
 pub enum Request {
-    /// Stores a new version of `stages.toml`. Returns [`Applied`].
+    /// Stores a new version of `stages.toml`. Returns [`Configured`].
     ApplyStages {
         /// Text of the file.
         text: String,
     },
-    /// Stores a new version of the organisation's parameters. Returns [`Applied`].
+    /// Stores a new version of the organisation's parameters. Returns [`Configured`].
     ApplyParameters {
         /// Text of the file.
         text: String,
     },
-    /// Stores a new version of `people.toml`. Returns [`Applied`].
+    /// Stores a new version of `people.toml`. Returns [`Configured`].
     ApplyPeople {
         /// Text of the file.
         text: String,
+    },
+    /// Sets the number of administrators. Returns [`Configured`].
+    ApplyAdministrators {
+        /// The number.
+        administrators: Administrators,
+    },
+    /// Confirms a pending change of the configuration, which takes effect. Returns [`Applied`].
+    ConfirmChange {
+        /// Part of the configuration.
+        config: ConfigKind,
+        /// Number of the change that was shown to the administrator.
+        number: u32,
+    },
+    /// Cancels a pending change of the configuration. Returns [`Applied`].
+    CancelChange {
+        /// Part of the configuration.
+        config: ConfigKind,
+        /// Number of the change that was shown to the administrator.
+        number: u32,
     },
     /// Registers a repository, or changes its branch. Refuses another base URL. Returns [`Applied`].
     AddRepository {
@@ -59,6 +81,8 @@ pub enum Request {
         /// Digest that was shown to the approver, if there was one.
         #[serde(default)]
         digest: Option<Digest>,
+        /// Digest of all that was shown to the approver, see [`crate::delivery::approval::shown`].
+        shown: Digest,
         /// The answer.
         decision: AnswerKind,
         /// The approver's reason.
@@ -67,6 +91,13 @@ pub enum Request {
         /// Names of the resources that the approver gives up: every one that a proposal names.
         #[serde(default)]
         names: Vec<String>,
+    },
+    /// Starts a run, with the caller as its starter. Returns [`StartedRun`].
+    Start {
+        /// Name of the execution. A repeated request with the same name starts nothing more.
+        name: String,
+        /// The state machine with its input.
+        run: Run,
     },
     /// Cancels a deployment. Returns [`Applied`].
     Cancel {
@@ -125,6 +156,37 @@ pub struct Applied {
     pub version: u32,
     /// True if the request changed anything.
     pub changed: bool,
+}
+
+/// Response to a new version of a part of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configured {
+    /// Version that applies now.
+    pub version: u32,
+    /// True if the request changed the version that applies.
+    pub changed: bool,
+    /// Differences from the version before the request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+    /// The change that waits, with all its differences, because one of them weakens a protection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+}
+
+/// A change of the configuration that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Number of the change.
+    pub number: u32,
+    /// The condition of its effect, as a sentence.
+    pub waits_for: String,
+}
+
+/// Response to [`Request::Start`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartedRun {
+    /// ARN of the execution.
+    pub execution: String,
 }
 
 /// Response to [`Request::ShowHook`].

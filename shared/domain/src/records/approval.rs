@@ -87,4 +87,7 @@ pub struct Approval {
     pub digest: Option<Digest>,
     /// Time of the question.
     pub asked_at: Timestamp,
+    /// Digest of all that the question shows, with the fixed facts of its deployment. An answer names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Digest>,
 }

@@ -1,6 +1,6 @@
 //! A change set of a deployment.
 
-use super::NamedResource;
+use super::{NamedResource, Review};
 use crate::model::ids::Digest;
 use crate::model::resource_change::Change;
 use serde::{Deserialize, Serialize};
@@ -22,4 +22,7 @@ pub struct ChangeSet {
     pub template_digest: Digest,
     /// Digest of the parameters that it was created with.
     pub parameters_digest: Digest,
+    /// The values and the access that it changes. Empty if it asks for no approval.
+    #[serde(default)]
+    pub review: Review,
 }

@@ -1,10 +1,14 @@
 use super::{Key, Partition, Record, Table};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// Part of the organisation's configuration that a [`Config`] holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ConfigKind {
     /// `stages.toml`.
     Stages,
@@ -12,15 +16,26 @@ pub enum ConfigKind {
     Parameters,
     /// `people.toml`.
     People,
+    /// The number of administrators, `one` or `many`.
+    Administrators,
 }
 
 impl ConfigKind {
+    /// Every part.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// Returns the word of the part.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
     /// Returns the partition of all versions.
     pub fn versions(self) -> Partition {
         let prefix = match self {
             Self::Stages => "STAGES#",
             Self::Parameters => "PARAMETERS#",
             Self::People => "PEOPLE#",
+            Self::Administrators => "ADMINISTRATORS#",
         };
         Partition::new(Table::Authority, "CONFIG", prefix)
     }

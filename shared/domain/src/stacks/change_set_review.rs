@@ -150,6 +150,7 @@ pub fn is_approved(
                     && approved.parameters_digest == change_set.parameters_digest
                     && approved.changes == change_set.changes
                     && approved.unexamined == change_set.unexamined
+                    && approved.review == change_set.review
             }
             Subject::Proposal(_) => false,
         };
@@ -209,6 +210,7 @@ mod tests {
 
     fn change_set(changes: &[Change]) -> ChangeSet {
         ChangeSet {
+            review: Default::default(),
             arn: "arn".into(),
             attempt: 1,
             changes: changes.to_vec(),
@@ -363,6 +365,7 @@ mod tests {
         let digest = |of: &str| Digest::of(of.as_bytes());
         let change_set = change_set(&[]);
         let question = crate::records::Approval {
+            shown: None,
             number: 1,
             reasons: vec![],
             subject: Subject::ChangeSet(change_set.clone()),

@@ -10,13 +10,18 @@ use jiff::Timestamp;
 use lockstep_domain::delivery::answers::Jury;
 use lockstep_domain::delivery::approval::{self, ApprovalAnswer, Decided};
 use lockstep_domain::delivery::approval_rule::{ApprovalRule, Excluded, Verdict};
-use lockstep_domain::delivery::people::People;
+use lockstep_domain::delivery::people::{People, differences};
+use lockstep_domain::delivery::start;
+use lockstep_domain::delivery::weakening::weakens;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::messages::run::Run;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::person::{Caller, Person, Starter};
 use lockstep_domain::records::{
-    AnswerKind, ApprovalDecision, ChangeSet, Decision, DeployBody, Deployment, DeploymentStart, StackRun,
+    AnswerKind, ApprovalDecision, ChangeSet, Decision, DeployBody, Deployment, DeploymentStart, GivenAnswer,
+    StackRun,
 };
 use model::{Answer, Book, Identity, Rule};
 use random::Random;
@@ -111,7 +116,14 @@ fn organisation(random: &mut Random) -> Organisation {
         let owner = random.below(entries.len());
         entries[owner].1.push((list, key));
     }
-    let role_is_registered = !random.once_in(3);
+    organisation_of(entries, !random.once_in(3))
+}
+
+/// Returns the organisation with these entries.
+fn organisation_of(
+    entries: Vec<(String, Vec<(&'static str, String)>)>,
+    role_is_registered: bool,
+) -> Organisation {
     let mut text = String::new();
     if role_is_registered {
         writeln!(text, "[[roles]]\narn = \"arn:aws:iam::111111111111:role/{ROLE}\"").expect("a text");
@@ -189,6 +201,7 @@ fn asking(starter: Starter, pusher: Option<&str>) -> Deployment {
 
 fn change_set(number: u32) -> ChangeSet {
     ChangeSet {
+        review: Default::default(),
         arn: format!("arn:change-set/{number}"),
         attempt: number,
         changes: Vec::new(),
@@ -215,6 +228,8 @@ enum Mistake {
     TheClockStands,
     /// An answer to an earlier question counts for the open one.
     AnswersAreNotBound,
+    /// A deployment has the recorded starter, whatever its input.
+    AnyInputHasTheStarter,
 }
 
 /// One history: the record of the product beside the answers of the model.
@@ -314,7 +329,10 @@ impl History<'_> {
         let asked = if bound { reading.question } else { self.question };
         let (by, subject) = (caller(&reading.identity), change_set(asked).arn);
         let digest = Digest::of(b"artifact");
+        let open = self.deployment.approvals.last().expect("a question");
+        let shown = approval::shown(&self.deployment, open).expect("a digest");
         let answer = ApprovalAnswer {
+            shown: &shown,
             subject: &subject,
             digest: Some(&digest),
             names: &[],
@@ -362,6 +380,21 @@ impl History<'_> {
     }
 }
 
+/// Returns the starter that the product takes from the record of a start. `same` is true if the deployment has the input that
+/// the caller asked for.
+fn starter_of(by: Option<&Identity>, same: bool) -> Starter {
+    let input = inputs::Deploy::new(
+        "logs".parse().expect("a component"),
+        "1.0.0".parse().expect("a version"),
+        "production".parse().expect("a stage"),
+    );
+    let other = inputs::Deploy { revert_drift: true, ..input.clone() };
+    let asked = Run::PromotionDeploy(if same { input.clone() } else { other });
+    let machines = "arn:aws:states:eu-west-1:111111111111:stateMachine:lockstep";
+    let record = by.map(|by| start::record(machines, "run-1", &asked, &caller(by), at(0)).expect("a start"));
+    start::of_deploy(record.as_ref(), &input).unwrap_or_default()
+}
+
 /// What a run met, to prove that it met everything.
 #[derive(Default)]
 struct Tally {
@@ -381,13 +414,16 @@ fn run(
     let organisation = random.pick(organisations);
     let rule = rule(&mut random, &organisation.names);
     let starter = random.pick(&organisation.identities).clone();
-    let started = !random.once_in(4);
+    // An execution by hand has no record, and another input under a recorded name is not what its caller asked for.
+    let (recorded, same) = (!random.once_in(4), !random.once_in(4));
+    let started = recorded && same;
     let login = (!random.once_in(4)).then(|| *random.pick(&LOGINS));
     let of = |identity: Option<Identity>| {
         identity.map_or_else(String::new, |identity| model::person(&organisation.book, &identity))
     };
     let parts = [of(started.then(|| starter.clone())), of(login.map(|login| ("github", login.to_owned())))];
-    let start = if started { Starter::Caller(caller(&starter)) } else { Starter::Unknown };
+    let any_input = mistake == Some(Mistake::AnyInputHasTheStarter);
+    let start = starter_of(recorded.then_some(&starter), same || any_input);
     let mut history = History {
         organisation,
         rule,
@@ -480,6 +516,7 @@ fn every_planted_mistake_is_found() {
         Mistake::OneApproverFewer,
         Mistake::TheClockStands,
         Mistake::AnswersAreNotBound,
+        Mistake::AnyInputHasTheStarter,
     ] {
         let mut random = Random(seed);
         let organisations: Vec<Organisation> = (0..64).map(|_| organisation(&mut random)).collect();
@@ -489,6 +526,77 @@ fn every_planted_mistake_is_found() {
         println!("{mistake:?}: found after {found:?} histories");
         assert!(found.is_some(), "LOCKSTEP_APPROVAL_SEED={seed}: {mistake:?} is not found");
     }
+}
+
+/// Returns the entries after one identity left its person, or joined one, perhaps a new one.
+fn changed(
+    random: &mut Random,
+    entries: &[(String, Vec<(&'static str, String)>)],
+) -> Vec<(String, Vec<(&'static str, String)>)> {
+    let mut entries = entries.to_vec();
+    if random.once_in(2) {
+        entries.push(("zoe".to_owned(), Vec::new()));
+    }
+    let lists = [("user", "users"), ("center", "sessions"), ("github", "github")];
+    let logins = LOGINS.iter().map(|login| ("github", (*login).to_owned()));
+    let all: Vec<Identity> = identities().into_iter().chain(logins).collect();
+    let (kind, key) = random.pick(&all).clone();
+    let Some((_, list)) = lists.into_iter().find(|(of, _)| *of == kind) else { return entries };
+    let same = |(of, text): &(&str, String)| *of == list && text.eq_ignore_ascii_case(&key);
+    let owned = entries.iter().any(|(_, identities)| identities.iter().any(same));
+    entries.iter_mut().for_each(|(_, identities)| identities.retain(|identity| !same(identity)));
+    if !owned || random.once_in(3) {
+        let owner = random.below(entries.len());
+        entries[owner].1.push((list, key));
+    }
+    entries
+}
+
+/// A change of the people that weakens nothing lets no question pass that did not pass before it.
+#[test]
+fn people_that_weaken_nothing_let_nothing_new_pass() {
+    let seed = setting("LOCKSTEP_APPROVAL_SEED").unwrap_or_else(fresh_seed);
+    println!("changes of people from LOCKSTEP_APPROVAL_SEED={seed}");
+    let mut random = Random(seed);
+    let (mut harmless, mut weakening) = (0, 0);
+    for _ in 0..4_000 {
+        let before = organisation(&mut random);
+        let registered = before.book.role_is_registered != random.once_in(6);
+        let after = organisation_of(changed(&mut random, &before.book.entries), registered);
+        let weakens = weakens(&differences(&before.people, &after.people));
+        weakening += u32::from(weakens);
+        harmless += u32::from(!weakens);
+        for _ in 0..20 {
+            let (_, rule) = rule(&mut random, &before.names);
+            let known = |people: &People| rule.from.iter().flatten().all(|person| people.has(person));
+            if !known(&before.people) || !known(&after.people) {
+                continue;
+            }
+            let starter = (!random.once_in(4)).then(|| random.pick(&before.identities).clone());
+            let login = (!random.once_in(4)).then(|| *random.pick(&LOGINS));
+            let deployment = asking(starter_of(starter.as_ref(), true), login);
+            let answers: Vec<GivenAnswer> = (0..1 + random.below(4))
+                .map(|_| {
+                    let by = caller(random.pick(&before.identities));
+                    GivenAnswer { by, kind: AnswerKind::Approve, reason: None, at: at(1) }
+                })
+                .collect();
+            let passes = |people: &People| {
+                let jury = Jury::new(&rule, people, &deployment);
+                matches!(jury.verdict(&answers, at(2)), Verdict::Passed { .. })
+            };
+            if !weakens && passes(&after.people) {
+                assert!(
+                    passes(&before.people),
+                    "LOCKSTEP_APPROVAL_SEED={seed}: {:?} -> {:?}, rule {rule}, starter {:?}, author {login:?}, {answers:?}",
+                    before.book.entries,
+                    after.book.entries,
+                    deployment.starter
+                );
+            }
+        }
+    }
+    assert!(harmless > 500 && weakening > 500, "{harmless} harmless, {weakening} weakening");
 }
 
 #[test]

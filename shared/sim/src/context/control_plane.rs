@@ -1,6 +1,6 @@
 //! Services of the control plane, for contexts.
 
-use super::{BUCKET, RELEASE, SimContext, TEARDOWN};
+use super::{BUCKET, MACHINES, RELEASE, SimContext, TEARDOWN};
 use jiff::Timestamp;
 use lockstep_aws::executions::Executions;
 use lockstep_aws::functions::{Called, Functions};
@@ -8,12 +8,13 @@ use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
 use lockstep_aws::secrets::Secrets;
 use lockstep_domain::delivery::function_code::FunctionLock;
+use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_runtime::{
     Artifacts, Callbacks, CallsFunctions, Clock, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
-    HasSecrets, Locality, PermissionTable, ReleaseMachine, ShippedFunctions, StoresArtifacts,
-    TeardownMachine,
+    HasSecrets, InstallationSettings, Locality, PermissionTable, ReleaseMachine, ShippedFunctions,
+    StoresArtifacts, TeardownMachine,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -60,6 +61,16 @@ impl HasSecrets for SimContext {
 impl Locality for SimContext {
     fn is_local(&self) -> bool {
         false
+    }
+}
+
+impl InstallationSettings for SimContext {
+    fn state_machines(&self) -> &str {
+        MACHINES
+    }
+
+    fn administrators(&self) -> Administrators {
+        Administrators::Many
     }
 }
 

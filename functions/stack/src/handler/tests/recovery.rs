@@ -25,6 +25,7 @@ fn allow(fixture: &Fixture) -> Proposal {
     let subject = Subject::Proposal(proposal.clone());
     fixture.change_deployment(|deployment| {
         let question = Approval {
+            shown: None,
             number: u32::try_from(deployment.approvals.len()).unwrap() + 1,
             reasons: vec![],
             subject,

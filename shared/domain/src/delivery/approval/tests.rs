@@ -14,6 +14,7 @@ fn at(second: i64) -> Timestamp {
 
 fn change_set(arn: &str, impact: Impact) -> ChangeSet {
     ChangeSet {
+        review: Default::default(),
         arn: arn.into(),
         attempt: 1,
         changes: vec![Change {
@@ -58,10 +59,12 @@ fn answer<'a>(change_set: &'a str, digest: &'a Digest, decision: Decision) -> Ap
     answer_of("ada", change_set, digest, kind)
 }
 
+/// Returns an answer; [`decide`] fills in what was shown.
 fn answer_of<'a>(name: &str, subject: &'a str, digest: &'a Digest, kind: AnswerKind) -> ApprovalAnswer<'a> {
     // A test leaks a few callers, so that an answer can borrow one.
     let by = Box::leak(Box::new(if name == "?" { session("shared", "ada") } else { user(name) }));
-    ApprovalAnswer { subject, digest: Some(digest), names: &[], kind, reason: Some("looks right"), by }
+    let reason = Some("looks right");
+    ApprovalAnswer { subject, digest: Some(digest), shown: digest, names: &[], kind, reason, by }
 }
 
 /// Decides by the rule that one approver is enough, also the starter.
@@ -73,7 +76,53 @@ fn decide(
 ) -> Result<(u32, Decided), Failure> {
     let people = People::default();
     let jury = Jury::new(&ApprovalRule::confirmation(), &people, deployment);
-    super::decide(deployment, given, answer, &jury, now)
+    super::decide(
+        deployment,
+        given,
+        &ApprovalAnswer { shown: &seen(deployment), ..answer.clone() },
+        &jury,
+        now,
+    )
+}
+
+/// Returns the digest of what the last question shows.
+fn seen(deployment: &Deployment) -> Digest {
+    let shown = deployment.approvals.last().map(|question| shown(deployment, question).unwrap());
+    shown.unwrap_or_else(|| Digest::of(b"no question"))
+}
+
+/// S8: the approver answers what was shown, and nothing that replaced it since.
+#[test]
+fn an_answer_covers_exactly_what_was_shown() {
+    let (asked, digest) = (asking(), Digest::of(b"d"));
+    let seen = shown(&asked, asked.approvals.last().unwrap()).unwrap();
+    assert_eq!(asked.approvals.last().unwrap().shown.as_ref(), Some(&seen), "it is on record");
+    let people = People::default();
+    let answer = |deployment: &Deployment| {
+        let jury = Jury::new(&ApprovalRule::confirmation(), &people, deployment);
+        let given = ApprovalAnswer { shown: &seen, ..answer("arn:1", &digest, Decision::Approve) };
+        super::decide(deployment, None, &given, &jury, at(2)).map(drop)
+    };
+    assert_eq!(answer(&asked), Ok(()));
+    let changed = |change: &dyn Fn(&mut Deployment)| {
+        let mut deployment = asked.clone();
+        change(&mut deployment);
+        deployment
+    };
+    let review = |deployment: &mut Deployment| {
+        let Subject::ChangeSet(shown) = &mut deployment.approvals.last_mut().unwrap().subject else {
+            panic!()
+        };
+        shown.review.unseen.push("more".into());
+    };
+    let overrides = |deployment: &mut Deployment| {
+        deployment.deploy_mut().unwrap().overrides.insert("Cidr".into(), "0.0.0.0/0".into());
+    };
+    let starter = |deployment: &mut Deployment| deployment.starter = Starter::Caller(user("eve"));
+    let reasons = |deployment: &mut Deployment| deployment.approvals.last_mut().unwrap().reasons.clear();
+    for other in [changed(&review), changed(&overrides), changed(&starter), changed(&reasons)] {
+        assert_eq!(answer(&other).unwrap_err().kind, FailureKind::Conflict, "{other:?}");
+    }
 }
 
 fn decided(deployment: &Deployment, decision: Decision) -> ApprovalDecision {
@@ -307,7 +356,8 @@ fn decide_by_rule(
     let rule = ApprovalRule::default();
     let digest = Digest::of(b"d");
     let jury = Jury::new(&rule, &people, deployment);
-    super::decide(deployment, given, &answer_of(name, "arn:1", &digest, kind), &jury, at(2))
+    let answer = answer_of(name, "arn:1", &digest, kind);
+    super::decide(deployment, given, &ApprovalAnswer { shown: &seen(deployment), ..answer }, &jury, at(2))
         .map(|(_, decided)| decided)
 }
 

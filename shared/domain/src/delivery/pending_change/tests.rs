@@ -37,7 +37,7 @@ fn pending(name: &str, administrators: Administrators) -> PendingChange {
 
 fn confirmed(change: &PendingChange, name: &str, current: u32, hour: i64) -> Result<PendingChange, Failure> {
     let (caller, person) = (user("second"), person(name));
-    confirm(change, Administrator { caller: &caller, person: &person }, current, at(hour))
+    confirm(change, Administrator { caller: &caller, person: &person }, &change.proposer, current, at(hour))
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn another_version_supersedes_a_pending_change() {
 fn one_weakening_waits_at_a_time() {
     let change = pending("ada", Administrators::Many);
     let second = |hour| proposed("grace", true, Administrators::Many, Some(&change), hour);
-    assert_eq!(second(1).unwrap_err().kind, FailureKind::Conflict);
+    assert_eq!(second(1).unwrap_err().kind, FailureKind::Rejected);
     assert!(matches!(second(LIFE_HOURS), Ok(NextStep::Wait(_))));
     let cancelled = cancel(&change, &user("eve"), 3, at(2)).unwrap();
     let after = proposed("grace", true, Administrators::Many, Some(&cancelled), 3);
@@ -186,4 +186,14 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_second_identity_that_was_joined_since_confirms_nothing() {
+    let change = pending("user:AIDAEXAMPLE0000ADA", Administrators::Many);
+    let (caller, ada) = (user("second"), person("ada"));
+    let by = Administrator { caller: &caller, person: &ada };
+    assert_eq!(confirm(&change, by, &ada, 3, at(1)).unwrap_err().kind, FailureKind::Rejected);
+    assert!(confirm(&change, by, &Person::Unknown, 3, at(1)).is_err());
+    assert!(confirm(&change, by, &change.proposer, 3, at(1)).is_ok());
 }

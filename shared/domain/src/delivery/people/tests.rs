@@ -148,3 +148,13 @@ proptest! {
         prop_assert_eq!(people().person(&caller), Person::Unknown);
     }
 }
+
+#[test]
+fn a_role_whose_sessions_choose_their_names_is_unknown() {
+    let callers = [session("shared", "ada"), session("shared", "eve"), session(SSO, "ada"), user("ada")];
+    let callers =
+        callers.iter().chain(std::iter::once(&session("deployers", "ada"))).cloned().collect::<Vec<_>>();
+    assert_eq!(people().unknown_roles(&callers), ["shared in account 111111111111".to_owned()].into());
+    let strangers = People::default().unknown_roles(&callers);
+    assert!(strangers.contains("deployers in account 111111111111") && strangers.len() == 2, "{strangers:?}");
+}

@@ -32,13 +32,8 @@ impl StageText {
         self.with("propagates = true")
     }
 
-    /// Lets the stage ask for one approval, also of the person who started the deployment.
-    pub fn with_approval(self) -> Self {
-        self.with("approval = { count = 1, not = [] }")
-    }
-
     /// Lets the stage ask for one approval of a person who did not start the deployment.
-    pub fn with_second_person(self) -> Self {
+    pub fn with_approval(self) -> Self {
         self.with("approval = true")
     }
 

@@ -270,6 +270,7 @@ fn open(operation: &str) -> Callback {
 /// Returns a deployment with its first question.
 fn asking() -> Deployment {
     let change_set = ChangeSet {
+        review: Default::default(),
         arn: "arn".into(),
         attempt: 1,
         changes: Vec::new(),
@@ -278,6 +279,7 @@ fn asking() -> Deployment {
         parameters_digest: Digest::of(b"p"),
     };
     let question = Approval {
+        shown: None,
         number: 1,
         reasons: Vec::new(),
         subject: Subject::ChangeSet(change_set),

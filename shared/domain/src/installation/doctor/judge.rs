@@ -18,6 +18,7 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     findings.extend(facts.resources.iter().flat_map(resource::judge));
     findings.extend(facts.quotas.iter().map(limits::judge));
     findings.extend(judge_webhooks(&facts.webhook));
+    findings.extend(judge_people(&facts.unknown_roles));
     findings.extend(judge_places(facts));
     findings.sort_by_key(|finding| finding.severity);
     findings
@@ -155,6 +156,27 @@ fn fix_of_refusals(refusals: &[(String, u32)]) -> &'static str {
     } else {
         "look at the answers in the webhook's recent deliveries"
     }
+}
+
+fn judge_people(unknown: &Reading<BTreeSet<String>>) -> Vec<Finding> {
+    let subject = "people";
+    let roles = match unknown {
+        Err(unknown) => return vec![Finding::unknown(subject, unknown)],
+        Ok(roles) if roles.is_empty() => {
+            let sentence = "each recorded starter and approver is a known person";
+            return vec![Finding::fine(subject, sentence)];
+        }
+        Ok(roles) => roles,
+    };
+    let of = |role: &String| {
+        let sentence = format!(
+            "sessions of the role {role} chose their own names, so each is an unknown person: its approvals do not count, and \
+             what it starts needs one approver more"
+        );
+        let remedy = "let its trust policy fix the names of sessions, then register it in people.toml: lockstep people apply";
+        Finding::warning(subject, sentence, remedy)
+    };
+    roles.iter().map(of).collect()
 }
 
 /// Judges every location. Each account must allow the images of the accounts on the delivery path.

@@ -80,6 +80,7 @@ fn healthy() -> Facts {
             resource("table lockstep-ledger", ResourceState::Other { status: Some("ACTIVE".into()) }),
         ],
         quotas: vec![quota("quota here")],
+        unknown_roles: Ok(BTreeSet::new()),
         webhook: Ok(vec![WebhookFacts {
             repository: "github.acme.logs".into(),
             last_accepted: Some(Timestamp::UNIX_EPOCH),
@@ -182,6 +183,11 @@ const BREAKS: [(Break, Severity, &str); 33] = [
     (|f| rule_of(f).is_enabled = false, Severity::Broken, "it is disabled"),
     (|f| rule_of(f).targets.clear(), Severity::Broken, "lack arn:aws:events"),
     (|f| f.quotas[0].value = Ok(9.0), Severity::Warning, "it is 9, and at least 10 are needed"),
+    (
+        |f| f.unknown_roles = Ok(["shared in account 111111111111".to_owned()].into()),
+        Severity::Warning,
+        "the role shared in account 111111111111 chose their own names",
+    ),
     (|f| webhook_of(f).last_accepted = None, Severity::Warning, "no delivery came"),
     (|f| webhook_of(f).refusals.push(("signature".to_owned(), 3)), Severity::Warning, "3 for the signature"),
     (
@@ -257,6 +263,7 @@ const UNKNOWNS: [Break; 19] = [
     |f| role_of(f).denied = Err(no()),
     |f| f.quotas[0].value = Err(no()),
     |f| f.webhook = Err(no()),
+    |f| f.unknown_roles = Err(no()),
     |f| f.places = Err(no()),
     |f| production(f).caller = Err(no()),
     |f| production(f).stack.found = Err(no()),
@@ -286,6 +293,7 @@ fn an_unknown_reading_is_never_fine() {
 fn a_broken_finding_outweighs_an_unknown_one() {
     let mut facts = healthy();
     facts.webhook = Err(no());
+    facts.unknown_roles = Err(no());
     facts.stacks[0].found = Ok(None);
     let findings = examine(&facts);
     assert_eq!(verdict(&findings), Verdict::Broken);

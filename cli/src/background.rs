@@ -1,0 +1,99 @@
+//! Reads the history behind a question from the control plane, and prints it.
+
+use crate::control_plane::ControlPlane;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::views::background::{Background, LISTED, lines};
+use lockstep_domain::model::image_lock::LockedImage;
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{
+    DeployBody, Deployment, DeploymentState, Environment, ImageOrigin, ImageVersion, Release,
+};
+
+/// The API of the git host whose pages show the difference of two commits.
+const GITHUB: &str = "https://api.github.com";
+
+/// Prints the history behind a question about a release.
+pub async fn show(plane: &ControlPlane, deployment: &Deployment, output: &Output) -> Result<(), Failure> {
+    if let Some(deploy) = deployment.deploy() {
+        let background = read(plane, deployment, deploy).await?;
+        lines(&background).into_iter().for_each(|line| output.line(line));
+    }
+    Ok(())
+}
+
+async fn read(
+    plane: &ControlPlane,
+    deployment: &Deployment,
+    deploy: &DeployBody,
+) -> Result<Background, Failure> {
+    let (stage, name) = (&deployment.stage, &deploy.stack.environment);
+    let environment = plane.environment(stage, name).await?;
+    let all = plane.releases(Some(&deploy.stack.component)).await?;
+    let of = |version: &Version| all.iter().find(|release| release.version == *version).cloned();
+    let release = of(&deployment.version);
+    let running = environment.as_ref().and_then(|it| it.deployed.as_ref()).and_then(|it| of(&it.version));
+    let compared_at = compared_at(plane, running.as_ref(), release.as_ref()).await?;
+    let mut failed = plane.deployments().await?;
+    failed.retain(|other| other.id != deployment.id && is_failure_in(other, environment.as_ref()));
+    failed.truncate(LISTED);
+    Ok(Background {
+        between: between(&all, running.as_ref(), &deployment.version),
+        images: images(plane, release.as_ref()).await?,
+        release,
+        running,
+        failed,
+        compared_at,
+    })
+}
+
+/// Returns the releases after the older one of the two, up to the newer one, oldest first.
+fn between(all: &[Release], running: Option<&Release>, version: &Version) -> Vec<Release> {
+    let Some(running) = running.map(|running| &running.version) else { return Vec::new() };
+    let (from, to) = if running < version { (running, version) } else { (version, running) };
+    let mut found: Vec<Release> =
+        all.iter().filter(|release| *from < release.version && release.version <= *to).cloned().collect();
+    found.sort_by(|a, b| a.version.cmp(&b.version));
+    found
+}
+
+fn is_failure_in(deployment: &Deployment, environment: Option<&Environment>) -> bool {
+    let failed = matches!(
+        deployment.state,
+        DeploymentState::Failed | DeploymentState::Refused | DeploymentState::Abandoned
+    );
+    let here = environment.is_some_and(|environment| {
+        deployment.stage == environment.stage
+            && deployment.deploy().is_some_and(|deploy| deploy.stack.environment == environment.name)
+    });
+    failed && here && !deployment.is_plan_only()
+}
+
+async fn images(
+    plane: &ControlPlane,
+    release: Option<&Release>,
+) -> Result<Vec<(LockedImage, Option<ImageOrigin>)>, Failure> {
+    let mut found = Vec::new();
+    for image in release.into_iter().flat_map(|release| release.image_lock.0.values()) {
+        let key = ImageVersion::key_of(&image.name, &image.version);
+        let version = plane.ledger.get::<ImageVersion>(&key).await?;
+        found.push((image.clone(), version.map(|version| version.record.origin)));
+    }
+    Ok(found)
+}
+
+/// Returns the address of GitHub's page that compares two commits of one repository.
+async fn compared_at(
+    plane: &ControlPlane,
+    running: Option<&Release>,
+    release: Option<&Release>,
+) -> Result<Option<String>, Failure> {
+    let (Some(running), Some(release)) = (running, release) else { return Ok(None) };
+    if running.repository != release.repository || running.commit == release.commit {
+        return Ok(None);
+    }
+    let registered = plane.repository(&release.repository).await?;
+    let public = registered.is_some_and(|repository| repository.base_url == GITHUB);
+    let name = release.repository.full_name();
+    Ok(public.then(|| format!("https://github.com/{name}/compare/{}...{}", running.commit, release.commit)))
+}

@@ -1,0 +1,120 @@
+//! The values and the access that a change set changes, as they are printed for an approver.
+
+use crate::output::Output;
+use lockstep_domain::records::{AccessChange, DeployBody, ParameterChange, Review, ShownValue};
+
+/// Prints the review of a change set.
+pub fn show(review: &Review, output: &Output) {
+    if !review.parameters.is_empty() {
+        output.line("  parameters:");
+        output.table(["parameter", "now", "then", ""], review.parameters.iter().map(row));
+    }
+    if !review.access.is_empty() {
+        output.line("  access (- before, + after):");
+        review.access.iter().for_each(|change| output.line(format!("    {}", line(change))));
+    }
+    review.unseen.iter().for_each(|what| output.line(format!("  NOT SHOWN: {what}")));
+}
+
+fn row(change: &ParameterChange) -> [String; 4] {
+    let mark = if change.overridden { "OVERRIDDEN for this deployment" } else { "" };
+    [change.name.clone(), value(change.old.as_ref()), value(change.new.as_ref()), mark.to_owned()]
+}
+
+fn value(shown: Option<&ShownValue>) -> String {
+    match shown {
+        None => "-".to_owned(),
+        Some(ShownValue::Hidden) => "(hidden)".to_owned(),
+        Some(ShownValue::Text(text)) if text.is_empty() => "\"\"".to_owned(),
+        Some(ShownValue::Text(text)) => text.clone(),
+    }
+}
+
+fn line(change: &AccessChange) -> String {
+    let sign = if change.is_new { '+' } else { '-' };
+    format!("{sign} {} ({}) {}", change.resource, change.resource_type, change.line)
+}
+
+/// Returns the lines about a deployment that deviates from its plain form.
+pub fn deviations(deploy: &DeployBody) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(glass) = &deploy.break_glass {
+        lines.push(format!(
+            "  BREAK-GLASS: no evidence of the stage before; {} let it in: {}",
+            glass.by, glass.reason
+        ));
+    }
+    if !deploy.overrides.is_empty() {
+        let names: Vec<&str> = deploy.overrides.keys().map(String::as_str).collect();
+        lines.push(format!("  OVERRIDES: {}; no stage before tested these values", names.join(", ")));
+    }
+    if let Some(stage) = &deploy.parameters_of {
+        lines.push(format!("  CLONE: with the parameters of {stage}"));
+    }
+    if deploy.revert_drift {
+        lines.push("  REVERTS what was changed outside of CloudFormation".to_owned());
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::testing::{at, deploy};
+    use lockstep_domain::records::BreakGlass;
+
+    fn text(value: &str) -> Option<ShownValue> {
+        Some(ShownValue::Text(value.to_owned()))
+    }
+
+    #[test]
+    fn a_review_shows_values_access_and_what_is_missing() {
+        let parameter = |name: &str, old, new, overridden| ParameterChange {
+            name: name.to_owned(),
+            old,
+            new,
+            overridden,
+        };
+        let access = |is_new, line: &str| AccessChange {
+            resource: "Backdoor".into(),
+            resource_type: "AWS::IAM::Role".into(),
+            is_new,
+            line: line.to_owned(),
+        };
+        let review = Review {
+            parameters: vec![
+                parameter("AdminCidr", text("10.0.0.0/8"), text("0.0.0.0/0"), true),
+                parameter("Password", Some(ShownValue::Hidden), Some(ShownValue::Hidden), false),
+                parameter("Added", None, text(""), false),
+            ],
+            access: vec![
+                access(false, "AssumeRolePolicyDocument: Allow sts:AssumeRole to {AWS: 222222222222}"),
+                access(true, "AssumeRolePolicyDocument: Allow sts:AssumeRole to {AWS: 999999999999}"),
+            ],
+            unseen: vec!["Child is a nested stack: the access in its template is not shown".into()],
+        };
+        let output = Output::memory(false);
+        show(&review, &output);
+        insta::assert_snapshot!("review", output.captured());
+    }
+
+    #[test]
+    fn each_deviation_is_marked() {
+        let mut deviating = deploy();
+        assert!(deviations(&deviating).is_empty());
+        deviating.overrides.insert("AdminCidr".into(), "0.0.0.0/0".into());
+        deviating.parameters_of = Some("staging".parse().unwrap());
+        deviating.revert_drift = true;
+        deviating.break_glass = Some(BreakGlass {
+            component: "logs".parse().unwrap(),
+            digest: deviating.digest.clone(),
+            stage: "production".parse().unwrap(),
+            version: "2.1.3".parse().unwrap(),
+            by: "arn:ada".into(),
+            reason: "logs are being lost".into(),
+            at: at(0),
+            used_by: None,
+        });
+        insta::assert_snapshot!("deviations", deviations(&deviating).join("\n"));
+    }
+}
