@@ -87,6 +87,41 @@ fn each_stage_is_reached_by_its_own_path_only() {
 }
 
 #[test]
+fn a_promotion_has_no_deviation_unless_the_stage_allows_them() {
+    let stages = stages();
+    let to =
+        |stage: &str| inputs::Deploy::new("logs".parse().unwrap(), "1.0.0".parse().unwrap(), name(stage));
+    let overrides = || [("Size".to_owned(), "9".to_owned())].into();
+    let refusal = |input: &inputs::Deploy, stage: &Stage| {
+        check_deviations(input, stage).map_err(|refused| {
+            assert_eq!(refused.kind, FailureKind::Rejected);
+            refused.message.split_once(':').unwrap().0.to_owned()
+        })
+    };
+    let plain = to("production");
+    let production = stage(&stages, &plain.stage).unwrap();
+    let own_name = inputs::Deploy { environment: Some("logs".into()), ..plain.clone() };
+    assert_eq!((refusal(&plain, production), refusal(&own_name, production)), (Ok(()), Ok(())));
+    let all = inputs::Deploy {
+        overrides: overrides(),
+        parameters_of: Some(name("ci")),
+        environment: Some("other".into()),
+        ..plain.clone()
+    };
+    for (input, named) in [
+        (inputs::Deploy { overrides: overrides(), ..plain.clone() }, "overrides"),
+        (inputs::Deploy { parameters_of: Some(name("ci")), ..plain.clone() }, "parameters of another stage"),
+        (inputs::Deploy { environment: Some("other".into()), ..plain }, "environment under another name"),
+        (all.clone(), "overrides and no parameters of another stage and no environment under another name"),
+    ] {
+        assert_eq!(refusal(&input, production), Err(format!("production admits no {named}")));
+    }
+    assert_eq!(refusal(&inputs::Deploy { plan_only: true, ..all.clone() }, production), Ok(()));
+    assert_eq!(refusal(&all, &Stage { overrides: true, ..production.clone() }), Ok(()));
+    assert_eq!(refusal(&all, stage(&stages, &name("ci")).unwrap()), Ok(()));
+}
+
+#[test]
 fn only_tested_releases_enter_a_stage_after_test() {
     let stages = stages();
     for (state, version, to, outcome) in [
