@@ -72,6 +72,12 @@ tidy:
 measure:
     tests/tidy/run --measure
 
+# Mutants of an area that no test catches: `just mutants gate`, `just mutants gate --again`. tests/mutants/areas.toml has the areas.
+#
+# Needs cargo-mutants, and names the version if it is missing.
+mutants *area:
+    tests/mutants/run {{ area }}
+
 # A million random histories of approvals, compared with the reference model of docs/security.md.
 soak histories='1000000':
     LOCKSTEP_APPROVAL_HISTORIES='{{ histories }}' cargo test --release --locked -p lockstep-domain --test approvals -- --nocapture
