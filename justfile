@@ -72,9 +72,7 @@ tidy:
 measure:
     tests/tidy/run --measure
 
-# Mutants of an area that no test catches: `just mutants gate`, `just mutants gate --again`. tests/mutants/areas.toml has the areas.
-#
-# Needs cargo-mutants, and names the version if it is missing.
+# Mutants that no test catches: `just mutants gate`, `just mutants gate --again`. Needs cargo-mutants.
 mutants *area:
     tests/mutants/run {{ area }}
 
