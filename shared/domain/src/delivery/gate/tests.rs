@@ -380,6 +380,21 @@ fn a_tainted_environment_is_not_promoted_to() {
 }
 
 #[test]
+fn each_release_stage_and_component_has_its_own_execution_name() {
+    let execution = |release: &str, stage: &str, component: &str| {
+        deploy_execution(release, &name(stage), &component.parse().unwrap())
+    };
+    let names = BTreeSet::from([
+        execution("a", "ci", "logs"),
+        execution("b", "ci", "logs"),
+        execution("a", "test", "logs"),
+        execution("a", "ci", "cache"),
+    ]);
+    assert_eq!(names.len(), 4);
+    assert!(names.contains(&execution("a", "ci", "logs")), "a repeated call has the same name");
+}
+
+#[test]
 fn a_plain_deployment_of_a_push_was_started_by_its_pusher() {
     let pushed =
         Release { pusher: Some("ada-l".parse().unwrap()), ..release(ReleaseState::Published, "1.0.0") };
@@ -390,6 +405,8 @@ fn a_plain_deployment_of_a_push_was_started_by_its_pusher() {
     let plain = inputs::Deploy::new(pushed.component.clone(), pushed.version.clone(), stage.clone());
     assert_eq!(starter(&execution, &plain, &pushed), Starter::Pusher("ada-l".parse().unwrap()));
     assert_eq!(starter(&format!("{execution}x"), &plain, &pushed), Starter::Unknown);
+    let of_another = Release { execution: "arn:another".into(), ..pushed.clone() };
+    assert_eq!(starter(&execution, &plain, &of_another), Starter::Unknown);
     assert_eq!(starter(&execution, &plain, &Release { pusher: None, ..pushed.clone() }), Starter::Unknown);
     let overrides = [("Size".to_owned(), "9".to_owned())].into();
     for other in [
