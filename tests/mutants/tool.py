@@ -1,5 +1,6 @@
 """Runs cargo-mutants, and remembers the outcome of each mutant between runs."""
 
+import hashlib
 import json
 import os
 import random
@@ -88,26 +89,45 @@ class Work:
         (folder / "mutants.out" / "caught.txt").write_text("\n".join([*left_out, ""]), encoding="utf-8")
         binaries = ["--lib", *(f"--test={test}" for test in self.tests)]
         arguments = [
-            *("--output", str(folder), "--iterate", "--no-shuffle", "--caught"),
+            *("--in-place", "--output", str(folder), "--iterate", "--no-shuffle", "--caught"),
             *("--minimum-test-timeout", TIMEOUT_SECONDS),
             *(f"--cargo-arg={argument}" for argument in ["--locked", *binaries]),
         ]
         if self.skipped:
             arguments += ["--", "--", *(part for module in self.skipped for part in ("--skip", f"{module}::"))]
+        build = target(self.tree) / "mutants"
         variables = {
             **os.environ,
-            "CARGO_TARGET_DIR": str(target(self.tree) / "mutants" / "build"),
+            "CARGO_TARGET_DIR": str(build / "build"),
             "CARGO_INCREMENTAL": "1",
             "CARGO_PROFILE_DEV_DEBUG": "0",
             **FEWER_CASES,
         }
         command = ["cargo", "mutants", *self._selection(), *arguments]
-        status = subprocess.run(command, cwd=self.tree, env=variables, check=False).returncode
+        copy = build / f"tree-{hashlib.sha256(bytes(self.tree)).hexdigest()[:12]}"
+        copy_tree(self.tree, copy)
+        status = subprocess.run(command, cwd=copy, env=variables, check=False).returncode
         if status not in FINISHED:
             raise ToolFailed(f"cargo-mutants ended with status {status}; its logs are in {folder}")
 
     def _selection(self) -> list[str]:
         return ["--package", PACKAGE, *(part for file in self.files for part in ("--file", file))]
+
+
+def copy_tree(tree: Path, copy: Path) -> None:
+    """Makes a copy equal to the tree. Unchanged files keep their times, so the compiler reuses its earlier work.
+
+    cargo-mutants would copy the tree to another path in each run, and each path is compiled anew.
+    """
+    listed = _output(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], tree).split("\0")
+    files = {file for file in listed if (tree / file).is_file()}
+    for left in [file for file in copy.rglob("*") if file.is_file() and str(file.relative_to(copy)) not in files]:
+        left.unlink()
+    for file in files:
+        text, to = (tree / file).read_bytes(), copy / file
+        if not to.exists() or to.read_bytes() != text:
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_bytes(text)
 
 
 def other_modules(tree: Path, files: list[str]) -> list[str]:
