@@ -72,6 +72,10 @@ tidy:
 measure:
     tests/tidy/run --measure
 
+# Mutants that no test catches: `just mutants gate`, `just mutants gate --again`. Needs cargo-mutants.
+mutants *area:
+    tests/mutants/run {{ area }}
+
 # A million random histories of approvals, compared with the reference model of docs/security.md.
 soak histories='1000000':
     LOCKSTEP_APPROVAL_HISTORIES='{{ histories }}' cargo test --release --locked -p lockstep-domain --test approvals -- --nocapture

@@ -93,6 +93,8 @@ fn a_body_beyond_the_cap_is_refused_before_hashing_and_parsing() {
     assert_eq!(verify_signature(SECRET, Some(SIGNATURE), &large), Err(Unverified::TooLarge));
     assert!(parse_push("push", &large).unwrap_err().message.contains("too large"));
     assert_eq!(verify_signature(SECRET, Some(SIGNATURE), &large[1..]), Err(Unverified::Mismatch));
+    assert!(parse_push("push", &large[1..]).unwrap_err().message.contains("it is not GitHub's JSON"));
+    assert_eq!(Unverified::TooLarge.to_string(), "the body is larger than 6 MiB");
 }
 
 #[test]

@@ -164,6 +164,27 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_approval_names_the_part_of_its_person() {
+        let (people, rule) = (
+            People::default(),
+            ApprovalRule { from: Some(["session:eve".parse().unwrap()].into()), ..ApprovalRule::default() },
+        );
+        let person = |name| people.person(&user(name));
+        for (starter, author, part) in [
+            ("ada", "grace", "; this person started it"),
+            ("ada", "ada", "; this person started it"),
+            ("grace", "ada", "; this person is the author"),
+            ("grace", "lin", ""),
+        ] {
+            let parts = Parts { starter: person(starter), author: person(author) };
+            let jury = Jury { rule: rule.clone(), people: &people, parts };
+            let refused = jury.admit(&[], given("ada", AnswerKind::Approve)).unwrap_err().message;
+            let expected = format!("the stage asks for {rule}{part}");
+            assert!(refused.ends_with(&expected), "{starter} {author}: {refused}");
+        }
+    }
+
+    #[test]
     fn only_an_own_approval_is_withdrawn() {
         let approved = [given("grace", AnswerKind::Approve)];
         let withdraw = |answers: &[GivenAnswer], name| {

@@ -253,6 +253,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn each_denial_has_a_sentence_and_a_correction_of_its_own_part() {
+        let sentences: std::collections::BTreeSet<&str> =
+            Denial::ALL.iter().map(|denial| denial.sentence()).collect();
+        assert_eq!(sentences.len(), Denial::ALL.len());
+        assert_eq!(Denial::NotSigned.sentence(), "it was not signed");
+        for denial in Denial::ALL.iter().filter(|denial| denial.part() == "signature") {
+            let correction = denial.correction();
+            assert!(["secret", "content type"].iter().any(|word| correction.contains(word)), "{denial:?}");
+        }
+        assert!(Denial::UnknownHook.correction().contains("payload URL"));
+    }
+
     proptest! {
         #[test]
         fn any_change_of_an_id_makes_it_unfit(at in 0usize..256) {

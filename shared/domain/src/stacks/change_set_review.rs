@@ -327,6 +327,58 @@ mod tests {
         assert_eq!(reasons(&change_set(&changes), true).len(), 2);
     }
 
+    #[test]
+    fn a_nested_stack_that_the_manifest_names_is_protected() {
+        let protect = BTreeSet::from(["Thing".parse().unwrap()]);
+        let removed = ProposedChange { action: "Remove".into(), ..modify(NESTED_STACK) };
+        assert_eq!(removed.impact(&protect, NestedChanges::Holds { protected: false }), Impact::DataLoss);
+    }
+
+    #[test]
+    fn unknown_changes_beneath_a_modified_nested_stack_interrupt() {
+        let modified = modify(NESTED_STACK);
+        let judged = |protected| modified.impact(&BTreeSet::new(), NestedChanges::Holds { protected });
+        assert_eq!((judged(true), judged(false)), (Impact::DataLoss, Impact::Interruption));
+    }
+
+    #[test]
+    fn a_reason_names_removal_replacement_and_what_may_be_either() {
+        let reason = |action: &str, replacement: &str| {
+            let proposed =
+                ProposedChange { action: action.into(), replacement: replacement.into(), ..modify(BUCKET) };
+            let change = proposed.judged(&[], &BTreeSet::new(), NestedChanges::NotNested);
+            reasons(&change_set(&[change]), false).join("; ")
+        };
+        for (action, replacement, what) in [
+            ("Remove", "", "would be removed"),
+            ("Modify", "True", "would be replaced"),
+            ("Modify", "Conditional", "may be removed or replaced"),
+            ("Dynamic", "", "may be removed or replaced"),
+        ] {
+            let expected = format!("Thing (AWS::S3::Bucket) {what}, with the data it holds");
+            assert_eq!(reason(action, replacement), expected, "{action} {replacement}");
+        }
+    }
+
+    #[test]
+    fn a_replacement_and_a_deleted_resource_are_shown_in_the_summary() {
+        let replaced = ProposedChange { replacement: "True".into(), ..modify(TOPIC) };
+        let deleted = ProposedChange { drift: Some(DriftStatus::Deleted), ..modify(TOPIC) };
+        let same = ProposedChange { drift: Some(DriftStatus::InSync), ..modify(TOPIC) };
+        let tags = ProposedChange { tags_only: true, ..modify(TOPIC) };
+        let changes = [replaced, deleted, same, tags]
+            .map(|proposed| proposed.judged(&[], &BTreeSet::new(), NestedChanges::NotNested));
+        assert_eq!(
+            summary(&change_set(&changes)),
+            [
+                "Modify Thing (AWS::SNS::Topic), replaced",
+                "Modify Thing (AWS::SNS::Topic), drifted: DELETED",
+                "Modify Thing (AWS::SNS::Topic)",
+                "Tags of 1 resource"
+            ]
+        );
+    }
+
     fn unexamined(name: &str) -> NamedResource {
         NamedResource {
             name: name.into(),

@@ -204,7 +204,10 @@ fn a_repeated_answer_is_accepted_and_a_different_one_refused() {
     assert_eq!(repeat(Decision::Approve).unwrap(), (1, Decided::Before));
     let contradiction = repeat(Decision::Refuse).unwrap_err();
     assert_eq!(contradiction.kind, FailureKind::Conflict);
-    assert!(contradiction.message.contains(ADA), "{contradiction}");
+    assert_eq!(contradiction.message, format!("{ADA} has already decided otherwise: approved"));
+    let refused = self::decided(&asking, Decision::Refuse);
+    let late = decide(&asking, Some(&refused), &answer("arn:1", &digest, Decision::Approve), at(9));
+    assert_eq!(late.unwrap_err().message, format!("{ADA} has already decided otherwise: refused"));
 }
 
 #[test]
@@ -312,6 +315,8 @@ fn an_approval_is_of_one_artifact_and_for_a_day() {
 #[test]
 fn the_key_of_an_approval_callback_names_its_question() {
     let id = DeploymentId::of_execution("e");
+    assert!(is_question(&operation(&id, 7)) && is_question("approval#x#1"));
+    assert!(!is_question("arn:stack#t1"));
     assert_eq!(of_operation(&operation(&id, 7)), Some((id, 7)));
     for other in ["arn:stack#t1", "approval#x#1", "approval#", "arn:aws:ec2:eu-west-1::image/ami-1"] {
         assert_eq!(of_operation(other), None, "{other}");

@@ -67,6 +67,21 @@ fn a_rule_is_true_false_or_a_table() {
 }
 
 #[test]
+fn each_excluded_part_has_one_word() {
+    for (part, word) in [(Excluded::Author, "author"), (Excluded::Starter, "starter")] {
+        assert_eq!((part.as_str(), word.parse()), (word, Ok(part)));
+    }
+}
+
+#[test]
+fn listed_people_that_do_not_exist_are_named() {
+    let rule = rule("{ from = [\"ada\", \"eve\", \"grace\"] }");
+    let is_ada = |person: &PersonId| *person == id("ada");
+    assert_eq!(unknown_names(&rule, is_ada), [&id("eve"), &id("grace")]);
+    assert!(unknown_names(&ApprovalRule::default(), is_ada).is_empty());
+}
+
+#[test]
 fn a_malformed_rule_is_refused_with_its_line() {
     let wrong = |approval: &str| read(&format!("approval = {approval}")).unwrap_err();
     assert_eq!(wrong("1"), ["stages.toml:2: `stage.approval` must be true, false or a table, not integer"]);

@@ -3,6 +3,8 @@ use crate::model::ids::Digest;
 use crate::records::{FailedEvent, testing};
 use proptest::prelude::*;
 
+mod fields;
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }

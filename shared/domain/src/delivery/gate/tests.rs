@@ -87,6 +87,41 @@ fn each_stage_is_reached_by_its_own_path_only() {
 }
 
 #[test]
+fn a_promotion_has_no_deviation_unless_the_stage_allows_them() {
+    let stages = stages();
+    let to =
+        |stage: &str| inputs::Deploy::new("logs".parse().unwrap(), "1.0.0".parse().unwrap(), name(stage));
+    let overrides = || [("Size".to_owned(), "9".to_owned())].into();
+    let refusal = |input: &inputs::Deploy, stage: &Stage| {
+        check_deviations(input, stage).map_err(|refused| {
+            assert_eq!(refused.kind, FailureKind::Rejected);
+            refused.message.split_once(':').unwrap().0.to_owned()
+        })
+    };
+    let plain = to("production");
+    let production = stage(&stages, &plain.stage).unwrap();
+    let own_name = inputs::Deploy { environment: Some("logs".into()), ..plain.clone() };
+    assert_eq!((refusal(&plain, production), refusal(&own_name, production)), (Ok(()), Ok(())));
+    let all = inputs::Deploy {
+        overrides: overrides(),
+        parameters_of: Some(name("ci")),
+        environment: Some("other".into()),
+        ..plain.clone()
+    };
+    for (input, named) in [
+        (inputs::Deploy { overrides: overrides(), ..plain.clone() }, "overrides"),
+        (inputs::Deploy { parameters_of: Some(name("ci")), ..plain.clone() }, "parameters of another stage"),
+        (inputs::Deploy { environment: Some("other".into()), ..plain }, "environment under another name"),
+        (all.clone(), "overrides and no parameters of another stage and no environment under another name"),
+    ] {
+        assert_eq!(refusal(&input, production), Err(format!("production admits no {named}")));
+    }
+    assert_eq!(refusal(&inputs::Deploy { plan_only: true, ..all.clone() }, production), Ok(()));
+    assert_eq!(refusal(&all, &Stage { overrides: true, ..production.clone() }), Ok(()));
+    assert_eq!(refusal(&all, stage(&stages, &name("ci")).unwrap()), Ok(()));
+}
+
+#[test]
 fn only_tested_releases_enter_a_stage_after_test() {
     let stages = stages();
     for (state, version, to, outcome) in [
@@ -345,6 +380,21 @@ fn a_tainted_environment_is_not_promoted_to() {
 }
 
 #[test]
+fn each_release_stage_and_component_has_its_own_execution_name() {
+    let execution = |release: &str, stage: &str, component: &str| {
+        deploy_execution(release, &name(stage), &component.parse().unwrap())
+    };
+    let names = BTreeSet::from([
+        execution("a", "ci", "logs"),
+        execution("b", "ci", "logs"),
+        execution("a", "test", "logs"),
+        execution("a", "ci", "cache"),
+    ]);
+    assert_eq!(names.len(), 4);
+    assert!(names.contains(&execution("a", "ci", "logs")), "a repeated call has the same name");
+}
+
+#[test]
 fn a_plain_deployment_of_a_push_was_started_by_its_pusher() {
     let pushed =
         Release { pusher: Some("ada-l".parse().unwrap()), ..release(ReleaseState::Published, "1.0.0") };
@@ -355,6 +405,8 @@ fn a_plain_deployment_of_a_push_was_started_by_its_pusher() {
     let plain = inputs::Deploy::new(pushed.component.clone(), pushed.version.clone(), stage.clone());
     assert_eq!(starter(&execution, &plain, &pushed), Starter::Pusher("ada-l".parse().unwrap()));
     assert_eq!(starter(&format!("{execution}x"), &plain, &pushed), Starter::Unknown);
+    let of_another = Release { execution: "arn:another".into(), ..pushed.clone() };
+    assert_eq!(starter(&execution, &plain, &of_another), Starter::Unknown);
     assert_eq!(starter(&execution, &plain, &Release { pusher: None, ..pushed.clone() }), Starter::Unknown);
     let overrides = [("Size".to_owned(), "9".to_owned())].into();
     for other in [
