@@ -18,6 +18,7 @@ mod images;
 mod load;
 mod operator;
 mod operator_actions;
+mod ownership;
 mod readback;
 mod release;
 mod start;

@@ -4,7 +4,7 @@
 use crate::configure::Branches;
 use crate::context::LedgerContext;
 use crate::handler::json;
-use crate::{approve, changes, configure, images, operator_actions, start};
+use crate::{approve, changes, configure, images, operator_actions, ownership, start};
 use jiff::Timestamp;
 use lockstep_aws::function_url::{UrlRequest, UrlResponse, body, caller};
 use lockstep_aws::{clock, metrics, scope};
@@ -164,6 +164,10 @@ async fn apply(
                 &OperatorAction::new(by, reason, now)?,
             )
             .await
+        }
+        Request::Assign { name, to } => ownership::assign(context, name, to, by, now).await,
+        Request::ClaimImported { image, owner } => {
+            ownership::claim_imported(context, image, owner.as_ref(), by, now).await
         }
         Request::RevokeImage { image, version, reason } => {
             images::revoke(context, image, version, &OperatorAction::new(by, reason, now)?).await

@@ -14,7 +14,6 @@ pub mod ping;
 pub mod resume;
 pub mod run;
 pub mod stack;
-pub mod sweep;
 pub mod verify;
 
 use jiff::Timestamp;

@@ -1,5 +1,6 @@
 //! Tests of the function against the simulated EC2, with two accounts.
 
+mod channels;
 mod fixture;
 mod fleet;
 
@@ -552,6 +553,20 @@ async fn a_snapshot_under_the_key_that_aws_manages_is_explained() {
     let failure = failure(&fixture, share()).await;
     assert_eq!(failure.kind, FailureKind::ImageUnusable);
     assert!(failure.message.contains("key that AWS manages"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn an_image_without_a_claim_to_its_name_is_not_imported() {
+    let fixture = Fixture::new();
+    let import = Request::Import {
+        ami: SOURCE.parse().unwrap(),
+        name: "kibana".parse().unwrap(),
+        version: "2.1.37".parse().unwrap(),
+        stage: "ci".parse().unwrap(),
+    };
+    let failure = failure(&fixture, import).await;
+    assert_eq!(failure.kind, FailureKind::Rejected);
+    assert!(fixture.account.records::<ImageVersion>().is_empty());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod deployments;
 mod fixture;
 mod images;
 mod interventions;
+mod ownership;
 mod pushes;
 mod starts;
 mod teardowns;

@@ -19,7 +19,8 @@ pub use resource::{
     Diagnostic, FunctionState, MachineState, ResourceFacts, ResourceState, RoleState, RuleState,
 };
 
-use crate::model::ids::{AccountId, Region};
+use crate::model::ids::{AccountId, Region, RepositoryId};
+use crate::records::OwnedName;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -192,6 +193,8 @@ pub struct Facts {
     pub webhook: Reading<Vec<WebhookFacts>>,
     /// Roles whose sessions started deployments or answered questions, and are unknown people.
     pub unknown_roles: Reading<BTreeSet<String>>,
+    /// Names of components and images whose owner is not registered any more, each with that owner.
+    pub abandoned_names: Reading<Vec<(OwnedName, RepositoryId)>>,
     /// Accounts and regions that Lockstep deploys to.
     pub places: Reading<Vec<TargetFacts>>,
 }

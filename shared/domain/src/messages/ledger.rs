@@ -59,6 +59,13 @@ pub enum Request {
         /// The state machine's input.
         input: inputs::Promote,
     },
+    /// Claims the name of an image for the repository of its recipe, before anything is built under the name.
+    ClaimImage {
+        /// ARN of the execution of `bake-image`.
+        execution: String,
+        /// Input of the execution.
+        input: inputs::BakeImage,
+    },
     /// Deletes the record of the environment of a test stack that is gone.
     ForgetTest {
         /// Name of the environment.
@@ -149,6 +156,8 @@ pub struct Finished {
     pub stage: StageName,
     /// Succeeded, no changes, or planned.
     pub outcome: Outcome,
+    /// True if the parameters below `/lockstep/images` of the account follow the deployment.
+    pub channels: bool,
 }
 
 /// A failure, in the form of the execution's `Fail` state.

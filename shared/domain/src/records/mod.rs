@@ -25,6 +25,7 @@ mod image;
 mod image_version;
 mod log_entry;
 mod operation;
+mod ownership;
 mod pending_config;
 mod proposal;
 mod rejection;
@@ -55,13 +56,14 @@ pub use deployment::{Cancellation, Deployment, DeploymentStart, DeploymentState}
 pub use deployment_body::{
     BuildImageBody, DeployBody, DeploymentBody, PromoteImageBody, StackClaim, StackRun, TeardownBody,
 };
-pub use environment::{Deployed, Environment, LeaseHolder};
+pub use environment::{Deployed, Environment, LeaseHolder, ProvenImage, ProvenImages};
 pub use evidence::Evidence;
 pub use failure::{FailedEvent, FailureRecord};
 pub use image::{Image, ImageState};
 pub use image_version::{ImageOrigin, ImageVersion, Revocation};
 pub use log_entry::LogEntry;
 pub use operation::{Operation, OperationKind};
+pub use ownership::{ClaimOrigin, OwnedName, Ownership};
 pub use pending_config::PendingConfig;
 pub use proposal::{NamedResource, Proposal, ProposedAction};
 pub use rejection::Rejection;
