@@ -145,7 +145,7 @@ fn webhook_of(facts: &mut Facts) -> &mut WebhookFacts {
 }
 
 /// Each break, its severity, and a part of the sentence.
-const BREAKS: [(Break, Severity, &str); 34] = [
+const BREAKS: [(Break, Severity, &str); 35] = [
     (|f| f.clock_ahead_seconds = Ok(400), Severity::Broken, "400 s ahead of AWS"),
     (|f| f.clock_ahead_seconds = Ok(-400), Severity::Broken, "400 s behind AWS"),
     (|f| f.control_plane = Ok(None), Severity::Broken, "not installed"),

@@ -1,6 +1,7 @@
 //! Each transition as a whole record: every field that it sets, and none that it does not.
 
 use super::*;
+use crate::model::image_lock::ImageLock;
 use crate::records::StackClaim;
 
 fn failure(error: &str, message: &str) -> FailureRecord {
@@ -32,6 +33,7 @@ fn acquiring_records_the_holder_and_starts_the_deployment() {
         }),
         deployed: None,
         previous: None,
+        proven_images: None,
         stack_arn: None,
         ever_stable: false,
         taint: None,
@@ -56,7 +58,7 @@ fn acquiring_again_changes_holder_epoch_and_last_deployment_only() {
 fn success_closes_the_deployment_and_forgets_an_earlier_failure() {
     let mut taken = taken("a", "1.0.0", None);
     taken.deployment.failure = Some(failure("StackFailed", "it broke"));
-    let done = complete(&taken.environment, &taken.deployment, at(9)).unwrap();
+    let done = complete(&taken.environment, &taken.deployment, &ImageLock::default(), at(9)).unwrap();
     let closed = Deployment {
         state: DeploymentState::Succeeded,
         failure: None,
@@ -89,7 +91,10 @@ fn success_without_a_reported_stack_keeps_the_known_stack() {
     let first = completed("a", "1.0.0", None);
     let mut second = taken("b", "1.0.1", Some(&first));
     change(&mut second.deployment, |deploy| deploy.stack.arn = None);
-    let done = complete(&second.environment, &second.deployment, at(9)).unwrap().environment.unwrap();
+    let done = complete(&second.environment, &second.deployment, &ImageLock::default(), at(9))
+        .unwrap()
+        .environment
+        .unwrap();
     assert_eq!(done.stack_arn.as_deref(), Some("arn:stack"));
 }
 
@@ -97,7 +102,7 @@ fn success_without_a_reported_stack_keeps_the_known_stack() {
 fn an_image_completes_in_no_environment() {
     let taken = taken("a", "1.0.0", None);
     let image = Deployment { body: testing::promotion().into(), ..taken.deployment };
-    let refused = complete(&taken.environment, &image, at(9)).unwrap_err();
+    let refused = complete(&taken.environment, &image, &ImageLock::default(), at(9)).unwrap_err();
     assert_eq!(refused.kind, FailureKind::Bug);
     assert!(refused.message.contains("holds no environment"), "{refused}");
 }
