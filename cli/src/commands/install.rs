@@ -141,7 +141,10 @@ pub async fn run(
         "Lockstep {} is installed in account {}, {}",
         found.version, found.account, found.region
     ));
-    output.line("next: lockstep accounts add, then lockstep stages apply");
+    output.line("next: lockstep accounts add, then lockstep people apply and lockstep stages apply");
+    output.line(
+        "lockstep doctor lists the roles whose users act as unknown people: their approvals do not count",
+    );
     Ok(Report::done(json!({ "account": found.account, "region": found.region, "stacks": steps })))
 }
 

