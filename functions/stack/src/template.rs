@@ -5,13 +5,9 @@ use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::stacks::template::Template;
 
 /// Returns the template text that the stack in `stage` runs. A test stack runs the derived template, which
-/// differs from the component's own only in its deletion policies.
+/// differs from the deployed one only in its deletion policies.
 pub fn text(contents: &Contents, stage: &Stage) -> String {
-    if stage.is_test() {
-        contents.template.derive_test_template()
-    } else {
-        contents.template.text().to_owned()
-    }
+    if stage.is_test() { contents.template.derive_test_template() } else { contents.template.deployed_text() }
 }
 
 /// Returns the key of a template in the target account's bucket.
