@@ -80,6 +80,10 @@ mutants *area:
 soak histories='1000000':
     LOCKSTEP_APPROVAL_HISTORIES='{{ histories }}' cargo test --release --locked -p lockstep-domain --test approvals -- --nocapture
 
+# Compares the locked crates with the database of known vulnerabilities, as the workflow of every day does.
+advisories:
+    LOCKSTEP_CI_CACHE="${LOCKSTEP_CI_CACHE:-target/tools}" .ci/advisories
+
 # The figures of docs/performance.md: `just figures workflows 10`, `just figures functions <folder>`.
 figures *what='workflows':
     cargo run --quiet --example figures -- {{ what }}

@@ -367,12 +367,13 @@ impl<'a> Installation<'a> {
         std::fs::read_to_string(&path).map_err(at(path.display()))
     }
 
-    /// Uploads a template into the account's bucket. CloudFormation accepts at most 51,200 bytes in a request body.
+    /// Uploads a template of the installation into the account's bucket. CloudFormation accepts at most 51,200 bytes in a
+    /// request body. The folder is not that of components' templates, which only Lockstep's role may write.
     async fn uploaded(&self, path: &str, aws: &Aws, account: &AccountId) -> Result<TemplateSource, Failure> {
         let text = rendered(&self.sources, path, account, aws)?;
         let bucket = bucket(aws, account);
         let stem = Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let key = format!("templates/{stem}/{}.yaml", Digest::of(text.as_bytes()));
+        let key = format!("installation/{stem}/{}.yaml", Digest::of(text.as_bytes()));
         put_once(&bucket, &key, "application/yaml", text.as_bytes()).await?;
         Ok(TemplateSource::Url(bucket.template_url(&key)))
     }
@@ -486,10 +487,16 @@ async fn put_definition(bucket: &Artifacts, machines: &StateMachines, name: &str
     Ok(key)
 }
 
-/// Uploads an object unless its key exists. Equal bytes have equal keys.
+/// Uploads an object, or compares it with the one that exists under its key, whose name proves nothing.
 async fn put_once(bucket: &Artifacts, key: &str, content_type: &str, bytes: &[u8]) -> Result<(), Failure> {
     if !bucket.exists(key).await? {
         bucket.put(key, content_type, bytes.to_vec()).await?;
+    } else if bucket.get(key, bytes.len()).await? != bytes {
+        return Err(Failure::new(format!(
+            "s3://{}/{key} holds another content than its name says",
+            bucket.bucket()
+        ))
+        .next("look in CloudTrail for who wrote the object, delete it, and run the same command again"));
     }
     Ok(())
 }

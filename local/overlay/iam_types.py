@@ -1,4 +1,5 @@
-"""The IAM resource types ministack's CloudFormation does not have: access keys, role and user policies.
+"""The IAM resource types ministack's CloudFormation does not have: access keys, role and user policies. The boundary of a
+role, which it leaves out.
 
 ``SecretAccessKey`` is an attribute of the key as on AWS, so a stack can hand an operator credentials
 that are not the account's root.
@@ -13,7 +14,7 @@ from ministack.services import iam
 from ministack.services.cloudformation import handlers, provisioners
 
 from overlay import patched
-from overlay.contracts import QueryAction, ResourceHandlers
+from overlay.contracts import CreateResource, QueryAction, ResourceHandlers, UpdateNamedResource
 from overlay.shapes import Properties, Provisioned
 
 _MESSAGE = re.compile(rb"<Message>(.*?)</Message>", re.DOTALL)
@@ -28,6 +29,8 @@ def install() -> None:
     }
     for kind, handlers_of_kind in added.items():
         patched.add_resource_type(kind, handlers_of_kind)
+    patched.CREATE_ROLE.replace(_bounded(patched.CREATE_ROLE.current()))
+    patched.UPDATE_ROLE.replace(_bounded_again(patched.UPDATE_ROLE.current()))
     handlers._CAPABILITY_IAM_TYPES |= {"AWS::IAM::RolePolicy", "AWS::IAM::UserPolicy"}
 
 
@@ -37,6 +40,41 @@ def _call(function: QueryAction, **params: Any) -> bytes:
         message = _MESSAGE.search(body)
         raise ValueError(message[1].decode() if message else body.decode())
     return body
+
+
+def _bounded(create_role: CreateResource) -> CreateResource:
+    """Creates a role with its permissions boundary, which must exist."""
+
+    def create(logical_id: str, props: Properties, stack_name: str) -> Provisioned:
+        name, attributes = create_role(logical_id, props, stack_name)
+        try:
+            _set_boundary(name, props)
+        except ValueError:
+            iam._roles.pop(name, None)
+            raise
+        return name, attributes
+
+    return create
+
+
+def _bounded_again(update_role: UpdateNamedResource) -> UpdateNamedResource:
+    """Updates a role with its permissions boundary, which its new properties may lack."""
+
+    def update(
+        physical_id: str, old_props: Properties, new_props: Properties, stack_name: str, logical_id: str | None = None, /
+    ) -> Provisioned:
+        name, attributes = update_role(physical_id, old_props, new_props, stack_name, logical_id)
+        _set_boundary(name, new_props)
+        return name, attributes
+
+    return update
+
+
+def _set_boundary(role: str, props: Properties) -> None:
+    if boundary := props.get("PermissionsBoundary"):
+        _call(iam._put_role_permissions_boundary, RoleName=role, PermissionsBoundary=boundary)
+    elif iam._roles[role].get("PermissionsBoundary"):
+        _call(iam._delete_role_permissions_boundary, RoleName=role)
 
 
 def create_key(logical_id: str, props: Properties, stack_name: str) -> Provisioned:

@@ -203,6 +203,7 @@ CREATE_MACHINE = _step(contracts.CreateResource, "AWS::StepFunctions::StateMachi
 UPDATE_MACHINE = _step(contracts.UpdateNamedResource, "AWS::StepFunctions::StateMachine", "update")
 CREATE_LOG_GROUP = _step(contracts.CreateResource, "AWS::Logs::LogGroup", "create")
 CREATE_ROLE = _step(contracts.CreateResource, "AWS::IAM::Role", "create")
+UPDATE_ROLE = _step(contracts.UpdateNamedResource, "AWS::IAM::Role", "update")
 CREATE_TABLE = _step(contracts.CreateResource, "AWS::DynamoDB::Table", "create")
 DELETE_BUCKET = _step(contracts.DeleteResource, "AWS::S3::Bucket", "delete")
 DELETE_ROLE = _step(contracts.DeleteResource, "AWS::IAM::Role", "delete")

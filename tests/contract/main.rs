@@ -15,7 +15,6 @@ mod expressions;
 mod failure_modes;
 mod iam;
 mod installation;
-mod installed;
 mod intake;
 mod log_lines;
 mod machine;
@@ -26,7 +25,7 @@ mod packer;
 mod payloads;
 mod permissions;
 mod pipelines;
-mod policy;
-mod stack;
 mod tables;
 mod variables;
+
+use lockstep_tests::{installed, policy, stack};

@@ -1,16 +1,21 @@
 //! Gates: rejections, evidence, approvals, and the separation of the paths.
 
 use crate::test_cloud::{TestCloud, text, until};
+use lockstep_aws::cloudformation::{CloudFormation, Stacks as _};
 use lockstep_aws::functions::{Called, Functions};
 use lockstep_aws::operator::executions::Status;
+use lockstep_aws::simulation::Simulator;
 use lockstep_cli::demo::{COMPONENT, REPOSITORY, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::permission::Condition;
 use lockstep_domain::records::{DeploymentState, Rejection, Release};
+use lockstep_domain::stacks::permissions::missing::{Decision, SimulationRequest};
 use lockstep_local::{CallEffect, CallFault};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+const CI_STACK: &str = "ci-logs-broker";
 const PRODUCTION_STACK: &str = "production-logs-broker";
 
 /// The mistake is in the parameters of production. The packaging finds it before any deployment.
@@ -169,6 +174,42 @@ async fn is_refused(cloud: &TestCloud, deployment: &str) -> Result<(), Failure> 
         message.contains("table/lockstep-promotion"),
         format!("the message names the table that it may not read: {message}"),
     )
+}
+
+/// The deployed template gave the component's role the boundary, and CloudFormation's role makes no role without it.
+pub async fn a_component_cannot_change_what_lockstep_builds(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let (account, root) = {
+        let session = cloud.demo.session()?;
+        (session.account("development")?.to_owned(), session.root("development")?)
+    };
+    let deployed = CloudFormation::new(&root).resources(CI_STACK).await?;
+    let own = deployed.iter().find(|resource| resource.resource_type == "AWS::IAM::Role");
+    let own = own.ok_or_else(|| Failure::new(format!("{CI_STACK} has no role")))?;
+    let role = |name: &str| format!("arn:aws:iam::{account}:role/{name}");
+    let decision = async |of: &str, action: &str, resource: String, condition: Option<Condition>| {
+        let question = SimulationRequest { actions: vec![action.to_owned()], resource, condition };
+        let answers = Simulator::new(&root).ask(&role(of), &[question]).await?;
+        answers.first().map(|answer| answer.decision).ok_or_else(|| Failure::new("IAM gave no answer"))
+    };
+    let project = format!("arn:aws:codebuild:{}:{account}:project/", root.region());
+    for (name, expected) in
+        [("lockstep-image-build", Decision::BeyondBoundary), ("of-a-team", Decision::NotAllowed)]
+    {
+        let resource = format!("{project}{name}");
+        let decided = decision(&own.physical_id, "codebuild:UpdateProject", resource, None).await?;
+        ensure(decided == expected, format!("a component's role and the project {name}: {decided:?}"))?;
+    }
+    for (boundary, expected) in
+        [("lockstep-boundary", Decision::Allowed), ("of-the-author", Decision::Denied)]
+    {
+        let value = format!("arn:aws:iam::{account}:policy/{boundary}");
+        let condition = Condition { key: "iam:PermissionsBoundary".to_owned(), value };
+        let made = role("ci-logs-broker-Other");
+        let decided =
+            decision("lockstep-delivery-cloudformation", "iam:CreateRole", made, Some(condition)).await?;
+        ensure(decided == expected, format!("a role with the boundary {boundary}: {decided:?}"))?;
+    }
+    Ok(())
 }
 
 /// Leftover test stacks are counted too.

@@ -1,6 +1,10 @@
-//! The shared part of the tests that span functions: an interpreter of state machines that runs within the process.
+//! The shared part of the tests that span functions: an interpreter of state machines that runs within the process, and the
+//! installed templates with an evaluator of their policies.
 
 pub mod asl;
+pub mod installed;
+pub mod policy;
+pub mod stack;
 
 use lockstep_statemachines::StateMachines;
 use std::sync::LazyLock;

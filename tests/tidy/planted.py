@@ -5,6 +5,7 @@ from tempfile import TemporaryDirectory
 
 import checks
 import documents
+import downloads
 import glossary
 import templates
 from sources import Crate, Source
@@ -53,7 +54,7 @@ def missed(limits: dict) -> list[str]:
     lines = ["/// Deletes the stack.", "pub fn delete() {}", kept, "#[error(transparent)]", "File(#[from] io::Error),"]
     plain = Crate("cli", [Source("cli/src/commands/plain.rs", lines)])
     found += [f"a plain text is refused: {line}" for line in checks.judge(plain, strict, words)]
-    return found + _documentation(strict) + _binaries(strict) + _links() + _templates(strict, words)
+    return found + _documentation(strict) + _binaries(strict) + _links() + _templates(strict, words) + _downloads()
 
 
 def _documentation(limits: dict) -> list[str]:
@@ -101,3 +102,34 @@ def _templates(limits: dict, words: list[glossary.Forbidden]) -> list[str]:
     found = templates.lines("a.yaml", text, limits, words)
     places = [line.partition(": ")[0] for line in found]
     return [] if places == ["a.yaml:1", "a.yaml:3", "a.yaml:5", "a.yaml:6"] else [f"templates: {found}"]
+
+
+_DOWNLOADS = {
+    "pip": "pip install ruff",
+    "npm": "npm install asl-validator@4.0.0 --no-package-lock",
+    "cargo": "cargo install cargo-deny",
+    "address": "curl -fL -o tool.zip https://example.com/tool.zip",
+    "bucket": 'aws s3 cp "s3://tools/packer.zip" /tmp/packer.zip',
+    "unsigned": "rpm --install --nosignature /tmp/plugin.rpm",
+    "installer": "packer init .",
+    "action": "      - uses: actions/checkout@v7",
+    "container": "    container: rust:1.95",
+}
+_PINNED = """
+python -m pip install --require-hashes --requirement requirements.txt
+npm ci
+curl --silent http://127.0.0.1:9600/_node/stats
+curl -fL -o tool.zip https://example.com/tool.zip
+echo "$digest  tool.zip" | sha256sum --check --strict
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
+# pip install ruff
+"""
+
+
+def _downloads() -> list[str]:
+    found = [f"downloads: {line}" for _, line in downloads.lines("pinned.sh", _PINNED)]
+    for rule, text in _DOWNLOADS.items():
+        hits = [hit for hit, _ in downloads.lines("planted.sh", text)]
+        if hits != [rule]:
+            found.append(f"downloads: {text} is found by {hits} instead of {rule}")
+    return found

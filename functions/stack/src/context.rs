@@ -146,7 +146,7 @@ impl TargetBuckets for AwsContext {
         if Digest::of(&zip) != code.digest {
             return Err(Failure::rejected(format!("{key} does not hold what it is named after")));
         }
-        self.bucket(location, session).await?.put_new(&key, "application/zip", zip).await
+        self.bucket(location, session).await?.put_or_compare(&key, "application/zip", zip).await
     }
 
     async fn put_template(

@@ -26,6 +26,7 @@ build {
     execute_command  = "sudo env {{ .Vars }} bash '{{ .Path }}'"
     environment_vars = ["ELASTIC_VERSION=${var.elastic_version}", "HEALTH_SERVICE=elasticsearch"]
     scripts = [
+      "${path.root}/common/elastic.sh",
       "${path.root}/install.sh",
       "${path.root}/common/health.sh",
     ]

@@ -1,18 +1,9 @@
 #!/bin/bash
-# Installs Elasticsearch and Kibana from Elastic's repository, both in exactly the requested version. A node runs both.
+# Installs Elasticsearch and Kibana from Elastic's repository, which common/elastic.sh sets up, both in exactly the requested
+# version. A node runs both.
 set -euo pipefail
 : "${ELASTIC_VERSION:?}"
 
-rpm --import https://artifacts.elastic.co/GPG-KEY-elasticsearch
-cat > /etc/yum.repos.d/elastic.repo <<END
-[elastic]
-name=Elastic packages
-baseurl=https://artifacts.elastic.co/packages/${ELASTIC_VERSION%%.*}.x/yum
-gpgcheck=1
-repo_gpgcheck=1
-gpgkey=https://artifacts.elastic.co/GPG-KEY-elasticsearch
-enabled=0
-END
 dnf --assumeyes --enablerepo=elastic install "elasticsearch-${ELASTIC_VERSION}" "kibana-${ELASTIC_VERSION}"
 # An update requires a new image. A running instance must not update the package at night.
 echo "exclude=elasticsearch kibana" >> /etc/dnf/dnf.conf

@@ -34,6 +34,7 @@ build {
       "HEALTH_SERVICE=logstash",
     ]
     scripts = [
+      "${path.root}/common/elastic.sh",
       "${path.root}/install.sh",
       "${path.root}/common/health.sh",
       "${path.root}/common/clean.sh",

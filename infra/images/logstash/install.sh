@@ -1,18 +1,8 @@
 #!/bin/bash
-# Installs Logstash from Elastic's repository, in exactly the requested version.
+# Installs Logstash from Elastic's repository, which common/elastic.sh sets up, in exactly the requested version.
 set -euo pipefail
 : "${ELASTIC_VERSION:?}" "${OPENSEARCH_OUTPUT_VERSION:?}"
 
-rpm --import https://artifacts.elastic.co/GPG-KEY-elasticsearch
-cat > /etc/yum.repos.d/elastic.repo <<END
-[elastic]
-name=Elastic packages
-baseurl=https://artifacts.elastic.co/packages/${ELASTIC_VERSION%%.*}.x/yum
-gpgcheck=1
-repo_gpgcheck=1
-gpgkey=https://artifacts.elastic.co/GPG-KEY-elasticsearch
-enabled=0
-END
 dnf --assumeyes --enablerepo=elastic install "logstash-${ELASTIC_VERSION}"
 # An update requires a new image. A running instance must not update the package at night.
 echo "exclude=logstash" >> /etc/dnf/dnf.conf

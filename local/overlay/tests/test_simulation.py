@@ -80,6 +80,32 @@ class Simulation(CloudTest):
         self.assertFalse(denied["PermissionsBoundaryDecisionDetail"]["AllowedByPermissionsBoundary"])
         self.assertEqual(allowed["EvalResourceDecision"], "allowed")
 
+    def test_a_role_of_a_stack_has_its_boundary(self) -> None:
+        cloudformation, stack = client("cloudformation", DEVELOPMENT), unique("bounded")
+        policies = [
+            self.iam.create_policy(PolicyName=unique("boundary"), PolicyDocument=_document(_allow(action)))["Policy"]["Arn"]
+            for action in ("sqs:Get*", "sqs:Tag*")
+        ]
+
+        def boundary(create: bool, arn: str | None) -> Any:
+            trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+            properties = {
+                "RoleName": stack,
+                "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+                **({"PermissionsBoundary": arn} if arn else {}),
+            }
+            template = json.dumps({"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}})
+            call = cloudformation.create_stack if create else cloudformation.update_stack
+            call(StackName=stack, TemplateBody=template, Capabilities=["CAPABILITY_NAMED_IAM"])
+            cloudformation.get_waiter("stack_create_complete" if create else "stack_update_complete").wait(
+                StackName=stack, WaiterConfig={"Delay": 1}
+            )
+            return self.iam.get_role(RoleName=stack)["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+
+        self.assertEqual(boundary(True, policies[0]), policies[0])
+        self.assertEqual(boundary(False, policies[1]), policies[1])
+        self.assertIsNone(boundary(False, None))
+
     def test_a_key_without_a_value_is_named(self) -> None:
         role = self.role(_allow("iam:PassRole", StringEquals={"iam:PassedToService": "lambda.amazonaws.com"}))
         target = f"arn:aws:iam::{DEVELOPMENT}:role/x"

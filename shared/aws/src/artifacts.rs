@@ -104,15 +104,32 @@ impl Artifacts {
         })
     }
 
-    /// Stores `bytes` at `key` unless an object exists there. Keys are content-addressed, so an existing object has the
-    /// same content. Unlike [`Artifacts::exists`], this needs no permission to list or to read.
-    pub async fn put_new(&self, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<(), Failure> {
+    /// Stores `bytes` at `key`, or compares them with the object that exists there. A key is content-addressed, and proves
+    /// nothing: another caller may have written the object. Unlike [`Artifacts::exists`], this needs no permission to list.
+    ///
+    /// # Errors
+    /// Fails with `Rejected` if the existing object has another content.
+    pub async fn put_or_compare(&self, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<(), Failure> {
+        let body = ByteStream::from(bytes.clone());
         let request = self.client().put_object().bucket(&self.bucket).key(key).content_type(content_type);
         let request = request.set_expected_bucket_owner(self.owner.clone());
-        match request.if_none_match("*").body(ByteStream::from(bytes)).send().await {
-            Err(error) if code(&error) == Some("PreconditionFailed") => Ok(()),
-            sent => sent.map(drop).map_err(|error| failure("PutObject", &self.subject(key), &error)),
+        match request.if_none_match("*").body(body).send().await {
+            Err(error) if code(&error) == Some("PreconditionFailed") => {}
+            sent => {
+                return sent.map(drop).map_err(|error| failure("PutObject", &self.subject(key), &error));
+            }
         }
+        match self.get(key, bytes.len()).await {
+            Ok(found) if found == bytes => return Ok(()),
+            // A longer object is another one.
+            Err(failure) if failure.kind != FailureKind::Rejected => return Err(failure),
+            Ok(_) | Err(_) => {}
+        }
+        Err(Failure::rejected(format!(
+            "{} holds another content than its name says, so Lockstep does not use it: look in CloudTrail for who wrote it, \
+             delete the object, and retry",
+            self.subject(key)
+        )))
     }
 
     /// Returns true if there is an object at `key`.

@@ -146,9 +146,12 @@ class _Judging:
             )
         if name in ("curl", "wget") and addresses:
             self.verdict.judged("downloads")
+            # A key is compared by its fingerprint, which is a digest.
+            proofs = {("sha256sum", "--check"), ("gpg", "--show-keys")}
             if not any(
-                PurePosixPath(other.program).name == "sha256sum" and "--check" in other.words
+                PurePosixPath(other.program).name == program and option in other.words
                 for other in script.commands
+                for program, option in proofs
             ):
                 self.verdict.find(source.place(command.line), f"downloads {addresses[0]} and looks at no digest")
 

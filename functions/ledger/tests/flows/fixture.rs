@@ -329,11 +329,8 @@ impl Fixture {
     fn stack(&self, deployment: &Deployment) -> String {
         let (run, stacks) = (deployment.stack().unwrap(), &self.context.cloudformation);
         let own = package(&deployment.version.to_string()).template;
-        let text = if deployment.stage.as_str() == TEST {
-            own.derive_test_template()
-        } else {
-            own.text().to_owned()
-        };
+        let text =
+            if deployment.stage.as_str() == TEST { own.derive_test_template() } else { own.deployed_text() };
         if let Some(arn) = stacks.arn(run.name.as_str()) {
             stacks.set_template(&arn, &text);
             return arn;

@@ -262,8 +262,8 @@ impl<'a> Planner<'a> {
             files.insert(FUNCTION_LOCK_FILE.to_owned(), function_lock.to_json().into_bytes());
         }
         let artifact = self.packed(&files)?;
-        let test_template = template.derive_test_template();
-        if test_template.len() > TEMPLATE_BYTES_MAX {
+        let (deployed, test_template) = (template.deployed_text(), template.derive_test_template());
+        if deployed.len().max(test_template.len()) > TEMPLATE_BYTES_MAX {
             let message = format!(
                 "written out as JSON it has more than {TEMPLATE_BYTES_MAX} bytes, CloudFormation's limit"
             );
@@ -277,7 +277,7 @@ impl<'a> Planner<'a> {
             outputs: template.outputs().keys().cloned().collect(),
             digest: Digest::of(&artifact),
             source_digest: Digest::of(&source),
-            template_digest: template.digest().clone(),
+            template_digest: Digest::of(deployed.as_bytes()),
             test_template_digest: Digest::of(test_template.as_bytes()),
             unchecked: std::mem::take(&mut self.unchecked),
             manifest,

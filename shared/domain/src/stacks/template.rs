@@ -3,6 +3,7 @@
 //! Parsing reports every mistake that is detectable without a call to AWS, all at once and each with its line.
 //! CloudFormation reports the remaining ones when the change set is created.
 
+mod boundary;
 mod lint;
 pub(crate) mod macros;
 pub(crate) mod node;
@@ -109,23 +110,34 @@ impl Template {
         &self.digest
     }
 
-    /// Returns the exact text, as the author wrote it and as it is deployed.
+    /// Returns the exact text, as the author wrote it.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Returns the text that stacks run: the author's, or, if a role or a user has no permissions boundary, JSON with
+    /// sorted keys that differs in the boundaries alone.
+    pub fn deployed_text(&self) -> String {
+        let mut json = self.to_json();
+        if boundary::set(&mut json) { canonical_json(json) } else { self.text.clone() }
     }
 
     /// Returns the problems that prevent packaging, in line order.
     ///
     /// A resource that holds data (see [`crate::stacks::protected`]) or that `protect` names needs a `DeletionPolicy`
-    /// and an `UpdateReplacePolicy` that retain it. Every name in `protect` needs a resource.
+    /// and an `UpdateReplacePolicy` that retain it. Every name in `protect` needs a resource. No role has a permissions
+    /// boundary of its own.
     pub fn lint(&self, protect: &[LogicalId]) -> Vec<Problem> {
-        lint::lint(self, protect)
+        let mut found = lint::lint(self, protect);
+        found.extend(problems(&self.file, boundary::others(&self.root)));
+        found
     }
 
-    /// Returns the template of the test stack, as JSON with sorted keys. It differs in one point: a resource that would
-    /// outlive the stack (a protected type, or one with a deletion policy) is deleted with it.
+    /// Returns the template of the test stack, as JSON with sorted keys. It differs from the deployed one in one point: a
+    /// resource that would outlive the stack (a protected type, or one with a deletion policy) is deleted with it.
     pub fn derive_test_template(&self) -> String {
         let mut json = self.to_json();
+        boundary::set(&mut json);
         lint::delete_everything(&mut json);
         canonical_json(json)
     }

@@ -27,9 +27,9 @@ pub struct Contents {
 
 impl Contents {
     /// Returns the template text that the stack in `stage` runs. A test stack runs the derived template, which differs
-    /// from the component's own only in its deletion policies.
+    /// from the deployed one only in its deletion policies.
     pub fn template_in(&self, stage: &Stage) -> String {
-        if stage.is_test() { self.template.derive_test_template() } else { self.template.text().to_owned() }
+        if stage.is_test() { self.template.derive_test_template() } else { self.template.deployed_text() }
     }
 
     /// Returns the values of the parameters that are the same in every deployment to `stage` with the layers of

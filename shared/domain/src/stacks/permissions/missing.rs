@@ -124,7 +124,9 @@ const ARN_PARTS: usize = 6;
 pub fn questions(needs: &Needs, stack: &str) -> Vec<SimulationRequest> {
     let mut asked: BTreeMap<(String, Option<Condition>), BTreeSet<String>> = BTreeMap::new();
     for need in &needs.needs {
-        let key = (example(need, stack), need.condition.clone());
+        let resource = example(need, stack);
+        let condition = need.condition.clone().or_else(|| boundary_of(&need.action, &resource));
+        let key = (resource, condition);
         asked.entry(key).or_default().insert(need.action.clone());
     }
     let mut questions = Vec::new();
@@ -136,6 +138,27 @@ pub fn questions(needs: &Needs, stack: &str) -> Vec<SimulationRequest> {
         }
     }
     questions
+}
+
+/// The actions that CloudFormation's role may do only to roles and users with Lockstep's permissions boundary, which each
+/// deployed template sets.
+const BOUNDED: [&str; 8] = [
+    "iam:AttachRolePolicy",
+    "iam:AttachUserPolicy",
+    "iam:CreateRole",
+    "iam:CreateUser",
+    "iam:PutRolePermissionsBoundary",
+    "iam:PutRolePolicy",
+    "iam:PutUserPermissionsBoundary",
+    "iam:PutUserPolicy",
+];
+
+/// Returns the boundary that the role or user at `arn` has when CloudFormation does `action` to it.
+fn boundary_of(action: &str, arn: &str) -> Option<Condition> {
+    let parts: Vec<&str> = arn.splitn(ARN_PARTS, ':').collect();
+    let [_, partition, _, _, account, _] = parts.as_slice() else { return None };
+    let value = format!("arn:{partition}:iam::{account}:policy/lockstep-boundary");
+    BOUNDED.contains(&action).then(|| Condition { key: "iam:PermissionsBoundary".to_owned(), value })
 }
 
 /// Returns an ARN for the resource of a need: its own, or one as CloudFormation generates it. A pattern that covers a

@@ -11,8 +11,11 @@ pub struct Statement {
     pub allows: bool,
     /// The principals, in a trust policy.
     pub principals: Vec<String>,
+    /// The actions.
     pub actions: Vec<String>,
+    /// The ARNs of the resources, as patterns.
     pub resources: Vec<String>,
+    /// The conditions; null if there is none.
     pub condition: Value,
 }
 
@@ -26,7 +29,10 @@ impl Statement {
         let principal = &value["Principal"];
         Self {
             allows: value["Effect"] == "Allow",
-            principals: ["AWS", "Service"].iter().flat_map(|kind| texts(&principal[kind])).collect(),
+            principals: match principal {
+                Value::String(anyone) => vec![anyone.clone()],
+                named => ["AWS", "Service"].iter().flat_map(|kind| texts(&named[kind])).collect(),
+            },
             actions: texts(&value["Action"]),
             resources: texts(&value["Resource"]),
             condition: value["Condition"].clone(),
@@ -37,7 +43,9 @@ impl Statement {
 /// A role.
 #[derive(Clone, Debug)]
 pub struct Role {
+    /// The account of the role.
     pub account: String,
+    /// The name of the role.
     pub name: String,
     /// The statements of the trust policy.
     pub trust: Vec<Statement>,
@@ -101,7 +109,8 @@ pub fn roles(stacks: &[Stack]) -> BTreeMap<String, Role> {
     roles
 }
 
-/// Returns every statement of every policy, with the name of its owner, but not those of trust policies.
+/// Returns every statement of every policy, with the name of its owner, but not those of trust policies and of the
+/// boundary, which grants nothing.
 pub fn all_statements(stacks: &[Stack]) -> Vec<(String, Statement)> {
     let of_roles = roles(stacks).into_values().flat_map(|role| {
         let arn = role.arn();
@@ -109,7 +118,7 @@ pub fn all_statements(stacks: &[Stack]) -> Vec<(String, Statement)> {
     });
     let managed = stacks.iter().flat_map(|stack| {
         let policies = stack.resources("AWS::IAM::ManagedPolicy").into_iter();
-        policies.flat_map(|(id, policy)| {
+        policies.filter(|(id, _)| id != "Boundary").flat_map(|(id, policy)| {
             let owner = format!("arn:aws:iam::{}:policy/{id}", stack.account);
             statements(&policy["PolicyDocument"]).into_iter().map(move |s| (owner.clone(), s))
         })
@@ -121,7 +130,8 @@ pub fn all_statements(stacks: &[Stack]) -> Vec<(String, Statement)> {
     of_roles.chain(managed).chain(buses).collect()
 }
 
-fn statements(document: &Value) -> Vec<Statement> {
+/// Returns the statements of a policy document.
+pub fn statements(document: &Value) -> Vec<Statement> {
     assert_eq!(document["Version"], "2012-10-17");
     document["Statement"].as_array().expect("a list of statements").iter().map(Statement::read).collect()
 }
@@ -166,13 +176,28 @@ pub type Context<'a> = BTreeMap<&'a str, &'a str>;
 impl Role {
     /// Returns true if the role's identity policies allow a request.
     pub fn may(&self, action: &str, resource: &str, context: &Context<'_>) -> bool {
-        let speaks = |statement: &&Statement| {
-            statement.actions.iter().any(|a| a == action)
-                && statement.resources.iter().any(|pattern| glob(pattern, resource))
-                && holds(&statement.condition, context)
-        };
-        let speaking: Vec<&Statement> = self.statements.iter().filter(speaks).collect();
-        !speaking.is_empty() && speaking.iter().all(|statement| statement.allows)
+        allowed(&self.statements, action, resource, context)
+    }
+}
+
+/// Returns true if a statement allows the request, and none denies it.
+pub fn allowed(statements: &[Statement], action: &str, resource: &str, context: &Context<'_>) -> bool {
+    let mut found =
+        statements.iter().filter(|statement| statement.matches(action, resource, context)).peekable();
+    found.peek().is_some() && found.all(|statement| statement.allows)
+}
+
+/// Returns true if a statement denies the request, whatever another policy allows.
+pub fn denied(statements: &[Statement], action: &str, resource: &str, context: &Context<'_>) -> bool {
+    statements.iter().any(|statement| !statement.allows && statement.matches(action, resource, context))
+}
+
+impl Statement {
+    /// Returns true if the statement is about the request.
+    fn matches(&self, action: &str, resource: &str, context: &Context<'_>) -> bool {
+        self.actions.iter().any(|pattern| glob(pattern, action))
+            && self.resources.iter().any(|pattern| glob(pattern, resource))
+            && holds(&self.condition, context)
     }
 }
 
@@ -199,7 +224,8 @@ fn holds(condition: &Value, context: &Context<'_>) -> bool {
                 "Null" => (wanted == "true") == found.is_none(),
                 "Bool" | "StringEquals" | "ForAnyValue:StringEquals" => any(equal),
                 "StringNotEquals" => !any(equal),
-                "StringLike" | "ArnLike" | "ArnEquals" => any(glob),
+                "StringLike" | "ForAnyValue:StringLike" | "ArnLike" | "ArnEquals" => any(glob),
+                "ArnNotEquals" => !any(glob),
                 "ForAllValues:StringLike" => found.is_none() || any(glob),
                 other => panic!("these tests do not know the operator {other}"),
             }
@@ -207,6 +233,7 @@ fn holds(condition: &Value, context: &Context<'_>) -> bool {
     })
 }
 
+#[cfg(test)]
 #[test]
 fn a_pattern_matches_as_iam_matches_it() {
     assert!(glob("arn:*:role/a-*", "arn:aws:iam::1:role/a-b"));

@@ -11,6 +11,7 @@ pub const PRODUCTION: &str = "333333333333";
 /// The external id of every cross-account trust.
 pub const EXTERNAL_ID: &str = "the-external-id-0123456789";
 
+/// The paths of deployment.
 pub const PATHS: [&str; 2] = ["delivery", "promotion"];
 
 /// Returns every stack, in the order of installation.

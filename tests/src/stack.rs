@@ -15,7 +15,9 @@ pub fn repository() -> PathBuf {
 
 /// A stack as an installation would create it.
 pub struct Stack {
+    /// The name of the stack.
     pub name: String,
+    /// The account that the stack is in.
     pub account: String,
     template: Value,
     parameters: BTreeMap<String, Value>,
@@ -228,6 +230,7 @@ impl Stack {
             "AWS::CodeBuild::Project" => format!("arn:aws:codebuild:{here}:project/{name}"),
             "AWS::IAM::ManagedPolicy" => format!("arn:aws:iam::{}:policy/{name}", self.account),
             "AWS::SNS::Topic" => format!("arn:aws:sns:{here}:{name}"),
+            "AWS::KMS::Key" => format!("arn:aws:kms:{here}:key/{name}"),
             "AWS::SQS::Queue" if attribute == "Arn" => format!("arn:aws:sqs:{here}:{name}"),
             "AWS::SecretsManager::Secret" => {
                 return json!(format!("arn:aws:secretsmanager:{here}:secret:{name}"));
