@@ -150,6 +150,7 @@ name = "production"
 account = "{production}"
 region = "{region}"
 approval = {{ count = 1, not = [] }}
+builds = "approved"
 "#
     ))
 }

@@ -151,7 +151,7 @@ pub fn is_approved(
                     && approved.changes == change_set.changes
                     && approved.unexamined == change_set.unexamined
             }
-            Subject::Proposal(_) => false,
+            Subject::Proposal(_) | Subject::Build(_) => false,
         };
         same && decision.allows(now) && decision.question.digest.as_ref() == Some(artifact)
     })
