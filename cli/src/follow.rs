@@ -8,6 +8,7 @@ use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, Progress, duration};
+use crate::recipe_difference;
 use crate::report::Report;
 use crate::views::question::{answer_with, show};
 use crate::views::{clock, seconds, why};
@@ -331,6 +332,7 @@ async fn follow_so(
     if let End::NeedsApproval(deployment) = &followed.end
         && let Some(question) = deployment.approvals.last()
     {
+        recipe_difference::show_or_say_why(plane, question, &context.output).await;
         let decisions = plane.decisions(&deployment.id).await?;
         let answers = answers_to(&decisions, question.number);
         approvers::show(plane, deployment, answers, &context.output).await?;

@@ -121,6 +121,8 @@ fn deployment(function: &str) -> Deployment {
         "image" => Deployment::new(start, PromoteImageBody { image, source: at("333333333333"), plan: None }),
         "bake" => {
             let build = BuildImageBody {
+                artifact: "recipes/logstash/d.zip".into(),
+                before: None,
                 image,
                 base: "ami-0123456789abcdef0".parse().unwrap(),
                 commit: "0".repeat(40).parse().unwrap(),

@@ -198,9 +198,11 @@ fn each_machine_calls_the_ledger_of_its_path() {
     assert_eq!(
         found,
         [
+            of("delivery-build-image", "delivery"),
             of("delivery-deploy", "delivery"),
             of("delivery-teardown", "delivery"),
             of("promote", "promotion"),
+            of("promotion-build-image", "promotion"),
             of("promotion-deploy", "promotion"),
             of("promotion-teardown", "promotion"),
             of("release", "delivery"),

@@ -5,6 +5,7 @@
 //! machines, resource policies, PassRole and leading keys.
 
 mod accounts;
+mod builds;
 mod callers;
 mod checks;
 mod components;

@@ -1,7 +1,7 @@
 //! Baked images: a push gives an image in each account and a release that uses it, or neither.
 
 use crate::gates::ELSEWHERE;
-use crate::test_cloud::TestCloud;
+use crate::test_cloud::{TestCloud, text, until};
 use lockstep_aws::channels::{Channels as _, ParameterStore};
 use lockstep_cli::demo::{REPOSITORY, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
@@ -9,8 +9,9 @@ use lockstep_cli::runs::{self, Run};
 use lockstep_domain::images::lifecycle::{Purpose, obstacle};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::image_version_state::ImageVersionState;
-use lockstep_domain::records::{Image, ImageVersion, Release};
+use lockstep_domain::records::{Deployment, Image, ImageVersion, Operation, Release};
 use lockstep_local::{BuildOutcome, Controls};
+use serde_json::Value;
 use std::path::Path;
 
 const IMAGE: &str = "logstash";
@@ -119,20 +120,108 @@ pub async fn an_image_of_a_branch_remains_in_one_account(cloud: &mut TestCloud) 
     repository.switch("main").await
 }
 
-/// Both builds use the same recipe and commit.
-pub async fn an_image_that_cannot_be_copied_is_built_twice(cloud: &mut TestCloud) -> Result<(), Failure> {
+/// Both builds use the same recipe and commit. Nothing of the recipe runs in production before the approval.
+pub async fn a_licensed_image_is_built_in_production_once_approved(
+    cloud: &mut TestCloud,
+) -> Result<(), Failure> {
+    expect_licensed(cloud, 2).await?;
+    touch(cloud, "licensed")?;
+    let asked = cloud.push("An image with a licence", Exit::NeedsHuman).await?;
+    let printed = cloud.output_of_promise();
+    for part in ["RUN THE RECIPE of acme/logs", "install.sh", "+ # licensed", "the recipe, whole"] {
+        ensure(printed.contains(part), format!("the question shows `{part}`"))?;
+    }
+    let version = newest(cloud).await?;
+    ensure(version.state == ImageVersionState::Withheld, format!("it waits: {version:?}"))?;
+    ensure(built_in_production(cloud).await?.is_empty(), "no build was started in production")?;
+    let status = cloud.demo.type_in(&["status"], Exit::Done).await?;
+    let waiting = status["waiting_for_approval"].as_array().map_or(0, Vec::len);
+    ensure(waiting == 1, format!("the status lists the question: {status}"))?;
+    approve(cloud, &asked, Exit::Done).await?;
+    usable_in_both_accounts(cloud).await?;
+    let locked_by_release = async || Ok(locked(cloud).await? == version.version.to_string());
+    until("a release locks the image", locked_by_release).await
+}
+
+/// The difference is shown from the recipe that was last built in production.
+pub async fn a_refused_build_discards_the_image_everywhere(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let before = newest(cloud).await?;
+    expect_licensed(cloud, 1).await?;
+    touch(cloud, "refused")?;
+    let asked = cloud.push("An image that no person wants", Exit::NeedsHuman).await?;
+    let printed = cloud.output_of_promise();
+    let since = format!("the recipe since {IMAGE}@{}:", before.version);
+    for part in [since.as_str(), "install.sh (changed)", "+ # refused"] {
+        ensure(printed.contains(part), format!("the question shows `{part}`"))?;
+    }
+    ensure(!printed.contains("+ # licensed"), "the question shows what is new alone")?;
+    let started = built_in_production(cloud).await?.len();
+    let id = text(&asked["deployment"]["id"])?;
+    let refuse = ["approve", &id, "--refuse", "--reason", "not on a Friday", "--as", "grace"];
+    cloud.demo.type_in(&refuse, Exit::Done).await?;
+    until("the image is discarded", async || Ok(newest(cloud).await?.state == ImageVersionState::Discarded))
+        .await?;
+    let failed = newest(cloud).await?;
+    ensure(failed.version > before.version, format!("it is another version: {failed:?}"))?;
+    ensure(
+        failed.why.as_ref().is_some_and(|why| why.contains("not on a Friday")),
+        format!("the record gives the reason: {failed:?}"),
+    )?;
+    ensure(copies(cloud, &failed).await?.is_empty(), "no account has it")?;
+    ensure(built_in_production(cloud).await?.len() == started, "no build was started in production")
+}
+
+/// An administrator lets builds begin in production.
+pub async fn a_licensed_image_is_built_without_a_person_if_allowed(
+    cloud: &mut TestCloud,
+) -> Result<(), Failure> {
+    let file = cloud.demo.context.path(Path::new("stages.toml"));
+    let before = std::fs::read_to_string(&file).map_err(at(file.display()))?;
+    let automatic = before.replace("builds = \"approved\"", "builds = \"automatic\"");
+    ensure(before != automatic, "the stages ask a person")?;
+    std::fs::write(&file, automatic).map_err(at(file.display()))?;
+    cloud.demo.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await?;
+    expect_licensed(cloud, 2).await?;
+    touch(cloud, "automatic")?;
+    cloud.push("An image with a licence that no person approves", Exit::Done).await?;
+    usable_in_both_accounts(cloud).await?;
+    std::fs::write(&file, before).map_err(at(file.display()))?;
+    cloud.demo.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await.map(drop)
+}
+
+/// Lets the next builds make an image that no other account may copy.
+async fn expect_licensed(cloud: &TestCloud, builds: usize) -> Result<(), Failure> {
     let windows = BuildOutcome { billing_product: Some(WINDOWS.into()), ..BuildOutcome::default() };
-    for _ in 0..2 {
+    for _ in 0..builds {
         controls(cloud)?.expect_build(IMAGE, &windows).await.map_err(at("the builder"))?;
     }
-    touch(cloud, "licensed")?;
-    cloud.push("An image with a licence", Exit::Done).await?;
-    let version = newest(cloud).await?;
-    ensure(version.state == ImageVersionState::Usable, format!("it is usable: {version:?}"))?;
-    let images = copies(cloud, &version).await?;
+    Ok(())
+}
+
+/// Types the command that the question printed, as the person who approves.
+async fn approve(cloud: &TestCloud, asked: &Value, expected: Exit) -> Result<Value, Failure> {
+    let command = text(&asked["approve_with"])?;
+    let arguments: Vec<&str> = command.split(' ').skip(1).chain(["--as", "grace"]).collect();
+    cloud.demo.type_in(&arguments, expected).await
+}
+
+/// Requires that the newest version is usable, was built in both accounts, and descends from the first build.
+async fn usable_in_both_accounts(cloud: &TestCloud) -> Result<(), Failure> {
+    until("the image is usable", async || Ok(newest(cloud).await?.state == ImageVersionState::Usable))
+        .await?;
+    let images = copies(cloud, &newest(cloud).await?).await?;
     ensure(images.len() == 2, format!("it is in both accounts: {images:?}"))?;
     let own = images.iter().filter(|image| image.ami.as_ref() == Some(&image.source_ami)).count();
     ensure(own == 1, "both records name the image that was built first")
+}
+
+/// Returns the operations of builds that were started in production.
+async fn built_in_production(cloud: &TestCloud) -> Result<Vec<Operation>, Failure> {
+    let production = cloud.demo.session()?.account("production")?.to_owned();
+    let mut builds = cloud.records::<Deployment>().await?;
+    builds.retain(|build| build.build().is_some() && build.location.account.as_str() == production);
+    let started = builds.into_iter().flat_map(|build| build.operations);
+    Ok(started.filter(|operation| !operation.target.is_empty()).collect())
 }
 
 /// No sweep has run since the version became usable.
@@ -209,7 +298,8 @@ pub async fn a_release_and_its_image_reach_a_further_region(cloud: &mut TestClou
     let before = std::fs::read_to_string(&file).map_err(at(file.display()))?;
     let account = demo.session()?.account("production")?.to_owned();
     let stage = format!(
-        "\n[[stages]]\nname = \"frankfurt\"\naccount = \"{account}\"\nregion = \"{FURTHER_REGION}\"\n"
+        "\n[[stages]]\nname = \"frankfurt\"\naccount = \"{account}\"\nregion = \"{FURTHER_REGION}\"\n\
+         builds = \"approved\"\n"
     );
     std::fs::write(&file, format!("{before}{stage}")).map_err(at(file.display()))?;
     cloud.weaken_stages().await?;

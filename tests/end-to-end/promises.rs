@@ -21,7 +21,7 @@ macro_rules! promise {
 pub const SUITES: [Suite; 2] =
     [Suite { name: "main-job", promises: &MAIN_JOB }, Suite { name: "log-stack", promises: &LOG_STACK }];
 
-const MAIN_JOB: [Promise; 42] = [
+const MAIN_JOB: [Promise; 44] = [
     // The scenarios of `cargo demo`.
     promise!(scenarios::lockstep_is_installed_for_three_accounts),
     promise!(scenarios::an_organisation_is_configured, after lockstep_is_installed_for_three_accounts),
@@ -88,7 +88,15 @@ const MAIN_JOB: [Promise; 42] = [
     promise!(images::a_recipe_of_a_foreign_name_builds_nothing, after a_pushed_recipe_is_baked_for_its_release),
     promise!(images::an_image_of_a_branch_remains_in_one_account, after a_pushed_recipe_is_baked_for_its_release),
     promise!(
-        images::an_image_that_cannot_be_copied_is_built_twice,
+        images::a_licensed_image_is_built_in_production_once_approved,
+        after a_pushed_recipe_is_baked_for_its_release
+    ),
+    promise!(
+        images::a_refused_build_discards_the_image_everywhere,
+        after a_licensed_image_is_built_in_production_once_approved
+    ),
+    promise!(
+        images::a_licensed_image_is_built_without_a_person_if_allowed,
         after a_pushed_recipe_is_baked_for_its_release
     ),
     promise!(code::no_call_after_the_installation_is_made_by_root, after an_organisation_is_configured),

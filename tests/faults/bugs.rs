@@ -83,6 +83,8 @@ pub enum Bug {
     UsedIsDiscarded,
     /// The debris of a failed build is ignored.
     DebrisIgnored,
+    /// A build in an account of the promotion path needs no approval.
+    BuildsUnasked,
 }
 
 impl Bug {
@@ -162,6 +164,9 @@ impl Bug {
     pub fn twist_reply(self, request: &Request, reply: &mut Reply) {
         if self == Self::OnceStableRecreated && request.operation == "GetItem" {
             reply.1 = reply.1.replace("\"ever_stable\":{\"BOOL\":true}", "\"ever_stable\":{\"BOOL\":false}");
+        }
+        if self == Self::BuildsUnasked {
+            reply.1 = reply.1.replace(r#"builds = \"approved\""#, r#"builds = \"automatic\""#);
         }
         let believes = match self {
             Self::WithheldIsResolved => request.operation == "Query",

@@ -29,6 +29,7 @@ fn scenario_of(bug: Bug) -> &'static str {
         Bug::LackingIsUsable => "bake-cannot-be-copied",
         Bug::UsedIsDiscarded => "bake-is-used",
         Bug::DebrisIgnored => "bake-leaves-debris",
+        Bug::BuildsUnasked => "bake-is-licensed-and-refused",
     }
 }
 

@@ -7,6 +7,7 @@ use crate::failure::{Exit, Failure};
 use crate::follow::follow_on;
 use crate::global::Global;
 use crate::names::{DeploymentPrefix, Reason};
+use crate::recipe_difference;
 use crate::report::Report;
 use crate::views::{question, why};
 use clap::Args;
@@ -54,6 +55,7 @@ pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext)
     // An approver who names the question has seen it.
     if arguments.question.is_none() {
         question::show(&deployment, asked, output);
+        recipe_difference::show(&plane, asked, output).await?;
         approvers::show(&plane, &deployment, answers_to(&decisions, asked.number), output).await?;
     }
     let names = [arguments.give_up.as_slice(), &arguments.unexamined].concat();

@@ -8,9 +8,11 @@ use crate::follow::follow_through;
 use crate::global::Global;
 use crate::image_inventory::ImageInventory;
 use crate::names::{DeploymentPrefix, ImageVersionName, SubjectName};
+use crate::recipe_difference;
 use crate::report::Report;
 use crate::views::{images, why::history};
 use clap::Args;
+use lockstep_domain::delivery::approval::open_question;
 use lockstep_domain::records::{ApprovalDecision, Deployment, ImageVersion};
 use serde_json::{Value, json};
 
@@ -135,6 +137,9 @@ async fn why_deployment(
     let decisions = plane.decisions(&deployment.id).await?;
     let lines = history(&deployment, &decisions, release.as_ref(), &log);
     lines.iter().for_each(|line| context.output.line(line));
+    if let Some(question) = open_question(&deployment, &decisions) {
+        recipe_difference::show_or_say_why(plane, question, &context.output).await;
+    }
     Ok(Report::done(json!({
         "deployment": deployment, "decisions": decisions, "release": release, "journal": log,
     })))

@@ -13,6 +13,7 @@ use crate::names;
 use crate::report::Report;
 use clap::{Args, Subcommand};
 use lockstep_domain::delivery::pending_change::Administrators;
+use lockstep_domain::images::build_permission::BuildPolicy;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::Region;
 use serde_json::json;
@@ -168,9 +169,14 @@ pub async fn accounts(
         None => installation.add_account(&target, &wanted(add)?).await?,
     };
     let place = add.in_region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
-    context
-        .output
-        .line(format!("added {}{place}; next: bind a stage to it with lockstep stages apply", add.alias));
+    let output = &context.output;
+    output.line(format!("added {}{place}; next: bind a stage to it with lockstep stages apply", add.alias));
+    if let Some(PathName::Promotion) = add.path {
+        output.line(format!(
+            "the stage says in `builds` how an image is built there that may not be copied; {}",
+            BuildPolicy::CHOICE
+        ));
+    }
     Ok(Report::done(json!({ "account": add.alias, "region": add.in_region, "stacks": steps })))
 }
 

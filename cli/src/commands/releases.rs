@@ -5,12 +5,14 @@ use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::report::Report;
+use crate::views::question::answer_with;
 use crate::views::status::{matrix, sweep_lines};
-use crate::views::time;
+use crate::views::{time, why};
 use clap::Args;
 use comfy_table::Row;
+use lockstep_domain::delivery::approval::open_question;
 use lockstep_domain::model::ids::ComponentName;
-use lockstep_domain::records::{Release, ReleaseState};
+use lockstep_domain::records::{Approval, Deployment, DeploymentState, Release, ReleaseState};
 use serde_json::json;
 
 /// The arguments of `releases`.
@@ -56,7 +58,7 @@ fn row(release: &Release) -> [String; 7] {
     ]
 }
 
-/// Prints the matrix of components and stages, with notes on taints, break-glass and the last sweep.
+/// Prints the matrix of components and stages, with notes on taints, break-glass, open questions and the last sweep.
 pub async fn status(global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     let stages = plane.stages().await?;
@@ -72,9 +74,30 @@ pub async fn status(global: &Global, context: &CommandContext) -> Result<Report,
         output.table(["clone", "component", "stage", "version"], matrix.other_rows());
     }
     matrix.notes().iter().for_each(|note| output.line(note));
+    let asking = asking(&plane).await?;
+    for (deployment, question) in &asking {
+        let command = answer_with(deployment, question);
+        output.line(format!("{} waits for approval: {command}", why::title(deployment)));
+    }
     let sweep = plane.last_sweep().await?;
     sweep.iter().flat_map(sweep_lines).for_each(|line| output.line(line));
     let mut document = json!(matrix);
     document["sweep"] = json!(sweep);
+    let asking: Vec<&Deployment> = asking.iter().map(|(deployment, _)| deployment).collect();
+    document["waiting_for_approval"] = json!(asking);
     Ok(Report::done(document))
+}
+
+/// Returns each deployment that waits for an answer, with its question. A build of an image waits without an environment.
+async fn asking(plane: &ControlPlane) -> Result<Vec<(Deployment, Approval)>, Failure> {
+    let mut asking = Vec::new();
+    for deployment in plane.deployments().await? {
+        if deployment.state == DeploymentState::AwaitingApproval
+            && let Some(question) =
+                open_question(&deployment, &plane.decisions(&deployment.id).await?).cloned()
+        {
+            asking.push((deployment, question));
+        }
+    }
+    Ok(asking)
 }

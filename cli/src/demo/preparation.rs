@@ -150,6 +150,7 @@ name = "production"
 account = "{production}"
 region = "{region}"
 approval = true
+builds = "approved"
 "#
     ))
 }

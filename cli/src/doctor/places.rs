@@ -10,6 +10,7 @@ use lockstep_aws::aws::Aws;
 use lockstep_aws::operator::stacks::Installer;
 use lockstep_aws::operator::{control_plane, readings};
 use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::images::build_permission::policy;
 use lockstep_domain::installation::doctor::{
     DryRun, Encryption, QuotaScope, Reading, StackFacts, TargetFacts, Unknown,
 };
@@ -53,9 +54,11 @@ impl Doctor {
         for (place, path) in self.added().await?.into_iter().chain(self.staged().await?) {
             places.entry(place).or_insert(path);
         }
+        let stages = self.stages().await;
         let mut read = Vec::new();
         for ((account, region), path) in places {
-            read.push(self.place(account, region, path).await);
+            let builds = stages.clone().map(|stages| stages.and_then(|stages| policy(&stages, &account)));
+            read.push(TargetFacts { builds, ..self.place(account, region, path).await });
         }
         Ok(read)
     }
@@ -79,14 +82,18 @@ impl Doctor {
 
     /// Reads the accounts and regions of the organisation's stages.
     pub(super) async fn staged(&self) -> Reading<Vec<((AccountId, Region), DeploymentPath)>> {
+        let Some(stages) = self.stages().await? else { return Ok(Vec::new()) };
+        Ok(stages.iter().map(|stage| ((stage.account.clone(), stage.region.clone()), stage.path())).collect())
+    }
+
+    /// Reads the organisation's stages; `None` if none were applied.
+    async fn stages(&self) -> Reading<Option<Stages>> {
         let (_, ledger) = self.ledger()?;
-        let Some(config) = known(newest_config(&ledger, ConfigKind::Stages).await)? else {
-            return Ok(Vec::new());
-        };
+        let Some(config) = known(newest_config(&ledger, ConfigKind::Stages).await)? else { return Ok(None) };
         let stages = Stages::parse("stages.toml", &config.text).map_err(|problems| {
             Unknown::because(problems.first().map(ToString::to_string).unwrap_or_default())
         })?;
-        Ok(stages.iter().map(|stage| ((stage.account.clone(), stage.region.clone()), stage.path())).collect())
+        Ok(Some(stages))
     }
 
     async fn place(&self, account: AccountId, region: Region, path: DeploymentPath) -> TargetFacts {
@@ -113,6 +120,7 @@ impl Doctor {
             stack: read.facts,
             resources: read.resources,
             encryption: encryption(&aws).await,
+            builds: Ok(None),
             allowed_images: known(readings::allowed_images(&aws).await),
             dry_runs: dry_runs(&aws).await,
             service_control_policies: known(readings::service_control_policies(&aws, &account).await),
@@ -138,6 +146,7 @@ fn unreachable_place(account: AccountId, region: Region, sends_images: bool) -> 
         stack: StackFacts { name: TARGET_STACK.to_owned(), found: Err(no()), install: String::new() },
         resources: Vec::new(),
         encryption: Err(no()),
+        builds: Ok(None),
         allowed_images: Err(no()),
         dry_runs: Vec::new(),
         service_control_policies: Err(no()),

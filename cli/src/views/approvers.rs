@@ -14,8 +14,11 @@ pub fn lines(
     jury: &Jury<'_>,
     now: Timestamp,
 ) -> Vec<String> {
-    let mut lines =
-        vec![format!("  started by  {}", shown(&jury.parts.starter, &deployment.starter.to_string()))];
+    let mut lines = vec![match deployment.build() {
+        Some(_) => "  started by  unknown, as the author: no record of the authority names them for a build"
+            .to_owned(),
+        None => format!("  started by  {}", shown(&jury.parts.starter, &deployment.starter.to_string())),
+    }];
     if let Some(deploy) = deployment.deploy() {
         let pusher =
             deploy.pusher.as_ref().map_or("no account that the git host reported", |login| login.as_str());

@@ -3,7 +3,9 @@
 use super::{change_set, permissions, review, why};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
-use lockstep_domain::records::{Approval, Deployment, NamedResource, Proposal, ProposedAction, Subject};
+use lockstep_domain::records::{
+    Approval, BuildSubject, Deployment, NamedResource, Proposal, ProposedAction, Subject,
+};
 use std::collections::BTreeSet;
 
 /// Prints a question: the changes, the affected resources, and the reasons for the approval.
@@ -23,7 +25,28 @@ pub fn show(deployment: &Deployment, question: &Approval, output: &Output) {
             output.line(format!("{} asks, in account {account} ({region}):", why::title(deployment)));
             show_proposal(proposal, output);
         }
+        Subject::Build(build) => {
+            output.line(format!("{} asks, in account {account} ({region}):", why::title(deployment)));
+            build_lines(build).iter().for_each(|line| output.line(line));
+            question.reasons.iter().for_each(|reason| output.line(format!("  asked because {reason}")));
+        }
     }
+}
+
+/// Returns the lines about a build. [`crate::recipe_difference`] prints the difference of its recipe.
+fn build_lines(build: &BuildSubject) -> [String; 4] {
+    let before = match &build.before {
+        Some(before) => {
+            format!("compared    with {}@{}, which was last built there", build.image, before.version)
+        }
+        None => "compared    with nothing: no build of the image ran there before".to_owned(),
+    };
+    [
+        format!("  its build would RUN THE RECIPE of {} in this account", build.repository),
+        format!("  commit      {}", build.commit),
+        format!("  base        {}", build.base),
+        format!("  {before}"),
+    ]
 }
 
 /// Prints a proposal: its effect, and every resource that it would delete, retain or skip.
@@ -95,7 +118,8 @@ pub fn answer_with(deployment: &Deployment, question: &Approval) -> String {
     let mut command = format!("lockstep approve {} --question {}", deployment.id.short(), question.number);
     let option = match question.subject {
         Subject::ChangeSet(_) => "--unexamined",
-        Subject::Proposal(_) => "--give-up",
+        // A build names nothing to give up.
+        Subject::Proposal(_) | Subject::Build(_) => "--give-up",
     };
     for name in BTreeSet::from_iter(question.subject.names()) {
         command.push_str(&format!(" {option} {name}"));
@@ -116,7 +140,7 @@ pub fn check_names(deployment: &Deployment, question: &Approval, given: &[String
     if !missing.is_empty() {
         let what = match question.subject {
             Subject::ChangeSet(_) => "name every nested stack that was not examined",
-            Subject::Proposal(_) => "name everything that you give up",
+            Subject::Proposal(_) | Subject::Build(_) => "name everything that you give up",
         };
         let what = format!("{what}; not named: {}", missing.join(", "));
         let failure = Failure::new(what).next(answer_with(deployment, question));
@@ -128,10 +152,10 @@ pub fn check_names(deployment: &Deployment, question: &Approval, given: &[String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::testing::{asking, change, deployment};
+    use crate::views::testing::{asking, build_subject, change, deployment};
     use lockstep_domain::model::ids::Digest;
     use lockstep_domain::model::resource_change::Impact;
-    use lockstep_domain::records::ChangeSet;
+    use lockstep_domain::records::{BuiltRecipe, ChangeSet};
 
     #[test]
     fn an_unexamined_nested_stack_is_shown_and_approved_by_name() {
@@ -195,6 +219,18 @@ mod tests {
             parameters_digest: digest,
         }));
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_build_is_shown_with_its_recipe_and_what_it_is_compared_with() {
+        let before = BuiltRecipe { version: "2.1.1".parse().unwrap(), artifact: "recipes/y.zip".into() };
+        let build = BuildSubject { before: Some(before), ..build_subject() };
+        insta::assert_snapshot!("build", shown(Subject::Build(Box::new(build.clone()))));
+        let first = Subject::Build(Box::new(BuildSubject { before: None, ..build }));
+        assert!(shown(first.clone()).contains("no build of the image ran there before"));
+        let (deployment, question) = (deployment(), asking(first));
+        assert!(answer_with(&deployment, &question).ends_with("--question 1"));
+        assert_eq!(check_names(&deployment, &question, &[]), Ok(()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::model::person::Caller;
 use lockstep_domain::model::resource_change::{Change, Impact};
 use lockstep_domain::records::{
-    AnswerKind, Approval, ApprovalDecision, Decision, DeployBody, Deployment, DeploymentBody,
+    AnswerKind, Approval, ApprovalDecision, BuildSubject, Decision, DeployBody, Deployment, DeploymentBody,
     DeploymentStart, Environment, GivenAnswer, Release, ReleaseState, StackRun, Subject,
 };
 use std::collections::BTreeSet;
@@ -46,6 +46,20 @@ pub fn stack_run() -> StackRun {
 pub fn deploy() -> DeployBody {
     let repository = "github.acme.logs".parse().unwrap();
     DeployBody::new(stack_run(), Digest::of(b"x"), Digest::of(b"t"), repository)
+}
+
+/// Returns the subject of a question about the first build of an image in its account.
+pub fn build_subject() -> BuildSubject {
+    BuildSubject {
+        image: "logstash".parse().unwrap(),
+        version: "2.1.3".parse().unwrap(),
+        location: deployment().location,
+        artifact: "recipes/logstash/x.zip".into(),
+        base: "ami-0123456789abcdef0".parse().unwrap(),
+        repository: "acme/logs".into(),
+        commit: "5b1f0f0b6f3c1b0a5f1d2e7c9a8b7c6d5e4f3a2b".parse().unwrap(),
+        before: None,
+    }
 }
 
 /// Returns the release of that deployment.

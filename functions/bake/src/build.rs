@@ -4,34 +4,42 @@ use crate::context::BakeContext;
 use crate::load::{self, Building, baked, session, unusable};
 use crate::version::{build_id, versions};
 use lockstep_aws::codebuild::{Builds, NewBuild};
-use lockstep_aws::ledger::Inserted;
+use lockstep_aws::ledger::{Inserted, Versioned};
 use lockstep_aws::public_images::PublicImages;
 use lockstep_domain::images::bake::{self, BuildKey, BuildObservation, BuildStatus};
+use lockstep_domain::images::build_permission::{self, Permission};
 use lockstep_domain::images::promotion::KEY_ALIAS;
 use lockstep_domain::images::recipe::{is_at_key, layered_file};
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::bake::{BuildStarted, NextStep};
 use lockstep_domain::messages::inputs::BuildImage;
 use lockstep_domain::model::base_image::Base;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::ids::{AmiId, DeploymentId};
+use lockstep_domain::model::ids::{AmiId, DeploymentId, ImageName};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::partitions;
 use lockstep_domain::model::token::client_token;
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    BuildImageBody, Deployment, DeploymentStart, DeploymentState, Image, ImageVersion, Operation,
-    OperationKind,
+    ApprovalDecision, BuildImageBody, BuiltRecipe, Deployment, DeploymentStart, DeploymentState, Image,
+    ImageVersion, Operation, OperationKind,
 };
 use lockstep_runtime::{deployment_log, lease, stages};
 
-/// Handles `begin_build`: creates the record of the build, unless the image exists in the account.
+/// Maximum number of earlier versions among which the last build in the account is looked for.
+const EARLIER_MAX: usize = 200;
+
+/// Handles `begin_build`: creates the record of the build, unless the image exists in the account. Returns `Approve` if a person
+/// must approve the build first.
 pub async fn begin<C: BakeContext>(
     context: &C,
     execution: &str,
     input: &BuildImage,
 ) -> Result<BuildStarted, Failure> {
-    let stage = stages::stage(context.ledger(), &input.stage).await?;
+    let stages = stages::stages(context.ledger()).await?;
+    let stage = stages.named(&input.stage)?;
     let location = stage.location();
     let version = load::version(context, &input.image, &input.version).await?.record;
     let id = build_id(&input.image, &input.version, &location, stage.path());
@@ -58,6 +66,8 @@ pub async fn begin<C: BakeContext>(
         base: base.clone(),
         commit: recipe.commit.clone(),
         repository: recipe.repository,
+        artifact: recipe.artifact.to_owned(),
+        before: built_before(context, &input.image, &input.version, &location, stage.path()).await?,
         built_at: now,
         recipe_version: None,
     };
@@ -70,25 +80,77 @@ pub async fn begin<C: BakeContext>(
         path: stage.path(),
         at: now,
     };
-    match context.ledger().insert(&Deployment::new(start, body)).await? {
-        Inserted::New(_) => {
+    let build = match context.ledger().insert(&Deployment::new(start, body)).await? {
+        Inserted::New(new) => {
             let text = format!("building {}@{} from {base}", input.image, input.version);
             deployment_log::append(context.ledger(), &id, &text, context.now()).await?;
+            new
         }
         Inserted::Exists(other) => resume(context, other, execution).await?,
+    };
+    let decision = last_decision(context, &build.record).await?;
+    let permission = build_permission::permission(&stages, &build.record, decision.as_ref(), now);
+    if permission == Permission::NeedsApproval {
+        return begun(NextStep::Approve);
+    }
+    // A build that is refused ends where it would start, so that its record is closed with the reason.
+    if build.record.state == DeploymentState::AwaitingApproval {
+        let answered = Deployment { state: DeploymentState::Running, ..build.record.clone() };
+        context.ledger().replace(&build, answered).await?;
     }
     begun(NextStep::Build)
 }
 
-/// Takes over a build that another execution created. Returns `EnvironmentBusy` while that execution may run.
+/// Returns the record of the answers to the last question about the build, if there is one.
+async fn last_decision<C: BakeContext>(
+    context: &C,
+    build: &Deployment,
+) -> Result<Option<ApprovalDecision>, Failure> {
+    let Some(question) = build.approvals.last() else { return Ok(None) };
+    let key = ApprovalDecision::key_of(&build.id, question.number);
+    Ok(context.ledger().get::<ApprovalDecision>(&key).await?.map(|found| found.record))
+}
+
+/// Fails with `ApprovalRefused` if the build may not begin. The last look before CodeBuild starts.
+async fn ensure_permitted<C: BakeContext>(context: &C, build: &Deployment) -> Result<(), Failure> {
+    let stages = stages::stages(context.ledger()).await?;
+    let decision = last_decision(context, build).await?;
+    let permission = build_permission::permission(&stages, build, decision.as_ref(), context.now());
+    build_permission::ensure_granted(permission)
+}
+
+/// Returns the recipe of the newest earlier version that was built at `location`. The builds are records of the path, so no
+/// function of the other path can change what a difference is shown against.
+async fn built_before<C: BakeContext>(
+    context: &C,
+    image: &ImageName,
+    version: &Version,
+    location: &Location,
+    path: DeploymentPath,
+) -> Result<Option<BuiltRecipe>, Failure> {
+    let versions = versions(context, image).await?;
+    let earlier = versions.iter().rev().filter(|known| known.version != *version).take(EARLIER_MAX);
+    for known in earlier {
+        let key = Deployment::key_of(&build_id(image, &known.version, location, path));
+        let Some(build) = context.ledger().get::<Deployment>(&key).await? else { continue };
+        if let (DeploymentState::Succeeded, Some(body)) = (build.record.state, build.record.build()) {
+            let (version, artifact) = (known.version.clone(), body.artifact.clone());
+            return Ok(Some(BuiltRecipe { version, artifact }));
+        }
+    }
+    Ok(None)
+}
+
+/// Takes over a build that another execution created. A question that is open remains open. Returns `EnvironmentBusy` while
+/// that execution may run.
 async fn resume<C: BakeContext>(
     context: &C,
-    other: lockstep_aws::ledger::Versioned<Deployment>,
+    other: Versioned<Deployment>,
     execution: &str,
-) -> Result<(), Failure> {
+) -> Result<Versioned<Deployment>, Failure> {
     let record = &other.record;
-    if record.execution == execution && record.state == DeploymentState::Running {
-        return Ok(());
+    if record.execution == execution && !record.state.is_final() {
+        return Ok(other);
     }
     if !record.state.is_final() && record.execution != execution {
         lease::ensure_ended(context.executions(), &record.execution, || {
@@ -98,13 +160,16 @@ async fn resume<C: BakeContext>(
     }
     let again = Deployment {
         execution: execution.to_owned(),
-        state: DeploymentState::Running,
+        state: match record.state {
+            DeploymentState::AwaitingApproval => DeploymentState::AwaitingApproval,
+            _ => DeploymentState::Running,
+        },
         failure: None,
         finished_at: None,
         started_at: context.now(),
         ..record.clone()
     };
-    context.ledger().replace(&other, again).await.map(drop)
+    context.ledger().replace(&other, again).await
 }
 
 /// Returns the AMI that a build at `location` starts from.
@@ -203,8 +268,8 @@ async fn started<C: BakeContext>(
     if let Some(found) = builds.find(&operation.token).await? {
         return Ok(found);
     }
-    let version = load::version(context, &building.body.image, building.version()).await?.record;
-    let artifact = baked(&version)?.artifact.to_owned();
+    ensure_permitted(context, &building.deployment.record).await?;
+    let artifact = building.body.artifact.clone();
     let key = key_of(context, building).await?;
     let recipe = stored(context, builds, building, &artifact).await?;
     builds.start(&wanted(building, operation, recipe, key)?).await

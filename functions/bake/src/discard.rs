@@ -39,7 +39,7 @@ pub async fn fail_build<C: BakeContext>(
             error.sentence()
         ),
     };
-    if building.deployment.record.state == DeploymentState::Running {
+    if !building.deployment.record.state.is_final() {
         let key = Image::key_of(&building.body.image, building.version(), building.location());
         let recorded = context.ledger().get::<Image>(&key).await?.and_then(|image| image.record.ami);
         let images = context.images(TargetRole::ImageBuilder, building.location(), &session(id)).await?;
@@ -54,9 +54,11 @@ pub async fn fail_build<C: BakeContext>(
         }
         deployment_log::append(context.ledger(), id, &failure.message, context.now()).await?;
         let (now, record) = (context.now(), failure.clone());
+        let is_refused = failure.error == FailureKind::ApprovalRefused.error_type();
         building
             .write(context, |deployment: &mut Deployment| {
-                deployment.state = DeploymentState::Failed;
+                deployment.state =
+                    if is_refused { DeploymentState::Refused } else { DeploymentState::Failed };
                 deployment.failure = Some(record);
                 deployment.finished_at = Some(now);
             })

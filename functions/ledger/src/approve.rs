@@ -7,6 +7,7 @@ use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_domain::delivery::answers::Jury;
 use lockstep_domain::delivery::approval::{self, ApprovalAnswer, Decided};
 use lockstep_domain::delivery::{environment, gate};
+use lockstep_domain::images::build_permission;
 use lockstep_domain::messages::{Task, ledger::Started, operator::Applied};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
@@ -14,7 +15,7 @@ use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{ApprovalDecision, Deployment, DeploymentState};
 use lockstep_runtime::stages::{people, stages};
 
-/// Stores the question, releases the environment, and registers the callback for the answer.
+/// Stores the question, releases the environment if the deployment holds one, and registers the callback for the answer.
 pub async fn request(
     context: &impl LedgerContext,
     path: DeploymentPath,
@@ -43,8 +44,15 @@ async fn ask(
     now: Timestamp,
 ) -> Result<Deployment, Failure> {
     let deployment = &stored.record;
-    let held = load::environment(context, deployment).await?;
-    environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
+    // The build of an image holds no environment.
+    let held = match deployment.stack() {
+        Some(_) => {
+            let held = load::environment(context, deployment).await?;
+            environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
+            held
+        }
+        None => None,
+    };
     let stages = stages(context.ledger()).await?;
     let wants_approval = gate::stage(&stages, &deployment.stage)?.approval.is_some();
     let asking = environment::without_claims(&approval::ask(deployment, wants_approval, now)?);
@@ -57,8 +65,8 @@ async fn ask(
     Ok(asking)
 }
 
-/// Acquires the environment again for a deployment that may continue. Fails with `ApprovalRefused` for any
-/// other.
+/// Acquires the environment again for a deployment that may continue; the build of an image continues without one.
+/// Fails with `ApprovalRefused` for any other.
 pub async fn reacquire(
     context: &impl LedgerContext,
     path: DeploymentPath,
@@ -69,6 +77,11 @@ pub async fn reacquire(
     let deployment = &stored.record;
     approval::verdict(deployment, decision(context, deployment).await?.as_ref())?;
     match deployment.state {
+        DeploymentState::AwaitingApproval if deployment.stack().is_none() => {
+            let continued = Deployment { state: DeploymentState::Running, ..deployment.clone() };
+            context.ledger().replace(&stored, continued).await?;
+        }
+        _ if deployment.stack().is_none() => begin::ensure_open(deployment)?,
         DeploymentState::AwaitingApproval => {
             begin::take(context, deployment, Some(&stored), Vec::new(), now).await?
         }
@@ -114,7 +127,7 @@ pub async fn decide(
 ) -> Result<Applied, Failure> {
     let stored = load::deployment(context, id).await?;
     let (stages, people) = (stages(context.ledger()).await?, people(context.ledger()).await?);
-    let rule = gate::stage(&stages, &stored.record.stage)?.approval_rule();
+    let rule = build_permission::rule_of_question(&stages, &stored.record)?;
     let jury = Jury::new(&rule, &people, &stored.record);
     let given = answers(context, &stored.record).await?;
     let before = given.as_ref().map(|given| &given.record);

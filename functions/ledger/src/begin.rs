@@ -92,12 +92,18 @@ pub async fn begin(
 
 /// Returns true if the deployment has begun before. Fails with `Superseded` if it has ended.
 pub async fn is_begun(context: &impl LedgerContext, id: &DeploymentId) -> Result<bool, Failure> {
-    match context.ledger().get::<Deployment>(&Deployment::key_of(id)).await? {
-        Some(known) if known.record.state.is_final() => {
-            Err(Failure::new(FailureKind::Superseded, format!("deployment {id} is closed already")))
-        }
-        known => Ok(known.is_some()),
+    let known = context.ledger().get::<Deployment>(&Deployment::key_of(id)).await?;
+    known.as_ref().map_or(Ok(()), |known| ensure_open(&known.record))?;
+    Ok(known.is_some())
+}
+
+/// Fails with `Superseded` if the deployment has ended.
+pub fn ensure_open(deployment: &Deployment) -> Result<(), Failure> {
+    if !deployment.state.is_final() {
+        return Ok(());
     }
+    let message = format!("deployment {} is closed already", deployment.id);
+    Err(Failure::new(FailureKind::Superseded, message))
 }
 
 /// Returns the deployment of `release` that `input` asks for.

@@ -1,6 +1,7 @@
 //! Machine images: constraints, recipes, bakes, promotion between accounts, retention and orphans.
 
 pub mod bake;
+pub mod build_permission;
 pub mod channels;
 pub mod constraint;
 pub mod copy_slots;

@@ -2,16 +2,18 @@
 //! those of every image.
 
 use super::NEWEST;
-use super::scenarios::BASE;
+use super::scenarios::{BASE, BakeStep};
 use crate::harness::Harness;
 use crate::images::invariants::ImageRemains;
-use crate::images::scenarios::IMAGE;
-use crate::scenarios::Scenario;
+use crate::images::scenarios::{IMAGE, location_of};
+use crate::scenarios::{Scenario, Step};
 use lockstep_domain::images::promotion::{TAG_IMAGE, TAG_VERSION};
 use lockstep_domain::model::ids::AmiId;
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageVersion, Record as _};
+use lockstep_domain::records::{
+    ApprovalDecision, Decision, Deployment, DeploymentState, Image, ImageVersion, Record as _, Subject,
+};
 use lockstep_sim::codebuild::Started;
 use lockstep_sim::ec2::Held;
 use lockstep_tests::asl::{End, Run};
@@ -25,6 +27,8 @@ const ATTEMPTS: u32 = 5;
 pub struct BakeRemains<'a> {
     images: ImageRemains<'a>,
     builds: Vec<Deployment>,
+    decisions: Vec<ApprovalDecision>,
+    is_automatic: bool,
     started: Vec<Started>,
 }
 
@@ -34,7 +38,9 @@ impl<'a> BakeRemains<'a> {
         let mut builds = harness.deployments().await;
         builds.retain(|it| it.build().is_some());
         let started = harness.codebuild.started();
-        Self { images: ImageRemains::of(harness, scenario).await, builds, started }
+        let is_automatic = scenario.ground.iter().any(|step| matches!(step, Step::Bake(BakeStep::Automatic)));
+        let decisions = harness.decisions().await;
+        Self { images: ImageRemains::of(harness, scenario).await, builds, decisions, is_automatic, started }
     }
 
     /// Returns the state that decides about the next run: two harnesses with equal states behave alike.
@@ -49,6 +55,7 @@ impl<'a> BakeRemains<'a> {
         let mut broken = self.images.broken();
         broken.extend(self.every_build_has_its_token_and_is_started_once());
         broken.extend(self.one_build_at_a_time());
+        broken.extend(self.every_build_in_production_is_permitted());
         broken.extend(self.every_build_starts_from_a_usable_image());
         broken.extend(self.every_version_is_usable_everywhere_or_nowhere());
         broken.extend(self.a_version_is_usable_only_once_it_is_everywhere());
@@ -110,6 +117,27 @@ impl<'a> BakeRemains<'a> {
             }
         }
         broken
+    }
+
+    /// Invariant 14: no code of an author runs in an account of the promotion path without an approval of this recipe, unless
+    /// an administrator let builds begin there.
+    fn every_build_in_production_is_permitted(&self) -> Vec<String> {
+        let production = location_of("production").account;
+        let approved = |started: &Started| {
+            self.decisions.iter().any(|given| {
+                let covers = matches!(&given.question.subject, Subject::Build(build)
+                    if build.artifact == started.wanted.recipe
+                        && build.location == started.location
+                        && build.base.as_str() == variable(started, "LOCKSTEP_SOURCE_AMI"));
+                let before = given.last().is_some_and(|answer| answer.at <= started.at);
+                covers && before && given.decision == Some(Decision::Approve)
+            })
+        };
+        let there = self.started.iter().filter(|started| started.location.account == production);
+        let wrong = there.filter(|started| !self.is_automatic && !approved(started));
+        wrong
+            .map(|it| format!("14: {} was started in production, and no person approved it", it.arn))
+            .collect()
     }
 
     /// No build starts from a withheld image.

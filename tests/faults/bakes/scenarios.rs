@@ -12,7 +12,7 @@ use lockstep_domain::images::promotion::{TAG_IMAGE, TAG_VERSION};
 use lockstep_domain::model::ids::{DeploymentId, ImageName};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, Repository};
+use lockstep_domain::records::{Decision, Image, ImageOrigin, ImageState, ImageVersion, Repository};
 use lockstep_sim::codebuild::Ending;
 use lockstep_sim::stages::{StageText, stage_text};
 use serde_json::{Value, json};
@@ -63,6 +63,8 @@ pub enum BakeStep {
     MakesBroken,
     /// Builds make an image that is billed as Windows.
     Licensed,
+    /// An administrator lets builds begin in production without a person.
+    Automatic,
     /// Every copy into production fails.
     CopiesFail,
     /// An instance uses the new image as soon as it exists, for half an hour.
@@ -89,8 +91,8 @@ const UNUSABLE: Scenario = Scenario { ends: "ImageUnusable", ..BAKED };
 /// Returns every scenario about bakes.
 pub fn scenarios() -> Vec<Scenario> {
     use BakeStep::{
-        Baked, Base, CopiesFail, Dead, Fails, Faults, LeavesDebris, Licensed, MakesBroken, NamesNothing,
-        Owned, Rival, SeenLate, Staging, Stopped, Used,
+        Automatic, Baked, Base, CopiesFail, Dead, Fails, Faults, LeavesDebris, Licensed, MakesBroken,
+        NamesNothing, Owned, Rival, SeenLate, Staging, Stopped, Used,
     };
     use Step::Bake;
     vec![
@@ -105,7 +107,29 @@ pub fn scenarios() -> Vec<Scenario> {
             ..BAKED
         },
         Scenario { name: "bake-is-seen-late", ground: &[SUBSCRIBED, Bake(SeenLate)], ..BAKED },
-        Scenario { name: "bake-is-licensed", ground: &[SUBSCRIBED, Bake(Licensed)], ..BAKED },
+        Scenario {
+            name: "bake-is-licensed",
+            ground: &[SUBSCRIBED, Bake(Licensed)],
+            answers: &[Decision::Approve],
+            ..BAKED
+        },
+        Scenario {
+            name: "bake-is-licensed-and-automatic",
+            ground: &[SUBSCRIBED, Bake(Automatic), Bake(Licensed)],
+            ..BAKED
+        },
+        Scenario {
+            name: "bake-is-licensed-and-refused",
+            ground: &[SUBSCRIBED, Bake(Licensed)],
+            answers: &[Decision::Refuse],
+            ..UNUSABLE
+        },
+        // No approver answers.
+        Scenario {
+            name: "bake-is-licensed-and-unanswered",
+            ground: &[SUBSCRIBED, Bake(Licensed)],
+            ..UNUSABLE
+        },
         Scenario { name: "bake-faults-once", ground: &[SUBSCRIBED, Bake(Faults)], ..BAKED },
         Scenario { name: "bake-fails", ground: &[SUBSCRIBED, Bake(Fails)], ..UNUSABLE },
         Scenario { name: "bake-leaves-debris", ground: &[SUBSCRIBED, Bake(LeavesDebris)], ..UNUSABLE },
@@ -155,6 +179,7 @@ impl BakeStep {
             Self::NamesNothing => always(Ending { names_nothing: true, ..Ending::default() }),
             Self::MakesBroken => always(Ending { is_broken: true, ..Ending::default() }),
             Self::Licensed => always(Ending { platform: Some("Windows".into()), ..Ending::default() }),
+            Self::Automatic => organisation::let_builds_begin(harness).await,
             Self::CopiesFail => {
                 harness.ec2.fail_copies(&location_of("production").account, u32::MAX, "an internal error");
             }

@@ -219,7 +219,7 @@ impl<'a> Remains<'a> {
             }
             let fits = self.approvals(&tokens, effect).iter().any(|approval| match &approval.subject {
                 Subject::ChangeSet(approved) => approved.arn == arn && approved.changes == changes,
-                Subject::Proposal(_) => false,
+                Subject::Proposal(_) | Subject::Build(_) => false,
             });
             if !fits {
                 broken.push(format!("7: {arn} was executed without an approval"));
@@ -250,7 +250,7 @@ impl<'a> Remains<'a> {
                 Subject::Proposal(proposal) => {
                     proposal.stack == effect.stack && proposal.action != ProposedAction::Skip
                 }
-                Subject::ChangeSet(_) => false,
+                Subject::ChangeSet(_) | Subject::Build(_) => false,
             })
         });
         unapproved.map(|effect| format!("5: {} was stable once, and was deleted", effect.stack)).collect()
@@ -271,6 +271,7 @@ impl<'a> Remains<'a> {
                     Subject::Proposal(proposal) => {
                         proposal.resources.iter().any(|resource| resource.name == loss.logical_id)
                     }
+                    Subject::Build(_) => false,
                 }
             });
             if !named {

@@ -3,6 +3,7 @@
 use super::*;
 use lockstep_aws::codebuild::Builds as _;
 use lockstep_aws::ledger::Order;
+use lockstep_domain::delivery::approval;
 use lockstep_domain::images::bake::{Encryption, EncryptionKey};
 use lockstep_domain::images::promotion::{Ami, BUILD_ACCEPTED, TAG_BUILD, TAG_DEPLOYMENT, TAG_SOURCE};
 use lockstep_domain::images::recipe::artifact_key;
@@ -14,7 +15,11 @@ use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageOrigin, ImageVersion, LogEntry};
+use lockstep_domain::model::person::Caller;
+use lockstep_domain::records::{
+    AnswerKind, ApprovalDecision, BuiltRecipe, Decision, Deployment, DeploymentBody, DeploymentState,
+    GivenAnswer, Image, ImageOrigin, ImageVersion, LogEntry,
+};
 use lockstep_runtime::{Clock as _, HasLedger as _};
 use lockstep_sim::codebuild::Ending;
 use lockstep_sim::context::{BUCKET, SimContext};
@@ -35,8 +40,14 @@ fn recipe_key() -> String {
     artifact_key(&"logstash".parse().unwrap(), &Digest::of(RECIPE))
 }
 
+/// The stages of an organisation that lets builds begin in production without a person.
 fn stages_text() -> String {
-    with_production("222222222222", stage_text("production", "333333333333"))
+    with_production("222222222222", stage_text("production", "333333333333").with_automatic_builds())
+}
+
+/// The stages of an organisation in which a person approves each build in production.
+fn careful_stages() -> String {
+    with_production("222222222222", stage_text("production", "333333333333").with_approval())
 }
 
 struct Fixture(SimContext);
@@ -55,9 +66,21 @@ fn place(account: &str) -> Location {
 
 impl Fixture {
     async fn new() -> Self {
+        Self::with(&stages_text()).await
+    }
+
+    /// Returns a version that was built in the first account and needs an approval to be built in production.
+    async fn withheld() -> Self {
+        let fixture = Self::with(&careful_stages()).await;
+        fixture.claim().await;
+        fixture.build_at("test").await;
+        fixture
+    }
+
+    async fn with(stages: &str) -> Self {
         let sim = SimContext::at("2026-01-01T00:00:00Z".parse().unwrap());
         sim.account.set_other_executions(Some("RUNNING"));
-        sim.apply_stages(1, &stages_text());
+        sim.apply_stages(1, stages);
         sim.published.publish(
             "al2023-*",
             "al2023-7".parse().unwrap(),
@@ -150,6 +173,43 @@ impl Fixture {
 
     async fn deployment(&self, build: &DeploymentId) -> Deployment {
         self.ledger().get::<Deployment>(&Deployment::key_of(build)).await.unwrap().unwrap().record
+    }
+
+    /// Stores the question about the build, as the authority does.
+    async fn ask_person(&self, build: &DeploymentId) {
+        self.change(build, |build| approval::ask(build, true, self.now()).unwrap()).await;
+    }
+
+    /// Stores an answer to the question, and continues the build after it, as the authority does.
+    async fn answer(&self, build: &DeploymentId, kind: AnswerKind) {
+        let decision = match kind {
+            AnswerKind::Approve => Decision::Approve,
+            AnswerKind::Refuse | AnswerKind::Withdraw => Decision::Refuse,
+        };
+        let by = Caller {
+            arn: "arn:aws:iam::111111111111:user/ada".into(),
+            user_id: "AIDAEXAMPLE0000ADA".into(),
+            account: "111111111111".into(),
+        };
+        let decision = ApprovalDecision {
+            deployment: build.clone(),
+            question: self.deployment(build).await.approvals.pop().unwrap(),
+            answers: vec![GivenAnswer { by, kind, reason: Some("because".into()), at: self.now() }],
+            decision: Some(decision),
+            valid_until: None,
+        };
+        self.ledger().insert(&decision).await.unwrap();
+        self.change(build, |build| Deployment { state: DeploymentState::Running, ..build.clone() }).await;
+    }
+
+    async fn change(&self, build: &DeploymentId, change: impl FnOnce(&Deployment) -> Deployment) {
+        let stored = self.ledger().get::<Deployment>(&Deployment::key_of(build)).await.unwrap().unwrap();
+        let changed = change(&stored.record);
+        self.ledger().replace(&stored, changed).await.unwrap();
+    }
+
+    fn builds_in(&self, account: &str) -> usize {
+        self.codebuild.started().iter().filter(|build| build.location == place(account)).count()
     }
 
     fn owned(&self, account: &str) -> Vec<Ami> {
@@ -526,4 +586,112 @@ async fn build_gets_a_shareable_key_if_volumes_are_encrypted_by_default() {
         let warned = notes.iter().any(|note| note.record.note.contains("--image-key"));
         assert_eq!(warned, !has_image_key, "{notes:?}");
     }
+}
+
+/// The ARN of the execution that builds in production.
+const THERE: &str = "arn:aws:states:eu-west-1:111111111111:execution:lockstep-promotion-build-image:y";
+
+#[tokio::test]
+async fn a_build_in_production_begins_only_once_a_person_approved_it() {
+    let fixture = Fixture::withheld().await;
+    let begun = fixture.begin(THERE, "production").await.unwrap();
+    assert_eq!(begun.next, NextStep::Approve);
+    let refused = fixture.start(&begun.build).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::ApprovalRefused, "{refused:?}");
+    fixture.ask_person(&begun.build).await;
+    assert!(fixture.start(&begun.build).await.is_err());
+    assert_eq!(fixture.builds_in(PRODUCTION), 0);
+    fixture.answer(&begun.build, AnswerKind::Approve).await;
+    fixture.start(&begun.build).await.unwrap();
+    assert_eq!(fixture.builds_in(PRODUCTION), 1);
+}
+
+#[tokio::test]
+async fn what_was_approved_is_built_and_nothing_else() {
+    let fixture = Fixture::withheld().await;
+    let build = fixture.begin(THERE, "production").await.unwrap().build;
+    fixture.ask_person(&build).await;
+    fixture.answer(&build, AnswerKind::Approve).await;
+    let approved = fixture.deployment(&build).await;
+    fixture.account.put_object(BUCKET, "recipes/logstash/other.zip", b"other".to_vec());
+    for change in ["artifact", "base"] {
+        fixture
+            .change(&build, |build| {
+                let mut build = build.clone();
+                let DeploymentBody::BuildImage(body) = &mut build.body else { panic!() };
+                match change {
+                    "artifact" => body.artifact = "recipes/logstash/other.zip".into(),
+                    _ => body.base = "ami-0fffffffffffffff0".parse().unwrap(),
+                }
+                build
+            })
+            .await;
+        assert_eq!(fixture.start(&build).await.unwrap_err().kind, FailureKind::ApprovalRefused, "{change}");
+        fixture.change(&build, |_| approved.clone()).await;
+    }
+    assert_eq!(fixture.builds_in(PRODUCTION), 0);
+    // The version's record may name another recipe by now: the build has its own.
+    let key = ImageVersion::key_of(&"logstash".parse().unwrap(), &approved.version);
+    let version = fixture.ledger().get::<ImageVersion>(&key).await.unwrap().unwrap();
+    let mut planted = version.record.clone();
+    let ImageOrigin::Baked { artifact, .. } = &mut planted.origin else { panic!() };
+    *artifact = "recipes/logstash/other.zip".into();
+    fixture.ledger().replace(&version, planted).await.unwrap();
+    fixture.start(&build).await.unwrap();
+    assert_eq!(fixture.codebuild.started().last().unwrap().wanted.recipe, recipe_key());
+}
+
+#[tokio::test]
+async fn a_refused_build_is_closed_with_its_reason_and_never_starts() {
+    let fixture = Fixture::withheld().await;
+    let build = fixture.begin(THERE, "production").await.unwrap().build;
+    fixture.ask_person(&build).await;
+    fixture.answer(&build, AnswerKind::Refuse).await;
+    // An execution that takes over meets the same refusal, where the build would start.
+    assert_eq!(fixture.begin(THERE, "production").await.unwrap().next, NextStep::Build);
+    let refused = fixture.start(&build).await.unwrap_err();
+    assert!(refused.message.contains("user/ada refused the build: because"), "{refused:?}");
+    let error =
+        CaughtError { error: "ApprovalRefused".into(), cause: r#"{"errorMessage":"refused"}"#.into() };
+    fixture.ask(Request::FailBuild { build: build.clone(), error }).await.unwrap();
+    let closed = fixture.deployment(&build).await;
+    assert_eq!(closed.state, DeploymentState::Refused);
+    assert_eq!(fixture.begin(THERE, "production").await.unwrap().next, NextStep::Build);
+    assert!(fixture.start(&build).await.is_err());
+    assert_eq!(fixture.builds_in(PRODUCTION), 0);
+}
+
+#[tokio::test]
+async fn a_question_of_a_dead_execution_remains_open() {
+    let fixture = Fixture::withheld().await;
+    let build = fixture.begin(THERE, "production").await.unwrap().build;
+    fixture.ask_person(&build).await;
+    fixture.account.set_execution(THERE, "ABORTED");
+    assert_eq!(fixture.begin("arn:other", "production").await.unwrap().next, NextStep::Approve);
+    let waiting = fixture.deployment(&build).await;
+    assert_eq!((waiting.state, waiting.approvals.len()), (DeploymentState::AwaitingApproval, 1));
+    fixture.clock.advance(Duration::from_secs(15 * 24 * 3600));
+    fixture.account.set_execution("arn:other", "ABORTED");
+    assert_eq!(fixture.begin("arn:third", "production").await.unwrap().next, NextStep::Build);
+    let refused = fixture.start(&build).await.unwrap_err();
+    assert!(refused.message.contains("no approver answered within 14 days"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_question_names_the_recipe_that_was_last_built_there() {
+    let fixture = Fixture::withheld().await;
+    let build = fixture.begin(BUILD, "production").await.unwrap().build;
+    assert_eq!(fixture.deployment(&build).await.build().unwrap().before, None);
+    fixture.ask_person(&build).await;
+    fixture.answer(&build, AnswerKind::Approve).await;
+    fixture.build_at("production").await;
+    fixture.fail_version().await;
+    fixture.account.set_execution(BAKE, "ABORTED");
+    fixture.claim_from("arn:bake:2", None).await.unwrap();
+    fixture.build_at("test").await;
+    let second = fixture.begin("arn:other", "production").await.unwrap();
+    assert_eq!(second.next, NextStep::Approve, "each version is approved by itself");
+    let before = fixture.deployment(&second.build).await.build().unwrap().before.clone();
+    let expected = BuiltRecipe { version: "2.1.0".parse().unwrap(), artifact: recipe_key() };
+    assert_eq!(before, Some(expected));
 }

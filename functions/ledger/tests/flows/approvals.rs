@@ -1,14 +1,16 @@
 //! Requests for approval, and their answers.
 
-use super::fixture::{ADA, Fixture, deploy, digest, execution, id, task};
+use super::fixture::{ADA, Fixture, at, deploy, digest, execution, id, task};
 use lockstep_domain::messages::ledger::Request;
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::Digest;
+use lockstep_domain::model::location::Location;
 use lockstep_domain::model::person::{GithubLogin, Starter};
 use lockstep_domain::records::{
-    ApprovalDecision, Callback, CallbackState, DeploymentState, NamedResource, Proposal, ProposedAction,
+    ApprovalDecision, BuildImageBody, Callback, CallbackState, Deployment, DeploymentStart, DeploymentState,
+    NamedResource, Proposal, ProposedAction,
 };
 use serde_json::{Value, json};
 
@@ -282,4 +284,81 @@ async fn a_session_whose_caller_chose_its_name_approves_nothing() {
     let (status, body) = fixture.http(&request.to_string(), json!({ "iam": iam })).await;
     assert_eq!((status, &body["error"]), (400, &json!("Rejected")));
     assert!(body["message"].as_str().unwrap().contains("may be any person"), "{body}");
+}
+
+/// Returns a fixture with the build of an image in production that awaits its approval.
+async fn asking_about_a_build() -> Fixture {
+    let fixture = Fixture::new().await;
+    let start = DeploymentStart {
+        id: id("prod-build"),
+        execution: execution("prod-build"),
+        version: "2.1.0".parse().unwrap(),
+        stage: "production".parse().unwrap(),
+        location: Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+        path: DeploymentPath::Promotion,
+        at: at(0),
+    };
+    let body = BuildImageBody {
+        image: "logstash".parse().unwrap(),
+        base: "ami-0123456789abcdef0".parse().unwrap(),
+        commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+        repository: "acme/logs".into(),
+        artifact: "recipes/logstash/d.zip".into(),
+        before: None,
+        built_at: at(0),
+        recipe_version: None,
+    };
+    fixture.ledger.insert(&Deployment::new(start, body)).await.unwrap();
+    let request = Request::RequestApproval { deployment: id("prod-build"), task: task("token") };
+    fixture.invoke(request).await.unwrap();
+    fixture
+}
+
+async fn answer_about_the_build(fixture: &Fixture, decision: &str) -> (u16, Value) {
+    let question = fixture.deployment("prod-build").await.approvals.pop().unwrap();
+    fixture
+        .ask(json!({
+            "action": "decide", "deployment": id("prod-build"), "subject": question.subject.key(),
+            "decision": decision, "reason": "because",
+        }))
+        .await
+}
+
+#[tokio::test]
+async fn a_build_waits_for_an_answer_without_an_environment() {
+    let fixture = asking_about_a_build().await;
+    let waiting = fixture.deployment("prod-build").await;
+    assert_eq!(waiting.state, DeploymentState::AwaitingApproval);
+    assert!(fixture.find_environment("production").await.is_none());
+    assert_eq!(answer_about_the_build(&fixture, "approve").await.0, 200);
+    assert_eq!(fixture.cloud.invocations().len(), 1, "the authority wakes the waiting state");
+    for _ in 0..2 {
+        fixture.invoke(Request::Reacquire { deployment: id("prod-build") }).await.unwrap();
+        assert_eq!(fixture.deployment("prod-build").await.state, DeploymentState::Running);
+    }
+}
+
+#[tokio::test]
+async fn a_build_without_an_approval_does_not_continue() {
+    for decision in [None, Some("refuse")] {
+        let fixture = asking_about_a_build().await;
+        if let Some(decision) = decision {
+            assert_eq!(answer_about_the_build(&fixture, decision).await.0, 200);
+        }
+        let refused = fixture.invoke(Request::Reacquire { deployment: id("prod-build") }).await.unwrap_err();
+        assert_eq!(refused.kind, FailureKind::ApprovalRefused);
+        assert_eq!(fixture.deployment("prod-build").await.state, DeploymentState::AwaitingApproval);
+    }
+}
+
+#[tokio::test]
+async fn the_strictest_rule_of_the_account_judges_a_build() {
+    let fixture = asking_about_a_build().await;
+    let strict = stage_text("frankfurt", "222222222222").in_region("eu-central-1").with_second_person();
+    let text = with_production("111111111111", stage_text("production", "222222222222").with_approval());
+    let text = format!("{text}{strict}");
+    assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": text})).await.0, 200);
+    // Who started the build is unknown, so one of two people did not.
+    assert_eq!(answer_about_the_build(&fixture, "approve").await.0, 200);
+    assert!(fixture.cloud.invocations().is_empty());
 }

@@ -22,9 +22,10 @@ pub struct Jury<'a> {
 }
 
 impl<'a> Jury<'a> {
-    /// Returns the jury of a deployment in a stage with `rule`. A teardown deploys no release and has no author.
+    /// Returns the jury of a deployment with `rule`. A teardown deploys no release and has no author. The starter and the
+    /// author of the build of an image are unknown: no record that only the authority writes names them.
     pub fn new(rule: &ApprovalRule, people: &'a People, deployment: &Deployment) -> Self {
-        let rule = if deployment.deploy().is_some() { rule.clone() } else { rule.without_author() };
+        let rule = if deployment.teardown().is_some() { rule.without_author() } else { rule.clone() };
         Self { rule, people, parts: parts(deployment, people) }
     }
 
@@ -92,6 +93,8 @@ impl<'a> Jury<'a> {
 /// Returns the people who took part in a deployment.
 pub fn parts(deployment: &Deployment, people: &People) -> Parts {
     let starter = match &deployment.starter {
+        // A build has no charter, so its record is only a claim of the functions that build.
+        _ if deployment.build().is_some() => Person::Unknown,
         Starter::Caller(caller) => people.person(caller),
         Starter::Pusher(login) => people.author(login),
         Starter::Unknown => Person::Unknown,
@@ -203,6 +206,24 @@ mod tests {
         let many = vec![given("grace", AnswerKind::Approve); MAX_ANSWERS];
         assert!(admit(Starter::Unknown, &many, given("eve", AnswerKind::Approve)).is_err());
         assert_eq!(admit(Starter::Unknown, &many, given("eve", AnswerKind::Refuse)), Ok(MAX_ANSWERS + 1));
+    }
+
+    #[test]
+    fn the_starter_and_the_author_of_a_build_are_unknown() {
+        let build = Deployment {
+            starter: Starter::Caller(user("grace")),
+            ..Deployment::new(testing::start("e", "1.0.0", "production"), testing::build())
+        };
+        let (people, all) = (
+            people(),
+            ApprovalRule {
+                not: [approval_rule::Excluded::Author, approval_rule::Excluded::Starter].into(),
+                ..ApprovalRule::default()
+            },
+        );
+        let jury = Jury::new(&all, &people, &build);
+        assert_eq!(jury.parts, Parts { starter: Person::Unknown, author: Person::Unknown });
+        assert_eq!(approval_rule::needed(&jury.rule, &jury.parts), 3);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Questions to approvers, and the effect of their answers.
 //!
-//! A question names the artifact and the change set or stack action that it is about. An answer that names others is
+//! A question names the artifact and the change set, stack action or build that it is about. An answer that names others is
 //! refused. No environment is held while a question is open.
 
 use crate::delivery::answers::Jury;
 use crate::delivery::approval_rule::Verdict;
+use crate::images::build_permission;
 use crate::model::canonical::canonical_json;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::{DeploymentId, Digest};
@@ -73,13 +74,18 @@ pub fn ask(
     let missing = |what| Failure::bug(format!("deployment {} asks without {what}", deployment.id));
     let proposal = deployment.stack().and_then(|stack| stack.proposal.as_ref());
     let change_set = deployment.deploy().and_then(|deploy| deploy.change_set.as_ref());
-    let (subject, reasons) = match (proposal, change_set) {
-        (Some(proposal), _) => (Subject::Proposal(proposal.clone()), vec![reason(proposal)]),
-        (None, Some(change_set)) => {
+    let (subject, reasons) = match (deployment.build(), proposal, change_set) {
+        (Some(build), _, _) => {
+            let subject = build.subject(deployment);
+            let reason = build_permission::reason(&subject);
+            (Subject::Build(Box::new(subject)), vec![reason])
+        }
+        (None, Some(proposal), _) => (Subject::Proposal(proposal.clone()), vec![reason(proposal)]),
+        (None, None, Some(change_set)) => {
             let reasons = change_set_review::reasons(change_set, stage_wants_approval);
             (Subject::ChangeSet(change_set.clone()), reasons)
         }
-        (None, None) => return Err(missing("a change set")),
+        (None, None, None) => return Err(missing("a change set")),
     };
     if reasons.is_empty() {
         return Err(missing("a reason"));
@@ -146,7 +152,7 @@ pub fn allowed(deployment: &Deployment, decisions: &[ApprovalDecision], now: Tim
     approved
         .filter_map(|decision| match &decision.question.subject {
             Subject::Proposal(proposal) => Some(proposal.clone()),
-            Subject::ChangeSet(_) => None,
+            Subject::ChangeSet(_) | Subject::Build(_) => None,
         })
         .collect()
 }
@@ -209,6 +215,13 @@ pub fn decide(
         )));
     }
     if answer.kind == AnswerKind::Approve {
+        if build_permission::is_over(question, now) {
+            let days = build_permission::OPEN_HOURS / 24;
+            return Err(conflict(format!(
+                "the question of deployment {} ended after {days} days",
+                deployment.id
+            )));
+        }
         every_name(&question.subject, answer.names)?;
     }
     let last = GivenAnswer {
@@ -291,6 +304,7 @@ fn every_name(subject: &Subject, names: &[String]) -> Result<(), Failure> {
         wanted.into_iter().collect::<Vec<_>>().join(", ")
     };
     Err(Failure::rejected(match subject {
+        Subject::Build(_) => "the question names nothing to give up; leave the names out".to_owned(),
         Subject::ChangeSet(_) => {
             format!("name every nested stack that was not examined, and nothing else: {wanted}")
         }

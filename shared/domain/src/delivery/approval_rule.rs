@@ -294,4 +294,4 @@ pub fn unknown_names(rule: &ApprovalRule, has: impl Fn(&PersonId) -> bool) -> Ve
 }
 
 #[cfg(test)]
-pub(in crate::delivery) mod tests;
+pub(crate) mod tests;

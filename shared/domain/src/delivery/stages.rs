@@ -6,6 +6,7 @@
 use crate::delivery::approval_rule::{self, ApprovalRule};
 use crate::delivery::checks::Reach;
 use crate::delivery::people::People;
+use crate::images::build_permission::{self, BuildPolicy};
 use crate::images::settings::ImageSettings;
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::{Failure, Problem};
@@ -39,6 +40,9 @@ pub struct Stage {
     /// something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalRule>,
+    /// Permission of builds of images in the account. Each stage of the promotion path has one, and no other stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builds: Option<BuildPolicy>,
     /// True if a promotion may deploy overrides, a clone, or an environment under another name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overrides: bool,
@@ -169,7 +173,8 @@ impl From<Stages> for Vec<Stage> {
 }
 
 fn stage(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Stage> {
-    let known = ["name", "account", "region", "propagates", "approval", "overrides", "checks_may_reach"];
+    let known =
+        ["name", "account", "region", "propagates", "approval", "builds", "overrides", "checks_may_reach"];
     table.refuse_unknown(&known, problems);
     let (name, account, region) = (
         table.required("name", problems),
@@ -178,6 +183,11 @@ fn stage(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Stage> {
     );
     let (propagates, overrides) = (table.flag("propagates", problems), table.flag("overrides", problems));
     let approval = ApprovalRule::read(table, problems);
+    // A wrong word is reported once, and not as a missing one too.
+    let builds = match table.get("builds") {
+        Some(word) => text(&table.path("builds"), word, problems).map(Some),
+        None => Some(None),
+    };
     let reach = table.items("checks_may_reach", problems);
     let checks_may_reach = reach.iter().filter_map(|(name, word)| text(name, word, problems)).collect();
     Some(Stage {
@@ -186,6 +196,7 @@ fn stage(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Stage> {
         region: region?,
         propagates,
         approval,
+        builds: builds?,
         overrides,
         checks_may_reach,
     })
@@ -220,6 +231,7 @@ fn broken_rules(stages: &[Stage]) -> Vec<(usize, String)> {
     broken.extend(nested_names(stages));
     broken.extend(broken_flags(stages));
     broken.extend(broken_accounts(stages));
+    broken.extend(build_permission::broken_settings(stages));
     broken
 }
 
@@ -310,8 +322,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn stage(name: &str, account: u64, propagates: bool) -> String {
+        let builds = if propagates || name == TEST { "" } else { "builds = \"approved\"\n" };
         format!(
-            "[[stages]]\nname = \"{name}\"\naccount = \"{account:012}\"\nregion = \"eu-west-1\"\npropagates = {propagates}\n"
+            "[[stages]]\nname = \"{name}\"\naccount = \"{account:012}\"\nregion = \"eu-west-1\"\npropagates = {propagates}\n{builds}"
         )
     }
 
@@ -437,7 +450,7 @@ mod tests {
         let wrong =
             parse(&[stage("test", 1, false), stage("staging", 2, false), stage("ci", 1, true)]).unwrap_err();
         assert_eq!(wrong.len(), 1);
-        assert!(wrong[0].starts_with("stages.toml:11: `ci` cannot propagate: `staging` before it does not"));
+        assert!(wrong[0].starts_with("stages.toml:12: `ci` cannot propagate: `staging` before it does not"));
     }
 
     #[test]

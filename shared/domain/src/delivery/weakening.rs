@@ -5,6 +5,7 @@
 use crate::delivery::approval_rule::ApprovalRule;
 use crate::delivery::pending_change::Administrators;
 use crate::delivery::stages::{Stage, Stages};
+use crate::images::build_permission::BuildPolicy;
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::StageName;
 use crate::model::person::PersonId;
@@ -87,6 +88,7 @@ fn of_stage(old: &Stage, new: &Stage) -> Vec<Difference> {
         (true, true) | (false, false) => {}
     }
     found.extend(of_approval(name, old.approval.as_ref(), new.approval.as_ref()));
+    found.extend(of_builds(name, old.builds, new.builds));
     match (old.overrides, new.overrides) {
         (false, true) => found.push(weaker(format!("{name} allows overrides and clones"))),
         (true, false) => found.push(stronger(format!("{name} refuses overrides and clones"))),
@@ -100,6 +102,19 @@ fn of_stage(old: &Stage, new: &Stage) -> Vec<Difference> {
             .map(|to| stronger(format!("checks of {name} may no longer reach {to} addresses"))),
     );
     found
+}
+
+fn of_builds(name: &StageName, old: Option<BuildPolicy>, new: Option<BuildPolicy>) -> Option<Difference> {
+    use BuildPolicy::{Approved, Automatic};
+    match (old, new) {
+        (Some(Approved) | None, Some(Automatic)) => {
+            Some(weaker(format!("images are built in the account of {name} without a person")))
+        }
+        (Some(Automatic), Some(Approved)) => {
+            Some(stronger(format!("a person approves builds of images in the account of {name}")))
+        }
+        (Some(Approved) | None, Some(Approved)) | (Some(Automatic), Some(Automatic)) | (_, None) => None,
+    }
 }
 
 fn of_approval(name: &StageName, old: Option<&ApprovalRule>, new: Option<&ApprovalRule>) -> Vec<Difference> {
@@ -177,7 +192,8 @@ fn of_new(old: &Stages, new: &Stage) -> Vec<Difference> {
         let reach = !new.checks_may_reach.is_subset(&other.checks_may_reach);
         let rule = weakens(&of_approval(&new.name, other.approval.as_ref(), new.approval.as_ref()));
         let path = other.path() == DeploymentPath::Promotion && new.path() == DeploymentPath::Delivery;
-        reach || rule || path || (new.overrides && !other.overrides)
+        let builds = of_builds(&new.name, other.builds, new.builds).is_some_and(|found| found.weakens);
+        reach || rule || path || builds || (new.overrides && !other.overrides)
     };
     let neighbours = old.iter().filter(|other| other.account == new.account && !other.is_test());
     found.extend(neighbours.filter(weaker_than).map(|other| {

@@ -6,6 +6,7 @@
 
 pub mod allowed;
 mod builder;
+pub mod difference;
 mod expressions;
 mod manifest;
 mod template;

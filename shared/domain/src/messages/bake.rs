@@ -111,6 +111,8 @@ pub enum Request {
 pub enum NextStep {
     /// Build the version.
     Build,
+    /// Ask a person first: the build runs code of an author in an account of the promotion path.
+    Approve,
     /// Wait: the build has not finished, or must be started again.
     Wait,
     /// Register the built image.
@@ -146,7 +148,7 @@ pub struct Claimed {
 pub struct BuildStarted {
     /// The build.
     pub build: DeploymentId,
-    /// `build`, or `present`.
+    /// `build`, `approve` or `present`.
     pub next: NextStep,
 }
 

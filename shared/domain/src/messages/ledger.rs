@@ -28,14 +28,14 @@ pub enum Request {
         /// The state machine's input.
         input: inputs::Teardown,
     },
-    /// Releases the environment, asks for an approval, and stores the token until the answer.
+    /// Releases the environment of a deployment that holds one, asks for an approval, and stores the token until the answer.
     RequestApproval {
         /// The deployment.
         deployment: DeploymentId,
         /// The waiting state.
         task: Task,
     },
-    /// Acquires the environment again after the answer. Returns [`Started`]; a refusal is the error `ApprovalRefused`.
+    /// Acquires the environment again after the answer; the build of an image holds none. Returns [`Started`]; a refusal is the error `ApprovalRefused`.
     Reacquire {
         /// The deployment.
         deployment: DeploymentId,

@@ -1,8 +1,10 @@
 //! A question of a deployment, and what an answer to it is.
 
-use super::{ChangeSet, NamedResource, Proposal};
-use crate::model::ids::Digest;
+use super::{BuiltRecipe, ChangeSet, NamedResource, Proposal};
+use crate::model::ids::{AmiId, CommitSha, Digest, ImageName};
+use crate::model::location::Location;
 use crate::model::person::Caller;
+use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +52,38 @@ pub enum Subject {
     ChangeSet(ChangeSet),
     /// An action on a stack that cannot be updated as it is, or that an operator tears down.
     Proposal(Proposal),
+    /// The build of an image in an account of the promotion path.
+    Build(Box<BuildSubject>),
+}
+
+/// A build as a question names it: everything that decides what runs in the account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildSubject {
+    /// The image.
+    pub image: ImageName,
+    /// The version.
+    pub version: Version,
+    /// Account and region of the build.
+    pub location: Location,
+    /// S3 key of the recipe in the control plane's bucket. It holds the digest of the recipe with the values of each account.
+    pub artifact: String,
+    /// Base image of the build.
+    pub base: AmiId,
+    /// Full name of the recipe's repository.
+    pub repository: String,
+    /// Commit of the recipe.
+    pub commit: CommitSha,
+    /// The recipe that was last built there. The approver sees the difference from it, or the whole recipe without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<BuiltRecipe>,
+}
+
+impl BuildSubject {
+    /// Returns the key that an answer names.
+    fn key(&self) -> String {
+        let Self { image, version, location, artifact, base, .. } = self;
+        format!("build#{image}@{version}#{}#{}#{artifact}#{base}", location.account, location.region)
+    }
 }
 
 impl Subject {
@@ -58,6 +92,7 @@ impl Subject {
         match self {
             Self::ChangeSet(change_set) => change_set.arn.clone(),
             Self::Proposal(proposal) => proposal.key(),
+            Self::Build(build) => build.key(),
         }
     }
 
@@ -68,6 +103,7 @@ impl Subject {
         match self {
             Self::ChangeSet(change_set) => of(&change_set.unexamined),
             Self::Proposal(proposal) => of(&proposal.resources),
+            Self::Build(_) => Vec::new(),
         }
     }
 }

@@ -1,12 +1,15 @@
 //! What each kind of deployment adds to the fields that all of them have.
 
-use super::{BreakGlass, ChangeSet, CopyPlan, FailedEvent, NamedResource, Proposal};
+use super::{
+    BreakGlass, BuildSubject, ChangeSet, CopyPlan, Deployment, FailedEvent, NamedResource, Proposal,
+};
 use crate::model::ids::{
     AmiId, CommitSha, ComponentName, Digest, ImageName, RepositoryId, StackName, StageName,
 };
 use crate::model::location::Location;
 use crate::model::missing_permissions::MissingPermissions;
 use crate::model::person::GithubLogin;
+use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -226,11 +229,41 @@ pub struct BuildImageBody {
     pub commit: CommitSha,
     /// Full name of the recipe's repository.
     pub repository: String,
+    /// S3 key of the recipe in the control plane's bucket.
+    pub artifact: String,
+    /// The recipe that the last build there was made from, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<BuiltRecipe>,
     /// Time that the tags of the image name as its build time.
     pub built_at: Timestamp,
     /// S3 version of the recipe in the bucket of the account, once stored there. Every attempt reads this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe_version: Option<String>,
+}
+
+impl BuildImageBody {
+    /// Returns the subject of the question about the build, which `deployment` is.
+    pub fn subject(&self, deployment: &Deployment) -> BuildSubject {
+        BuildSubject {
+            image: self.image.clone(),
+            version: deployment.version.clone(),
+            location: deployment.location.clone(),
+            artifact: self.artifact.clone(),
+            base: self.base.clone(),
+            repository: self.repository.clone(),
+            commit: self.commit.clone(),
+            before: self.before.clone(),
+        }
+    }
+}
+
+/// The recipe of an earlier build in the same account and region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltRecipe {
+    /// The version that was built.
+    pub version: Version,
+    /// S3 key of the recipe in the control plane's bucket.
+    pub artifact: String,
 }
 
 #[cfg(test)]

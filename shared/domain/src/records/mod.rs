@@ -39,7 +39,7 @@ mod table;
 pub(crate) mod testing;
 mod webhook_delivery;
 
-pub use approval::{AnswerKind, Approval, Decision, GivenAnswer, Subject};
+pub use approval::{AnswerKind, Approval, BuildSubject, Decision, GivenAnswer, Subject};
 pub use approval_decision::ApprovalDecision;
 pub use break_glass::BreakGlass;
 pub use build_counter::BuildCounter;
@@ -54,7 +54,8 @@ pub use cursor::Cursor;
 pub use delivered_body::DeliveredBody;
 pub use deployment::{Cancellation, Deployment, DeploymentStart, DeploymentState};
 pub use deployment_body::{
-    BuildImageBody, DeployBody, DeploymentBody, PromoteImageBody, StackClaim, StackRun, TeardownBody,
+    BuildImageBody, BuiltRecipe, DeployBody, DeploymentBody, PromoteImageBody, StackClaim, StackRun,
+    TeardownBody,
 };
 pub use environment::{Deployed, Environment, LeaseHolder, ProvenImage, ProvenImages};
 pub use evidence::Evidence;

@@ -52,6 +52,8 @@ pub fn build() -> BuildImageBody {
         base: "ami-0123456789abcdef0".parse().unwrap(),
         commit: "5b1f0f0b6f3c1b0a5f1d2e7c9a8b7c6d5e4f3a2b".parse().unwrap(),
         repository: "acme/logs".into(),
+        artifact: "recipes/logstash/d.zip".into(),
+        before: None,
         built_at: Timestamp::UNIX_EPOCH,
         recipe_version: None,
     }

@@ -224,7 +224,7 @@ fn people_of(names: &[&str]) -> impl Strategy<Value = Person> + use<> {
 
 const NAMES: [&str; 4] = ["ada", "eve", "grace", "lin"];
 
-pub(in crate::delivery) fn rules() -> impl Strategy<Value = ApprovalRule> {
+pub(crate) fn rules() -> impl Strategy<Value = ApprovalRule> {
     let names: Vec<PersonId> = NAMES.iter().map(|name| id(name)).collect();
     let from = proptest::option::of(proptest::sample::subsequence(names, 1..=4));
     let not = proptest::sample::subsequence(vec![Excluded::Author, Excluded::Starter], 0..=2);
@@ -235,11 +235,11 @@ pub(in crate::delivery) fn rules() -> impl Strategy<Value = ApprovalRule> {
     })
 }
 
-pub(in crate::delivery) fn all_parts() -> impl Strategy<Value = Parts> {
+pub(crate) fn all_parts() -> impl Strategy<Value = Parts> {
     (people_of(&NAMES), people_of(&NAMES)).prop_map(|(starter, author)| Parts { starter, author })
 }
 
-pub(in crate::delivery) fn answers() -> impl Strategy<Value = Vec<Answer>> {
+pub(crate) fn answers() -> impl Strategy<Value = Vec<Answer>> {
     let kinds = [AnswerKind::Approve, AnswerKind::Approve, AnswerKind::Approve, AnswerKind::Withdraw];
     let kind = proptest::sample::select(kinds.to_vec());
     let one = (people_of(&NAMES), kind, 0..30_i64).prop_map(|(person, kind, hour)| Answer {

@@ -37,6 +37,11 @@ impl StageText {
         self.with("approval = true")
     }
 
+    /// Lets builds of images begin in the account without a person. Otherwise a person approves them.
+    pub fn with_automatic_builds(self) -> Self {
+        self.with("builds = \"automatic\"")
+    }
+
     fn with(mut self, flag: &'static str) -> Self {
         self.flags.push(flag);
         self
@@ -47,7 +52,12 @@ impl fmt::Display for StageText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, account, region, flags } = self;
         writeln!(f, "[[stages]]\nname = \"{name}\"\naccount = \"{account}\"\nregion = \"{region}\"")?;
-        flags.iter().try_for_each(|flag| writeln!(f, "{flag}"))
+        flags.iter().try_for_each(|flag| writeln!(f, "{flag}"))?;
+        let has = |begin: &str| flags.iter().any(|flag| flag.starts_with(begin));
+        if name == "test" || has("propagates") || has("builds") {
+            return Ok(());
+        }
+        writeln!(f, "builds = \"approved\"")
     }
 }
 

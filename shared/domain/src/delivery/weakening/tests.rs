@@ -8,7 +8,8 @@ use proptest::prelude::*;
 const TEXT: &str = "[[stages]]\nname = \"test\"\naccount = \"111111111111\"\nregion = \"eu-west-1\"\n\
     [[stages]]\nname = \"ci\"\naccount = \"111111111111\"\nregion = \"eu-west-1\"\npropagates = true\n\
     [[stages]]\nname = \"staging\"\naccount = \"222222222222\"\nregion = \"eu-west-1\"\n\
-    [[stages]]\nname = \"production\"\naccount = \"333333333333\"\nregion = \"eu-west-1\"\n\
+    builds = \"approved\"\n[[stages]]\nname = \"production\"\naccount = \"333333333333\"\nregion = \"eu-west-1\"\n\
+    builds = \"approved\"\n\
     approval = { from = [\"ada\", \"grace\"], count = 2, not = [\"author\", \"starter\"] }\n";
 
 fn stages(text: &str) -> Stages {
@@ -81,9 +82,14 @@ fn another_account_or_region_weakens_both_ways() {
 }
 
 #[test]
-fn another_path_overrides_and_wider_checks_weaken() {
-    let staging = "account = \"222222222222\"\nregion = \"eu-west-1\"\n";
-    let with = |line: &str| format!("{staging}{line}\n");
+fn another_path_overrides_wider_checks_and_unasked_builds_weaken() {
+    let (place, builds) = ("account = \"222222222222\"\nregion = \"eu-west-1\"\n", "builds = \"approved\"\n");
+    let staging = &format!("{place}{builds}");
+    // A stage of the delivery path has no `builds`.
+    let with = |line: &str| match line.starts_with("overrides") || line.starts_with("checks") {
+        true => format!("{staging}{line}\n"),
+        false => format!("{place}{line}\n"),
+    };
     let cases = [
         (
             "propagates = true",
@@ -100,6 +106,11 @@ fn another_path_overrides_and_wider_checks_weaken() {
             "WEAKENS: checks of staging may reach private addresses",
             "checks of staging may no longer reach private addresses",
         ),
+        (
+            "builds = \"automatic\"",
+            "WEAKENS: images are built in the account of staging without a person",
+            "a person approves builds of images in the account of staging",
+        ),
     ];
     for (line, weaker, stronger) in cases {
         assert_eq!(after(staging, &with(line)), [weaker]);
@@ -109,7 +120,8 @@ fn another_path_overrides_and_wider_checks_weaken() {
 
 #[test]
 fn a_removed_stage_weakens_and_so_does_the_shorter_proof() {
-    let staging = "[[stages]]\nname = \"staging\"\naccount = \"222222222222\"\nregion = \"eu-west-1\"\n";
+    let staging = "[[stages]]\nname = \"staging\"\naccount = \"222222222222\"\nregion = \"eu-west-1\"\n\
+        builds = \"approved\"\n";
     assert_eq!(
         after(staging, ""),
         ["WEAKENS: releases reach production without having passed staging", "WEAKENS: staging is removed"]
@@ -123,7 +135,8 @@ fn a_removed_stage_weakens_and_so_does_the_shorter_proof() {
 #[test]
 fn a_new_stage_in_a_protected_account_must_protect_as_much() {
     let more = |rule: &str| {
-        let second = "[[stages]]\nname = \"second\"\naccount = \"333333333333\"\nregion = \"eu-west-1\"\n";
+        let second = "[[stages]]\nname = \"second\"\naccount = \"333333333333\"\nregion = \"eu-west-1\"\n\
+            builds = \"approved\"\n";
         lines(&differences(&stages(TEXT), &stages(&format!("{TEXT}{second}{rule}\n"))))
     };
     let new = "second is new, in account 333333333333".to_owned();
@@ -150,6 +163,7 @@ fn any_stages() -> impl Strategy<Value = Stages> {
                     account: format!("{account:012}").parse().unwrap(),
                     propagates: false,
                     approval,
+                    builds: Some(BuildPolicy::Approved),
                     overrides,
                     checks_may_reach: reach.then_some(Reach::Private).into_iter().collect(),
                     ..test.clone()

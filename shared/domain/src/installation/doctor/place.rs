@@ -2,6 +2,7 @@
 
 use super::resource;
 use super::{Finding, QuotaFacts, Reading, ResourceFacts, StackFacts, limits};
+use crate::images::build_permission::BuildPolicy;
 use crate::model::ids::{AccountId, Region};
 
 /// Facts of one account and region.
@@ -13,6 +14,8 @@ pub struct TargetFacts {
     pub region: Region,
     /// True if images are promoted out of the account: it is on the delivery path.
     pub sends_images: bool,
+    /// Permission of builds of images there; `None` if each push builds there, or no stage is there.
+    pub builds: Reading<Option<BuildPolicy>>,
     /// Account of the credentials that were used in this location.
     pub caller: Reading<AccountId>,
     /// The stack `lockstep-target` of the location.
@@ -91,6 +94,7 @@ pub(super) fn judge(place: &TargetFacts, providers: &[&AccountId]) -> Vec<Findin
     findings.extend(super::judge::judge_stack(&place.stack, &format!(" in {}", place.account)));
     findings.extend(place.resources.iter().flat_map(resource::judge));
     findings.push(judge_encryption(&format!("EBS encryption of {name}"), &place.encryption));
+    findings.extend(judge_builds(&format!("builds of images in {name}"), &place.builds));
     findings.push(judge_allowed(&format!("Allowed AMIs of {name}"), &place.allowed_images, providers));
     findings.extend(
         place
@@ -123,6 +127,19 @@ fn judge_encryption(subject: &str, encryption: &Reading<Encryption>) -> Finding 
             }
         }
     }
+}
+
+/// Judges the permission of builds. Automatic builds are a choice of an administrator, and no fault.
+fn judge_builds(subject: &str, builds: &Reading<Option<BuildPolicy>>) -> Option<Finding> {
+    let sentence = match builds {
+        Err(unknown) => return Some(Finding::unknown(subject, unknown)),
+        Ok(None) => return None,
+        Ok(Some(BuildPolicy::Approved)) => "a person approves each one",
+        Ok(Some(BuildPolicy::Automatic)) => {
+            "they begin without a person, so each push to a default branch can run code there"
+        }
+    };
+    Some(Finding::fine(subject, sentence))
 }
 
 fn judge_allowed(subject: &str, allowed: &Reading<AllowedImages>, providers: &[&AccountId]) -> Finding {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::images::build_permission::BuildPolicy;
 use std::collections::BTreeSet;
 
 const HERE: &str = "111111111111";
@@ -55,6 +56,7 @@ fn place(id: &str, sends_images: bool) -> TargetFacts {
             resource("bucket b", ResourceState::Other { status: None }),
         ],
         encryption: Ok(Encryption::Off),
+        builds: Ok((!sends_images).then_some(BuildPolicy::Approved)),
         allowed_images: Ok(AllowedImages::Disabled),
         dry_runs: vec![("CopyImage".into(), Ok(DryRun::Allowed))],
         service_control_policies: Ok(Some(vec!["FullAWSAccess".into()])),
@@ -260,7 +262,7 @@ fn each_break_is_reported_with_its_severity_and_a_fix() {
 }
 
 /// Each fact, made unknown.
-const UNKNOWNS: [Break; 21] = [
+const UNKNOWNS: [Break; 22] = [
     |f| f.caller = Err(no()),
     |f| f.clock_ahead_seconds = Err(no()),
     |f| f.control_plane = Err(no()),
@@ -279,6 +281,7 @@ const UNKNOWNS: [Break; 21] = [
     |f| production(f).caller = Err(no()),
     |f| production(f).stack.found = Err(no()),
     |f| production(f).encryption = Err(no()),
+    |f| production(f).builds = Err(no()),
     |f| production(f).allowed_images = Err(no()),
     |f| production(f).dry_runs[0].1 = Err(no()),
     |f| production(f).service_control_policies = Err(no()),
