@@ -1,8 +1,8 @@
 //! Builds of images in accounts of the promotion path: what a push reaches there by itself.
 
 use crate::iam::assumable;
-use crate::installed::{PRODUCTION, TOOLING, installed, stacks};
-use crate::machine::{State, states};
+use crate::installed::{PRODUCTION, TOOLING, stacks};
+use crate::machine::{State, installed, states};
 use crate::policy::roles;
 use crate::stack::REGION;
 use lockstep_domain::records::Table;
