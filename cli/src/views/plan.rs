@@ -68,7 +68,7 @@ pub fn show(deployment: &Deployment, finding: &Finding<'_>, command: &str, outpu
             let region = &deployment.location.region;
             output.line(format!("{what} would change account {account} ({region}):"));
             let made = deployment.deploy().and_then(|deploy| deploy.change_set.as_ref());
-            for made in made {
+            if let Some(made) = made {
                 change_set::show(made, output);
                 review::show(&made.review, output);
             }
