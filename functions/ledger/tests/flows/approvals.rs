@@ -1,6 +1,6 @@
 //! Requests for approval, and their answers.
 
-use super::fixture::{ADA, Fixture, at, deploy, digest, execution, id, task};
+use super::fixture::{ADA, Fixture, at, deploy, digest, execution, id, stages_text, task};
 use lockstep_domain::messages::ledger::Request;
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -314,14 +314,13 @@ async fn asking_about_a_build() -> Fixture {
     fixture
 }
 
-async fn answer_about_the_build(fixture: &Fixture, decision: &str) -> (u16, Value) {
+async fn answer_about_the_build(fixture: &Fixture, name: &str, decision: &str) -> u16 {
     let question = fixture.deployment("prod-build").await.approvals.pop().unwrap();
-    fixture
-        .ask(json!({
-            "action": "decide", "deployment": id("prod-build"), "subject": question.subject.key(),
-            "decision": decision, "reason": "because",
-        }))
-        .await
+    let request = json!({
+        "action": "decide", "deployment": id("prod-build"), "subject": question.subject.key(),
+        "shown": fixture.shown("prod-build").await, "decision": decision, "reason": "because",
+    });
+    fixture.ask_as(name, request).await.0
 }
 
 #[tokio::test]
@@ -330,7 +329,12 @@ async fn a_build_waits_for_an_answer_without_an_environment() {
     let waiting = fixture.deployment("prod-build").await;
     assert_eq!(waiting.state, DeploymentState::AwaitingApproval);
     assert!(fixture.find_environment("production").await.is_none());
-    assert_eq!(answer_about_the_build(&fixture, "approve").await.0, 200);
+    assert_eq!(answer_about_the_build(&fixture, "ada", "approve").await, 200);
+    assert!(
+        fixture.cloud.invocations().is_empty(),
+        "who started the build is unknown: one of two people did not"
+    );
+    assert_eq!(answer_about_the_build(&fixture, "grace", "approve").await, 200);
     assert_eq!(fixture.cloud.invocations().len(), 1, "the authority wakes the waiting state");
     for _ in 0..2 {
         fixture.invoke(Request::Reacquire { deployment: id("prod-build") }).await.unwrap();
@@ -343,7 +347,7 @@ async fn a_build_without_an_approval_does_not_continue() {
     for decision in [None, Some("refuse")] {
         let fixture = asking_about_a_build().await;
         if let Some(decision) = decision {
-            assert_eq!(answer_about_the_build(&fixture, decision).await.0, 200);
+            assert_eq!(answer_about_the_build(&fixture, "ada", decision).await, 200);
         }
         let refused = fixture.invoke(Request::Reacquire { deployment: id("prod-build") }).await.unwrap_err();
         assert_eq!(refused.kind, FailureKind::ApprovalRefused);
@@ -354,11 +358,15 @@ async fn a_build_without_an_approval_does_not_continue() {
 #[tokio::test]
 async fn the_strictest_rule_of_the_account_judges_a_build() {
     let fixture = asking_about_a_build().await;
-    let strict = stage_text("frankfurt", "222222222222").in_region("eu-central-1").with_second_person();
-    let text = with_production("111111111111", stage_text("production", "222222222222").with_approval());
-    let text = format!("{text}{strict}");
+    let strict =
+        stage_text("frankfurt", "222222222222").in_region("eu-central-1").with_approval().to_string();
+    let strict = strict.replace("approval = true", "approval = { count = 2, not = [\"starter\"] }");
+    let text = format!("{}{strict}", stages_text());
     assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": text})).await.0, 200);
-    // Who started the build is unknown, so one of two people did not.
-    assert_eq!(answer_about_the_build(&fixture, "approve").await.0, 200);
-    assert!(fixture.cloud.invocations().is_empty());
+    for name in ["ada", "grace"] {
+        assert_eq!(answer_about_the_build(&fixture, name, "approve").await, 200);
+        assert!(fixture.cloud.invocations().is_empty(), "frankfurt asks for two, and for one more");
+    }
+    assert_eq!(answer_about_the_build(&fixture, "joan", "approve").await, 200);
+    assert_eq!(fixture.cloud.invocations().len(), 1);
 }
