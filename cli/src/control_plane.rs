@@ -20,7 +20,7 @@ use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, RepositoryId, StageName};
 use lockstep_domain::records::{
     ApprovalDecision, BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageVersion, LogEntry,
-    Record, Release, Repository, SweepReport, WebhookDelivery,
+    OwnedName, Ownership, Record, Release, Repository, SweepReport, WebhookDelivery,
 };
 use lockstep_local::PEOPLE;
 use serde::de::DeserializeOwned;
@@ -116,6 +116,18 @@ impl ControlPlane {
     pub async fn repository(&self, id: &RepositoryId) -> Result<Option<Repository>, Failure> {
         let found = self.ledger.get(&Repository::key_of(id)).await?;
         Ok(found.map(|found| found.record))
+    }
+
+    /// Returns the claim to a name, or `None` if no repository and no import has used it.
+    pub async fn owner_of(&self, name: &OwnedName) -> Result<Option<Ownership>, Failure> {
+        Ok(self.ledger.get(&Ownership::key_of(name)).await?.map(|found| found.record))
+    }
+
+    /// Returns the claims to all names, by kind and name.
+    pub async fn owners(&self) -> Result<Vec<Ownership>, Failure> {
+        let mut owners: Vec<Ownership> = records(self.ledger.list_kind(LISTED).await?);
+        owners.sort_by(|a, b| a.of.cmp(&b.of));
+        Ok(owners)
     }
 
     /// Returns the releases of a component, or of all components, newest first.

@@ -23,7 +23,8 @@ use lockstep_domain::installation::doctor::{
     StackState, Unknown, WANTED_QUOTAS,
 };
 use lockstep_domain::model::error::{Failure as DomainFailure, FailureKind};
-use lockstep_domain::model::ids::AccountId;
+use lockstep_domain::model::ids::{AccountId, RepositoryId};
+use lockstep_domain::records::{OwnedName, Ownership, Repository};
 use lockstep_domain::stacks::template::Template;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -33,6 +34,9 @@ const INSTALL: &str = "lockstep install";
 
 /// The managed policy for the command's calls, without the prefix of Lockstep's names.
 const CLAIM: &str = "doctor";
+
+/// Maximum number of records of one kind that are read.
+const RECORDS_MAX: usize = 10_000;
 
 /// The prefix of the names of the stacks that register an account.
 const ACCOUNT_STACKS: &str = "lockstep-account-";
@@ -91,6 +95,7 @@ impl Doctor {
             resources,
             quotas: quotas(aws, QuotaScope::Tooling, "here").await,
             webhook: self.webhooks().await,
+            abandoned_names: self.abandoned_names().await,
             places: self.places().await,
         }
     }
@@ -102,6 +107,16 @@ impl Doctor {
             Ok(None) => Err(Unknown::because("there is no control plane to ask").remedy(INSTALL)),
             Err(unknown) => Err(unknown.clone()),
         }
+    }
+
+    /// Reads the names whose owner is not registered any more.
+    async fn abandoned_names(&self) -> Reading<Vec<(OwnedName, RepositoryId)>> {
+        let (_, ledger) = self.ledger()?;
+        let registered = known(ledger.list_kind::<Repository>(RECORDS_MAX).await)?;
+        let registered: BTreeSet<_> = registered.into_iter().map(|found| found.record.id).collect();
+        let claims = known(ledger.list_kind::<Ownership>(RECORDS_MAX).await)?;
+        let owned = claims.into_iter().filter_map(|found| Some((found.record.of, found.record.owner?)));
+        Ok(owned.filter(|(_, owner)| !registered.contains(owner)).collect())
     }
 
     /// Returns the names of the stacks of an installation: the common ones, and one for each account that was added or that a

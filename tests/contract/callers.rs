@@ -97,12 +97,15 @@ fn each_ledger_writes_only_what_its_callers_decide() {
         (Callers::Approvers, vec![(Approvals, vec!["APPROVAL#*"])]),
         (
             Callers::Administrators,
-            vec![(Authority, vec!["CONFIG", "EVIDENCE#*", "REPOSITORY#*"]), (Images, vec!["IMAGE#*"])],
+            vec![
+                (Authority, vec!["CONFIG", "EVIDENCE#*", "OWNER#*", "REPOSITORY#*"]),
+                (Images, vec!["IMAGE#*"]),
+            ],
         ),
         (
             Callers::Delivery,
             vec![
-                (Authority, vec!["COMPONENT#*", runs, "EVIDENCE#*", "STAGE#*"]),
+                (Authority, vec!["COMPONENT#*", runs, "EVIDENCE#*", "OWNER#*", "STAGE#*"]),
                 (Delivery, vec![runs]),
                 (Callbacks, vec!["WAIT#*"]),
                 (Intake, vec!["COMPONENT#*", "EVENT#*"]),
@@ -129,6 +132,15 @@ fn each_ledger_writes_only_what_its_callers_decide() {
 #[test]
 fn only_administrators_write_the_configuration() {
     assert_eq!(writers_of(Table::Authority, "CONFIG"), ["lockstep-ledger-administrators-role"]);
+}
+
+/// A push claims a name by way of the authority's machines, and administrators move it.
+#[test]
+fn only_the_authority_writes_the_owners_of_names() {
+    let expected = ["lockstep-ledger-administrators-role", "lockstep-ledger-delivery-role"];
+    for name in ["OWNER#component#logs", "OWNER#image#logstash"] {
+        assert_eq!(writers_of(Table::Authority, name), expected);
+    }
 }
 
 /// No function that acts on a deployment may answer its question.

@@ -198,6 +198,7 @@ fn each_machine_calls_the_ledger_of_its_path() {
     assert_eq!(
         found,
         [
+            of("bake-image", "delivery"),
             of("delivery-deploy", "delivery"),
             of("delivery-teardown", "delivery"),
             of("promote", "promotion"),

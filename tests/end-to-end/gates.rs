@@ -3,7 +3,7 @@
 use crate::test_cloud::{TestCloud, text, until};
 use lockstep_aws::functions::{Called, Functions};
 use lockstep_aws::operator::executions::Status;
-use lockstep_cli::demo::{COMPONENT, ensure};
+use lockstep_cli::demo::{COMPONENT, REPOSITORY, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{DeploymentState, Rejection, Release};
@@ -34,6 +34,36 @@ pub async fn an_unknown_parameter_is_rejected_with_its_line(cloud: &mut TestClou
     ensure(rejection.author.contains("Ada"), "the record names the author")?;
     repository.write(file, &before)?;
     cloud.push("Everything in order again", Exit::Done).await.map(drop)
+}
+
+/// A registered repository that never pushes.
+pub const ELSEWHERE: &str = "github:acme/elsewhere";
+
+/// The component belongs to another repository for a while, so a push of the demo's repository is a foreign one.
+pub async fn a_push_of_a_foreign_name_changes_nothing(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let demo = &cloud.demo;
+    demo.type_in(&["repositories", "add", ELSEWHERE], Exit::Done).await?;
+    demo.type_in(&["components", "assign", COMPONENT, "--to", ELSEWHERE], Exit::Done).await?;
+    let releases = cloud.records::<Release>().await?.len();
+    let running = demo.version_in("ci").await?;
+    cloud.raise_max_size("default")?;
+    let answer = cloud.push("A change of a component of another repository", Exit::Failed).await?;
+    ensure(answer["deployments"].as_array().is_some_and(Vec::is_empty), "nothing was deployed")?;
+    ensure(
+        answer.to_string().contains("belongs to acme/elsewhere"),
+        format!("it names the owner: {answer}"),
+    )?;
+    ensure(
+        answer.to_string().contains("lockstep components assign"),
+        format!("it names the remedy: {answer}"),
+    )?;
+    ensure(cloud.records::<Release>().await?.len() == releases, "nothing was released")?;
+    ensure(demo.version_in("ci").await? == running, "ci runs the release before")?;
+    demo.type_in(&["components", "assign", COMPONENT, "--to", REPOSITORY], Exit::Done).await?;
+    demo.type_in(&["repositories", "remove", ELSEWHERE], Exit::Done).await?;
+    cloud.raise_max_size("default")?;
+    cloud.push("The name is ours again", Exit::Done).await?;
+    ensure(demo.version_in("ci").await? != running, "ci runs the release of the owner")
 }
 
 /// Returns the release that passed its test and failed in ci.

@@ -1,5 +1,6 @@
 //! Baked images: a push gives an image in each account and a release that uses it, or neither.
 
+use crate::gates::ELSEWHERE;
 use crate::test_cloud::TestCloud;
 use lockstep_aws::channels::{Channels as _, ParameterStore};
 use lockstep_cli::demo::{REPOSITORY, ensure};
@@ -65,6 +66,26 @@ pub async fn a_failed_image_is_discarded_with_its_reason(cloud: &mut TestCloud) 
     ensure(failed.why.is_some_and(|why| why.contains("exit status 1")), "the record gives the reason")?;
     ensure(copies_of(cloud, &failed.version.to_string()).await?.is_empty(), "no account has it")?;
     ensure(locked(cloud).await? == before.version.to_string(), "the newest release is the one before")
+}
+
+/// The image belongs to another repository for a while, so the demo's recipe is a foreign one.
+pub async fn a_recipe_of_a_foreign_name_builds_nothing(cloud: &mut TestCloud) -> Result<(), Failure> {
+    let demo = &cloud.demo;
+    demo.type_in(&["repositories", "add", ELSEWHERE], Exit::Done).await?;
+    demo.type_in(&["images", "assign", IMAGE, "--to", ELSEWHERE], Exit::Done).await?;
+    let before = newest(cloud).await?;
+    touch(cloud, "of another repository")?;
+    let answer = cloud.push("A recipe of an image of another repository", Exit::Failed).await?;
+    ensure(
+        answer.to_string().contains("belongs to acme/elsewhere"),
+        format!("it names the owner: {answer}"),
+    )?;
+    ensure(newest(cloud).await? == before, "no version of the image was claimed")?;
+    demo.type_in(&["images", "assign", IMAGE, "--to", REPOSITORY], Exit::Done).await?;
+    demo.type_in(&["repositories", "remove", ELSEWHERE], Exit::Done).await?;
+    touch(cloud, "of the owner")?;
+    cloud.push("A recipe of the owner", Exit::Done).await?;
+    ensure(newest(cloud).await?.version > before.version, "the owner builds the next version")
 }
 
 /// No constraint resolves to the image, and a promotion refuses it.

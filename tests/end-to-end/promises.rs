@@ -21,7 +21,7 @@ macro_rules! promise {
 pub const SUITES: [Suite; 2] =
     [Suite { name: "main-job", promises: &MAIN_JOB }, Suite { name: "log-stack", promises: &LOG_STACK }];
 
-const MAIN_JOB: [Promise; 38] = [
+const MAIN_JOB: [Promise; 40] = [
     // The scenarios of `cargo demo`.
     promise!(scenarios::lockstep_is_installed_for_three_accounts),
     promise!(scenarios::an_organisation_is_configured, after lockstep_is_installed_for_three_accounts),
@@ -45,6 +45,7 @@ const MAIN_JOB: [Promise; 38] = [
     promise!(code::each_function_runs_the_packed_code, after lockstep_is_installed_for_three_accounts),
     promise!(deliveries::forged_and_oversized_deliveries_are_refused, after an_organisation_is_configured),
     promise!(gates::an_unknown_parameter_is_rejected_with_its_line, after a_first_commit_is_tested_and_runs_in_ci),
+    promise!(gates::a_push_of_a_foreign_name_changes_nothing, after a_first_commit_is_tested_and_runs_in_ci),
     promise!(
         deliveries::twenty_copies_of_a_delivery_start_one_execution,
         after a_first_commit_is_tested_and_runs_in_ci
@@ -84,6 +85,7 @@ const MAIN_JOB: [Promise; 38] = [
     promise!(events::a_late_or_repeated_event_does_not_break_a_run, after a_first_commit_is_tested_and_runs_in_ci),
     promise!(images::a_pushed_recipe_is_baked_for_its_release, after a_first_commit_is_tested_and_runs_in_ci),
     promise!(images::a_failed_image_is_discarded_with_its_reason, after a_pushed_recipe_is_baked_for_its_release),
+    promise!(images::a_recipe_of_a_foreign_name_builds_nothing, after a_pushed_recipe_is_baked_for_its_release),
     promise!(images::an_image_of_a_branch_remains_in_one_account, after a_pushed_recipe_is_baked_for_its_release),
     promise!(
         images::an_image_that_cannot_be_copied_is_built_twice,

@@ -1,12 +1,13 @@
-//! `lockstep images`: lists machine images, imports one, revokes a version, retires unreferenced versions.
+//! `lockstep images`: lists machine images, imports one, gives one to a repository, revokes a version, retires
+//! unreferenced versions.
 
-use super::inspect;
+use super::{components, inspect};
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Failure, at};
 use crate::global::Global;
 use crate::image_inventory::ImageInventory;
-use crate::names::{ImageVersionName, Reason};
+use crate::names::{ImageVersionName, Reason, RepositoryName};
 use crate::report::Report;
 use crate::views::images;
 use clap::{Args, Subcommand};
@@ -18,6 +19,7 @@ use lockstep_domain::messages::image::{Promoted, Request};
 use lockstep_domain::messages::{operator, sweep};
 use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
 use lockstep_domain::model::version::Version;
+use lockstep_domain::records::OwnedName;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -44,6 +46,14 @@ pub struct Arguments {
 enum Command {
     /// Import an existing image: it gets a name and a version, and components may use it
     Import(Import),
+    /// Give the name of an image to a repository: only its recipe builds the image from then on
+    Assign {
+        /// The image
+        image: ImageName,
+        /// The registered repository, such as github:acme/logs
+        #[arg(long, value_name = "REPOSITORY")]
+        to: RepositoryName,
+    },
     /// List every version of every image, its id in each account, and what needs it (the default)
     List,
     /// Forbid a version to all releases, and show where it runs
@@ -85,6 +95,9 @@ struct Import {
     /// A stage in whose account and region the image is; by default the test stage
     #[arg(long, value_name = "STAGE")]
     stage: Option<StageName>,
+    /// The registered repository whose recipe may build further versions; by default no repository may build a new name
+    #[arg(long, value_name = "REPOSITORY")]
+    owner: Option<RepositoryName>,
 }
 
 /// Runs the command.
@@ -94,12 +107,15 @@ pub async fn run(
     context: &CommandContext,
 ) -> Result<Report, Failure> {
     let people = match &arguments.command {
-        Some(Command::Import(_) | Command::Revoke(_)) => Callers::Administrators,
+        Some(Command::Import(_) | Command::Assign { .. } | Command::Revoke(_)) => Callers::Administrators,
         Some(Command::List | Command::Retire(_)) | None => Callers::Operators,
     };
     let plane = ControlPlane::open_for(people, global, context).await?;
     match &arguments.command {
         Some(Command::Import(wanted)) => import(wanted, &plane, context).await,
+        Some(Command::Assign { image, to }) => {
+            components::assign(OwnedName::Image(image.clone()), &to.0, &plane, context).await
+        }
         Some(Command::List) | None => list(&plane, context).await,
         Some(Command::Revoke(wanted)) => revoke(wanted, &plane, context).await,
         Some(Command::Retire(wanted)) => retire(wanted, &plane, context).await,
@@ -123,11 +139,21 @@ async fn import(wanted: &Import, plane: &ControlPlane, context: &CommandContext)
         None => plane.stages().await?.test().name.clone(),
     };
     let (name, version) = wanted.wanted()?;
+    // The claim comes first, so that no push claims the name of an imported image.
+    let owner = wanted.owner.as_ref().map(|owner| owner.0.clone());
+    plane.ask(&operator::Request::ClaimImported { image: name.clone(), owner }).await?;
     let request = Request::Import { ami: wanted.ami.clone(), name, version, stage };
     let payload = serde_json::to_value(&request).map_err(at("the request"))?;
     let called = Functions::new(plane.aws()).call(FUNCTION, &payload, PATIENCE).await?;
     let promoted: Promoted = answer(FUNCTION, called)?;
     context.output.line(format!("{}@{} is {}", promoted.image, promoted.version, promoted.ami));
+    let claim = plane.owner_of(&OwnedName::Image(promoted.image.clone())).await?;
+    if claim.is_some_and(|claim| claim.owner.is_none()) {
+        context.output.note(format!(
+            "no repository may build {0}; to allow one: lockstep images assign {0} --to <repository>",
+            promoted.image
+        ));
+    }
     follow(&promoted.image, plane, context).await?;
     Ok(Report::done(json!(promoted)))
 }

@@ -3,6 +3,7 @@
 pub mod approve;
 pub mod bake;
 pub mod check;
+pub mod components;
 pub mod deploy;
 pub mod doctor;
 pub mod images;
@@ -67,7 +68,9 @@ pub enum Command {
     Webhook(webhook::Arguments),
     /// Store the secrets of repositories
     Secrets(secrets::Arguments),
-    /// List, import, revoke or retire machine images
+    /// List components with their repositories, or give one to another repository
+    Components(components::Arguments),
+    /// List, import, assign, revoke or retire machine images
     Images(images::Arguments),
     /// Operate the deployed log stack
     Logs(logs::Arguments),
@@ -130,6 +133,7 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Repositories(arguments) => repositories::run(arguments, global, context).await,
         Command::Webhook(arguments) => webhook::run(arguments, global, context).await,
         Command::Secrets(arguments) => secrets::run(arguments, global, context).await,
+        Command::Components(arguments) => components::run(arguments, global, context).await,
         Command::Images(arguments) => images::run(arguments, global, context).await,
         Command::Logs(arguments) => logs::run(arguments, global, context).await,
         Command::Init(arguments) => init::run(arguments, context),
@@ -202,7 +206,12 @@ mod tests {
             "webhook explain 8476a536-e9f4-11e8-9739-2dfe598c3fcd",
             "doctor --target-profile development --target-profile production",
             "images",
+            "components",
+            "components list",
+            "components assign logs --to github:acme/logs",
             "images list",
+            "images assign logstash --to github:acme/logs",
+            "images import ami-0123456789abcdef0 --image base@1.0.0 --owner github:acme/logs",
             "images import ami-0123456789abcdef0 --image base@1.0.0",
             "images import ami-0123456789abcdef0 --name base --version 1.0.0 --stage ci",
             "images revoke logstash@2.1.37 --reason hole",

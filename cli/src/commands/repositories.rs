@@ -125,7 +125,14 @@ async fn remove(
     output.line(format!("{id} {}", if applied.changed { "is removed" } else { "was not registered" }));
     output
         .line("its releases and its secrets remain; remove the webhook from the settings of the repository");
-    Ok(Report::done(json!({ "repository": id, "changed": applied.changed })))
+    let owners = plane.owners().await?;
+    let names: Vec<_> = owners.into_iter().filter(|claim| claim.owner.as_ref() == Some(id)).collect();
+    for claim in &names {
+        let command = format!("lockstep {}s assign {} --to <repository>", claim.of.kind(), claim.of.as_str());
+        output.line(format!("it still owns the {}; to give it to another one: {command}", claim.of));
+    }
+    let names: Vec<_> = names.into_iter().map(|claim| claim.of).collect();
+    Ok(Report::done(json!({ "repository": id, "changed": applied.changed, "names": names })))
 }
 
 /// Returns the URL to which the git host sends the webhooks of a registered repository. The ledger function makes its MAC:

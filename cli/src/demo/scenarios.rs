@@ -1,6 +1,6 @@
 //! The seven scenarios.
 
-use super::{COMPONENT, Demo, ensure};
+use super::{COMPONENT, Demo, REPOSITORY, ensure};
 use crate::failure::{Exit, Failure};
 use lockstep_aws::operator::base_images::BaseImages;
 use lockstep_domain::model::ids::AccountId;
@@ -174,8 +174,10 @@ impl Demo {
         self.type_in(&["images"], Exit::Done).await.map(drop)
     }
 
-    /// Adds the recipe of the log stack's Logstash to the repository and pushes it.
+    /// Adds the recipe of the log stack's Logstash to the repository and pushes it. An administrator imported the image before,
+    /// so the repository must be given its name.
     pub async fn bake(&self) -> Result<Value, Failure> {
+        self.type_in(&["images", "assign", "logstash", "--to", REPOSITORY], Exit::Done).await?;
         let recipes = self.context.sources()?.join("infra/images");
         let repository = self.repository();
         for folder in ["logstash", "common"] {

@@ -3,6 +3,7 @@
 pub mod approvers;
 pub mod change_set;
 pub mod images;
+pub mod owners;
 pub mod permissions;
 pub mod plan;
 pub mod question;

@@ -14,7 +14,7 @@ use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion};
+use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, OwnedName, Ownership};
 use lockstep_runtime::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +26,7 @@ pub async fn import<C: ImageContext>(
     version: &Version,
     stage: &StageName,
 ) -> Result<Promoted, Failure> {
+    require_claim(context, name).await?;
     let location = stages::stage(context.ledger(), stage).await?.location();
     let known = load::everywhere(context, name, version).await?;
     let known: Vec<Image> = known.into_iter().map(|image| image.record).collect();
@@ -59,6 +60,17 @@ pub async fn import<C: ImageContext>(
         }
     }
     Ok(Promoted { image: name.clone(), version: version.clone(), ami: id.clone() })
+}
+
+/// Refuses a name without a claim: a push could claim a name whose versions an administrator imported.
+async fn require_claim<C: ImageContext>(context: &C, name: &ImageName) -> Result<(), Failure> {
+    let key = Ownership::key_of(&OwnedName::Image(name.clone()));
+    match context.ledger().get::<Ownership>(&key).await? {
+        Some(_) => Ok(()),
+        None => Err(Failure::rejected(format!(
+            "the image `{name}` has no claim yet; run `lockstep images import`, which claims the name first"
+        ))),
+    }
 }
 
 fn image<C: ImageContext>(

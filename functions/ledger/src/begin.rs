@@ -1,7 +1,7 @@
 //! Start of a deployment: acquires the environment and writes the deployment in one transaction.
 
 use crate::context::LedgerContext;
-use crate::{images, load};
+use crate::{images, load, ownership};
 use jiff::Timestamp;
 use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_aws::scope;
@@ -13,7 +13,7 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{
-    Charter, DeployBody, Deployment, DeploymentStart, Environment, Release, StackRun,
+    Charter, DeployBody, Deployment, DeploymentStart, Environment, Release, ReleaseState, StackRun,
 };
 use lockstep_runtime::stages::stages;
 use lockstep_runtime::{deployment_end, lease};
@@ -44,6 +44,13 @@ pub async fn begin(
     gate::check_path(&release, stage, path)?;
     gate::check_release(&release, stage)?;
     gate::check_deviations(input, stage)?;
+    // A published release stays deployable after its name moved to another repository.
+    let owner = match release.state {
+        ReleaseState::Published => None,
+        ReleaseState::Packaged | ReleaseState::TestFailed => {
+            Some(ownership::of_draft(context, &release, execution, now).await?)
+        }
+    };
     let proof = load::proof(context, &release, &stages, stage).await?;
     let evidence = proof.evidence.as_ref();
     let permission =
@@ -58,7 +65,10 @@ pub async fn begin(
     }
     body.break_glass = permission;
     let mut with = Vec::new();
-    // A plan does not enter the stage, so it does not use up the break-glass.
+    // A plan does not enter the stage, so it claims no name and does not use up the break-glass.
+    if !input.plan_only {
+        with.extend(owner);
+    }
     if let (Some(glass), Some(used), false) = (&proof.glass, &mut body.break_glass, input.plan_only) {
         used.used_by = Some(id.clone());
         with.push(Write::replace(glass, used)?);

@@ -3,7 +3,7 @@
 //! Each function takes the actions of its kind of callers only: see [`lockstep_domain::messages::callers`].
 
 use crate::context::LedgerContext;
-use crate::{approve, begin, finish, gate, operator, operator_actions, release, teardown};
+use crate::{approve, begin, finish, gate, operator, operator_actions, ownership, release, teardown};
 use jiff::Timestamp;
 use lockstep_aws::function_url::Invocation;
 use lockstep_domain::messages::callers::Callers;
@@ -57,12 +57,16 @@ async fn direct(
             json(finish::fail(context, callers.path()?, deployment, error, now).await?)
         }
         Request::Gate { execution, input } => json(gate::gate(context, execution, input, now).await?),
+        Request::ClaimImage { execution, input } => {
+            ownership::claim_image(context, execution, input, now).await?;
+            Ok(json!({}))
+        }
         Request::ForgetTest { environment } => {
             release::forget_test(context, environment).await?;
             Ok(json!({}))
         }
         Request::Publish { component, version } => {
-            release::publish(context, component, version).await?;
+            release::publish(context, component, version, now).await?;
             Ok(json!({}))
         }
         Request::FailRelease { component, version, error } => {

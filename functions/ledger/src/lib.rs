@@ -17,5 +17,6 @@ mod images;
 mod load;
 mod operator;
 mod operator_actions;
+mod ownership;
 mod release;
 mod teardown;

@@ -3,7 +3,7 @@
 
 use crate::configure::Branches;
 use crate::context::LedgerContext;
-use crate::{approve, configure, images, operator_actions};
+use crate::{approve, configure, images, operator_actions, ownership};
 use jiff::Timestamp;
 use lockstep_aws::function_url::{UrlRequest, UrlResponse, body, caller};
 use lockstep_aws::{clock, metrics, scope};
@@ -129,6 +129,10 @@ async fn apply(
                 &OperatorAction::new(by, reason, now)?,
             )
             .await
+        }
+        Request::Assign { name, to } => ownership::assign(context, name, to, by, now).await,
+        Request::ClaimImported { image, owner } => {
+            ownership::claim_imported(context, image, owner.as_ref(), by, now).await
         }
         Request::RevokeImage { image, version, reason } => {
             images::revoke(context, image, version, &OperatorAction::new(by, reason, now)?).await

@@ -1,7 +1,7 @@
 //! End of a release's test, and end of a push.
 
 use crate::context::LedgerContext;
-use crate::load;
+use crate::{load, ownership};
 use jiff::Timestamp;
 use lockstep_aws::ledger::Write;
 use lockstep_domain::delivery::webhook_delivery;
@@ -25,11 +25,13 @@ pub async fn forget_test(context: &impl LedgerContext, environment: &str) -> Res
     }
 }
 
-/// Publishes a release that passed its test stack. Requires the evidence of the test.
+/// Publishes a release that passed its test stack. Requires the evidence of the test, and that the repository of the release
+/// still owns the name of the component.
 pub async fn publish(
     context: &impl LedgerContext,
     component: &ComponentName,
     version: &Version,
+    now: Timestamp,
 ) -> Result<(), Failure> {
     let stored = load::release(context, component, version).await?;
     match stored.record.state {
@@ -42,9 +44,10 @@ pub async fn publish(
     if context.ledger().get::<Evidence>(&key).await?.is_none() {
         return Err(gate_closed(component, version, "has no evidence of its test"));
     }
+    let owner = ownership::of_draft(context, &stored.record, &stored.record.execution, now).await?;
     // The draft is a record of `package`. The ledger keeps a copy of its own, which never changes again.
     let published = Release { state: ReleaseState::Published, failure: None, ..stored.record.clone() };
-    context.ledger().transact(vec![Write::insert(&published)?, Write::remove(&stored)]).await
+    context.ledger().transact(vec![owner, Write::insert(&published)?, Write::remove(&stored)]).await
 }
 
 fn gate_closed(component: &ComponentName, version: &Version, why: &str) -> Failure {

@@ -9,6 +9,7 @@ use crate::release::{self, Fate, Making};
 use jiff::Timestamp;
 use lockstep_aws::scope;
 use lockstep_domain::delivery::function_code::lock_digest;
+use lockstep_domain::delivery::ownership::Push;
 use lockstep_domain::delivery::packaging::{BranchKind, Package, next_version, plan};
 use lockstep_domain::delivery::webhook::BranchName;
 use lockstep_domain::messages::package::{CommitRequest, PackagedComponent, Request, Response};
@@ -17,7 +18,8 @@ use lockstep_domain::model::ids::{CommitSha, ComponentName};
 use lockstep_domain::model::person::GithubLogin;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    BuildCounter, CommitVersion, Cursor, Evidence, Record, Release, ReleaseState, Repository, WebhookDelivery,
+    BuildCounter, CommitVersion, Cursor, Evidence, OwnedName, Record, Release, ReleaseState, Repository,
+    WebhookDelivery,
 };
 use lockstep_domain::stacks::permissions::excerpt_key;
 
@@ -113,6 +115,11 @@ pub(crate) async fn require_on_branch(
     }
 }
 
+/// Returns the push of a commit, as the owner of a name judges it.
+pub(crate) fn push<'a>(request: &'a CommitRequest, branch: BranchKind<'_>) -> Push<'a> {
+    Push { repository: &request.repository, is_default_branch: branch == BranchKind::Default }
+}
+
 /// One invocation.
 struct Run<'a, C> {
     context: &'a C,
@@ -143,7 +150,9 @@ impl<C: PackageContext> Run<'_, C> {
         let files = source.files.as_ref().map_err(|problem| vec![problem.clone()])?;
         let package = plan(&source.folder, files, &self.input.planner_input())?;
         let name = &package.manifest.component.name;
-        match release::foreign(&self.input.history(name), name, &self.request.repository) {
+        let claim = self.input.owners.get(name);
+        let owned = OwnedName::Component(name.clone());
+        match release::foreign(&owned, claim, push(self.request, self.branch), "") {
             Some(problem) => Err(vec![problem]),
             None => Ok(package),
         }
@@ -159,12 +168,12 @@ impl<C: PackageContext> Run<'_, C> {
 
     async fn package(&self, source: &Source, package: Package) -> Result<PackagedComponent, Failure> {
         let name = package.manifest.component.name.clone();
-        let history = self.input.history(&name);
-        let arrived = match &history.published {
+        let published = self.input.published.get(&name);
+        let arrived = match published {
             Some(published) => self.has_arrived(published).await?,
             None => false,
         };
-        match release::fate(&package, &history, &self.request.commit, self.branch, arrived) {
+        match release::fate(&package, published, &self.request.commit, self.branch, arrived) {
             Fate::Unchanged(version) => Ok(release::unchanged(&name, &version)),
             Fate::Continue(version) => Ok(self.to_test(&name, &version)),
             Fate::Build => self.build(source, package).await,

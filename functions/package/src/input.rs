@@ -2,7 +2,7 @@
 
 use crate::commit::Source;
 use crate::context::PackageContext;
-use crate::records::newest;
+use crate::records::{find, newest};
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::delivery::manifest::{self, Manifest};
 use lockstep_domain::delivery::packaging;
@@ -12,7 +12,9 @@ use lockstep_domain::delivery::parameters::{
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::{ComponentName, ImageName};
-use lockstep_domain::records::{Config, ConfigKind, ImageVersion, Release, ReleaseState};
+use lockstep_domain::records::{
+    Config, ConfigKind, ImageVersion, OwnedName, Ownership, Release, ReleaseState,
+};
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::template::Template;
 use lockstep_runtime::stages::stages;
@@ -36,21 +38,15 @@ pub struct CommitInput {
     pub images: Vec<ImageVersion>,
     /// The outputs of this commit's components and of those they refer to.
     pub producers: BTreeMap<ComponentName, BTreeSet<String>>,
-    /// The releases of this commit's components and of those they refer to.
-    pub histories: BTreeMap<ComponentName, History>,
+    /// The newest release that was published from the default branch, of this commit's components and of those they refer
+    /// to.
+    pub published: BTreeMap<ComponentName, Release>,
+    /// The claims to the names of this commit's components.
+    pub owners: BTreeMap<ComponentName, Ownership>,
     /// The functions that this installation ships for components.
     pub functions: FunctionLock,
     /// The table of the permissions that resource types need.
     pub permissions: Arc<Table>,
-}
-
-/// The releases of a component that packaging compares with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct History {
-    /// The newest in any state.
-    pub newest: Option<Release>,
-    /// The newest published from the default branch.
-    pub published: Option<Release>,
 }
 
 impl CommitInput {
@@ -65,11 +61,6 @@ impl CommitInput {
             permissions: Some(&self.permissions),
         }
     }
-
-    /// Returns the releases of `component`, empty if it has none.
-    pub fn history(&self, component: &ComponentName) -> History {
-        self.histories.get(component).cloned().unwrap_or_default()
-    }
 }
 
 /// Loads the input for the components of a commit.
@@ -82,18 +73,23 @@ pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<C
         let partition = ImageVersion::all_of(name);
         images.extend(newest::<ImageVersion>(context.ledger(), &partition, VERSIONS_MAX).await?);
     }
-    let mut histories = BTreeMap::new();
+    let mut published = BTreeMap::new();
     let own = sketches.iter().map(|s| &s.name);
     for name in own.chain(sketches.iter().flat_map(|s| &s.producers)).collect::<BTreeSet<_>>() {
-        let mut releases = newest(context.ledger(), &Release::all_of(name), RELEASES_MAX).await?;
-        releases.extend(newest::<Release>(context.ledger(), &Release::drafts_of(name), RELEASES_MAX).await?);
-        releases.sort_by(|a, b| b.version.cmp(&a.version));
-        histories.insert(name.clone(), history(releases));
+        let releases = newest(context.ledger(), &Release::all_of(name), RELEASES_MAX).await?;
+        published.extend(newest_published(releases).map(|release| (name.clone(), release)));
     }
-    let producers = producers(&sketches, &histories);
+    let mut owners = BTreeMap::new();
+    for sketch in &sketches {
+        let key = Ownership::key_of(&OwnedName::Component(sketch.name.clone()));
+        owners.extend(
+            find::<Ownership>(context.ledger(), &key).await?.map(|claim| (sketch.name.clone(), claim)),
+        );
+    }
+    let producers = producers(&sketches, &published);
     let functions = context.shipped_functions().clone();
     let permissions = context.permission_table().await?;
-    Ok(CommitInput { stages, organisation, images, producers, histories, functions, permissions })
+    Ok(CommitInput { stages, organisation, images, producers, published, owners, functions, permissions })
 }
 
 fn organisation(config: Option<Config>) -> Result<OrganisationParameters, Failure> {
@@ -134,22 +130,18 @@ fn sketch(source: &Source, stages: &Stages, organisation: &OrganisationParameter
     })
 }
 
-fn history(newest_first: Vec<Release>) -> History {
-    let published = newest_first
-        .iter()
-        .find(|release| release.state == ReleaseState::Published && !release.version.is_pre_release())
-        .cloned();
-    History { newest: newest_first.into_iter().next(), published }
+fn newest_published(newest_first: Vec<Release>) -> Option<Release> {
+    let is_it =
+        |release: &Release| release.state == ReleaseState::Published && !release.version.is_pre_release();
+    newest_first.into_iter().find(is_it)
 }
 
 /// Returns the outputs of each component: those of this commit, or of the newest published release.
 fn producers(
     sketches: &[Sketch],
-    histories: &BTreeMap<ComponentName, History>,
+    published: &BTreeMap<ComponentName, Release>,
 ) -> BTreeMap<ComponentName, BTreeSet<String>> {
-    let released = histories
-        .iter()
-        .filter_map(|(name, history)| Some((name.clone(), history.published.as_ref()?.outputs.clone())));
+    let released = published.iter().map(|(name, release)| (name.clone(), release.outputs.clone()));
     let own = sketches.iter().map(|sketch| (sketch.name.clone(), sketch.outputs.clone()));
     released.chain(own).collect()
 }

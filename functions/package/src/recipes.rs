@@ -2,10 +2,11 @@
 
 use crate::commit::{self, RecipeSource};
 use crate::context::PackageContext;
-use crate::handler::require_on_branch;
+use crate::handler::{push, require_on_branch};
 use crate::records::{change, find, newest};
 use crate::release;
 use jiff::Timestamp;
+use lockstep_domain::delivery::ownership::Push;
 use lockstep_domain::delivery::packaging::BranchKind;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::bake::{BakeRequest, needs_bake, places};
@@ -13,9 +14,9 @@ use lockstep_domain::images::recipe::{Package, RecipeInput, artifact_key, plan};
 use lockstep_domain::messages::inputs::BakeImage;
 use lockstep_domain::messages::package::{ChangedRecipe, CommitRequest, PackagedComponent, Recipe};
 use lockstep_domain::model::error::{Failure, Problem};
-use lockstep_domain::model::ids::{AccountId, ImageName, RepositoryId};
+use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{ImageOrigin, ImageVersion, Record, Repository};
+use lockstep_domain::records::{ImageVersion, OwnedName, Ownership, Record, Repository};
 use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +48,7 @@ pub async fn judge(
     let stages = stages(context.ledger()).await?;
     for source in recipes {
         let planned = match planned(source, &stages, branch, None) {
-            Ok(package) => owned(context, source, &request.repository, package).await?,
+            Ok(package) => owned(context, source, push(request, branch), package).await?,
             Err(problems) => Err(problems),
         };
         match planned {
@@ -118,8 +119,9 @@ pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result
     })?;
     let stages = stages(context.ledger()).await?;
     let overrides = (!input.overrides.is_empty()).then_some(&input.overrides);
+    let push = Push { repository: &input.repository, is_default_branch: branch == BranchKind::Default };
     let planned = match planned(source, &stages, branch, overrides) {
-        Ok(package) => owned(context, source, &input.repository, package).await?,
+        Ok(package) => owned(context, source, push, package).await?,
         Err(problems) => Err(problems),
     };
     let (package, _) = planned.map_err(|problems| {
@@ -153,27 +155,18 @@ fn planned(
     plan(&source.folder, files, &input)
 }
 
-/// Returns the versions of the recipe's image, unless another repository owns the image's name: the one that baked it
-/// first does.
+/// Returns the versions of the recipe's image, unless the push may not use the image's name.
 async fn owned(
     context: &impl PackageContext,
     source: &RecipeSource,
-    repository: &RepositoryId,
+    push: Push<'_>,
     package: Package,
 ) -> Result<Result<(Package, Vec<ImageVersion>), Vec<Problem>>, Failure> {
+    let name = OwnedName::Image(package.recipe.name.clone());
+    let claim = find::<Ownership>(context.ledger(), &Ownership::key_of(&name)).await?;
+    if let Some(problem) = release::foreign(&name, claim.as_ref(), push, &source.file()) {
+        return Ok(Err(vec![problem]));
+    }
     let partition = ImageVersion::all_of(&package.recipe.name);
-    let versions = newest::<ImageVersion>(context.ledger(), &partition, VERSIONS_MAX).await?;
-    let owner = versions.iter().find_map(|version| match &version.origin {
-        ImageOrigin::Baked { repository, .. } => Some(repository),
-        ImageOrigin::Imported { .. } => None,
-    });
-    Ok(match owner {
-        Some(owner) if owner != repository => Err(vec![foreign(source, &package.recipe.name, owner)]),
-        Some(_) | None => Ok((package, versions)),
-    })
-}
-
-fn foreign(source: &RecipeSource, name: &ImageName, owner: &RepositoryId) -> Problem {
-    let message = format!("the image `{name}` belongs to {}; choose another name", owner.full_name());
-    Problem::at(source.file(), None, message)
+    Ok(Ok((package, newest::<ImageVersion>(context.ledger(), &partition, VERSIONS_MAX).await?)))
 }

@@ -1,8 +1,8 @@
 //! Pure decisions about the release of a component.
 
-use crate::input::History;
 use jiff::Timestamp;
 use lockstep_domain::delivery::gate::deploy_execution;
+use lockstep_domain::delivery::ownership::{Push, right};
 use lockstep_domain::delivery::packaging::{BranchKind, Package};
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::delivery::webhook::BranchName;
@@ -14,7 +14,8 @@ use lockstep_domain::model::person::GithubLogin;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::model::version::{MajorMinor, Version};
 use lockstep_domain::records::{
-    BuildCounter, CommitVersion, Cursor, Rejection, Release, ReleaseState, Repository, WebhookDelivery,
+    BuildCounter, CommitVersion, Cursor, OwnedName, Ownership, Rejection, Release, ReleaseState, Repository,
+    WebhookDelivery,
 };
 
 /// Maximal length of the name of a test environment. CloudFormation derives names from `test-` and this name, and cuts
@@ -84,16 +85,11 @@ pub fn moved(
     (branch == BranchKind::Default && old != Some(&wanted)).then_some(wanted)
 }
 
-/// Returns the problem if another repository owns the component's name: the one that released it first does.
-pub fn foreign(history: &History, name: &ComponentName, repository: &RepositoryId) -> Option<Problem> {
-    let owner = &history.newest.as_ref()?.repository;
-    (owner != repository).then(|| {
-        Problem::at(
-            "",
-            None,
-            format!("the name `{name}` belongs to {}; choose another one", owner.full_name()),
-        )
-    })
+/// Returns the problem of a name that `push` may not use. `file` names it in the repository.
+///
+/// `ledger` decides again, and claims the name, before it begins the test: two first pushes may both come this far.
+pub fn foreign(name: &OwnedName, claim: Option<&Ownership>, push: Push<'_>, file: &str) -> Option<Problem> {
+    right(name, claim, push).err().map(|failure| Problem::at(file, None, failure.message))
 }
 
 /// Next step for a valid component.
@@ -113,12 +109,12 @@ pub enum Fate {
 /// continues it: a later push must not repeat a deployment that failed for its own reason.
 pub fn fate(
     package: &Package,
-    history: &History,
+    published: Option<&Release>,
     commit: &CommitSha,
     branch: BranchKind<'_>,
     arrived: bool,
 ) -> Fate {
-    let Some(published) = &history.published else { return Fate::Build };
+    let Some(published) = published else { return Fate::Build };
     // The artifact holds the folder and every lock: equal content, equal digest.
     match (published.digest == package.digest, branch) {
         (false, _) => Fate::Build,

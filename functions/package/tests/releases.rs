@@ -10,12 +10,12 @@ use lockstep_domain::messages::package::{
     ChangedRecipe, CommitRequest, PackagedComponent, PackagedRelease, Recipe, Request, Response,
 };
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::model::ids::{CommitSha, Digest};
+use lockstep_domain::model::ids::{CommitSha, Digest, RepositoryId};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    Cursor, Evidence, ImageOrigin, ImageVersion, Record, Rejection, Release, ReleaseState, Repository,
-    Revocation,
+    ClaimOrigin, Cursor, Evidence, ImageOrigin, ImageVersion, OwnedName, Ownership, Record, Rejection,
+    Release, ReleaseState, Repository, Revocation,
 };
 use lockstep_domain::stacks::permissions::{Table, excerpt_key};
 use lockstep_package::handler::handle;
@@ -56,6 +56,7 @@ impl Fixture {
     fn with(faults: &[Fault]) -> Self {
         let fixture = Self::bare(faults);
         fixture.put(&repository());
+        fixture.put(&claim(OwnedName::Component("logs-broker".parse().unwrap()), Some("logs")));
         fixture.sim.apply_stages(1, &stages_text());
         fixture
     }
@@ -579,16 +580,56 @@ async fn two_folders_with_one_name_are_both_refused() {
     assert!(fixture.releases().is_empty());
 }
 
+/// Returns the claim of a repository of the organisation to a name; that of an import without an owner.
+fn claim(of: OwnedName, owner: Option<&str>) -> Ownership {
+    Ownership {
+        of,
+        owner: owner.map(|name| RepositoryId::github("acme", name).unwrap()),
+        origin: ClaimOrigin::Push,
+        by: "arn:earlier".into(),
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
 #[tokio::test]
 async fn a_name_of_another_repository_cannot_be_taken_over() {
     let fixture = Fixture::new();
-    fixture.main(COMMIT).await;
-    let mut theirs = fixture.releases().remove(0);
-    theirs.repository = "github.acme.elsewhere".parse().unwrap();
-    fixture.put(&theirs);
-    let problems = problems(fixture.main(COMMIT).await);
-    assert!(problems[0].contains("belongs to acme/elsewhere"), "{problems:?}");
-    assert_eq!(fixture.releases()[0].repository, theirs.repository);
+    fixture.put(&claim(OwnedName::Component("logs-broker".parse().unwrap()), Some("elsewhere")));
+    for reference in ["refs/heads/main", "refs/heads/feature/x"] {
+        let refused = fixture.package(COMMIT, reference, "arn:execution").await.unwrap().remove(0);
+        let problems = problems(refused);
+        assert!(problems[0].contains("belongs to acme/elsewhere"), "{problems:?}");
+        assert!(problems[0].contains("lockstep components assign logs-broker"), "{problems:?}");
+    }
+    assert!(fixture.releases().is_empty() && fixture.objects().is_empty());
+}
+
+#[tokio::test]
+async fn a_new_name_is_released_from_the_default_branch_alone() {
+    let fixture = Fixture::new();
+    fixture.holds(COMMIT, &component("new", "payments", ""));
+    let refused = fixture.package(COMMIT, "refs/heads/feature/x", "arn:execution").await.unwrap().remove(0);
+    assert!(problems(refused)[0].contains("has no owner yet"));
+    assert!(fixture.releases().is_empty());
+    packaged(fixture.main(COMMIT).await);
+    assert_eq!(fixture.sim.account.records::<Ownership>().len(), 1, "only the ledger writes the claim");
+}
+
+#[tokio::test]
+async fn an_image_of_another_owner_is_not_packaged() {
+    let fixture = Fixture::new();
+    fixture.holds(COMMIT, &recipe("kibana"));
+    for (owner, reason) in
+        [(Some("elsewhere"), "belongs to acme/elsewhere"), (None, "belongs to no repository")]
+    {
+        fixture.put(&claim(OwnedName::Image("kibana".parse().unwrap()), owner));
+        let refused = fixture.recipe("kibana").await.unwrap_err();
+        assert!(refused.message.contains(reason), "{refused}");
+        assert!(refused.message.contains("lockstep images assign kibana --to github:acme/logs"), "{refused}");
+        let pushed = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap().remove(0);
+        assert!(problems(pushed)[0].contains(reason));
+    }
+    assert!(fixture.objects().is_empty());
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ pub mod hook;
 pub mod host_token;
 pub mod manifest;
 pub mod operator_actions;
+pub mod ownership;
 pub mod packaging;
 pub mod parameters;
 pub mod pending_change;

@@ -3,7 +3,7 @@
 use super::recipes::{ON_OUR_OWN, ON_PUBLISHED};
 use crate::agenda::Happening;
 use crate::harness::Harness;
-use crate::images::scenarios::{IMAGE, home, location_of};
+use crate::images::scenarios::{IMAGE, claim, home, location_of};
 use crate::organisation;
 use crate::scenarios::{CI, Scenario, Step};
 use crate::workflows::{Work, execute};
@@ -69,6 +69,8 @@ pub enum BakeStep {
     Used,
     /// New and newly shared images become visible a little later.
     SeenLate,
+    /// The repository owns the name of the image. Without this step, the bake claims it.
+    Owned,
     /// There is a base image, and a newer version of it that is withheld.
     Base,
     /// Another execution began to bake the image, and died.
@@ -88,14 +90,14 @@ const UNUSABLE: Scenario = Scenario { ends: "ImageUnusable", ..BAKED };
 pub fn scenarios() -> Vec<Scenario> {
     use BakeStep::{
         Baked, Base, CopiesFail, Dead, Fails, Faults, LeavesDebris, Licensed, MakesBroken, NamesNothing,
-        Rival, SeenLate, Staging, Stopped, Used,
+        Owned, Rival, SeenLate, Staging, Stopped, Used,
     };
     use Step::Bake;
     vec![
         Scenario { name: "bake", ..BAKED },
         Scenario { name: "bake-for-three", ground: &[SUBSCRIBED, Bake(Staging)], ..BAKED },
         Scenario { name: "bake-is-there", ground: &[SUBSCRIBED, Bake(Baked)], ..BAKED },
-        Scenario { name: "bake-from-a-branch", branch: "fix", ..BAKED },
+        Scenario { name: "bake-from-a-branch", branch: "fix", ground: &[SUBSCRIBED, Bake(Owned)], ..BAKED },
         Scenario {
             name: "bake-on-an-image",
             ground: &[SUBSCRIBED, Bake(Base)],
@@ -139,6 +141,10 @@ impl BakeStep {
         match self {
             Self::Subscribed => subscribe(harness).await,
             Self::Staging => organisation::add_stage(harness, staging()).await,
+            Self::Owned => {
+                let claim = claim(Some(REPOSITORY.parse().expect("a repository")));
+                harness.ledger.insert(&claim).await.expect("a write");
+            }
             Self::Baked => {
                 drop(execute(harness, &format!("ground-{number}"), &input("main", ON_PUBLISHED)).await)
             }

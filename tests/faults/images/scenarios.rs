@@ -7,10 +7,10 @@ use crate::scenarios::{CI, Scenario, Step};
 use crate::workflows::{Work, execute};
 use jiff::Timestamp;
 use lockstep_domain::images::promotion::KEY_ALIAS;
-use lockstep_domain::model::ids::{AccountId, AmiId, DeploymentId};
+use lockstep_domain::model::ids::{AccountId, AmiId, DeploymentId, RepositoryId};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{ImageOrigin, ImageVersion};
+use lockstep_domain::records::{ClaimOrigin, ImageOrigin, ImageVersion, OwnedName, Ownership};
 use lockstep_sim::stages::{StageText, stage_text};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -159,6 +159,17 @@ pub fn version() -> ImageVersion {
     }
 }
 
+/// Returns the claim to the name of the image.
+pub fn claim(owner: Option<RepositoryId>) -> Ownership {
+    Ownership {
+        of: OwnedName::Image(IMAGE.parse().expect("a name")),
+        owner,
+        origin: ClaimOrigin::Import,
+        by: "arn:aws:iam::333333333333:user/ada".to_owned(),
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
 fn place(account: &str, region: &str) -> Location {
     Location { account: account.parse().expect("an account"), region: region.parse().expect("a region") }
 }
@@ -178,6 +189,7 @@ impl ImageStep {
         match self {
             Self::Imported => {
                 assert_eq!(ec2.register(&home()), source());
+                harness.ledger.insert(&claim(None)).await.expect("the claim of the import");
                 let import = json!({
                     "action": "import", "ami": SOURCE, "name": IMAGE, "version": VERSION, "stage": "ci",
                 });

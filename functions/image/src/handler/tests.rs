@@ -555,6 +555,20 @@ async fn a_snapshot_under_the_key_that_aws_manages_is_explained() {
 }
 
 #[tokio::test]
+async fn an_image_without_a_claim_to_its_name_is_not_imported() {
+    let fixture = Fixture::new();
+    let import = Request::Import {
+        ami: SOURCE.parse().unwrap(),
+        name: "kibana".parse().unwrap(),
+        version: "2.1.37".parse().unwrap(),
+        stage: "ci".parse().unwrap(),
+    };
+    let failure = failure(&fixture, import).await;
+    assert_eq!(failure.kind, FailureKind::Rejected);
+    assert!(fixture.account.records::<ImageVersion>().is_empty());
+}
+
+#[tokio::test]
 async fn import_tags_and_records_the_image_and_a_repeat_changes_nothing() {
     let fixture = imported().await;
     let first = fixture.source_record();

@@ -22,7 +22,9 @@ const OF_PEOPLE: [(&str, &[&str]); 3] = [
             "apply_parameters",
             "apply_people",
             "apply_stages",
+            "assign",
             "break_glass",
+            "claim_imported",
             "remove_repository",
             "revoke_image",
             "show_hook",
@@ -36,6 +38,7 @@ const OF_MACHINES: [(&str, &[&str]); 3] = [
         &[
             "begin",
             "begin_teardown",
+            "claim_image",
             "complete",
             "fail",
             "fail_release",
@@ -73,6 +76,8 @@ fn of_people() -> Vec<Value> {
             "action": "break_glass", "component": "logs", "version": "1.0.0", "stage": "production",
             "reason": "because",
         }),
+        json!({"action": "assign", "name": {"kind": "component", "name": "logs"}, "to": repository}),
+        json!({"action": "claim_imported", "image": "logstash"}),
         json!({"action": "revoke_image", "image": "logstash", "version": "2.1.0", "reason": "because"}),
     ]
 }
@@ -90,6 +95,8 @@ fn of_machines() -> Vec<Request> {
         "repository": "github.acme.logs", "ref": "refs/heads/main",
         "commit": "0123456789012345678901234567890123456789",
     });
+    let mut bake = push.clone();
+    bake["image"] = json!("logstash");
     vec![
         Request::Begin { execution: execution("b"), input: deploy("1.0.0", "ci") },
         Request::BeginTeardown {
@@ -101,6 +108,7 @@ fn of_machines() -> Vec<Request> {
         Request::Complete { deployment: id("a") },
         Request::Fail { deployment: id("a"), error: error() },
         Request::Gate { execution: execution("p"), input: serde_json::from_value(gate).unwrap() },
+        Request::ClaimImage { execution: execution("i"), input: serde_json::from_value(bake).unwrap() },
         Request::ForgetTest { environment: "logs".into() },
         Request::Publish { component, version },
         Request::FreeEnvironment { stage: "ci".parse().unwrap(), environment: "logs".into() },

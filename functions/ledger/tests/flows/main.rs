@@ -7,5 +7,6 @@ mod deployments;
 mod fixture;
 mod images;
 mod interventions;
+mod ownership;
 mod pushes;
 mod teardowns;

@@ -19,7 +19,8 @@ pub use resource::{
     Diagnostic, FunctionState, MachineState, ResourceFacts, ResourceState, RoleState, RuleState,
 };
 
-use crate::model::ids::{AccountId, Region};
+use crate::model::ids::{AccountId, Region, RepositoryId};
+use crate::records::OwnedName;
 use jiff::Timestamp;
 use serde::Serialize;
 use strum::Display;
@@ -189,6 +190,8 @@ pub struct Facts {
     pub quotas: Vec<QuotaFacts>,
     /// Facts of the webhook, one entry for each repository.
     pub webhook: Reading<Vec<WebhookFacts>>,
+    /// Names of components and images whose owner is not registered any more, each with that owner.
+    pub abandoned_names: Reading<Vec<(OwnedName, RepositoryId)>>,
     /// Accounts and regions that Lockstep deploys to.
     pub places: Reading<Vec<TargetFacts>>,
 }

@@ -112,6 +112,8 @@ impl operator::Request {
             | Self::RemoveRepository { .. }
             | Self::ShowHook { .. }
             | Self::BreakGlass { .. }
+            | Self::Assign { .. }
+            | Self::ClaimImported { .. }
             | Self::RevokeImage { .. } => Callers::Administrators,
         }
     }
@@ -127,7 +129,8 @@ impl ledger::Request {
             | Self::Reacquire { .. }
             | Self::Complete { .. }
             | Self::Fail { .. } => &[Callers::Delivery, Callers::Promotion],
-            Self::ForgetTest { .. }
+            Self::ClaimImage { .. }
+            | Self::ForgetTest { .. }
             | Self::Publish { .. }
             | Self::FailRelease { .. }
             | Self::FinishRelease { .. } => &[Callers::Delivery],

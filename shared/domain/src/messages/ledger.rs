@@ -58,6 +58,13 @@ pub enum Request {
         /// The state machine's input.
         input: inputs::Promote,
     },
+    /// Claims the name of an image for the repository of its recipe, before anything is built under the name.
+    ClaimImage {
+        /// ARN of the execution of `bake-image`.
+        execution: String,
+        /// Input of the execution.
+        input: inputs::BakeImage,
+    },
     /// Deletes the record of the environment of a test stack that is gone.
     ForgetTest {
         /// Name of the environment.

@@ -3,7 +3,7 @@
 use crate::model::branch_pattern::BranchPattern;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StageName};
 use crate::model::version::Version;
-use crate::records::AnswerKind;
+use crate::records::{AnswerKind, OwnedName};
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
@@ -101,6 +101,21 @@ pub enum Request {
         stage: StageName,
         /// The operator's reason.
         reason: String,
+    },
+    /// Gives the name of a component or of an image to a registered repository. Returns [`Applied`].
+    Assign {
+        /// The name.
+        name: OwnedName,
+        /// The repository.
+        to: RepositoryId,
+    },
+    /// Claims the name of an image that is about to be imported, and moves no claim. Returns [`Applied`].
+    ClaimImported {
+        /// The image.
+        image: ImageName,
+        /// The registered repository that may build the image; no repository may without one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<RepositoryId>,
     },
     /// Revokes a version of an image: no release may use it any more. Returns [`Applied`].
     RevokeImage {

@@ -31,6 +31,11 @@ impl Repository {
         Key::single(Table::Authority, format!("REPOSITORY#{id}"))
     }
 
+    /// Returns true if `reference` names the default branch: `refs/heads/main`, or `main` as a person writes it.
+    pub fn is_default_branch(&self, reference: &str) -> bool {
+        reference.strip_prefix("refs/heads/").unwrap_or(reference) == self.branch
+    }
+
     /// Returns true if pushes to `branch` are released, as releases or as pre-releases.
     pub fn releases(&self, branch: &str) -> bool {
         branch == self.branch || self.branches.iter().any(|pattern| pattern.matches(branch))

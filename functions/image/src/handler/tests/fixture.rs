@@ -8,8 +8,8 @@ use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, RepositoryId};
 use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
-    CopySlots, DeployBody, Deployment, DeploymentStart, Image, ImageVersion, LogEntry, Record, Release,
-    ReleaseState, StackRun,
+    ClaimOrigin, CopySlots, DeployBody, Deployment, DeploymentStart, Image, ImageVersion, LogEntry,
+    OwnedName, Ownership, Record, Release, ReleaseState, StackRun,
 };
 use lockstep_sim::context::SimContext;
 use lockstep_sim::ec2::Held;
@@ -42,7 +42,20 @@ impl Fixture {
         sim.apply_stages(1, &stages_text());
         assert_eq!(sim.ec2.register(&location(SOURCE_ACCOUNT)).as_str(), SOURCE);
         sim.account.set_other_executions(Some("RUNNING"));
-        Self(sim)
+        let fixture = Self(sim);
+        fixture.claim("logstash");
+        fixture
+    }
+
+    /// Claims the name of an image, as an import by the command does first.
+    pub fn claim(&self, image: &str) {
+        self.account.put(&Ownership {
+            of: OwnedName::Image(image.parse().unwrap()),
+            owner: None,
+            origin: ClaimOrigin::Import,
+            by: "arn:ada".into(),
+            at: Timestamp::UNIX_EPOCH,
+        });
     }
 
     /// Sets the state of all executions: running, ended, or unreadable.

@@ -112,6 +112,7 @@ impl Fleet {
         };
         for n in 0..images() {
             let image: ImageName = format!("image-{n}").parse().unwrap();
+            fleet.fixture.claim(image.as_str());
             let ami = fleet.fixture.ec2.register(&location(SOURCE_ACCOUNT));
             let (version, stage) = ("1.0.0".parse().unwrap(), "ci".parse().unwrap());
             handle(&*fleet.fixture, Request::Import { ami, name: image.clone(), version, stage })

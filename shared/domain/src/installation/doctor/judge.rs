@@ -3,7 +3,8 @@
 use super::{
     Facts, Finding, Installed, Reading, StackFacts, TargetFacts, WebhookFacts, limits, place, resource,
 };
-use crate::model::ids::AccountId;
+use crate::model::ids::{AccountId, RepositoryId};
+use crate::records::OwnedName;
 use std::collections::BTreeSet;
 
 /// Maximum difference of the clock in seconds: the limit at which AWS refuses signatures, less a minute of
@@ -18,6 +19,7 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     findings.extend(facts.resources.iter().flat_map(resource::judge));
     findings.extend(facts.quotas.iter().map(limits::judge));
     findings.extend(judge_webhooks(&facts.webhook));
+    findings.extend(judge_names(&facts.abandoned_names));
     findings.extend(judge_places(facts));
     findings.sort_by_key(|finding| finding.severity);
     findings
@@ -155,6 +157,29 @@ fn fix_of_refusals(refusals: &[(String, u32)]) -> &'static str {
     } else {
         "look at the answers in the webhook's recent deliveries"
     }
+}
+
+/// Judges the owners of names. A removed repository keeps its names, so that no other repository takes them by a push.
+fn judge_names(abandoned: &Reading<Vec<(OwnedName, RepositoryId)>>) -> Vec<Finding> {
+    let subject = "owners of names";
+    match abandoned {
+        Err(unknown) => vec![Finding::unknown(subject, unknown)],
+        Ok(names) if names.is_empty() => vec![Finding::fine(subject, "every owner is registered")],
+        Ok(names) => names.iter().map(|(name, owner)| judge_name(name, owner)).collect(),
+    }
+}
+
+fn judge_name(name: &OwnedName, owner: &RepositoryId) -> Finding {
+    let owner = owner.full_name();
+    Finding::warning(
+        &format!("owner of the {name}"),
+        format!("{owner} owns it and is not registered any more, so no push can release it"),
+        format!(
+            "lockstep {}s assign {} --to <repository>, or lockstep repositories add github:{owner}",
+            name.kind(),
+            name.as_str()
+        ),
+    )
 }
 
 /// Judges every location. Each account must allow the images of the accounts on the delivery path.

@@ -86,6 +86,7 @@ fn healthy() -> Facts {
             refusals: Vec::new(),
             days: 7,
         }]),
+        abandoned_names: Ok(Vec::new()),
         places: Ok(vec![place(DEVELOPMENT, true), place(PRODUCTION, false)]),
     }
 }
@@ -143,7 +144,7 @@ fn webhook_of(facts: &mut Facts) -> &mut WebhookFacts {
 }
 
 /// Each break, its severity, and a part of the sentence.
-const BREAKS: [(Break, Severity, &str); 33] = [
+const BREAKS: [(Break, Severity, &str); 34] = [
     (|f| f.clock_ahead_seconds = Ok(400), Severity::Broken, "400 s ahead of AWS"),
     (|f| f.clock_ahead_seconds = Ok(-400), Severity::Broken, "400 s behind AWS"),
     (|f| f.control_plane = Ok(None), Severity::Broken, "not installed"),
@@ -195,6 +196,15 @@ const BREAKS: [(Break, Severity, &str); 33] = [
         Severity::Broken,
         "2 for the id",
     ),
+    (
+        |f| {
+            let name = OwnedName::Component("payments".parse().unwrap());
+            let owner = RepositoryId::github("acme", "gone").unwrap();
+            f.abandoned_names = Ok(vec![(name, owner)]);
+        },
+        Severity::Warning,
+        "acme/gone owns it and is not registered",
+    ),
     (|f| f.places = Ok(Vec::new()), Severity::Warning, "no account was added"),
     (|f| production(f).caller = Ok(account(HERE)), Severity::Broken, "are of account 111111111111"),
     (|f| production(f).stack.found = Ok(None), Severity::Broken, "does not exist"),
@@ -244,7 +254,7 @@ fn each_break_is_reported_with_its_severity_and_a_fix() {
 }
 
 /// Each fact, made unknown.
-const UNKNOWNS: [Break; 19] = [
+const UNKNOWNS: [Break; 20] = [
     |f| f.caller = Err(no()),
     |f| f.clock_ahead_seconds = Err(no()),
     |f| f.control_plane = Err(no()),
@@ -257,6 +267,7 @@ const UNKNOWNS: [Break; 19] = [
     |f| role_of(f).denied = Err(no()),
     |f| f.quotas[0].value = Err(no()),
     |f| f.webhook = Err(no()),
+    |f| f.abandoned_names = Err(no()),
     |f| f.places = Err(no()),
     |f| production(f).caller = Err(no()),
     |f| production(f).stack.found = Err(no()),
