@@ -4,6 +4,7 @@ use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::names::ImageVersionName;
 use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::images::channels::{self, Channel, ChannelSources, image_of};
 use lockstep_domain::images::references::{Reference, ReferenceGraph, ReferenceSources, reference_graph};
 use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::model::ids::{AmiId, ImageName};
@@ -78,6 +79,24 @@ impl ImageInventory {
     pub fn places_of(&self, version: &ImageVersion) -> Vec<&Image> {
         let is_it = |image: &&Image| image.name == version.name && image.version == version.version;
         self.places.iter().filter(is_it).collect()
+    }
+
+    /// Returns the parameters that name an image, with their accounts and regions.
+    pub fn channels_of(&self, image: &ImageName) -> Vec<(Location, String, Channel)> {
+        let sources = ChannelSources {
+            stages: &self.stages,
+            versions: &self.versions,
+            places: &self.places,
+            environments: &self.environments,
+        };
+        let locations: BTreeSet<Location> = self.stages.iter().map(|stage| stage.location()).collect();
+        let mut found = Vec::new();
+        for location in locations {
+            let wanted = channels::wanted(&sources, &location).unwrap_or_default();
+            let own = wanted.into_iter().filter(|(name, _)| image_of(name).as_ref() == Some(image));
+            found.extend(own.map(|(name, channel)| (location.clone(), name, channel)));
+        }
+        found
     }
 
     /// Returns the references to a version.

@@ -64,7 +64,7 @@ pub fn substitutions() -> Vec<(&'static str, String)> {
         ("VerifyFunction", "verify"),
         ("ImageFunction", "image"),
         ("PackageFunction", "package"),
-        ("SweepFunction", "sweep"),
+        ("DeliveryImageFunction", "delivery-image"),
         ("BakeFunction", "bake"),
         ("DeliveryBakeFunction", "bake"),
         ("PromotionBakeFunction", "promotion-bake"),

@@ -25,6 +25,11 @@ fn lacks_an_image(execution: &str) -> Said {
     Answer(json!({"deployment": "d", "images": true, "missing": [image]}))
 }
 
+/// The end of a deployment that the parameters of its account follow.
+fn followed() -> Said {
+    Answer(json!({"deployment": ID, "outcome": "succeeded", "stage": "production", "channels": true}))
+}
+
 /// The answer of `inspect` for a promotion.
 fn image(step: &str) -> Said {
     Answer(json!({"promotion": ID, "next": step}))
@@ -97,6 +102,13 @@ fn scenarios() -> Vec<Scenario> {
             "cannot-bring-an-image",
             &[("ledger begin", &[lacks_an_image("missed")]), ("image inspect", &[refused()])],
         ),
+        of("deploy", "moves-parameters", &[("ledger complete", &[followed()])]),
+        of(
+            "deploy",
+            "cannot-move-parameters",
+            &[("ledger complete", &[followed()]), ("image channels", &[refused(), refused()])],
+        ),
+        of("bake-image", "has-a-foreign-name", &[("ledger claim_image", &[refused()])]),
         of("deploy", "is-refused", &[("ledger begin", &[refused()])]),
         of("deploy", "fails", &[("stack execute", &[failed()])]),
         of("deploy", "fails-and-cannot-say-so", &[("verify", &[failed()]), ("ledger fail", &[refused()])]),
@@ -107,7 +119,7 @@ fn scenarios() -> Vec<Scenario> {
         of("teardown", "asks-and-deletes", &[("stack plan_teardown", &[next("approve"), next("delete")])]),
         of("teardown", "fails", &[("stack plan_teardown", &[next("delete")]), ("stack delete", &[failed()])]),
         of("promote-image", "copies", &[]),
-        of("promote-image", "cannot-name-the-newest", &[("sweep channels", &[refused()])]),
+        of("promote-image", "cannot-name-the-newest", &[("delivery-image channels", &[refused()])]),
         of("promote-image", "finds-it", &[("image inspect", &[image("present")])]),
         of("promote-image", "waits-to-begin", &[("image inspect", &[image("wait"), image("wait")])]),
         of(
@@ -170,7 +182,7 @@ fn scenarios() -> Vec<Scenario> {
         ),
         of("build-image", "is-surprised", &[("bake observe_build", &[next("dance")])]),
         of("bake-image", "bakes", &[]),
-        of("bake-image", "cannot-name-the-newest", &[("sweep channels", &[refused(), refused()])]),
+        of("bake-image", "cannot-name-the-newest", &[("delivery-image channels", &[refused(), refused()])]),
         of("bake-image", "finds-it", &[("bake claim", &[claimed("present")])]),
         of("bake-image", "has-no-recipe", &[("package recipe", &[refused()])]),
         of("bake-image", "is-refused", &[("bake claim", &[refused()])]),

@@ -197,7 +197,7 @@ fn a_role_is_trusted_exactly_where_its_policy_allows_assuming() {
 #[test]
 fn a_build_function_reaches_no_role_of_production() {
     let roles = roles(&stacks());
-    // The sweep builds nothing. In production it releases unreferenced images and reports the newest one.
+    // The sweep builds nothing. In production it releases unreferenced images.
     let keeper = format!("arn:aws:iam::{PRODUCTION}:role/lockstep-image-keeper");
     for role in
         roles.values().filter(|role| role.account == TOOLING && !role.name.starts_with("lockstep-promotion-"))
@@ -518,7 +518,12 @@ fn the_sweep_admits_no_release_and_removes_only_discarded_images() {
     let function = |name: &str| format!("arn:aws:lambda:{REGION}:{TOOLING}:function:lockstep-{name}");
     assert_eq!(
         sweep.resources_for("lambda:InvokeFunction"),
-        BTreeSet::from([function("resume"), function("ledger-sweep"), function("promotion-image")])
+        BTreeSet::from([
+            function("resume"),
+            function("ledger-sweep"),
+            function("delivery-image"),
+            function("promotion-image")
+        ])
     );
     let assumed = assumable(sweep);
     assert!(!assumed.is_empty() && assumed.iter().all(|role| role.ends_with(":role/lockstep-image-keeper")));
@@ -810,6 +815,18 @@ fn only_the_sweep_reaches_the_keeper_of_images() {
                 role.arn()
             );
         }
+    }
+}
+
+/// A parameter decides what the next instance starts from, so only the function of the account's path sets it.
+#[test]
+fn only_the_image_function_of_a_path_names_images() {
+    let roles = roles(&stacks());
+    for (account, path) in [DEVELOPMENT, PRODUCTION].into_iter().zip(PATHS) {
+        let parameter = format!("arn:aws:ssm:*:{account}:parameter/lockstep/images/*");
+        let writes = |role: &&Role| role.resources_for("ssm:PutParameter").contains(&parameter);
+        let writers: Vec<&str> = roles.values().filter(writes).map(|role| role.name.as_str()).collect();
+        assert_eq!(writers, [format!("lockstep-{path}-image-target")], "{account}");
     }
 }
 

@@ -136,23 +136,68 @@ pub async fn an_image_that_cannot_be_copied_is_built_twice(cloud: &mut TestCloud
 }
 
 /// No sweep has run since the version became usable.
-pub async fn parameters_name_the_newest_image_at_once(cloud: &mut TestCloud) -> Result<(), Failure> {
+pub async fn parameters_of_ci_name_the_newest_image_at_once(cloud: &mut TestCloud) -> Result<(), Failure> {
     let mut usable = cloud.records::<ImageVersion>().await?;
     usable.retain(|version| version.name.as_str() == IMAGE && obstacle(version, Purpose::Pin).is_none());
     usable.sort_by(|a, b| a.version.cmp(&b.version));
     let newest = usable.pop().ok_or_else(|| Failure::new("no version of the image is usable"))?;
-    let session = cloud.demo.session()?;
-    let images = copies(cloud, &newest).await?;
-    for account in ["development", "production"] {
-        let there = images
-            .iter()
-            .find(|image| session.account(account).is_ok_and(|id| image.location.account.as_str() == id));
-        let wanted = there.and_then(|image| image.ami.as_ref()).map(ToString::to_string);
-        let found = ParameterStore::new(&session.root(account)?).all().await?;
-        let named = found.get(&format!("/lockstep/images/{IMAGE}/latest"));
-        ensure(named.is_some() && named == wanted.as_ref(), format!("{account}: {named:?}, not {wanted:?}"))?;
-    }
-    Ok(())
+    let wanted = ami_in(cloud, "development", &newest.version.to_string()).await?;
+    let named = named_in(cloud, "development").await?;
+    ensure(named.is_some() && named == wanted, format!("ci: {named:?}, not {wanted:?}"))
+}
+
+/// A promotion moves the parameter once it is approved and has succeeded, and a rollback moves it back.
+pub async fn parameters_of_production_move_with_its_deployments(
+    cloud: &mut TestCloud,
+) -> Result<(), Failure> {
+    let before = cloud.demo.version_in("production").await?;
+    let before = before.ok_or_else(|| Failure::new("production runs no release"))?;
+    let first = ami_in(cloud, "production", &locked_by(cloud, &before).await?).await?;
+    let named = named_in(cloud, "production").await?;
+    ensure(first.is_some() && named == first, format!("production runs {first:?}, and {named:?} is named"))?;
+    let next = cloud.demo.version_in("ci").await?.ok_or_else(|| Failure::new("ci runs no release"))?;
+    let second = ami_in(cloud, "production", &locked_by(cloud, &next).await?).await?;
+    ensure(second.is_some() && second != first, "a push brought a newer image, and moved no parameter")?;
+    let name = format!("{COMPONENT}@{next}");
+    let asked = cloud.demo.type_in(&["promote", &name, "--to", "production"], Exit::NeedsHuman).await?;
+    ensure(named_in(cloud, "production").await? == first, "a question moves no parameter")?;
+    cloud.demo.approve(&asked, Exit::Done).await?;
+    ensure(named_in(cloud, "production").await? == second, "the approved deployment moves the parameter")?;
+    let shown = cloud.demo.type_in(&["images", "show", IMAGE], Exit::Done).await?;
+    let of_production = shown["parameters"].as_array().into_iter().flatten();
+    let setters = of_production.filter(|one| one["channel"]["set_by"] == "deployment");
+    ensure(setters.count() == 2, format!("latest and the line name the deployment: {shown}"))?;
+    let back = ["rollback", COMPONENT, "--in", "production"];
+    let asked = cloud.demo.type_in(&back, Exit::NeedsHuman).await?;
+    cloud.demo.approve(&asked, Exit::Done).await?;
+    ensure(named_in(cloud, "production").await? == first, "the rollback moves the parameter back")
+}
+
+/// Returns the id of a version of the image in an account.
+async fn ami_in(cloud: &TestCloud, account: &str, version: &str) -> Result<Option<String>, Failure> {
+    let account = cloud.demo.session()?.account(account)?.to_owned();
+    let images = copies_of(cloud, version).await?;
+    let there = images.into_iter().find(|image| image.location.account.as_str() == account);
+    Ok(there.and_then(|image| image.ami).map(|ami| ami.to_string()))
+}
+
+/// Returns the id that the parameter `latest` of the image names in an account.
+async fn named_in(cloud: &TestCloud, account: &str) -> Result<Option<String>, Failure> {
+    let found = ParameterStore::new(&cloud.demo.session()?.root(account)?).all().await?;
+    Ok(found.get(&format!("/lockstep/images/{IMAGE}/latest")).cloned())
+}
+
+/// Returns the version of the image in the lock of a release.
+async fn locked_by(cloud: &TestCloud, version: &str) -> Result<String, Failure> {
+    let releases = cloud.records::<Release>().await?;
+    let release = releases
+        .iter()
+        .find(|release| release.component.as_str() == COMPONENT && release.version.to_string() == version);
+    let mut locks = release.into_iter().flat_map(|release| release.image_lock.0.values());
+    let image = locks.find(|locked| locked.name.as_str() == IMAGE);
+    image
+        .map(|locked| locked.version.to_string())
+        .ok_or_else(|| Failure::new(format!("{version} locks no image")))
 }
 
 /// The region belongs to production's account and to a stage of its own.

@@ -21,7 +21,7 @@ macro_rules! promise {
 pub const SUITES: [Suite; 2] =
     [Suite { name: "main-job", promises: &MAIN_JOB }, Suite { name: "log-stack", promises: &LOG_STACK }];
 
-const MAIN_JOB: [Promise; 40] = [
+const MAIN_JOB: [Promise; 41] = [
     // The scenarios of `cargo demo`.
     promise!(scenarios::lockstep_is_installed_for_three_accounts),
     promise!(scenarios::an_organisation_is_configured, after lockstep_is_installed_for_three_accounts),
@@ -95,7 +95,14 @@ const MAIN_JOB: [Promise; 40] = [
     promise!(events::only_resume_answers_task_tokens, after a_promotion_waits_for_its_approval),
     // From here on the test acts as root: it does what no role may do, and what an installer does.
     promise!(gates::the_delivery_path_cannot_act_in_production, after a_promotion_waits_for_its_approval),
-    promise!(images::parameters_name_the_newest_image_at_once, after a_pushed_recipe_is_baked_for_its_release),
+    promise!(
+        images::parameters_of_ci_name_the_newest_image_at_once,
+        after a_pushed_recipe_is_baked_for_its_release
+    ),
+    promise!(
+        images::parameters_of_production_move_with_its_deployments,
+        after a_promotion_waits_for_its_approval, a_pushed_recipe_is_baked_for_its_release
+    ),
     promise!(images::a_release_and_its_image_reach_a_further_region, after a_promotion_waits_for_its_approval),
     promise!(sweeps::a_sweep_finds_what_no_event_reported, after a_first_commit_is_tested_and_runs_in_ci),
     promise!(events::a_lost_event_or_deleted_rule_delays_a_run, after a_first_commit_is_tested_and_runs_in_ci),

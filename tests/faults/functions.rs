@@ -56,9 +56,10 @@ impl Harness {
                 let request = serde_json::from_value(payload).map_err(malformed)?;
                 written(lockstep_image::handler::handle(&self.context, request).await?)
             }),
-            "sweep" => Box::pin(async move {
-                let now = self.clock.now();
-                written(lockstep_sweep::handler::serve(&self.context, &payload, now).await?)
+            // The function of images of the delivery path sets the parameters of its accounts.
+            "delivery-image" => Box::pin(async move {
+                let request = serde_json::from_value(payload).map_err(malformed)?;
+                written(lockstep_image::handler::handle(&self.delivery, request).await?)
             }),
             "package" => Box::pin(async move {
                 let now = self.clock.now();

@@ -59,6 +59,8 @@ pub struct Harness {
     pub bug: Option<Bug>,
     /// The context of functions, with faults.
     pub context: FaultyContext,
+    /// The same for the function of images of the delivery path.
+    pub delivery: FaultyContext,
     /// The context of functions, without faults.
     pub fault_free: FaultyContext,
     /// Every task token.
@@ -153,6 +155,12 @@ impl Harness {
         };
         let unstruck = Faults::of(&[]);
         Self {
+            delivery: FaultyContext::new(
+                &sim.clone().on_path(DeploymentPath::Delivery),
+                &faults,
+                wire.clone(),
+                Rc::clone(&mistake),
+            ),
             context: FaultyContext::new(&sim, &faults, wire.clone(), mistake),
             fault_free: FaultyContext::new(&sim, &unstruck, Arc::new(calm), Rc::new(NoMistake)),
             ledger: Ledger::new(&account.aws()),

@@ -93,7 +93,7 @@ fn read_machines(bug: Option<Bug>) -> Machines {
             ("StackFunction", "stack"),
             ("VerifyFunction", "verify"),
             ("ImageFunction", "image"),
-            ("SweepFunction", "sweep"),
+            ("DeliveryImageFunction", "delivery-image"),
             ("PackageFunction", "package"),
             ("BakeFunction", "bake"),
             ("DeliveryBakeFunction", "bake"),

@@ -363,6 +363,7 @@ mod tests {
         Environment {
             deployed: deployed.map(runs),
             previous: previous.map(runs),
+            proven_images: None,
             ..crate::views::testing::environment("ci", "logs")
         }
     }

@@ -16,20 +16,20 @@ use lockstep_aws::functions::{Called, Functions};
 use lockstep_domain::images::retention::{self, RetentionInput};
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::image::{Promoted, Request};
-use lockstep_domain::messages::{operator, sweep};
+use lockstep_domain::messages::operator;
 use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::OwnedName;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The function that imports an image.
+/// The function that imports an image, and sets the channels of the delivery path.
 const FUNCTION: &str = "lockstep-delivery-image";
 
 /// Timeout of a call of the image function: a little more than the function's own timeout.
 const PATIENCE: Duration = Duration::from_secs(110);
 
-/// The function that retires versions and updates the channels.
+/// The function that retires versions.
 const SWEEP: &str = "lockstep-sweep";
 
 /// Timeout of a call of the sweep: a little more than the function's own timeout.
@@ -46,6 +46,11 @@ pub struct Arguments {
 enum Command {
     /// Import an existing image: it gets a name and a version, and components may use it
     Import(Import),
+    /// Show the owner of an image, and what the parameters below /lockstep/images name in each account, since when and why
+    Show {
+        /// The image
+        image: ImageName,
+    },
     /// Give the name of an image to a repository: only its recipe builds the image from then on
     Assign {
         /// The image
@@ -108,7 +113,7 @@ pub async fn run(
 ) -> Result<Report, Failure> {
     let people = match &arguments.command {
         Some(Command::Import(_) | Command::Assign { .. } | Command::Revoke(_)) => Callers::Administrators,
-        Some(Command::List | Command::Retire(_)) | None => Callers::Operators,
+        Some(Command::List | Command::Show { .. } | Command::Retire(_)) | None => Callers::Operators,
     };
     let plane = ControlPlane::open_for(people, global, context).await?;
     match &arguments.command {
@@ -116,6 +121,7 @@ pub async fn run(
         Some(Command::Assign { image, to }) => {
             components::assign(OwnedName::Image(image.clone()), &to.0, &plane, context).await
         }
+        Some(Command::Show { image }) => show(image, &plane, context).await,
         Some(Command::List) | None => list(&plane, context).await,
         Some(Command::Revoke(wanted)) => revoke(wanted, &plane, context).await,
         Some(Command::Retire(wanted)) => retire(wanted, &plane, context).await,
@@ -193,16 +199,16 @@ async fn revoke(wanted: &Revoke, plane: &ControlPlane, context: &CommandContext)
     }
     output.line("running instances keep it; deploy a release with another version there:");
     let document = inspect::show_where(&inventory, found, context);
-    // The channels return to the previous version.
+    // The channels of the delivery path return to the previous version. Those of the promotion path follow deployments.
     follow(&wanted.image.image, plane, context).await?;
     Ok(Report::done(document))
 }
 
-/// Asks the sweep to update the channels of an image at once. If that fails, prints when the next sweep does it.
+/// Updates the channels of an image on the delivery path at once. If that fails, prints when the next sweep does it.
 async fn follow(image: &ImageName, plane: &ControlPlane, context: &CommandContext) -> Result<(), Failure> {
-    let request = sweep::Request::Channels { image: image.clone(), stage: None };
+    let request = Request::Channels { images: vec![image.clone()], stage: None };
     let payload = serde_json::to_value(&request).map_err(at("the request"))?;
-    let followed = Functions::new(plane.aws()).call(SWEEP, &payload, SWEEP_PATIENCE).await;
+    let followed = Functions::new(plane.aws()).call(FUNCTION, &payload, PATIENCE).await;
     if !matches!(followed, Ok(Called::Answered { error: None, .. })) {
         let later =
             "the next sweep updates the parameters below /lockstep/images, within a quarter of an hour";
@@ -241,6 +247,22 @@ async fn retire(wanted: &Retire, plane: &ControlPlane, context: &CommandContext)
         output.table(images::ORPHANS, images::orphans(&orphans));
     }
     Ok(Report::done(json!({ "plan": plan, "orphans": orphans })))
+}
+
+async fn show(image: &ImageName, plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
+    let inventory = ImageInventory::read(plane).await?;
+    let claim = plane.owner_of(&OwnedName::Image(image.clone())).await?;
+    let channels = inventory.channels_of(image);
+    let output = &context.output;
+    output.line(images::owner(image, claim.as_ref()));
+    if channels.is_empty() {
+        output.line(format!("no parameter below /lockstep/images/{image} names a version"));
+    } else {
+        output.table(images::CHANNELS, images::channels(&channels));
+    }
+    Ok(Report::done(
+        json!({ "image": image, "owner": claim, "parameters": images::channels_document(&channels) }),
+    ))
 }
 
 async fn list(plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {

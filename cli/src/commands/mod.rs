@@ -70,7 +70,7 @@ pub enum Command {
     Secrets(secrets::Arguments),
     /// List components with their repositories, or give one to another repository
     Components(components::Arguments),
-    /// List, import, assign, revoke or retire machine images
+    /// List, show, import, assign, revoke or retire machine images
     Images(images::Arguments),
     /// Operate the deployed log stack
     Logs(logs::Arguments),
@@ -210,6 +210,7 @@ mod tests {
             "components list",
             "components assign logs --to github:acme/logs",
             "images list",
+            "images show logstash",
             "images assign logstash --to github:acme/logs",
             "images import ami-0123456789abcdef0 --image base@1.0.0 --owner github:acme/logs",
             "images import ami-0123456789abcdef0 --image base@1.0.0",

@@ -1,12 +1,15 @@
 //! Tables of images and their versions, and the history of a version from its origin to its approvals.
 
-use super::time;
+use super::{owners, time};
 use crate::image_inventory::{ImageInventory, ImageUse};
+use lockstep_domain::images::channels::{Channel, SetBy};
 use lockstep_domain::images::retention::{Planned, RetentionStep};
-use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::ids::{DeploymentId, ImageName};
+use lockstep_domain::model::location::Location;
 use lockstep_domain::model::orphan::SeenOrphan;
 use lockstep_domain::records::{
-    ApprovalDecision, Decision, Deployment, Image, ImageOrigin, ImageVersion, Release, ReleaseState,
+    ApprovalDecision, Decision, Deployment, Image, ImageOrigin, ImageVersion, Ownership, Release,
+    ReleaseState,
 };
 use serde_json::{Value, json};
 
@@ -97,6 +100,59 @@ pub fn running_document(runs: &[ImageUse<'_>]) -> Value {
         })
     };
     json!(runs.iter().map(one).collect::<Vec<_>>())
+}
+
+/// Returns the sentence about the owner of an image.
+pub fn owner(image: &ImageName, claim: Option<&Ownership>) -> String {
+    match claim.map(|claim| (claim, &claim.owner)) {
+        None => format!("{image} has no owner: the first push of its recipe to a default branch claims it"),
+        Some((claim, None)) => {
+            format!("{image} belongs to no repository, by {}: no push may build it", owners::origin(claim))
+        }
+        Some((claim, Some(owner))) => {
+            format!(
+                "{image} belongs to {} since {}, by {}",
+                owner.full_name(),
+                time(claim.at),
+                owners::origin(claim)
+            )
+        }
+    }
+}
+
+/// The head of [`channels`].
+pub const CHANNELS: [&str; 7] = ["account", "region", "parameter", "version", "id", "since", "set by"];
+
+/// Returns a row for each parameter that names an image.
+pub fn channels(channels: &[(Location, String, Channel)]) -> Vec<[String; 7]> {
+    let row = |(location, parameter, channel): &(Location, String, Channel)| {
+        [
+            location.account.to_string(),
+            location.region.to_string(),
+            parameter.clone(),
+            channel.version.to_string(),
+            channel.ami.to_string(),
+            time(channel.since),
+            set_by(&channel.by),
+        ]
+    };
+    channels.iter().map(row).collect()
+}
+
+fn set_by(by: &SetBy) -> String {
+    match by {
+        SetBy::Newest => "the newest version".to_owned(),
+        SetBy::Deployment { stage, environment, component, release, deployment } => {
+            let short: String = deployment.as_str().chars().take(8).collect();
+            format!("deployment {short} of {component} {release} in {stage}/{environment}")
+        }
+    }
+}
+
+/// Returns the same for scripts.
+pub fn channels_document(channels: &[(Location, String, Channel)]) -> Value {
+    let one = |(location, parameter, channel): &(Location, String, Channel)| json!({ "location": location, "parameter": parameter, "channel": channel });
+    json!(channels.iter().map(one).collect::<Vec<_>>())
 }
 
 /// Returns the history of a version: its origin, its copies, the releases that pin it, their environments, and the
@@ -226,6 +282,50 @@ mod tests {
     use lockstep_domain::records::AnswerKind;
 
     #[test]
+    fn a_parameter_is_shown_with_its_setter_and_time() {
+        let channel = |by| Channel {
+            ami: SOURCE.parse().unwrap(),
+            version: "2.1.0".parse().unwrap(),
+            since: at(0),
+            by,
+        };
+        let deployed = SetBy::Deployment {
+            stage: "production".parse().unwrap(),
+            environment: "logs".into(),
+            component: "logs".parse().unwrap(),
+            release: "1.0.3".parse().unwrap(),
+            deployment: DeploymentId::of_execution("e"),
+        };
+        let location =
+            Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
+        let name = "/lockstep/images/logstash/latest".to_owned();
+        let all = [SetBy::Newest, deployed].map(|by| (location.clone(), name.clone(), channel(by)));
+        let rows = channels(&all);
+        assert_eq!(rows[0][6], "the newest version");
+        assert!(rows[1][6].ends_with("of logs 1.0.3 in production/logs"), "{rows:?}");
+        assert_eq!(rows[0][5], time(at(0)));
+        assert_eq!(channels_document(&all)[1]["channel"]["set_by"], "deployment");
+    }
+
+    #[test]
+    fn an_owner_is_shown_with_the_origin_of_its_claim() {
+        use lockstep_domain::model::ids::RepositoryId;
+        use lockstep_domain::records::{ClaimOrigin, OwnedName};
+        let image: ImageName = "logstash".parse().unwrap();
+        let claim = |owner| Ownership {
+            of: OwnedName::Image(image.clone()),
+            owner,
+            origin: ClaimOrigin::Import,
+            by: "arn:ada".into(),
+            at: at(0),
+        };
+        assert!(owner(&image, None).contains("has no owner"));
+        assert!(owner(&image, Some(&claim(None))).contains("no push may build it"));
+        let ours = claim(RepositoryId::github("acme", "logs").ok());
+        assert!(owner(&image, Some(&ours)).contains("belongs to acme/logs since"));
+    }
+
+    #[test]
     fn an_orphan_is_shown_with_the_reason_to_retain_it() {
         let seen: SeenOrphan = serde_json::from_value(json!({
             "location": {"account": "222222222222", "region": "eu-west-1"},
@@ -247,7 +347,6 @@ mod tests {
     use lockstep_domain::images::references::{ReferenceSources, reference_graph};
     use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
     use lockstep_domain::model::image_version_state::ImageVersionState;
-    use lockstep_domain::model::location::Location;
     use lockstep_domain::records::{
         Deployed, Environment, ImageState, Proposal, ProposedAction, Revocation, Subject,
     };

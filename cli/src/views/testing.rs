@@ -118,6 +118,7 @@ pub fn environment(stage: &str, name: &str) -> Environment {
         holder: None,
         deployed: None,
         previous: None,
+        proven_images: None,
         stack_arn: None,
         ever_stable: false,
         taint: None,

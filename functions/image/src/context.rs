@@ -1,27 +1,30 @@
 //! The capabilities of this function.
 
 use lockstep_aws::aws::Aws;
+use lockstep_aws::channels::ParameterStore;
 use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::ec2::Ec2;
 use lockstep_aws::executions::Executions;
 use lockstep_aws::kms::Kms;
 use lockstep_aws::ledger::Ledger;
 use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::location::Location;
 use lockstep_runtime::{
-    AssumedRoles, Callbacks, Clock, HasCallbacks, HasExecutions, HasLedger, ImagesOf, KeysOf, TargetRoles,
+    AssumedRoles, Callbacks, ChannelsOf, Clock, HasCallbacks, HasExecutions, HasLedger, ImagesOf, KeysOf,
+    TargetRoles,
 };
 
 /// Capabilities that the handlers use.
 pub trait ImageContext:
-    Clock + HasLedger + HasCallbacks + HasExecutions + TargetRoles + ImagesOf + KeysOf
+    Clock + HasLedger + HasCallbacks + HasExecutions + TargetRoles + ImagesOf + KeysOf + ChannelsOf
 {
 }
 
-impl<T: Clock + HasLedger + HasCallbacks + HasExecutions + TargetRoles + ImagesOf + KeysOf> ImageContext
-    for T
+impl<T> ImageContext for T where
+    T: Clock + HasLedger + HasCallbacks + HasExecutions + TargetRoles + ImagesOf + KeysOf + ChannelsOf
 {
 }
 
@@ -70,6 +73,10 @@ impl HasExecutions for AwsContext {
 }
 
 impl TargetRoles for AwsContext {
+    fn path(&self) -> DeploymentPath {
+        self.roles.path()
+    }
+
     fn partition(&self) -> &str {
         self.roles.partition()
     }
@@ -92,5 +99,13 @@ impl KeysOf for AwsContext {
 
     async fn keys(&self, role: TargetRole, location: &Location, session: &str) -> Result<Kms, Failure> {
         Ok(Kms::new(&self.roles.assume(role, location, session).await?))
+    }
+}
+
+impl ChannelsOf for AwsContext {
+    type Channels = ParameterStore;
+
+    async fn channels(&self, location: &Location, session: &str) -> Result<ParameterStore, Failure> {
+        Ok(ParameterStore::new(&self.roles.assume(TargetRole::ImageTarget, location, session).await?))
     }
 }

@@ -1,8 +1,8 @@
 //! Dispatches each request to its action.
 
 use crate::context::ImageContext;
-use crate::{copy, finish, import, inspect, share, verify, wait};
-use lockstep_domain::messages::image::{Inspected, Next, NextStep, Promoted, Request};
+use crate::{channels, copy, finish, import, inspect, share, verify, wait};
+use lockstep_domain::messages::image::{Followed, Inspected, Next, NextStep, Promoted, Request};
 use lockstep_domain::messages::ledger::Failed;
 use lockstep_domain::model::error::Failure;
 use serde::Serialize;
@@ -17,6 +17,8 @@ pub enum Reply {
     Next(Next),
     /// The image that is usable now.
     Promoted(Promoted),
+    /// The parameters that were changed.
+    Followed(Followed),
     /// The promotion is closed as failed.
     Failed(Failed),
     /// The action is done, or its result comes by task token.
@@ -46,6 +48,9 @@ pub async fn handle<C: ImageContext>(context: &C, request: Request) -> Result<Re
             finish::fail(context, &promotion, &error).await.map(Reply::Failed)
         }
         Request::Abandon { promotion } => finish::abandon(context, &promotion).await.map(nothing),
+        Request::Channels { images, stage } => {
+            channels::follow(context, &images, stage.as_ref()).await.map(Reply::Followed)
+        }
         Request::Import { ami, name, version, stage } => {
             import::import(context, &ami, &name, &version, &stage).await.map(Reply::Promoted)
         }

@@ -4,6 +4,7 @@
 //! failure. The promotion is a deployment of the ledger. Its record holds the source, parameters and tags of the copy from
 //! the start, so each retry sends the same request to AWS.
 
+mod channels;
 pub mod context;
 pub mod copy;
 pub mod finish;

@@ -10,8 +10,9 @@ use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, TEST};
+use lockstep_domain::model::image_lock::ImageLock;
 use lockstep_domain::records::{DeployBody, Deployment, Environment, Evidence};
-use lockstep_runtime::deployment_end;
+use lockstep_runtime::{deployment_end, releases};
 
 /// Closes a deployment that succeeded. Returns the same reply if it is closed with success already.
 pub async fn complete(
@@ -27,7 +28,8 @@ pub async fn complete(
     let found = load::environment(context, &stored.record).await?;
     environment::still_holds(found.as_ref().map(|found| &found.record), &stored.record)?;
     let Some(found) = found else { return Err(Failure::bug("a held environment does not exist")) };
-    let ended = environment::complete(&found.record, &stored.record, now)?;
+    let lock = lock_of(context, &stored.record).await?;
+    let ended = environment::complete(&found.record, &stored.record, &lock, now)?;
     let released = match &ended.environment {
         Some(environment) => Write::replace(&found, environment)?,
         None => Write::remove(&found),
@@ -39,6 +41,26 @@ pub async fn complete(
     context.ledger().transact(writes).await?;
     deployment_end::report(&ended.deployment, now);
     finished(&ended.deployment)?.ok_or_else(|| Failure::bug("a completed deployment is not finished"))
+}
+
+/// Returns the images that the release of a deployment on the promotion path locks. Its environment keeps them, since the parameters
+/// of its account follow them.
+async fn lock_of(context: &impl LedgerContext, deployment: &Deployment) -> Result<ImageLock, Failure> {
+    match deployment.deploy() {
+        Some(deploy) if follows(deployment) => {
+            let (component, version) = (&deploy.stack.component, &deployment.version);
+            let release =
+                releases::same_release(context.ledger(), component, version, &deploy.digest).await?;
+            Ok(release.image_lock)
+        }
+        Some(_) | None => Ok(ImageLock::default()),
+    }
+}
+
+/// Returns true if the parameters of the account follow the deployment once it has succeeded.
+fn follows(deployment: &Deployment) -> bool {
+    deployment.path == DeploymentPath::Promotion
+        && deployment.deploy().is_some_and(|deploy| !deploy.plan_only)
 }
 
 /// Returns the reply for a deployment that ended well, or `None` for one that has not ended.
@@ -56,6 +78,7 @@ fn finished(deployment: &Deployment) -> Result<Option<Finished>, Failure> {
         version: deployment.version.clone(),
         stage: deployment.stage.clone(),
         outcome,
+        channels: follows(deployment),
     }))
 }
 

@@ -9,6 +9,7 @@ use lockstep_aws::ledger::Ledger;
 use lockstep_aws::simulation::Simulator;
 use lockstep_domain::delivery::function_code::{FunctionCode, MAX_ZIP_BYTES};
 use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, Digest};
 use lockstep_domain::model::location::Location;
@@ -108,6 +109,10 @@ impl Installed for AwsContext {
 }
 
 impl TargetRoles for AwsContext {
+    fn path(&self) -> DeploymentPath {
+        self.roles.path()
+    }
+
     fn partition(&self) -> &str {
         self.roles.partition()
     }

@@ -2,7 +2,6 @@
 
 use lockstep_aws::artifacts;
 use lockstep_aws::aws::Aws;
-use lockstep_aws::channels::ParameterStore;
 use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::ec2::Ec2;
 use lockstep_aws::executions::Executions;
@@ -15,8 +14,8 @@ use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Repository;
 use lockstep_runtime::{
-    Artifacts, BranchHeads, Callbacks, CallsFunctions, ChannelsOf, HasCallbacks, HasExecutions, HasLedger,
-    KeptImagesOf, ReleaseMachine, TeardownMachine,
+    Artifacts, BranchHeads, Callbacks, CallsFunctions, HasCallbacks, HasExecutions, HasLedger, KeptImagesOf,
+    ReleaseMachine, TeardownMachine,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -30,7 +29,6 @@ pub trait SweepContext:
     + BranchHeads
     + CallsFunctions
     + KeptImagesOf
-    + ChannelsOf
     + ReleaseMachine
     + TeardownMachine
 {
@@ -44,7 +42,6 @@ impl<T> SweepContext for T where
         + BranchHeads
         + CallsFunctions
         + KeptImagesOf
-        + ChannelsOf
         + ReleaseMachine
         + TeardownMachine
 {
@@ -138,14 +135,6 @@ impl KeptImagesOf for AwsContext {
 
     async fn kept_images(&self, location: &Location) -> Result<Ec2, Failure> {
         Ok(Ec2::new(&self.keeper(location).await?))
-    }
-}
-
-impl ChannelsOf for AwsContext {
-    type Channels = ParameterStore;
-
-    async fn channels(&self, location: &Location) -> Result<ParameterStore, Failure> {
-        Ok(ParameterStore::new(&self.keeper(location).await?))
     }
 }
 

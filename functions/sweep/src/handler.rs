@@ -1,36 +1,13 @@
-//! Dispatch of one request: a sweep with its report, or the update of one image's parameters.
+//! A sweep with its report.
 
 use crate::context::SweepContext;
-use crate::{channels, environments, events, heads, images, promotions, report, waits};
+use crate::{environments, events, heads, images, promotions, report, waits};
 use jiff::Timestamp;
 use lockstep_aws::ledger::Inserted;
 use lockstep_aws::metrics;
-use lockstep_domain::messages::sweep::{Followed, Request};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::SweepReport;
-use serde::Serialize;
-use serde_json::Value;
-
-/// The reply to a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Reply {
-    /// The report of a sweep.
-    Swept(Box<SweepReport>),
-    /// The parameters of one image that were updated.
-    Followed(Followed),
-}
-
-/// Handles one request. A request without an action is a sweep.
-pub async fn serve(context: &impl SweepContext, sent: &Value, now: Timestamp) -> Result<Reply, Failure> {
-    match Request::read(sent)? {
-        None => handle(context, now).await.map(|report| Reply::Swept(Box::new(report))),
-        Some(Request::Channels { image, stage }) => {
-            channels::follow(context, &image, stage.as_ref()).await.map(Reply::Followed)
-        }
-    }
-}
 
 /// Sweeps and returns the report. The ledger stores the same report for `lockstep status`.
 pub async fn handle(context: &impl SweepContext, now: Timestamp) -> Result<SweepReport, Failure> {

@@ -3,12 +3,10 @@
 use crate::context::SweepContext;
 use crate::{channels, orphans, records, report};
 use jiff::{Timestamp, ToSpan};
-use lockstep_aws::channels::Channels as _;
 use lockstep_aws::ec2::references::References;
 use lockstep_aws::ec2::retention::ImageRetention;
 use lockstep_aws::ledger::{Order, Versioned};
 use lockstep_domain::delivery::stages::{Stage, Stages};
-use lockstep_domain::images::channels::wanted;
 use lockstep_domain::images::lifecycle::{Transition, apply};
 use lockstep_domain::images::references::{ReferenceSources, reference_graph};
 use lockstep_domain::images::retention::{self, Planned, Removed, RetentionInput, RetentionStep};
@@ -35,7 +33,8 @@ pub struct Inventory {
     pub versions: Vec<ImageVersion>,
     /// Each copy of a version in an account and region.
     pub places: Vec<Image>,
-    stages: Stages,
+    /// The stages.
+    pub stages: Stages,
     settings: ImageSettings,
 }
 
@@ -283,7 +282,7 @@ fn locations(found: &Inventory) -> BTreeSet<Location> {
     of_stages.chain(found.places.iter().map(|image| image.location.clone())).collect()
 }
 
-/// Examines one location: orphans, missing deprecations, and parameters.
+/// Examines one location: orphans, missing deprecations, and parameters that the function of its path repairs.
 async fn look(
     context: &impl SweepContext,
     report: &mut SweepReport,
@@ -308,10 +307,7 @@ async fn look(
         images.deprecate(ami, soon(now)).await?;
         report.retired.push(format!("{ami} in account {} is deprecated after all", location.account));
     }
-    let wanted = wanted(&found.versions, &found.places, location);
-    let there = context.channels(location).await?;
-    report.parameters.extend(channels::repair(&there, location, &wanted, &there.all().await?).await?);
-    Ok(())
+    channels::sweep(context, report, found, location).await
 }
 
 /// Returns a time shortly after `now`, because EC2 refuses a past time and rounds seconds.

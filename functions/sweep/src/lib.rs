@@ -11,9 +11,6 @@
 //!
 //! It takes no input and keeps no state in memory. A second run, even at the same time, changes nothing more.
 //! A part that fails does not stop the next one. The report lists what is left, and why.
-//!
-//! Only the sweep has the image keeper's role in every account. So it also updates the parameters that name
-//! the newest images ([`handler::serve`]).
 
 mod authority;
 mod channels;

@@ -7,16 +7,14 @@ use lockstep_aws::functions::Called;
 use lockstep_domain::delivery::sweep;
 use lockstep_domain::messages::image::Request;
 use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, Image, PromoteImageBody, Record as _, SweepReport};
 use serde_json::json;
 use std::time::Duration;
 
-/// The function that runs every promotion of an image.
-const FUNCTION: &str = "lockstep-promotion-image";
-
-/// Timeout of a call of that function: a little longer than the function's own.
+/// Timeout of a call of a function of images: a little longer than the function's own.
 const PATIENCE: Duration = Duration::from_secs(110);
 
 /// The most images that are read.
@@ -49,22 +47,32 @@ async fn sweep_promotion(
     if !sweep::is_dead_promotion(&promotion, context.executions().is_running(&promotion.execution).await) {
         return Ok(());
     }
-    let request = json!(Request::Abandon { promotion: id.clone() });
-    match context.call(FUNCTION, &request, PATIENCE).await? {
-        Called::Answered { error: None, .. } => {
-            let place = &promotion.location;
-            report.abandoned.push(format!(
-                "{image}@{} to account {}, {}: its execution had ended",
-                promotion.version, place.account, place.region
-            ));
-            Ok(())
-        }
+    // Without an answer, the next sweep finds the promotion closed, or asks again.
+    let abandon = Request::Abandon { promotion: id.clone() };
+    if asked(context, DeploymentPath::Promotion, &abandon).await?.is_some() {
+        let place = &promotion.location;
+        report.abandoned.push(format!(
+            "{image}@{} to account {}, {}: its execution had ended",
+            promotion.version, place.account, place.region
+        ));
+    }
+    Ok(())
+}
+
+/// Sends a request to the function of images of a path. Returns its response, or `None` if it did not respond in time.
+pub async fn asked(
+    context: &impl SweepContext,
+    path: DeploymentPath,
+    request: &Request,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let function = format!("lockstep-{}-image", path.as_str());
+    match context.call(&function, &json!(request), PATIENCE).await? {
+        Called::Answered { error: None, payload, .. } => Ok(Some(payload)),
         Called::Answered { error: Some(error), payload, .. } => {
             let caught = CaughtError { error, cause: String::from_utf8_lossy(&payload).into_owned() };
-            Err(Failure::rejected(format!("{FUNCTION} cannot abandon it: {}", caught.sentence())))
+            Err(Failure::rejected(format!("{function} failed: {}", caught.sentence())))
         }
-        // The next sweep finds the promotion closed, or asks again.
-        Called::Silent => Ok(()),
-        Called::Absent => Err(Failure::not_found(format!("there is no function {FUNCTION}"))),
+        Called::Silent => Ok(None),
+        Called::Absent => Err(Failure::not_found(format!("there is no function {function}"))),
     }
 }

@@ -13,7 +13,6 @@ pub mod package;
 pub mod ping;
 pub mod resume;
 pub mod stack;
-pub mod sweep;
 pub mod verify;
 
 use jiff::Timestamp;

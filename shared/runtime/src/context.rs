@@ -33,6 +33,7 @@ use lockstep_aws::{hook_key::HookKey, secrets::Secrets};
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, CommitSha};
 use lockstep_domain::model::location::Location;
@@ -115,6 +116,9 @@ pub trait PermissionTable {
 
 /// Names the roles of target accounts.
 pub trait TargetRoles {
+    /// Returns the path of the roles.
+    fn path(&self) -> DeploymentPath;
+
     /// Returns the partition of every ARN here.
     fn partition(&self) -> &str;
 
@@ -246,15 +250,15 @@ pub trait KeptImagesOf {
     async fn kept_images(&self, location: &Location) -> Result<Self::RetainedImages, Failure>;
 }
 
-/// Reaches the parameters that name the newest images in target accounts.
+/// Reaches the parameters that name images in target accounts.
 #[cfg(feature = "ssm")]
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait ChannelsOf {
     /// The parameters in one account and region.
     type Channels: Channels;
 
-    /// Returns the parameters at `location`.
-    async fn channels(&self, location: &Location) -> Result<Self::Channels, Failure>;
+    /// Returns the parameters at `location`, with the credentials that copy images there.
+    async fn channels(&self, location: &Location, session: &str) -> Result<Self::Channels, Failure>;
 }
 
 /// Reads the heads of branches from git hosts.

@@ -37,6 +37,10 @@ impl Installed for AssumedRoles {
 }
 
 impl TargetRoles for AssumedRoles {
+    fn path(&self) -> DeploymentPath {
+        self.path
+    }
+
     fn partition(&self) -> &str {
         self.aws.partition()
     }

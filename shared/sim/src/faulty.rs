@@ -22,6 +22,7 @@ use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::images::promotion::Ami;
 use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, CommitSha};
 use lockstep_domain::model::location::Location;
@@ -252,6 +253,10 @@ impl Installed for FaultyContext {
 }
 
 impl TargetRoles for FaultyContext {
+    fn path(&self) -> DeploymentPath {
+        self.sim.path
+    }
+
     fn partition(&self) -> &str {
         self.sim.partition()
     }
@@ -355,8 +360,8 @@ impl KeptImagesOf for FaultyContext {
 impl ChannelsOf for FaultyContext {
     type Channels = SimImages;
 
-    async fn channels(&self, location: &Location) -> Result<SimImages, Failure> {
-        self.sim.channels(location).await
+    async fn channels(&self, location: &Location, session: &str) -> Result<SimImages, Failure> {
+        self.sim.channels(location, session).await
     }
 }
 

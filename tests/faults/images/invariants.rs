@@ -5,13 +5,14 @@ use crate::harness::Harness;
 use crate::scenarios::Scenario;
 use crate::wire::Written;
 use crate::workflows::deployment_of;
+use lockstep_aws::ledger::Order;
 use lockstep_domain::images::lifecycle::{Purpose, obstacle};
 use lockstep_domain::images::promotion::{AmiState, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
 use lockstep_domain::model::ids::AmiId;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    CopySlots, Deployment, DeploymentState, Image, ImageState, ImageVersion, Record as _,
+    CopySlots, Deployment, DeploymentState, Environment, Image, ImageState, ImageVersion, Record as _,
 };
 use lockstep_sim::ec2::{Effect, Held};
 use lockstep_tests::asl::{End, Run};
@@ -36,6 +37,16 @@ pub struct ImageRemains<'a> {
     /// The grants: each key, and its grantee.
     grants: BTreeSet<(String, String)>,
     traffic: Vec<CopySlots>,
+    /// AMIs of the newest deployments that succeeded in production.
+    proven: BTreeSet<String>,
+}
+
+async fn proven(harness: &Harness) -> BTreeSet<String> {
+    let partition = Environment::all_of(&"production".parse().expect("a stage"));
+    let environments =
+        harness.ledger.list::<Environment>(&partition, Order::Oldest, 1000).await.expect("a list");
+    let proven = environments.into_iter().filter_map(|found| found.record.proven_images);
+    proven.flat_map(|proven| proven.images).map(|image| image.ami.to_string()).collect()
 }
 
 impl<'a> ImageRemains<'a> {
@@ -61,6 +72,7 @@ impl<'a> ImageRemains<'a> {
             snapshots: harness.ec2.held_snapshots(),
             grants: harness.ec2.held_grants(),
             traffic,
+            proven: proven(harness).await,
         }
     }
 
@@ -90,6 +102,7 @@ impl<'a> ImageRemains<'a> {
         broken.extend(self.every_usable_record_is_true());
         broken.extend(self.no_used_image_is_removed());
         broken.extend(self.every_channel_names_a_usable_image());
+        broken.extend(self.production_names_proven_images_alone());
         broken.extend(self.every_promotion_is_closed());
         broken
     }
@@ -118,6 +131,13 @@ impl<'a> ImageRemains<'a> {
             }
         }
         broken
+    }
+
+    /// A parameter of production names an image of a deployment that succeeded there, and never one that a push brought.
+    fn production_names_proven_images_alone(&self) -> Vec<String> {
+        let named = self.harness.ec2.parameters(&location_of("production"));
+        let unproven = named.into_iter().filter(|(_, ami)| !self.proven.contains(ami.as_str()));
+        unproven.map(|(name, ami)| format!("{name} names {ami}, which no deployment proved")).collect()
     }
 
     /// Invariant 2: each copy has the token of a promotion's attempt, and at most one copy was made under it.

@@ -183,6 +183,14 @@ pub fn scenarios() -> Vec<Scenario> {
             ..CI
         },
         Scenario {
+            name: "deploy-moves-the-parameters",
+            ground: &[Step::Image(Imported), PASSED],
+            stage: "production",
+            version: IMAGED,
+            answers: &[Approve, Approve],
+            ..CI
+        },
+        Scenario {
             name: "deploy-cannot-bring-an-image",
             ground: &[IN_STAGING, Step::Image(Imported), Step::Image(CopiesToStagingFail), PASSED],
             stage: "staging",

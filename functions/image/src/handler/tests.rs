@@ -1,5 +1,6 @@
 //! Tests of the function against the simulated EC2, with two accounts.
 
+mod channels;
 mod fixture;
 mod fleet;
 

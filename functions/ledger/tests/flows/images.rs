@@ -80,6 +80,36 @@ async fn a_plan_names_no_missing_images() {
     assert!(begun.images && begun.missing.is_empty(), "{begun:?}");
 }
 
+#[tokio::test]
+async fn a_success_in_production_records_the_images_that_its_parameters_follow() {
+    let fixture = Fixture::new().await;
+    with_an_image(&fixture, &["test", "ci"]).await;
+    for account in ["111111111111", "222222222222"] {
+        fixture.ledger.insert(&image(account)).await.unwrap();
+    }
+    for (name, path, stage) in
+        [("a", DeploymentPath::Delivery, "ci"), ("prod-a", DeploymentPath::Promotion, "production")]
+    {
+        fixture.begin(name, path, deploy("1.0.0", stage)).await.unwrap();
+        fixture.plan(name, true).await;
+        fixture
+            .change(name, |deployment| {
+                let parameters = &mut deployment.deploy_mut().unwrap().parameters;
+                parameters.insert("ImageId".into(), SOURCE.into());
+            })
+            .await;
+        let follows = path == DeploymentPath::Promotion;
+        for _ in 0..2 {
+            assert_eq!(fixture.complete(name).await.unwrap()["channels"], follows, "{stage}");
+        }
+        let proven = fixture.environment(stage).await.proven_images;
+        assert_eq!(proven.is_some(), follows, "{stage}");
+        for image in proven.iter().flat_map(|proven| &proven.images) {
+            assert_eq!((image.name.as_str(), image.ami.as_str()), ("logstash", SOURCE));
+        }
+    }
+}
+
 fn version() -> ImageVersion {
     ImageVersion {
         name: "logstash".parse().unwrap(),

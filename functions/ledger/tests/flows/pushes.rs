@@ -140,6 +140,7 @@ async fn a_tainted_environment_is_not_promoted_to() {
         holder: None,
         deployed: None,
         previous: None,
+        proven_images: None,
         stack_arn: None,
         ever_stable: true,
         taint: Some("Queue was skipped".into()),

@@ -6,9 +6,7 @@ use lockstep_aws::ledger::{Ledger, Versioned};
 use lockstep_domain::delivery::environment::acquire;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::messages::callers::Callers;
-use lockstep_domain::messages::sweep::Followed;
 use lockstep_domain::model::deployment_path::DeploymentPath;
-use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
@@ -20,7 +18,7 @@ use lockstep_runtime::HasLedger;
 use lockstep_sim::FakeAws;
 use lockstep_sim::context::{BUCKET, Callee, SimContext};
 use lockstep_sim::stages::{stage_text, text_of};
-use lockstep_sweep::handler::{Reply, handle, serve};
+use lockstep_sweep::handler::handle;
 use serde_json::json;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -115,6 +113,18 @@ fn authority(account: &FakeAws, now: &Rc<Cell<Timestamp>>) -> Callee {
     })
 }
 
+/// Returns the function of images of a path, over the same accounts.
+fn images(sim: &SimContext, path: DeploymentPath) -> Callee {
+    let context = Rc::new(sim.clone().on_path(path));
+    Rc::new(move |payload| {
+        let context = Rc::clone(&context);
+        Box::pin(async move {
+            let request = serde_json::from_value(payload).unwrap();
+            Ok(json!(lockstep_image::handler::handle(context.as_ref(), request).await?))
+        })
+    })
+}
+
 impl Fixture {
     /// Returns an installation without configuration.
     pub fn bare() -> Self {
@@ -122,6 +132,14 @@ impl Fixture {
         let now = Rc::new(Cell::new(at(0)));
         sim.callees.borrow_mut().insert(Callers::Sweep.function(), authority(&sim.account, &now));
         Self { cloud: sim.account.clone(), ledger: sim.ledger().clone(), sim, now }
+    }
+
+    /// Adds the functions of images of both paths.
+    pub fn add_functions_of_images(&self) {
+        for path in [DeploymentPath::Delivery, DeploymentPath::Promotion] {
+            let function = format!("lockstep-{}-image", path.as_str());
+            self.sim.callees.borrow_mut().insert(function, images(&self.sim, path));
+        }
     }
 
     /// Points the branch of a repository to `commit`.
@@ -182,15 +200,6 @@ impl Fixture {
         let kept = self.versioned::<SweepReport>(&SweepReport::last()).await;
         assert_eq!(kept.record, report, "what is answered is what is kept");
         report
-    }
-
-    /// Updates the parameters of an image, everywhere or in one stage.
-    pub async fn follow(&self, image: &str, stage: Option<&str>) -> Result<Followed, Failure> {
-        let asked = json!({"action": "channels", "image": image, "stage": stage});
-        match serve(&self.sim, &asked, at(0)).await? {
-            Reply::Followed(followed) => Ok(followed),
-            Reply::Swept(report) => panic!("it swept: {report:?}"),
-        }
     }
 
     pub async fn put<T: Record>(&self, record: &T) -> Versioned<T> {

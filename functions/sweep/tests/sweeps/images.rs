@@ -3,14 +3,13 @@
 use super::fixture::{Fixture, at};
 use lockstep_aws::ec2::Images as _;
 use lockstep_domain::images::retention::GRACE_DAYS;
-use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::AmiId;
 use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
     Config, ConfigKind, Deployed, Deployment, DeploymentState, Environment, Image, ImageOrigin, ImageState,
-    ImageVersion, Release, SweepReport,
+    ImageVersion, ProvenImage, ProvenImages, Release, SweepReport,
 };
 use lockstep_sim::stages::{stage_text, with_production};
 
@@ -41,6 +40,7 @@ impl Fixture {
             applied_at: at(0),
         };
         fixture.put(&stages).await;
+        fixture.add_functions_of_images();
         fixture
     }
 
@@ -143,12 +143,32 @@ impl Fixture {
             holder: None,
             deployed: Some(deployed),
             previous: None,
+            proven_images: None,
             stack_arn: None,
             ever_stable: true,
             taint: None,
             last_deployment: None,
         })
         .await;
+    }
+
+    /// Records that the newest deployment in production succeeded with this image.
+    async fn proves(&self, version: &str, ami: &AmiId) {
+        let key = Environment::key_of(&"production".parse().unwrap(), "logs");
+        let stored = self.versioned::<Environment>(&key).await;
+        let image = ProvenImage {
+            name: "logstash".parse().unwrap(),
+            version: version.parse().unwrap(),
+            ami: ami.clone(),
+        };
+        let proven = ProvenImages {
+            deployment: super::fixture::id("brought"),
+            version: "1.0.0".parse().unwrap(),
+            at: at(0),
+            images: vec![image],
+        };
+        let proven = Environment { proven_images: Some(proven), ..stored.record.clone() };
+        self.ledger.replace(&stored, proven).await.unwrap();
     }
 
     fn parameter(&self, account: &str, channel: &str) -> Option<String> {
@@ -380,54 +400,45 @@ async fn a_version_that_is_unfinished_for_a_day_is_reported() {
 }
 
 #[tokio::test]
-async fn parameters_name_the_newest_image_of_each_account_and_are_repaired() {
+async fn parameters_of_the_delivery_path_name_the_newest_image_and_are_repaired() {
     let fixture = Fixture::with_images().await;
     fixture.image("2.0.0").await;
-    let new = fixture.image("2.1.0").await;
+    let [new, _] = fixture.image("2.1.0").await;
     let report = fixture.sweep(1).await;
-    assert_eq!(
-        report.parameters.len(),
-        4,
-        "2.1 and latest in two accounts, 2.0.0 is on its way out: {report:?}"
-    );
-    for (account, id) in [DEVELOPMENT, PRODUCTION].into_iter().zip(&new) {
-        assert_eq!(fixture.parameter(account, "latest").as_deref(), Some(id.as_str()));
-        assert_eq!(fixture.parameter(account, "2.1").as_deref(), Some(id.as_str()));
-    }
-    fixture.spoil(PRODUCTION, "latest");
+    assert_eq!(report.parameters.len(), 2, "2.1 and latest, 2.0.0 is on its way out: {report:?}");
+    assert_eq!(fixture.parameter(DEVELOPMENT, "latest").as_deref(), Some(new.as_str()));
+    assert_eq!(fixture.parameter(DEVELOPMENT, "2.1").as_deref(), Some(new.as_str()));
+    fixture.spoil(DEVELOPMENT, "latest");
     assert_eq!(fixture.sweep(2).await.parameters.len(), 1);
-    assert_eq!(fixture.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
+    assert_eq!(fixture.parameter(DEVELOPMENT, "latest").as_deref(), Some(new.as_str()));
     assert_eq!(fixture.sweep(3).await.parameters, Vec::<String>::new());
 }
 
-/// An image is in another account before its version becomes usable. No parameter names it until then.
 #[tokio::test]
-async fn parameters_of_one_image_are_updated_where_its_version_is_usable() {
+async fn parameters_of_production_follow_its_deployments_alone() {
     let fixture = Fixture::with_images().await;
-    let old = fixture.image("2.1.0").await;
-    fixture.follow("logstash", None).await.unwrap();
-    assert_eq!(fixture.parameter(PRODUCTION, "latest").as_deref(), Some(old[1].as_str()));
-    let new = fixture.image("2.1.1").await;
-    fixture.sim.ec2.write_parameter(&place(DEVELOPMENT), "/lockstep/images/kibana/latest", "ami-1");
-    let followed = fixture.follow("logstash", Some("production")).await.unwrap();
-    assert_eq!(followed.parameters.len(), 2, "2.1 and latest, in production alone: {followed:?}");
-    assert_eq!(fixture.parameter(DEVELOPMENT, "latest").as_deref(), Some(old[0].as_str()));
-    assert_eq!(fixture.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
-    fixture.becomes("2.1.1", ImageVersionState::Withheld).await;
-    fixture.follow("logstash", None).await.unwrap();
-    for (account, id) in [DEVELOPMENT, PRODUCTION].into_iter().zip(&old) {
-        assert_eq!(fixture.parameter(account, "latest").as_deref(), Some(id.as_str()));
+    let [_, old] = fixture.image("2.1.0").await;
+    fixture.image("2.1.1").await;
+    fixture.spoil(PRODUCTION, "latest");
+    fixture.sweep(1).await;
+    assert_eq!(fixture.parameter(PRODUCTION, "latest"), None, "no deployment succeeded there");
+    fixture.runs("2.1.0").await;
+    fixture.proves("2.1.0", &old).await;
+    assert_eq!(fixture.sweep(2).await.parameters.len(), 2);
+    fixture.spoil(PRODUCTION, "2.1");
+    assert_eq!(fixture.sweep(3).await.parameters.len(), 1);
+    for channel in ["latest", "2.1"] {
+        assert_eq!(fixture.parameter(PRODUCTION, channel).as_deref(), Some(old.as_str()));
     }
-    assert!(fixture.sim.ec2.parameters(&place(DEVELOPMENT)).contains_key("/lockstep/images/kibana/latest"));
-    assert_eq!(fixture.follow("logstash", None).await.unwrap().parameters, Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn an_unreachable_account_is_reported_and_does_not_stop_the_others() {
     let fixture = Fixture::with_images().await;
-    let new = fixture.image("2.1.0").await;
+    let [_, ami] = fixture.image("2.1.0").await;
+    fixture.runs("2.1.0").await;
+    fixture.proves("2.1.0", &ami).await;
     fixture.sim.accounts.closed.borrow_mut().insert(DEVELOPMENT.to_owned());
-    let failure = fixture.follow("logstash", None).await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::AccessDenied);
-    assert_eq!(fixture.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
+    assert!(why(&fixture.sweep(1).await).contains(DEVELOPMENT));
+    assert_eq!(fixture.parameter(PRODUCTION, "latest").as_deref(), Some(ami.as_str()));
 }

@@ -4,11 +4,13 @@
 //! first verifies holder and epoch ([`still_holds`]). A deployment that lost its environment stops there with an error.
 
 use crate::model::caught_error::CaughtError;
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::{ComponentName, InvalidId, StackName, StageName};
+use crate::model::image_lock::{ImageLock, LockedImage};
 use crate::records::{
     Charter, DeployBody, Deployed, Deployment, DeploymentBody, DeploymentState, Environment, FailureRecord,
-    LeaseHolder, StackRun,
+    LeaseHolder, ProvenImage, ProvenImages, StackRun,
 };
 use jiff::Timestamp;
 
@@ -97,6 +99,7 @@ pub fn acquire(
         holder: None,
         deployed: None,
         previous: None,
+        proven_images: None,
         stack_arn: None,
         ever_stable: false,
         taint: None,
@@ -217,10 +220,12 @@ pub struct Completed {
     pub deployment: Deployment,
 }
 
-/// Closes a deployment that succeeded: its checks passed, its stack is deleted, or its plan is shown.
+/// Closes a deployment that succeeded: its checks passed, its stack is deleted, or its plan is shown. `lock` has the images of
+/// its release, and is read on the promotion path alone.
 pub fn complete(
     environment: &Environment,
     deployment: &Deployment,
+    lock: &ImageLock,
     now: Timestamp,
 ) -> Result<Completed, Failure> {
     still_holds(Some(environment), deployment)?;
@@ -233,7 +238,12 @@ pub fn complete(
         DeploymentBody::Deploy(deploy) => {
             let state =
                 if deploy.stack_changed { DeploymentState::Succeeded } else { DeploymentState::NoChanges };
-            (Some(runs(environment, deployment, deploy, true, now)?), state)
+            let environment = runs(environment, deployment, deploy, true, now)?;
+            let proven_images = match deployment.path {
+                DeploymentPath::Promotion => Some(proven_images(deployment, deploy, lock, now)?),
+                DeploymentPath::Delivery => None,
+            };
+            (Some(Environment { proven_images, ..environment }), state)
         }
         DeploymentBody::PromoteImage(_) | DeploymentBody::BuildImage(_) => {
             return Err(Failure::bug(format!(
@@ -245,6 +255,28 @@ pub fn complete(
     let environment = environment.map(|environment| release_lease(&environment, deployment));
     let deployment = Deployment { state, failure: None, finished_at: Some(now), ..deployment.clone() };
     Ok(Completed { environment, deployment })
+}
+
+/// Returns the images of a deployment that succeeded, each with the AMI that the stack got.
+fn proven_images(
+    deployment: &Deployment,
+    deploy: &DeployBody,
+    lock: &ImageLock,
+    now: Timestamp,
+) -> Result<ProvenImages, Failure> {
+    let image = |locked: &LockedImage| {
+        let value = deploy.parameters.get(locked.parameter.as_str());
+        let ami = value.and_then(|value| value.parse().ok()).ok_or_else(|| {
+            Failure::bug(format!("deployment {} ended without the id of {}", deployment.id, locked.name))
+        })?;
+        Ok(ProvenImage { name: locked.name.clone(), version: locked.version.clone(), ami })
+    };
+    Ok(ProvenImages {
+        deployment: deployment.id.clone(),
+        version: deployment.version.clone(),
+        at: now,
+        images: lock.0.values().map(image).collect::<Result<_, Failure>>()?,
+    })
 }
 
 /// Returns the environment after the stack of `deployment` was updated to its release.

@@ -1,22 +1,92 @@
-//! SSM parameters that name the newest image, for deployments outside of Lockstep: `/lockstep/images/<name>/<channel>`
-//! in each account and region, where a channel is `latest` or a `<major.minor>`.
+//! SSM parameters that name an image, for deployments outside of Lockstep: `/lockstep/images/<name>/<channel>` in each
+//! account and region, where a channel is `latest` or a `<major.minor>`.
+//!
+//! On the delivery path they follow a push: they name the newest version. On the promotion path they follow the newest
+//! deployment that succeeded in the stage of the account, so a push never changes what is launched there.
 //!
 //! The wanted values follow from the ledger alone, so the writer compares and repairs.
 
+use crate::delivery::stages::{Stage, Stages};
 use crate::images::lifecycle::{Purpose, obstacle};
-use crate::model::ids::{AmiId, ImageName};
+use crate::model::deployment_path::DeploymentPath;
+use crate::model::ids::{AmiId, ComponentName, DeploymentId, ImageName, StageName};
 use crate::model::location::Location;
 use crate::model::version::Version;
-use crate::records::{Image, ImageVersion};
+use crate::records::{Environment, Image, ImageVersion};
+use jiff::Timestamp;
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Folder of all channel parameters.
 pub const FOLDER: &str = "/lockstep/images";
 
-/// Returns the wanted value of every channel parameter at `location`, by name. Of the versions that packaging can pin
-/// and that are available there, `latest` names the newest, and each `<major.minor>` the newest of its line.
-pub fn wanted(versions: &[ImageVersion], places: &[Image], location: &Location) -> BTreeMap<String, AmiId> {
-    let mut newest: BTreeMap<(&ImageName, String), (&Version, &AmiId)> = BTreeMap::new();
+/// Reason of a parameter's value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "set_by", rename_all = "snake_case")]
+pub enum SetBy {
+    /// The version is the newest in an account of the delivery path.
+    Newest,
+    /// The newest deployment that locks the image succeeded in this environment.
+    Deployment {
+        /// Stage of the environment.
+        stage: StageName,
+        /// Name of the environment.
+        environment: String,
+        /// The component.
+        component: ComponentName,
+        /// Version of the release.
+        release: Version,
+        /// The deployment.
+        deployment: DeploymentId,
+    },
+}
+
+/// Wanted value of a parameter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Channel {
+    /// AMI that the parameter names.
+    pub ami: AmiId,
+    /// Version of the image.
+    pub version: Version,
+    /// Time since which the parameter names it.
+    pub since: Timestamp,
+    /// Reason of the value.
+    #[serde(flatten)]
+    pub by: SetBy,
+}
+
+/// The records from which the parameters of a location follow.
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelSources<'a> {
+    /// The stages.
+    pub stages: &'a Stages,
+    /// Versions of images. Read for a location of the delivery path.
+    pub versions: &'a [ImageVersion],
+    /// Images by location. Read for a location of the delivery path.
+    pub places: &'a [Image],
+    /// Environments. Read for a location of the promotion path.
+    pub environments: &'a [Environment],
+}
+
+/// Returns the stage whose deployments set the parameters of `location`: the last one there, which asks for the most evidence.
+/// `None` for a location without a stage, whose parameters stay as they are.
+pub fn leading<'a>(stages: &'a Stages, location: &Location) -> Option<&'a Stage> {
+    stages.iter().filter(|stage| stage.location() == *location).last()
+}
+
+/// Returns the wanted value of every channel parameter at `location`, by name. `None` if no stage is there.
+pub fn wanted(sources: &ChannelSources<'_>, location: &Location) -> Option<BTreeMap<String, Channel>> {
+    let stage = leading(sources.stages, location)?;
+    Some(match stage.path() {
+        DeploymentPath::Delivery => newest(sources.versions, sources.places, location),
+        DeploymentPath::Promotion => proven(sources.environments, &stage.name),
+    })
+}
+
+/// Returns the channels of an account of the delivery path. Of the versions that packaging can pin and that are available there,
+/// `latest` names the newest, and each `<major.minor>` the newest of its line.
+fn newest(versions: &[ImageVersion], places: &[Image], location: &Location) -> BTreeMap<String, Channel> {
+    let mut found: BTreeMap<String, Channel> = BTreeMap::new();
     for version in versions.iter().filter(|version| obstacle(version, Purpose::Pin).is_none()) {
         let here = |image: &&Image| {
             image.name == version.name
@@ -24,24 +94,65 @@ pub fn wanted(versions: &[ImageVersion], places: &[Image], location: &Location) 
                 && image.is_at(location)
                 && image.is_usable()
         };
-        let Some(ami) = places.iter().find(here).and_then(|image| image.ami.as_ref()) else { continue };
-        for channel in ["latest".to_owned(), version.version.major_minor()] {
-            let current = newest.entry((&version.name, channel)).or_insert((&version.version, ami));
-            if version.version > *current.0 {
-                *current = (&version.version, ami);
+        let Some(image) = places.iter().find(here) else { continue };
+        let Some(ami) = &image.ami else { continue };
+        let channel = Channel {
+            ami: ami.clone(),
+            version: version.version.clone(),
+            since: image.recorded_at,
+            by: SetBy::Newest,
+        };
+        for name in names(&version.name, &version.version) {
+            if found.get(&name).is_none_or(|other| other.version < channel.version) {
+                found.insert(name, channel.clone());
             }
         }
     }
-    newest
-        .into_iter()
-        .map(|((name, channel), (_, ami))| (format!("{FOLDER}/{name}/{channel}"), ami.clone()))
-        .collect()
+    found
 }
 
-/// Returns those of `all` parameters that name versions of `image`.
-pub fn of(image: &ImageName, all: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let folder = format!("{FOLDER}/{image}/");
-    all.into_iter().filter(|(name, _)| name.starts_with(&folder)).collect()
+/// Returns the channels of an account of the promotion path: each follows the newest deployment that succeeded in the stage and
+/// locks the image, and for a `<major.minor>` a version of that line. Of two versions in one lock the newer one counts.
+fn proven(environments: &[Environment], stage: &StageName) -> BTreeMap<String, Channel> {
+    let mut found: BTreeMap<String, Channel> = BTreeMap::new();
+    for environment in environments.iter().filter(|environment| environment.stage == *stage) {
+        let Some(proven) = &environment.proven_images else { continue };
+        for image in &proven.images {
+            let channel = Channel {
+                ami: image.ami.clone(),
+                version: image.version.clone(),
+                since: proven.at,
+                by: SetBy::Deployment {
+                    stage: stage.clone(),
+                    environment: environment.name.clone(),
+                    component: environment.component.clone(),
+                    release: proven.version.clone(),
+                    deployment: proven.deployment.clone(),
+                },
+            };
+            for name in names(&image.name, &image.version) {
+                if found.get(&name).is_none_or(|other| rank(other) < rank(&channel)) {
+                    found.insert(name, channel.clone());
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Orders the channels of deployments. The AMI decides between two deployments that ended at the same time.
+fn rank(channel: &Channel) -> (Timestamp, &Version, &AmiId) {
+    (channel.since, &channel.version, &channel.ami)
+}
+
+/// Returns the parameters that may name `version` of `image`.
+fn names(image: &ImageName, version: &Version) -> [String; 2] {
+    ["latest".to_owned(), version.major_minor()].map(|channel| format!("{FOLDER}/{image}/{channel}"))
+}
+
+/// Returns the image that a parameter names, or `None` for a parameter of another form.
+pub fn image_of(parameter: &str) -> Option<ImageName> {
+    parameter.strip_prefix(FOLDER)?.strip_prefix('/')?.split('/').next()?.parse().ok()
 }
 
 /// A change to one parameter.
@@ -62,11 +173,14 @@ pub enum Edit {
 }
 
 /// Returns the changes that turn `found` into `wanted`.
-pub fn edits(wanted: &BTreeMap<String, AmiId>, found: &BTreeMap<String, String>) -> Vec<Edit> {
-    let differs =
-        |(name, ami): &(&String, &AmiId)| found.get(*name).map(String::as_str) != Some(ami.as_str());
-    let put =
-        wanted.iter().filter(differs).map(|(name, ami)| Edit::Put { name: name.clone(), ami: ami.clone() });
+pub fn edits(wanted: &BTreeMap<String, Channel>, found: &BTreeMap<String, String>) -> Vec<Edit> {
+    let differs = |(name, channel): &(&String, &Channel)| {
+        found.get(*name).map(String::as_str) != Some(channel.ami.as_str())
+    };
+    let put = wanted
+        .iter()
+        .filter(differs)
+        .map(|(name, channel)| Edit::Put { name: name.clone(), ami: channel.ami.clone() });
     let gone = found
         .keys()
         .filter(|name| !wanted.contains_key(*name))
@@ -77,10 +191,11 @@ pub fn edits(wanted: &BTreeMap<String, AmiId>, found: &BTreeMap<String, String>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::stages::testing::{stage_text, text_of};
     use crate::images::constraint::tests::known;
     use crate::model::image_version_state::ImageVersionState;
     use crate::model::operator_action::OperatorAction;
-    use crate::records::ImageState;
+    use crate::records::{ImageState, ProvenImage, ProvenImages};
     use jiff::Timestamp;
 
     fn here() -> Location {
@@ -103,8 +218,63 @@ mod tests {
         }
     }
 
+    fn stages() -> Stages {
+        let (development, production) = ("222222222222", "444444444444");
+        let text = text_of([
+            stage_text("test", development),
+            stage_text("ci", development).propagating(),
+            stage_text("staging", production),
+            stage_text("production", production),
+        ]);
+        Stages::parse("stages.toml", &text).unwrap()
+    }
+
+    fn sources<'a>(stages: &'a Stages, environments: &'a [Environment]) -> ChannelSources<'a> {
+        ChannelSources { stages, versions: &[], places: &[], environments }
+    }
+
+    fn values(channels: BTreeMap<String, Channel>) -> Vec<(String, String)> {
+        channels.into_iter().map(|(name, channel)| (name, channel.ami.to_string())).collect()
+    }
+
     fn current(versions: &[ImageVersion], places: &[Image]) -> Vec<(String, String)> {
-        wanted(versions, places, &here()).into_iter().map(|(name, ami)| (name, ami.to_string())).collect()
+        let stages = stages();
+        let sources = ChannelSources { versions, places, ..sources(&stages, &[]) };
+        values(wanted(&sources, &here()).unwrap())
+    }
+
+    /// Returns an environment whose newest successful deployment ended at `second` and locks these versions.
+    fn environment(stage: &str, component: &str, second: i64, locked: &[(&str, u32)]) -> Environment {
+        let images = locked.iter().map(|(version, n)| ProvenImage {
+            name: "logstash".parse().unwrap(),
+            version: version.parse().unwrap(),
+            ami: format!("ami-{n:08x}").parse().unwrap(),
+        });
+        Environment {
+            stage: stage.parse().unwrap(),
+            name: component.to_owned(),
+            component: component.parse().unwrap(),
+            epoch: 1,
+            holder: None,
+            deployed: None,
+            previous: None,
+            proven_images: Some(ProvenImages {
+                deployment: DeploymentId::of_execution(component),
+                version: "1.0.0".parse().unwrap(),
+                at: Timestamp::from_second(second).unwrap(),
+                images: images.collect(),
+            }),
+            stack_arn: None,
+            ever_stable: true,
+            taint: None,
+            last_deployment: None,
+        }
+    }
+
+    fn in_production(environments: &[Environment]) -> Vec<(String, String)> {
+        let stages = stages();
+        let there = stages.get(&"production".parse().unwrap()).unwrap().location();
+        values(wanted(&sources(&stages, environments), &there).unwrap())
     }
 
     fn named(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -139,16 +309,60 @@ mod tests {
     }
 
     #[test]
-    fn another_image_has_parameters_of_its_own() {
-        let all = ["logstash/2.1", "logstash-base/2.1", "kibana/2.1"].map(|name| format!("{FOLDER}/{name}"));
-        let all = all.map(|name| (name, "ami-00000001".to_owned())).into();
-        let own = of(&"logstash".parse().unwrap(), all);
-        assert_eq!(own.into_keys().collect::<Vec<_>>(), [format!("{FOLDER}/logstash/2.1")]);
+    fn parameters_of_production_follow_its_newest_successful_deployment() {
+        let first = environment("production", "logs", 1, &[("2.1.3", 3)]);
+        let expected = [("2.1", "ami-00000003"), ("latest", "ami-00000003")];
+        assert_eq!(in_production(std::slice::from_ref(&first)), named(&expected));
+        // An older version in a newer deployment: a rollback.
+        let back = environment("production", "logs", 2, &[("2.1.2", 2)]);
+        let expected = [("2.1", "ami-00000002"), ("latest", "ami-00000002")];
+        assert_eq!(in_production(&[back]), named(&expected));
+        let other = environment("production", "web", 3, &[("2.0.9", 9)]);
+        let expected = [("2.0", "ami-00000009"), ("2.1", "ami-00000003"), ("latest", "ami-00000009")];
+        assert_eq!(in_production(&[other, first]), named(&expected));
+        let both = environment("production", "logs", 1, &[("2.1.3", 3), ("2.1.10", 10)]);
+        let expected = [("2.1", "ami-0000000a"), ("latest", "ami-0000000a")];
+        assert_eq!(in_production(&[both]), named(&expected));
+    }
+
+    #[test]
+    fn only_the_last_stage_of_an_account_sets_its_parameters() {
+        let proven = environment("production", "logs", 1, &[("2.1.3", 3)]);
+        let newer = environment("staging", "logs", 2, &[("2.1.4", 4)]);
+        let expected = [("2.1", "ami-00000003"), ("latest", "ami-00000003")];
+        assert_eq!(in_production(&[newer.clone(), proven]), named(&expected));
+        assert_eq!(in_production(&[newer]), []);
+    }
+
+    #[test]
+    fn a_push_sets_no_parameter_of_production() {
+        let stages = stages();
+        let there = stages.get(&"production".parse().unwrap()).unwrap().location();
+        let versions = ["2.1.0"].map(known);
+        let places = [Image { location: there.clone(), ..image("2.1.0", 1) }];
+        let sources = ChannelSources { versions: &versions, places: &places, ..sources(&stages, &[]) };
+        assert_eq!(wanted(&sources, &there), Some(BTreeMap::new()));
+    }
+
+    #[test]
+    fn parameters_of_a_location_without_a_stage_are_not_judged() {
+        let nowhere = Location { account: "999999999999".parse().unwrap(), ..here() };
+        assert_eq!(wanted(&sources(&stages(), &[]), &nowhere), None);
+    }
+
+    #[test]
+    fn a_parameter_names_its_image() {
+        assert_eq!(image_of("/lockstep/images/logstash/2.1"), Some("logstash".parse().unwrap()));
+        for other in
+            ["/lockstep/images", "/lockstep/images/", "/lockstep/imagesx/a/b", "/lockstep/images/A/b"]
+        {
+            assert_eq!(image_of(other), None, "{other}");
+        }
     }
 
     #[test]
     fn wrong_parameters_are_repaired_and_correct_ones_are_left_alone() {
-        let wanted = wanted(&["2.1.0"].map(known), &[image("2.1.0", 1)], &here());
+        let wanted = newest(&["2.1.0"].map(known), &[image("2.1.0", 1)], &here());
         let name = |channel: &str| format!("{FOLDER}/logstash/{channel}");
         let found = BTreeMap::from([
             (name("2.1"), "ami-00000001".to_owned()),
@@ -162,7 +376,7 @@ mod tests {
                 Edit::Remove { name: name("1.0") },
             ]
         );
-        let right = wanted.iter().map(|(name, ami)| (name.clone(), ami.to_string())).collect();
+        let right = wanted.iter().map(|(name, channel)| (name.clone(), channel.ami.to_string())).collect();
         assert_eq!(edits(&wanted, &right), []);
     }
 }

@@ -29,6 +29,13 @@ pub enum Reference {
         /// Version of the release.
         release: Version,
     },
+    /// The parameters of the account name it, since it is of the newest deployment that succeeded in the environment.
+    Named {
+        /// Stage of the environment.
+        stage: StageName,
+        /// Name of the environment.
+        environment: String,
+    },
     /// A deployment of such a release has not ended.
     OnItsWay {
         /// Target stage.
@@ -54,6 +61,9 @@ impl fmt::Display for Reference {
             Self::Runs { stage, environment, release } => write!(f, "{stage}/{environment} runs {release}"),
             Self::Ran { stage, environment, release } => {
                 write!(f, "{stage}/{environment} ran {release} before")
+            }
+            Self::Named { stage, environment } => {
+                write!(f, "the last success in {stage}/{environment} names it in /lockstep/images")
             }
             Self::OnItsWay { stage, component, release } => {
                 write!(f, "{component} {release} is on its way to {stage}")
@@ -92,6 +102,13 @@ pub fn reference_graph(needs: &ReferenceSources<'_>) -> ReferenceGraph {
             uses.entry((locked.name.clone(), locked.version.clone()))
                 .or_default()
                 .extend(found.iter().cloned());
+        }
+    }
+    for environment in needs.environments {
+        let (stage, name) = (&environment.stage, &environment.name);
+        for image in environment.proven_images.iter().flat_map(|proven| &proven.images) {
+            let named = Reference::Named { stage: stage.clone(), environment: name.clone() };
+            uses.entry((image.name.clone(), image.version.clone())).or_default().insert(named);
         }
     }
     uses
@@ -139,7 +156,7 @@ mod tests {
     use super::*;
     use crate::model::ids::{DeploymentId, Digest};
     use crate::model::image_lock::{ImageLock, LockedImage};
-    use crate::records::testing;
+    use crate::records::{ProvenImage, ProvenImages, testing};
     use jiff::Timestamp;
 
     fn release(version: &str, image: &str) -> Release {
@@ -200,6 +217,7 @@ mod tests {
             holder: None,
             deployed: runs.map(deployed),
             previous: ran.map(deployed),
+            proven_images: None,
             stack_arn: None,
             ever_stable: true,
             taint: None,
@@ -240,6 +258,27 @@ mod tests {
             ]
         );
         assert_eq!(lines(&ReferenceSources { unfinished: &[], ..needs }).len(), 3, "it has ended");
+    }
+
+    #[test]
+    fn an_image_that_a_parameter_of_production_names_is_needed() {
+        // The environment runs a release whose deployment failed its checks, and ran another such release before.
+        let mut failing = environment("production", Some("1.0.2"), Some("1.0.1"));
+        failing.proven_images = Some(ProvenImages {
+            deployment: DeploymentId::of_execution("e"),
+            version: "1.0.0".parse().unwrap(),
+            at: Timestamp::UNIX_EPOCH,
+            images: vec![ProvenImage {
+                name: "logstash".parse().unwrap(),
+                version: "2.1.0".parse().unwrap(),
+                ami: "ami-0123456789abcdef0".parse().unwrap(),
+            }],
+        });
+        let needs = ReferenceSources { environments: &[failing], unfinished: &[], releases: &[] };
+        assert_eq!(
+            lines(&needs),
+            ["logstash@2.1.0: the last success in production/logs names it in /lockstep/images"]
+        );
     }
 
     #[test]

@@ -93,6 +93,16 @@ pub enum Request {
         /// The promotion.
         promotion: DeploymentId,
     },
+    /// Sets the parameters below `/lockstep/images` at the locations of this path. Returns [`Followed`].
+    Channels {
+        /// Images that may have no parameter yet. The images of existing parameters are compared too.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<ImageName>,
+        /// A stage whose account and region are meant; `None` for every location of this path. A stage of the other path has no
+        /// parameter that this function may set.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stage: Option<StageName>,
+    },
     /// Imports an image that was made elsewhere: checks, tags and records it. Returns [`Promoted`].
     Import {
         /// Id of the AMI.
@@ -147,4 +157,11 @@ pub struct Promoted {
     pub version: Version,
     /// Id of the AMI in the target.
     pub ami: crate::model::ids::AmiId,
+}
+
+/// The parameters that were changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Followed {
+    /// One sentence for each parameter.
+    pub parameters: Vec<String>,
 }

@@ -152,6 +152,8 @@ pub struct Finished {
     pub stage: StageName,
     /// Succeeded, no changes, or planned.
     pub outcome: Outcome,
+    /// True if the parameters below `/lockstep/images` of the account follow the deployment.
+    pub channels: bool,
 }
 
 /// A failure, in the form of the execution's `Fail` state.

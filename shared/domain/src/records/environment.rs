@@ -1,5 +1,5 @@
 use super::{Key, Partition, Record, Table};
-use crate::model::ids::{ComponentName, DeploymentId, Digest, StageName};
+use crate::model::ids::{AmiId, ComponentName, DeploymentId, Digest, ImageName, StageName};
 use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,31 @@ pub struct Deployed {
     pub since: Timestamp,
 }
 
+/// Version of an image in an account, as a deployment used it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvenImage {
+    /// The image.
+    pub name: ImageName,
+    /// Version that the release locks.
+    pub version: Version,
+    /// AMI of the version in the account and region of the environment: the value that the stack got.
+    pub ami: AmiId,
+}
+
+/// The images of the newest deployment that succeeded in an environment of the promotion path. The parameters below
+/// `/lockstep/images` in its account follow them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvenImages {
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// Version of its release.
+    pub version: Version,
+    /// Time at which it ended.
+    pub at: Timestamp,
+    /// Every image that the release locks; empty if it locks none.
+    pub images: Vec<ProvenImage>,
+}
+
 /// One component in one stage at one target: the unit that is leased, deployed and checked for drift.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
@@ -57,6 +82,9 @@ pub struct Environment {
     /// Release that ran before. The images that it needs are retained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Deployed>,
+    /// Images of the newest deployment that succeeded here. `None` on the delivery path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven_images: Option<ProvenImages>,
     /// ARN of the stack, once it exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack_arn: Option<String>,

@@ -53,7 +53,7 @@ pub use deployment::{Cancellation, Deployment, DeploymentStart, DeploymentState}
 pub use deployment_body::{
     BuildImageBody, DeployBody, DeploymentBody, PromoteImageBody, StackClaim, StackRun, TeardownBody,
 };
-pub use environment::{Deployed, Environment, LeaseHolder};
+pub use environment::{Deployed, Environment, LeaseHolder, ProvenImage, ProvenImages};
 pub use evidence::Evidence;
 pub use failure::{FailedEvent, FailureRecord};
 pub use image::{Image, ImageState};

@@ -5,6 +5,7 @@ use crate::cloudformation::SimStacks;
 use crate::codebuild::SimBuilds;
 use crate::ec2::{SimImages, SimKeys};
 use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::location::Location;
@@ -20,6 +21,10 @@ impl Installed for SimContext {
 }
 
 impl TargetRoles for SimContext {
+    fn path(&self) -> DeploymentPath {
+        self.path
+    }
+
     fn partition(&self) -> &str {
         "aws"
     }
@@ -77,7 +82,7 @@ impl KeptImagesOf for SimContext {
 impl ChannelsOf for SimContext {
     type Channels = SimImages;
 
-    async fn channels(&self, location: &Location) -> Result<SimImages, Failure> {
+    async fn channels(&self, location: &Location, _: &str) -> Result<SimImages, Failure> {
         self.reach(location)?;
         Ok(self.ec2.images(location))
     }

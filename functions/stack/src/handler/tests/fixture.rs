@@ -367,6 +367,7 @@ fn environment(deployment: &Deployment) -> Environment {
         holder: holder(deployment),
         deployed: None,
         previous: None,
+        proven_images: None,
         stack_arn: None,
         ever_stable: false,
         taint: None,

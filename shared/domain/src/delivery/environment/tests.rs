@@ -42,7 +42,10 @@ fn taken(execution: &str, version: &str, before: Option<&Environment>) -> Acquir
 
 fn completed(execution: &str, version: &str, before: Option<&Environment>) -> Environment {
     let taken = taken(execution, version, before);
-    complete(&taken.environment, &taken.deployment, at(2)).unwrap().environment.unwrap()
+    complete(&taken.environment, &taken.deployment, &ImageLock::default(), at(2))
+        .unwrap()
+        .environment
+        .unwrap()
 }
 
 fn caught(error: &str, sentence: &str) -> CaughtError {
@@ -114,7 +117,7 @@ fn a_former_holder_or_closed_deployment_writes_nothing() {
         assert_eq!(still_holds(environment, deployment).unwrap_err().kind, FailureKind::Superseded);
     }
     assert_eq!(
-        complete(&second.environment, &first.deployment, at(2)).unwrap_err().kind,
+        complete(&second.environment, &first.deployment, &ImageLock::default(), at(2)).unwrap_err().kind,
         FailureKind::Superseded
     );
 }
@@ -146,7 +149,7 @@ fn the_stack_keeps_the_version_of_the_release_that_last_changed_it() {
     let first = completed("a", "1.0.0", None);
     let mut unchanged = taken("b", "1.0.1", Some(&first));
     change(&mut unchanged.deployment, |deploy| deploy.stack_changed = false);
-    let done = complete(&unchanged.environment, &unchanged.deployment, at(2)).unwrap();
+    let done = complete(&unchanged.environment, &unchanged.deployment, &ImageLock::default(), at(2)).unwrap();
     assert_eq!(done.deployment.state, DeploymentState::NoChanges);
     let deployed = done.environment.unwrap().deployed.unwrap();
     assert_eq!(
@@ -167,7 +170,10 @@ fn deploying_the_same_release_again_keeps_the_previous_release() {
 fn a_completed_deployment_without_parameters_is_a_bug() {
     let mut odd = taken("a", "1.0.0", None);
     change(&mut odd.deployment, |deploy| deploy.parameters_digest = None);
-    assert_eq!(complete(&odd.environment, &odd.deployment, at(2)).unwrap_err().kind, FailureKind::Bug);
+    assert_eq!(
+        complete(&odd.environment, &odd.deployment, &ImageLock::default(), at(2)).unwrap_err().kind,
+        FailureKind::Bug
+    );
 }
 
 #[test]
@@ -283,9 +289,9 @@ fn only_an_existing_environment_is_torn_down_and_removed() {
     assert_eq!(acquire(None, &teardown("b", "1.0.0"), at(3)).unwrap_err().kind, FailureKind::NotFound);
     let runs = completed("a", "1.0.0", None);
     let taken = acquire(Some(&runs), &teardown("b", "1.0.0"), at(3)).unwrap();
-    let gone = complete(&taken.environment, &taken.deployment, at(4)).unwrap();
+    let gone = complete(&taken.environment, &taken.deployment, &ImageLock::default(), at(4)).unwrap();
     assert_eq!((gone.environment, gone.deployment.state), (None, DeploymentState::Succeeded));
-    let again = complete(&taken.environment, &gone.deployment, at(5)).unwrap_err();
+    let again = complete(&taken.environment, &gone.deployment, &ImageLock::default(), at(5)).unwrap_err();
     assert_eq!(again.kind, FailureKind::Superseded);
 }
 
@@ -298,7 +304,7 @@ fn a_plan_leaves_the_environment_as_it_was() {
         deploy.stack.arn = Some("arn:other".into());
     });
     let taken = acquire(Some(&runs), &plan, at(3)).unwrap();
-    let planned = complete(&taken.environment, &taken.deployment, at(4)).unwrap();
+    let planned = complete(&taken.environment, &taken.deployment, &ImageLock::default(), at(4)).unwrap();
     assert_eq!(planned.deployment.state, DeploymentState::Planned);
     let expected = Environment { epoch: 2, last_deployment: Some(plan.id.clone()), ..runs };
     assert_eq!(planned.environment, Some(expected));
@@ -353,7 +359,7 @@ proptest! {
             let writers = all.iter().filter(|d| still_holds(Some(&next.environment), d).is_ok()).count();
             prop_assert_eq!(writers, 1);
             environment = Some(match end {
-                0 => complete(&next.environment, &next.deployment, at(2)).unwrap().environment.unwrap(),
+                0 => complete(&next.environment, &next.deployment, &ImageLock::default(), at(2)).unwrap().environment.unwrap(),
                 1 => fail(Some(&next.environment), &next.deployment, &caught("E", "x"), at(2)).environment.unwrap(),
                 2 => release_lease(&next.environment, &next.deployment),
                 _ => next.environment,
@@ -362,4 +368,66 @@ proptest! {
             prop_assert_eq!(held, end == 3);
         }
     }
+}
+
+/// Returns a lock of one image, and the deployment on `path` of a release with it.
+fn imaged(execution: &str, path: DeploymentPath, version: &str, ami: &str) -> (ImageLock, Deployment) {
+    let locked = LockedImage {
+        parameter: "ImageId".parse().unwrap(),
+        name: "logstash".parse().unwrap(),
+        version: version.parse().unwrap(),
+        commit: None,
+        source_ami: "ami-00000001".parse().unwrap(),
+    };
+    let mut deployment = Deployment { path, ..deployment(execution, version) };
+    change(&mut deployment, |deploy| drop(deploy.parameters.insert("ImageId".into(), ami.into())));
+    (ImageLock([(locked.parameter.clone(), locked)].into()), deployment)
+}
+
+fn proven(environment: &Environment) -> Option<Vec<(String, String)>> {
+    let images = &environment.proven_images.as_ref()?.images;
+    Some(images.iter().map(|image| (image.version.to_string(), image.ami.to_string())).collect())
+}
+
+#[test]
+fn an_environment_in_production_keeps_the_images_of_its_last_success() {
+    let (lock, first) = imaged("a", DeploymentPath::Promotion, "2.1.3", "ami-00000003");
+    let taken = acquire(None, &first, at(1)).unwrap();
+    let done = complete(&taken.environment, &taken.deployment, &lock, at(2)).unwrap().environment.unwrap();
+    let pair = |version: &str, ami: &str| Some(vec![(version.to_owned(), ami.to_owned())]);
+    assert_eq!(proven(&done), pair("2.1.3", "ami-00000003"));
+    assert_eq!(done.proven_images.as_ref().unwrap().at, at(2));
+    // A failure keeps them, although the stack runs the newer release.
+    let (_, second) = imaged("b", DeploymentPath::Promotion, "2.1.4", "ami-00000004");
+    let taken = acquire(Some(&done), &second, at(3)).unwrap();
+    let failed = fail(Some(&taken.environment), &taken.deployment, &caught("CheckFailed", "no"), at(4));
+    let failed = failed.environment.unwrap();
+    assert_eq!(proven(&failed), pair("2.1.3", "ami-00000003"));
+    // A rollback goes back to its own.
+    let (lock, back) = imaged("c", DeploymentPath::Promotion, "2.1.2", "ami-00000002");
+    let taken = acquire(Some(&failed), &back, at(5)).unwrap();
+    let done = complete(&taken.environment, &taken.deployment, &lock, at(6)).unwrap().environment.unwrap();
+    assert_eq!(proven(&done), pair("2.1.2", "ami-00000002"));
+    // A release without images proves none.
+    let next = Deployment { path: DeploymentPath::Promotion, ..deployment("d", "1.0.0") };
+    let taken = acquire(Some(&done), &next, at(7)).unwrap();
+    let done = complete(&taken.environment, &taken.deployment, &ImageLock::default(), at(8)).unwrap();
+    assert_eq!(proven(&done.environment.unwrap()), Some(Vec::new()));
+}
+
+#[test]
+fn an_environment_of_the_delivery_path_keeps_no_images() {
+    let (lock, deployment) = imaged("a", DeploymentPath::Delivery, "2.1.3", "ami-00000003");
+    let taken = acquire(None, &deployment, at(1)).unwrap();
+    let done = complete(&taken.environment, &taken.deployment, &lock, at(2)).unwrap();
+    assert_eq!(proven(&done.environment.unwrap()), None);
+}
+
+#[test]
+fn a_success_without_the_id_of_a_locked_image_is_a_bug() {
+    let (lock, mut deployment) = imaged("a", DeploymentPath::Promotion, "2.1.3", "ami-00000003");
+    change(&mut deployment, |deploy| deploy.parameters.clear());
+    let taken = acquire(None, &deployment, at(1)).unwrap();
+    let failure = complete(&taken.environment, &taken.deployment, &lock, at(2)).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Bug);
 }

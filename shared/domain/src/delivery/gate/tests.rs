@@ -333,6 +333,7 @@ fn a_tainted_environment_is_not_promoted_to() {
         holder: None,
         deployed: None,
         previous: None,
+        proven_images: None,
         stack_arn: None,
         ever_stable: true,
         taint: None,

@@ -44,6 +44,7 @@ fn environment(ever_stable: bool) -> Environment {
         holder: Some(holder),
         deployed: None,
         previous: None,
+        proven_images: None,
         stack_arn: Some(STACK.into()),
         ever_stable,
         taint: None,

@@ -190,6 +190,7 @@ fn environment(held: bool) -> Environment {
         holder: held.then(|| LeaseHolder { deployment: id.clone(), execution: "e".into(), since: at(0) }),
         deployed: None,
         previous: None,
+        proven_images: None,
         stack_arn: None,
         ever_stable: false,
         taint: None,
