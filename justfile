@@ -40,6 +40,10 @@ test crate *filter:
 contract *filter:
     cargo test --locked --test contract -- {{ filter }}
 
+# Attacks of the security review, and the strongest that each function can do: after a change of infra.
+attacks *filter:
+    cargo test --locked --test attacks -- {{ filter }}
+
 # Faults at the calls of a workflow: `just faults image`, `just faults bake`, `just faults update`; of all without a name.
 faults scenarios='' *filter:
     LOCKSTEP_FAULTS_ONLY='{{ scenarios }}' cargo test --locked --test faults -- --nocapture {{ filter }}
@@ -76,9 +80,13 @@ measure:
 mutants *area:
     tests/mutants/run {{ area }}
 
-# A million random histories of approvals, compared with the reference model of docs/security.md.
-soak histories='1000000':
+# A million random histories of approvals, compared with the reference model of docs/security.md, then hostile requests,
+# archives and addresses.
+soak histories='1000000' requests='100000' archives='10000' addresses='1000':
     LOCKSTEP_APPROVAL_HISTORIES='{{ histories }}' cargo test --release --locked -p lockstep-domain --test approvals -- --nocapture
+    LOCKSTEP_HOSTILE_REQUESTS='{{ requests }}' LOCKSTEP_HOSTILE_ARCHIVES='{{ archives }}' \
+        LOCKSTEP_HOSTILE_ADDRESSES='{{ addresses }}' \
+        cargo test --release --locked -p lockstep-domain --test hostile -- --nocapture
 
 # Compares the locked crates with the database of known vulnerabilities, as the workflow of every day does.
 advisories:

@@ -1,5 +1,6 @@
-"""The IAM resource types ministack's CloudFormation does not have: access keys, role and user policies. The boundary of a
-role, which it leaves out.
+"""The IAM resource types ministack's CloudFormation does not have: access keys, role and user policies.
+
+It also leaves out the permissions boundary of a role.
 
 ``SecretAccessKey`` is an attribute of the key as on AWS, so a stack can hand an operator credentials
 that are not the account's root.
@@ -61,7 +62,12 @@ def _bounded_again(update_role: UpdateNamedResource) -> UpdateNamedResource:
     """Updates a role with its permissions boundary, which its new properties may lack."""
 
     def update(
-        physical_id: str, old_props: Properties, new_props: Properties, stack_name: str, logical_id: str | None = None, /
+        physical_id: str,
+        old_props: Properties,
+        new_props: Properties,
+        stack_name: str,
+        logical_id: str | None = None,
+        /,
     ) -> Provisioned:
         name, attributes = update_role(physical_id, old_props, new_props, stack_name, logical_id)
         _set_boundary(name, new_props)

@@ -138,7 +138,7 @@ fn both_fences_deny_the_same() {
 }
 
 #[test]
-fn a_deployed_template_gives_its_roles_the_boundary_that_the_fence_asks_for() {
+fn a_deployed_template_gives_its_roles_the_boundary_of_the_fence() {
     let text = "Resources:\n  Role:\n    Type: AWS::IAM::Role\n    Properties:\n      AssumeRolePolicyDocument: {}\n";
     let template = Template::parse("template.yaml", text).unwrap();
     for deployed in [template.deployed_text(), template.derive_test_template()] {

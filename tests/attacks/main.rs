@@ -1,4 +1,4 @@
-//! Attacks: each finding of the security review, and each chain of findings, as somebody would try it.
+//! Attacks: each finding of the security review, and each chain of findings, as an attacker would try it.
 //!
 //! An attack is a file of this folder and a line below. Its first line names the findings (`S6`) and chains (`C4`); a line
 //! `Fails without` names the defence that it tests. An attack on templates and roles uses the evaluator of policies, any other

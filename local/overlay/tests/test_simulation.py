@@ -82,10 +82,12 @@ class Simulation(CloudTest):
 
     def test_a_role_of_a_stack_has_its_boundary(self) -> None:
         cloudformation, stack = client("cloudformation", DEVELOPMENT), unique("bounded")
-        policies = [
-            self.iam.create_policy(PolicyName=unique("boundary"), PolicyDocument=_document(_allow(action)))["Policy"]["Arn"]
-            for action in ("sqs:Get*", "sqs:Tag*")
-        ]
+
+        def policy(action: str) -> Any:
+            document = _document(_allow(action))
+            return self.iam.create_policy(PolicyName=unique("boundary"), PolicyDocument=document)["Policy"]["Arn"]
+
+        policies = [policy("sqs:Get*"), policy("sqs:Tag*")]
 
         def boundary(create: bool, arn: str | None) -> Any:
             trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
@@ -100,7 +102,8 @@ class Simulation(CloudTest):
             cloudformation.get_waiter("stack_create_complete" if create else "stack_update_complete").wait(
                 StackName=stack, WaiterConfig={"Delay": 1}
             )
-            return self.iam.get_role(RoleName=stack)["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+            role = self.iam.get_role(RoleName=stack)["Role"]
+            return role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
 
         self.assertEqual(boundary(True, policies[0]), policies[0])
         self.assertEqual(boundary(False, policies[1]), policies[1])

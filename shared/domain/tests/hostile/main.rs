@@ -157,14 +157,23 @@ fn name(random: &mut Random) -> String {
         "top",
         "\u{2e}\u{2e}/x",
     ];
+    // A single refused name refuses the whole archive, so most names are good ones.
+    if !random.once_in(4) {
+        return format!("a{}/b{}.yaml", random.below(9), random.below(9));
+    }
     let parts: Vec<&str> = (0..=random.below(4)).map(|_| *random.pick(&PARTS)).collect();
-    parts.join(random.pick(&["/", "//", "\\"]))
+    let between = *random.pick(&["/", "//", "\\"]);
+    parts.join(between)
 }
 
 fn hostile_tarball(random: &mut Random) -> Vec<u8> {
     let mut tar = Builder::new(Vec::new());
     for _ in 0..=random.below(4) {
         let kinds = [
+            EntryType::Regular,
+            EntryType::Regular,
+            EntryType::Regular,
+            EntryType::Regular,
             EntryType::Regular,
             EntryType::Regular,
             EntryType::Symlink,
@@ -233,7 +242,10 @@ fn no_hostile_archive_leads_out_of_its_folder() {
     }
     println!("{escapes} escapes; {read} files were read");
     assert_eq!(escapes, 0);
-    assert!(read > 0, "every archive was refused, so no name was judged");
+    assert!(
+        read > count / 20,
+        "only {read} files were read: too many archives are refused before a name is judged"
+    );
 }
 
 /// Networks that no check may reach without a setting: the machine itself, its metadata, and private ones.
