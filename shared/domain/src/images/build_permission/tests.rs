@@ -257,7 +257,7 @@ fn events() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A build with its question, and what people said about it, told without the code under test.
+/// A build with its question, and what people said about it, without the code under test.
 struct History {
     deployment: Deployment,
     decision: Option<ApprovalDecision>,
