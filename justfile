@@ -88,6 +88,10 @@ soak histories='1000000' requests='100000' archives='10000' addresses='1000':
         LOCKSTEP_HOSTILE_ADDRESSES='{{ addresses }}' \
         cargo test --release --locked -p lockstep-domain --test hostile -- --nocapture
 
+# Builds every function for Lambda in two clones, for two users, and compares the digests of the zips. Takes an hour or more.
+reproducible:
+    .ci/reproducible --all
+
 # Compares the locked crates with the database of known vulnerabilities, as the workflow of every day does.
 advisories:
     LOCKSTEP_CI_CACHE="${LOCKSTEP_CI_CACHE:-target/tools}" .ci/advisories

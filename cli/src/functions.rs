@@ -94,6 +94,7 @@ pub async fn build(
         // The functions alone, so that none carries a feature that only the command needs.
         Profile::Lambda => {
             command.args(["--profile", "lambda", "--target", &zigbuild::target()]);
+            command.env("CARGO_ENCODED_RUSTFLAGS", without_paths(sources));
             for name in all() {
                 command.args(["--package", &format!("lockstep-{name}")]);
             }
@@ -134,6 +135,20 @@ fn forget_this_package(command: &mut Command) {
             command.env_remove(name);
         }
     }
+}
+
+/// Returns the compiler's options, in cargo's form, under which a binary holds no path of this machine or user: panics name
+/// their files. cargo leaves these options out of the names of symbols, so two builds of one commit are equal.
+fn without_paths(sources: &Path) -> String {
+    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
+    let registry = std::env::var_os("CARGO_HOME").map(PathBuf::from).or(home);
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let places = [(Some(sources.to_owned()), "/lockstep"), (target, "/target"), (registry, "/cargo")];
+    let options = places.into_iter().filter_map(|(from, to)| {
+        // rustc takes the last option that fits, and the folders may be within each other.
+        Some(format!("--remap-path-prefix={}={to}", from?.display()))
+    });
+    options.collect::<Vec<_>>().join("\u{1f}")
 }
 
 /// Returns the binaries that cargo's messages name.
@@ -205,12 +220,18 @@ pub fn code_sha256(digest: &Digest) -> String {
 }
 
 /// Returns the binary without its symbols, or `None` if this machine has no `strip`. Symbols double the size of a dev
-/// binary, and the time to pack and send it. cargo already strips in the profile for Lambda.
+/// binary, and the time to pack and send it. cargo already strips in the profile for Lambda. The build id is removed with
+/// them: it is a digest of the paths in them too, so equal code would have different packages.
 fn stripped(binary: &Path) -> Option<Vec<u8>> {
     let folder = tempfile::tempdir().ok()?;
     let target = folder.path().join("bootstrap");
-    let strip =
-        std::process::Command::new("strip").arg("-o").arg(&target).arg(binary).stderr(Stdio::null()).status();
+    let strip = std::process::Command::new("strip")
+        .arg("--remove-section=.note.gnu.build-id")
+        .arg("-o")
+        .arg(&target)
+        .arg(binary)
+        .stderr(Stdio::null())
+        .status();
     strip.ok()?.success().then(|| std::fs::read(&target).ok())?
 }
 
@@ -246,6 +267,17 @@ mod tests {
         );
         assert_eq!(a, b);
         assert_ne!(a, c);
+    }
+
+    #[test]
+    fn a_function_for_lambda_holds_no_path_of_the_machine() {
+        let options = without_paths(Path::new("/home/ada/lockstep"));
+        assert!(options.starts_with("--remap-path-prefix=/home/ada/lockstep=/lockstep"), "{options}");
+        assert!(options.ends_with("=/cargo"), "{options}");
+        assert!(
+            options.split('\u{1f}').all(|option| option.starts_with("--remap-path-prefix=")),
+            "{options}"
+        );
     }
 
     #[test]
