@@ -3,7 +3,7 @@
 use crate::context::StackContext;
 use crate::load::Loaded;
 use crate::observe::StackReading;
-use lockstep_aws::cloudformation::Stacks;
+use lockstep_aws::cloudformation::{Stacks, TemplateForm};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::resource_change::Change;
 use lockstep_domain::records::{Deployment, Review};
@@ -24,7 +24,7 @@ pub async fn review<C: StackContext>(
     let (parameters, overrides) = (&deploy.parameters, &deploy.overrides);
     let after = After { template, parameters, overrides, changes };
     let Some(existing) = existing else { return Ok(review::review(None, after)) };
-    let text = stacks.template(&existing.stack.arn).await?;
+    let text = stacks.template(&existing.stack.arn, TemplateForm::Submitted).await?;
     let old = Template::parse("template", &text).ok();
     let recorded = recorded(context, loaded).await?;
     let before = Before {

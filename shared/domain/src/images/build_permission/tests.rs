@@ -1,6 +1,6 @@
 use super::*;
 use crate::delivery::answers::Jury;
-use crate::delivery::approval::{ApprovalAnswer, Decided, ask, decide, verdict};
+use crate::delivery::approval::{ApprovalAnswer, Decided, ask, decide, shown, verdict};
 use crate::delivery::approval_rule::tests::{all_parts, answers, rules};
 use crate::delivery::approval_rule::{Excluded, Verdict, judge};
 use crate::delivery::people::People;
@@ -68,9 +68,17 @@ fn answered(
 ) -> Option<ApprovalDecision> {
     let (people, stages) = (People::default(), stages(BuildPolicy::Approved));
     let jury = Jury::new(&rule_of_question(&stages, deployment).unwrap(), &people, deployment);
-    let subject = deployment.approvals.last()?.subject.key();
-    let answer =
-        ApprovalAnswer { subject: &subject, digest: None, names: &[], kind, reason: Some("because"), by };
+    let question = deployment.approvals.last()?;
+    let (subject, shown) = (question.subject.key(), shown(deployment, question).ok()?);
+    let answer = ApprovalAnswer {
+        subject: &subject,
+        digest: None,
+        shown: &shown,
+        names: &[],
+        kind,
+        reason: Some("because"),
+        by,
+    };
     match decide(deployment, before, &answer, &jury, at(hour)).ok()?.1 {
         Decided::Now(decided) | Decided::Waits(decided, _) => Some(*decided),
         Decided::Before => before.cloned(),
