@@ -73,13 +73,13 @@ class Work:
         return found
 
     def judge(self, mutants: list[Mutant], is_again: bool = False) -> None:
-        """Judges the mutants without an outcome, and with `is_again` those that no test caught.
+        """Judges the mutants without an outcome, or with `is_again` those that no test caught.
 
         An interrupted run keeps the outcomes that it has.
         """
         known = self.outcomes()
-        settled = {name for name, outcome in known.items() if not (is_again and outcome == "missed")}
-        chosen = {mutant.name for mutant in mutants} - settled
+        wanted = "missed" if is_again else None
+        chosen = {mutant.name for mutant in mutants if known.get(mutant.name) == wanted}
         if not chosen:
             return
         folder = self.state / f"run-{1 + len(list(self.state.glob('run-*')))}"

@@ -255,6 +255,26 @@ fn a_file_that_packer_loads_or_runs_automatically_is_refused() {
     );
 }
 
+#[test]
+fn an_unknown_name_in_a_block_that_the_template_lacks_is_refused() {
+    for (after, block, place) in [
+        ("imds_support    = \"v2.0\"", "aws_polling", "aws_polling"),
+        ("imds_support    = \"v2.0\"", "ami_block_device_mappings", "a block device"),
+        ("variable \"size\" {", "validation", "a validation"),
+    ] {
+        let problems = problems_with(after, &format!("{block} {{\n  surprise = \"x\"\n}}"));
+        let wanted = format!("`surprise` is not allowed in {place}");
+        assert!(problems.iter().any(|line| line.contains(&wanted)), "{block}: {problems:#?}");
+    }
+}
+
+#[test]
+fn a_recipe_beyond_the_cap_is_refused() {
+    let large = "x".repeat(crate::images::recipe::MAX_RECIPE_BYTES);
+    let problems = problems(&files(&[("large.sh", &large)]), &RecipeInput::default());
+    assert!(problems.iter().any(|line| line.contains("the recipe is larger than 5 MiB")), "{problems:#?}");
+}
+
 /// Positions of the template, with the places whose names are allowed there.
 const POSITIONS: [(&str, &[Position]); 9] = [
     ("packer {", &[Position::Packer]),
