@@ -12,6 +12,7 @@ use lockstep_domain::records::{
     ApprovalDecision, BuildImageBody, Callback, CallbackState, Deployment, DeploymentStart, DeploymentState,
     NamedResource, Proposal, ProposedAction,
 };
+use lockstep_sim::stages::stage_text;
 use serde_json::{Value, json};
 
 /// Returns a fixture with a deployment to production that awaits its approval.
