@@ -11,12 +11,12 @@ use lockstep_aws::ledger::{Ledger, Order, Versioned};
 use lockstep_aws::operator::control_plane;
 use lockstep_aws::operator::executions::Follow;
 use lockstep_aws::operator::signed;
-use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::delivery::people::People;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
+use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, RepositoryId, StageName};
 use lockstep_domain::records::{

@@ -1,6 +1,6 @@
 //! Names on the command line that have an inner structure, each with one parser.
 
-use lockstep_domain::delivery::pending_change::Administrators;
+use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::ids::{AmiId, ComponentName, DeploymentId, ImageName, RepositoryId};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::ConfigKind;

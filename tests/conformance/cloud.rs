@@ -25,7 +25,7 @@ pub const ACCOUNT: &str = "111111111111";
 pub const REGION: &str = "eu-west-1";
 /// The functions that state machines invoke.
 pub const FUNCTIONS: [&str; 8] =
-    ["ledger", "stack", "verify", "image", "package", "sweep", "bake", "promotion-bake"];
+    ["ledger", "stack", "verify", "image", "delivery-image", "package", "bake", "promotion-bake"];
 /// The state machines.
 pub const MACHINES: [&str; 7] =
     ["deploy", "teardown", "promote-image", "promote", "release", "bake-image", "build-image"];

@@ -49,7 +49,9 @@ fn a_push_builds_in_production_by_one_function_only() {
             "lockstep-promotion-image".to_owned(),
             set(&["lockstep-promotion-image-source", "lockstep-promotion-image-target"]),
         ),
-        // It writes the parameters that name images.
+        // It reads stacks.
+        ("lockstep-ledger-promotion".to_owned(), set(&["lockstep-promotion-stack-reader"])),
+        // It discards images that nothing refers to.
         ("lockstep-sweep".to_owned(), set(&["lockstep-image-keeper"])),
     ]);
     for (function, roles) in &there {

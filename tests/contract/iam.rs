@@ -153,9 +153,9 @@ fn every_cross_account_trust_names_one_role_and_the_external_id() {
             assert!(!statement.principals.is_empty(), "{arn} trusts no principal");
         }
     }
-    // Per account: deployer, image builder, verifier, image keeper, image source and target. An account on the delivery
-    // path has the last two twice.
-    assert_eq!(crossing, 14);
+    // Per account: deployer, image builder, verifier, stack reader, image keeper, image source and target. An account on
+    // the delivery path has the last two twice.
+    assert_eq!(crossing, 16);
 }
 
 /// Returns the one role that a trust statement admits; empty if it admits a service.

@@ -38,10 +38,12 @@ impl Harness {
             Work::Teardown => serde_json::from_value(asked).map(Run::PromotionTeardown),
             Work::PromoteImage | Work::BakeImage | Work::BuildImage => return,
         };
+        let run = run.expect("an input");
         let start = Start {
             deployment: DeploymentId::of_execution(execution),
             name: "by-hand".into(),
-            run: run.expect("an input"),
+            machine: run.machine().to_owned(),
+            input: run.input().expect("JSON"),
             by: starter(),
             at: self.clock.now(),
         };

@@ -87,7 +87,9 @@ fn read_machines(bug: Option<Bug>) -> Machines {
     let paths = [DeploymentPath::Delivery, DeploymentPath::Promotion].into_iter();
     for (path, work) in paths.flat_map(|path| works.map(|work| (path, work))) {
         let arn = machine(path, work);
-        let ledger = format!("ledger-{}", word_of(path));
+        // Pushes alone bake, on the delivery path.
+        let of_ledger = if matches!(work, Work::BakeImage) { DeploymentPath::Delivery } else { path };
+        let ledger = format!("ledger-{}", word_of(of_ledger));
         let functions = [
             ("LedgerFunction", ledger.as_str()),
             ("StackFunction", "stack"),

@@ -14,7 +14,7 @@ use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::functions::{self as built, Profile};
 use lockstep_cli::installation::{ImageBuilds, Installation, Packages, TargetAccount};
 use lockstep_cli::output::Output;
-use lockstep_domain::delivery::pending_change::Administrators;
+use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_local::{CloudOptions, Controls, LocalCloud, REGION};
 use std::path::{Path, PathBuf};

@@ -194,8 +194,8 @@ pub(super) fn outcome(configured: &Configured) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockstep_domain::delivery::weakening::Difference;
     use lockstep_domain::messages::operator::Pending;
+    use lockstep_domain::model::difference::Difference;
 
     #[test]
     fn a_change_that_waits_says_that_everything_waits_with_it() {

@@ -12,10 +12,12 @@ use crate::views::time;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use lockstep_aws::ledger::Order;
-use lockstep_domain::delivery::pending_change::{self, Administrators, PendingState};
+use lockstep_domain::delivery::pending_change;
 use lockstep_domain::delivery::weakening;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::Request;
+use lockstep_domain::model::administrators::Administrators;
+use lockstep_domain::records::PendingState;
 use lockstep_domain::records::{ConfigKind, PendingConfig};
 use serde_json::json;
 
@@ -142,9 +144,9 @@ pub async fn administrators(
 mod tests {
     use super::*;
     use crate::views::testing::at;
-    use lockstep_domain::delivery::pending_change::PendingChange;
-    use lockstep_domain::delivery::weakening::Difference;
+    use lockstep_domain::model::difference::Difference;
     use lockstep_domain::model::person::{Caller, Person};
+    use lockstep_domain::records::PendingChange;
 
     #[test]
     fn a_change_that_waits_is_shown_with_who_weakens_what() {

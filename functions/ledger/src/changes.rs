@@ -7,16 +7,15 @@ use crate::load;
 use jiff::Timestamp;
 use lockstep_aws::ledger::{Order, Versioned, Write};
 use lockstep_domain::delivery::configuration::{self, Texts};
-use lockstep_domain::delivery::pending_change::{
-    self, Administrator, Administrators, NextStep, PendingChange, PendingState, Proposed,
-};
+use lockstep_domain::delivery::pending_change::{self, Administrator, NextStep, Proposed};
 use lockstep_domain::delivery::people::People;
 use lockstep_domain::delivery::weakening;
 use lockstep_domain::messages::ledger::Settled;
 use lockstep_domain::messages::operator::{Applied, Configured, Pending};
+use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::person::Caller;
-use lockstep_domain::records::{Config, ConfigKind, PendingConfig};
+use lockstep_domain::records::{Config, ConfigKind, PendingChange, PendingConfig, PendingState};
 
 /// The value in the log that triggers an alarm of the control plane: see `Weakening` in
 /// `infra/control-plane/template.yaml`.

@@ -1,7 +1,7 @@
 //! The only place that reads environment variables.
 
-use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::messages::callers::Callers;
+use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use secrecy::SecretString;

@@ -2,12 +2,15 @@
 //!
 //! This area imports no other area.
 
+pub mod administrators;
 pub mod base_image;
 pub mod branch_pattern;
+pub mod build_policy;
 pub mod canonical;
 pub mod caught_error;
 pub mod denial;
 pub mod deployment_path;
+pub mod difference;
 pub mod drift_status;
 pub mod error;
 pub mod ids;

@@ -31,9 +31,9 @@ use lockstep_aws::public_images::PublicImages;
 #[cfg(feature = "secretsmanager")]
 use lockstep_aws::{hook_key::HookKey, secrets::Secrets};
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
-use lockstep_domain::delivery::pending_change::Administrators;
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, CommitSha};

@@ -8,7 +8,7 @@ use crate::local::{Session, StoredCredentials, TOOLING, state_dir};
 use lockstep_aws::aws::Aws;
 use lockstep_aws::cloudformation::TemplateSource;
 use lockstep_aws::operator::stacks::Installer;
-use lockstep_domain::delivery::pending_change::Administrators;
+use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_local::PEOPLE;
 use std::path::Path;

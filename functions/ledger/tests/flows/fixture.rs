@@ -260,7 +260,8 @@ impl Fixture {
             user_id: format!("AIDAEXAMPLE00000{}", starter.to_uppercase()),
             account: "333333333333".into(),
         };
-        let start = Start { deployment: id(name), name: name.into(), run, by, at: at(0) };
+        let (machine, input) = (run.machine().to_owned(), run.input().unwrap());
+        let start = Start { deployment: id(name), name: name.into(), machine, input, by, at: at(0) };
         self.ledger.insert(&start).await.unwrap();
     }
 

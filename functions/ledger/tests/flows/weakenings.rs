@@ -2,9 +2,9 @@
 
 use super::fixture::{Fixture, stages_text};
 use lockstep_aws::ledger::Order;
-use lockstep_domain::delivery::pending_change::PendingState;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::ledger::Request;
+use lockstep_domain::records::PendingState;
 use lockstep_domain::records::{ConfigKind, PendingConfig};
 use serde_json::{Value, json};
 
@@ -14,8 +14,7 @@ fn stages(text: &str) -> Value {
 
 /// Returns the stages with no approval for production, and another change.
 fn weakened() -> String {
-    let other =
-        "[[stages]]\nname = \"eu\"\naccount = \"222222222222\"\nregion = \"eu-west-2\"\napproval = true\n";
+    let other = "[[stages]]\nname = \"eu\"\naccount = \"222222222222\"\nregion = \"eu-west-2\"\napproval = true\nbuilds = \"approved\"\n";
     format!("{}{other}", stages_text().replace("approval = true", "approval = false"))
 }
 

@@ -1,10 +1,11 @@
 //! The parts of the organisation's configuration together: whether they fit each other, and what a new version of one changes.
 
 use crate::delivery::parameters::OrganisationParameters;
-use crate::delivery::pending_change::Administrators;
 use crate::delivery::people::{self, People};
 use crate::delivery::stages::{self, Stages};
-use crate::delivery::weakening::{self, Difference};
+use crate::delivery::weakening;
+use crate::model::administrators::Administrators;
+use crate::model::difference::Difference;
 use crate::model::error::Problem;
 use crate::records::ConfigKind;
 

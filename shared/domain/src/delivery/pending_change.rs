@@ -3,77 +3,19 @@
 //! With several administrators a second one confirms the change. With one, the change takes effect after a day, in which
 //! the alarm is read and the change can be cancelled. A change that is neither in effect nor cancelled after a week ends.
 
-use crate::delivery::weakening::{self, Difference};
+use crate::delivery::weakening;
+use crate::model::administrators::Administrators;
+use crate::model::difference::Difference;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::person::{Caller, Person};
+use crate::records::{PendingChange, PendingState};
 use jiff::{Timestamp, ToSpan};
-use serde::{Deserialize, Serialize};
-use strum::{EnumString, IntoStaticStr};
 
 /// Time until a weakening takes effect in an installation with one administrator, in hours.
 pub const DELAY_HOURS: i64 = 24;
 
 /// Time until a pending weakening ends, in hours.
 pub const LIFE_HOURS: i64 = 7 * 24;
-
-/// Number of administrators of an installation, from `install --administrators`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum Administrators {
-    /// One: no second person can confirm.
-    One,
-    /// Two at least.
-    Many,
-}
-
-impl Administrators {
-    /// Returns the word of the number.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
-/// State of a pending change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PendingState {
-    /// The change waits.
-    Open,
-    /// The change is in effect.
-    Applied,
-    /// An administrator cancelled it.
-    Cancelled,
-    /// It ended after [`LIFE_HOURS`].
-    Expired,
-    /// Another version of the configuration was applied in the meantime.
-    Superseded,
-}
-
-/// A weakening that waits for its effect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PendingChange {
-    /// Text of the file.
-    pub text: String,
-    /// Version of the configuration that the differences compare with.
-    pub base: u32,
-    /// The differences, as they were shown.
-    pub differences: Vec<Difference>,
-    /// The administrator who proposed it.
-    pub proposed_by: Caller,
-    /// Person of that administrator at that time.
-    pub proposer: Person,
-    /// Time of the proposal.
-    pub proposed_at: Timestamp,
-    /// State of the change.
-    pub state: PendingState,
-    /// The administrator who confirmed or cancelled it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decided_by: Option<Caller>,
-    /// Time of the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<Timestamp>,
-}
 
 /// A proposed text with its differences from the version that applies.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,11 +3,13 @@
 //! A stage binds a name to one account and region, and defines the path of its releases. The order of the file is the
 //! order of promotion.
 
+mod builds;
+
 use crate::delivery::approval_rule::{self, ApprovalRule};
 use crate::delivery::checks::Reach;
 use crate::delivery::people::People;
-use crate::images::build_permission::{self, BuildPolicy};
 use crate::images::settings::ImageSettings;
+use crate::model::build_policy::BuildPolicy;
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::{Failure, Problem};
 use crate::model::ids::TEST;
@@ -231,7 +233,7 @@ fn broken_rules(stages: &[Stage]) -> Vec<(usize, String)> {
     broken.extend(nested_names(stages));
     broken.extend(broken_flags(stages));
     broken.extend(broken_accounts(stages));
-    broken.extend(build_permission::broken_settings(stages));
+    broken.extend(builds::broken_settings(stages));
     broken
 }
 

@@ -11,6 +11,7 @@ use crate::model::person::{Caller, Starter};
 use crate::model::token::{client_token, execution_arn, is_client_token};
 use crate::records::Start;
 use jiff::Timestamp;
+use serde_json::json;
 
 /// Maximum length of an execution's name.
 /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html>
@@ -39,7 +40,8 @@ pub fn record(machines: &str, name: &str, run: &Run, by: &Caller, now: Timestamp
     Ok(Start {
         deployment: DeploymentId::of_execution(&deploying(machines, name, run)),
         name: name.to_owned(),
-        run: run.clone(),
+        machine: run.machine().to_owned(),
+        input: run.input().map_err(|error| Failure::bug("an input is not JSON").caused_by(&error))?,
         by: by.clone(),
         at: now,
     })
@@ -67,9 +69,9 @@ pub fn is_same(known: &Start, again: &Start) -> bool {
 /// Returns the starter of a deployment with `input`; `None` if no caller asked for exactly this deployment.
 pub fn of_deploy(start: Option<&Start>, input: &inputs::Deploy) -> Option<Starter> {
     let start = start?;
-    let same = match &start.run {
-        Run::DeliveryDeploy(asked) | Run::PromotionDeploy(asked) => asked == input,
-        Run::Promote(asked) => promotes(asked) == *input,
+    let same = match run_of(start)? {
+        Run::DeliveryDeploy(asked) | Run::PromotionDeploy(asked) => asked == *input,
+        Run::Promote(asked) => promotes(&asked) == *input,
         Run::DeliveryTeardown(_) | Run::PromotionTeardown(_) => false,
     };
     same.then(|| Starter::Caller(start.by.clone()))
@@ -77,12 +79,17 @@ pub fn of_deploy(start: Option<&Start>, input: &inputs::Deploy) -> Option<Starte
 
 /// Returns the starter of a teardown with `input`; unknown if no caller asked for exactly this teardown.
 pub fn of_teardown(start: Option<&Start>, input: &inputs::Teardown) -> Starter {
-    match start.map(|start| (&start.run, &start.by)) {
-        Some((Run::DeliveryTeardown(asked) | Run::PromotionTeardown(asked), by)) if asked == input => {
+    match start.and_then(|start| Some((run_of(start)?, &start.by))) {
+        Some((Run::DeliveryTeardown(asked) | Run::PromotionTeardown(asked), by)) if asked == *input => {
             Starter::Caller(by.clone())
         }
         _ => Starter::Unknown,
     }
+}
+
+/// Returns the run of a recorded start; `None` if no such run exists.
+fn run_of(start: &Start) -> Option<Run> {
+    serde_json::from_value(json!({"machine": start.machine, "input": start.input})).ok()
 }
 
 /// Returns the deployment that a promotion makes.

@@ -3,33 +3,14 @@
 //! The comparison errs towards weakening: a stage that is removed can come back with less protection.
 
 use crate::delivery::approval_rule::ApprovalRule;
-use crate::delivery::pending_change::Administrators;
 use crate::delivery::stages::{Stage, Stages};
-use crate::images::build_permission::BuildPolicy;
+use crate::model::administrators::Administrators;
+use crate::model::build_policy::BuildPolicy;
 use crate::model::deployment_path::DeploymentPath;
+use crate::model::difference::{Difference, stronger, weaker};
 use crate::model::ids::StageName;
 use crate::model::person::PersonId;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-
-/// One difference between two versions of the stages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Difference {
-    /// The difference as a sentence.
-    pub sentence: String,
-    /// True if the new version protects less than the old one.
-    pub weakens: bool,
-}
-
-/// Returns a difference that weakens.
-pub(in crate::delivery) fn weaker(sentence: impl Into<String>) -> Difference {
-    Difference { sentence: sentence.into(), weakens: true }
-}
-
-/// Returns a difference that weakens nothing.
-pub(in crate::delivery) fn stronger(sentence: impl Into<String>) -> Difference {
-    Difference { sentence: sentence.into(), weakens: false }
-}
 
 /// Returns true if a difference weakens a stage.
 pub fn weakens(differences: &[Difference]) -> bool {

@@ -6,85 +6,15 @@
 
 use crate::delivery::approval_rule::ApprovalRule;
 use crate::delivery::stages::{Stage, Stages};
+use crate::model::build_policy::BuildPolicy;
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::AccountId;
 use crate::records::{Approval, ApprovalDecision, BuildSubject, Decision, Deployment, Subject};
 use jiff::{Timestamp, ToSpan};
-use serde::{Deserialize, Serialize};
-use std::str::FromStr;
 
 /// Time for which the question about a build is open, in hours. The state that waits for the answer has the same limit.
 pub const OPEN_HOURS: i64 = 14 * 24;
-
-/// Permission of builds in an account of the promotion path: `builds` of its stages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BuildPolicy {
-    /// A person approves each build.
-    Approved,
-    /// Each build begins without a person.
-    Automatic,
-}
-
-impl BuildPolicy {
-    /// The risk and the gain of each value, as the end of a sentence. Who adds an account reads it.
-    pub const CHOICE: &str = "write \"approved\" (no code of an author runs in the account before a person has seen the \
-        recipe's difference and approved the build; a push with such an image waits for the answer, for 14 days at most) or \
-        \"automatic\" (no push waits; everyone who may push to the default branch of a repository runs code in the account, \
-        in the network and with the instance profile of its builds)";
-
-    /// Returns the word in `stages.toml`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Approved => "approved",
-            Self::Automatic => "automatic",
-        }
-    }
-}
-
-impl FromStr for BuildPolicy {
-    type Err = &'static str;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        match word {
-            "approved" => Ok(Self::Approved),
-            "automatic" => Ok(Self::Automatic),
-            _ => Err(Self::CHOICE),
-        }
-    }
-}
-
-/// Returns the problems of `builds`, each with the index of the stage to blame. Each stage of the promotion path has the
-/// setting, no other stage has it, and the stages of an account agree.
-pub(crate) fn broken_settings(stages: &[Stage]) -> Vec<(usize, String)> {
-    let problem = |(n, stage): (usize, &Stage)| {
-        let name = &stage.name;
-        let agreed = stages[..n].iter().find(|other| other.account == stage.account);
-        let message = match (stage.path(), stage.builds) {
-            (DeploymentPath::Delivery, Some(_)) => {
-                format!("`{name}` is on the delivery path, where each push builds; remove `builds`")
-            }
-            (DeploymentPath::Promotion, None) => format!(
-                "`{name}` is on the promotion path and lacks `builds`, which permits to build an image in account {} that may \
-                 not be copied there; {}",
-                stage.account,
-                BuildPolicy::CHOICE
-            ),
-            (DeploymentPath::Promotion, Some(builds)) => {
-                let other = agreed.filter(|other| other.builds.is_some_and(|other| other != builds))?;
-                format!(
-                    "`{name}` and `{}` share account {} and have different `builds`; a build belongs to the account, so write \
-                     one value for both",
-                    other.name, stage.account
-                )
-            }
-            (DeploymentPath::Delivery, None) => return None,
-        };
-        Some((n, message))
-    };
-    stages.iter().enumerate().filter_map(problem).collect()
-}
 
 /// Returns the policy of builds in `account`; `None` if it is on the delivery path, or belongs to no stage.
 ///

@@ -1,9 +1,9 @@
 //! Requests of operators to the `ledger` function over its IAM-authenticated URL, as the `lockstep` command sends them.
 
 use super::run::Run;
-use crate::delivery::pending_change::Administrators;
-use crate::delivery::weakening::Difference;
+use crate::model::administrators::Administrators;
 use crate::model::branch_pattern::BranchPattern;
+use crate::model::difference::Difference;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StageName};
 use crate::model::version::Version;
 use crate::records::{AnswerKind, ConfigKind, OwnedName};

@@ -65,7 +65,7 @@ pub use image_version::{ImageOrigin, ImageVersion, Revocation};
 pub use log_entry::LogEntry;
 pub use operation::{Operation, OperationKind};
 pub use ownership::{ClaimOrigin, OwnedName, Ownership};
-pub use pending_config::PendingConfig;
+pub use pending_config::{PendingChange, PendingConfig, PendingState};
 pub use proposal::{NamedResource, Proposal, ProposedAction};
 pub use rejection::Rejection;
 pub use release::{Release, ReleaseState};

@@ -1,11 +1,11 @@
 //! The start of a run by an operator.
 
 use super::{Key, Record, Table};
-use crate::messages::run::Run;
 use crate::model::ids::DeploymentId;
 use crate::model::person::Caller;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The start of a run over the operators' function, with the caller that IAM established.
 ///
@@ -16,8 +16,10 @@ pub struct Start {
     pub deployment: DeploymentId,
     /// Name of the execution that was started.
     pub name: String,
-    /// State machine with its input.
-    pub run: Run,
+    /// Name of the state machine, without `lockstep-`.
+    pub machine: String,
+    /// Input of the state machine.
+    pub input: Value,
     /// The caller.
     pub by: Caller,
     /// Time of the request.

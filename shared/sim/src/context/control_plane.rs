@@ -8,7 +8,7 @@ use lockstep_aws::hook_key::HookKey;
 use lockstep_aws::ledger::Ledger;
 use lockstep_aws::secrets::Secrets;
 use lockstep_domain::delivery::function_code::FunctionLock;
-use lockstep_domain::delivery::pending_change::Administrators;
+use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_runtime::{

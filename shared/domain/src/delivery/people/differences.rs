@@ -1,7 +1,7 @@
 //! Differences between two versions of `people.toml`, and the ones by which an approval could pass that did not pass before.
 
 use super::{Identity, People};
-use crate::delivery::weakening::{Difference, stronger, weaker};
+use crate::model::difference::{Difference, stronger, weaker};
 use std::collections::BTreeSet;
 use std::fmt;
 

@@ -2,7 +2,7 @@
 
 use super::resource;
 use super::{Finding, QuotaFacts, Reading, ResourceFacts, StackFacts, limits};
-use crate::images::build_permission::BuildPolicy;
+use crate::model::build_policy::BuildPolicy;
 use crate::model::ids::{AccountId, Region};
 
 /// Facts of one account and region.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::images::build_permission::BuildPolicy;
+use crate::model::build_policy::BuildPolicy;
 use std::collections::BTreeSet;
 
 const HERE: &str = "111111111111";

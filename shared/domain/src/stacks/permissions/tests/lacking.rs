@@ -131,12 +131,14 @@ fn a_type_outside_the_table_is_unknown_for_every_answer() {
 /// CloudFormation's role may make roles with the boundary alone, so a simulation without it would always be a denial.
 #[test]
 fn a_role_is_simulated_with_the_boundary_that_it_will_have() {
-    let needs = found("Resources:\n  Runner:\n    Type: AWS::IAM::Role\n", &place());
+    let template =
+        "Resources:\n  Runner:\n    Type: AWS::IAM::Role\n  Logs:\n    Type: AWS::Logs::LogGroup\n";
+    let needs = found(template, &place());
     let asked = questions(&needs, STACK);
     let of =
         |action: &str| asked.iter().find(|question| question.actions.iter().any(|a| a == action)).unwrap();
     let condition = of("iam:CreateRole").condition.clone().unwrap();
     assert_eq!(condition.key, "iam:PermissionsBoundary");
     assert_eq!(condition.value, "arn:aws:iam::222222222222:policy/lockstep-boundary");
-    assert_eq!(of("iam:TagRole").condition, None);
+    assert_eq!(of("logs:CreateLogGroup").condition, None);
 }
