@@ -7,8 +7,11 @@ use lockstep_tests::installed::TOOLING;
 use lockstep_tests::policy::{Role, Statement, texts};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Heading of each kind of powers, in the order of the list.
-const KINDS: [(&str, fn(&str) -> bool); 6] = [
+/// Heading of a kind of powers, and the test of an action that belongs to it.
+type Kind = (&'static str, fn(&str) -> bool);
+
+/// The kinds of powers, in the order of the list.
+const KINDS: [Kind; 6] = [
     ("writes", |action| {
         ["DeleteItem", "PutItem", "UpdateItem"].iter().any(|verb| action == format!("dynamodb:{verb}"))
     }),
@@ -33,7 +36,7 @@ fn objects(action: &str, statement: &Statement) -> BTreeSet<String> {
     let accounts = texts(&statement.condition["StringEquals"]["aws:ResourceAccount"]);
     let named = |arn: &String| {
         let name = arn.splitn(6, ':').nth(5).unwrap_or(arn);
-        let name = if arn.starts_with("arn:aws:s3:::") { &arn["arn:aws:s3:::".len()..] } else { name };
+        let name = arn.strip_prefix("arn:aws:s3:::").unwrap_or(name);
         match action.split(':').next() {
             // An index holds no items of its own.
             Some("dynamodb") if name.contains("/index/") => Vec::new(),
