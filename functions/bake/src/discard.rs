@@ -45,11 +45,11 @@ pub async fn fail_build<C: BakeContext>(
         let images = context.images(TargetRole::ImageBuilder, building.location(), &session(id)).await?;
         let mut debris = made(context, &building, &images).await?;
         debris.retain(|ami| recorded.as_ref() != Some(&ami.id));
-        remove(&images, &debris).await?;
+        let deleted = remove(&images, &debris).await?;
         // Snapshots of an image that was never registered.
         if recorded.is_none() {
-            for snapshot in images.snapshots_of(id).await? {
-                images.delete_snapshot(&snapshot).await?;
+            for snapshot in images.snapshots_of(id).await?.difference(&deleted) {
+                images.delete_snapshot(snapshot).await?;
             }
         }
         deployment_log::append(context.ledger(), id, &failure.message, context.now()).await?;
@@ -86,15 +86,16 @@ async fn made<C: BakeContext>(
     Ok(made)
 }
 
-/// Deletes the images before their snapshots: EC2 deletes no snapshot of a registered image.
-async fn remove<I: Images>(images: &I, all: &[Ami]) -> Result<(), Failure> {
+/// Deletes the images before their snapshots: EC2 deletes no snapshot of a registered image. Returns the snapshots.
+async fn remove<I: Images>(images: &I, all: &[Ami]) -> Result<BTreeSet<SnapshotId>, Failure> {
     for ami in all {
         images.deregister(&ami.id).await?;
     }
-    for snapshot in all.iter().flat_map(Ami::snapshots).collect::<BTreeSet<SnapshotId>>() {
-        images.delete_snapshot(&snapshot).await?;
+    let snapshots: BTreeSet<SnapshotId> = all.iter().flat_map(Ami::snapshots).collect();
+    for snapshot in &snapshots {
+        images.delete_snapshot(snapshot).await?;
     }
-    Ok(())
+    Ok(snapshots)
 }
 
 /// Handles `fail_version`: withholds the version from every later use, and returns the stages that must discard it.
@@ -156,15 +157,17 @@ pub async fn discard<C: BakeContext>(
             format!("{ami} of {image}@{version} is still used by {}; stop that first", by.join(", "));
         return Err(Failure::new(FailureKind::EnvironmentBusy, message));
     }
-    remove(&images, &there).await?;
-    // Also the snapshots whose image was deregistered before a crash.
-    for snapshot in record.iter().flat_map(|record| &record.record.snapshots) {
-        images.delete_snapshot(snapshot).await?;
-    }
+    let deleted = remove(&images, &there).await?;
+    // Also the snapshots whose image was deregistered before a crash. A snapshot that does not exist has no tag, without which
+    // the role may delete nothing.
+    let recorded = record.iter().flat_map(|record| record.record.snapshots.clone()).collect();
+    let mut left: BTreeSet<SnapshotId> =
+        images.snapshots(&recorded).await?.into_iter().map(|snapshot| snapshot.id).collect();
     for id in there.iter().filter_map(|ami| ami.tags.get(TAG_DEPLOYMENT)?.parse::<DeploymentId>().ok()) {
-        for snapshot in images.snapshots_of(&id).await? {
-            images.delete_snapshot(&snapshot).await?;
-        }
+        left.extend(images.snapshots_of(&id).await?);
+    }
+    for snapshot in left.difference(&deleted) {
+        images.delete_snapshot(snapshot).await?;
     }
     match record {
         Some(record) => context.ledger().remove(&record).await,

@@ -361,7 +361,9 @@ async fn remove<C: ImageContext>(
 ) -> Result<(), Failure> {
     let Some(plan) = &promotion.plan else { return Ok(()) };
     let copies = copies(images, record, &plan.made_by).await?;
-    let mut snapshots = record.snapshots.clone();
+    // A snapshot that does not exist has no tag, without which the role may delete nothing.
+    let recorded = images.snapshots(&record.snapshots).await?;
+    let mut snapshots: BTreeSet<SnapshotId> = recorded.into_iter().map(|snapshot| snapshot.id).collect();
     snapshots.extend(copies.iter().flat_map(Ami::snapshots));
     snapshots.extend(images.snapshots_of(&plan.made_by).await?);
     for copy in &copies {
