@@ -249,6 +249,8 @@ pub async fn parameters_of_ci_name_the_newest_image_at_once(cloud: &mut TestClou
 pub async fn parameters_of_production_move_with_its_deployments(
     cloud: &mut TestCloud,
 ) -> Result<(), Failure> {
+    touch(cloud, "newer")?;
+    cloud.push("A newer image", Exit::Done).await?;
     let before = cloud.demo.version_in("production").await?;
     let before = before.ok_or_else(|| Failure::new("production runs no release"))?;
     let first = ami_in(cloud, "production", &locked_by(cloud, &before).await?).await?;
@@ -256,7 +258,10 @@ pub async fn parameters_of_production_move_with_its_deployments(
     ensure(first.is_some() && named == first, format!("production runs {first:?}, and {named:?} is named"))?;
     let next = cloud.demo.version_in("ci").await?.ok_or_else(|| Failure::new("ci runs no release"))?;
     let second = ami_in(cloud, "production", &locked_by(cloud, &next).await?).await?;
-    ensure(second.is_some() && second != first, "a push brought a newer image, and moved no parameter")?;
+    ensure(
+        second.is_some() && second != first,
+        format!("a push brought a newer image to {next} than {before} has: {second:?}, not {first:?}"),
+    )?;
     let name = format!("{COMPONENT}@{next}");
     let asked = cloud.demo.type_in(&["promote", &name, "--to", "production"], Exit::NeedsHuman).await?;
     ensure(named_in(cloud, "production").await? == first, "a question moves no parameter")?;
