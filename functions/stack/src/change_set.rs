@@ -80,9 +80,9 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
     // Only a question shows the review, and a plan of one.
     if plan_only || !change_set_review::reasons(&change_set, stage.approval.is_some()).is_empty() {
         let existing = reading.as_ref().filter(|_| kind == ChangeSetKind::Update);
+        let template = contents.deployed_template(stage)?;
         change_set.review =
-            review::review(context, &stacks, &loaded, existing, &contents.template, &change_set.changes)
-                .await?;
+            review::review(context, &stacks, &loaded, existing, &template, &change_set.changes).await?;
     }
     let go = match plan_only {
         true => NextStep::Planned,

@@ -15,6 +15,7 @@ use lockstep_domain::model::resource_change::Impact;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Approval, Deployed, Deployment, Environment, Subject};
 use lockstep_domain::stacks::plan::{StackStatus, operation_key};
+use lockstep_domain::stacks::template::Template;
 use lockstep_runtime::HasLedger as _;
 use lockstep_sim::cloudformation::Trouble;
 use lockstep_sim::context::EXTERNAL_ID;
@@ -237,6 +238,22 @@ async fn a_change_set_made_from_other_parameters_is_not_used() {
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Approve);
     assert_eq!(fixture.cloud.change_set_requests()[1].parameters["Size"], "8");
     assert_eq!(fixture.deploy().change_set.unwrap().attempt, 2);
+}
+
+#[tokio::test]
+async fn a_question_compares_the_templates_that_the_stack_runs() {
+    let with_role = |path: &str| {
+        let properties = format!("Path: {path}, AssumeRolePolicyDocument: {{}}");
+        with_resources(&format!("  Runner:\n    Type: AWS::IAM::Role\n    Properties: {{{properties}}}\n"))
+    };
+    let fixture = Fixture::with_template("production", &with_role("/new/"));
+    let running = Template::parse("template.yaml", &with_role("/old/")).unwrap().deployed_text();
+    assert!(running.contains("PermissionsBoundary"));
+    fixture.own_stack_of(StackStatus::UpdateComplete, &running);
+    let id = fixture.id();
+    go(&fixture, plan(&id)).await;
+    assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Approve);
+    assert_eq!(fixture.deploy().change_set.unwrap().review.access, []);
 }
 
 #[tokio::test]

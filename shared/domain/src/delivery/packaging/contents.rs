@@ -4,6 +4,7 @@ use crate::delivery::function_code::FunctionLock;
 use crate::delivery::manifest::Manifest;
 use crate::delivery::parameters::{self, ComponentParameters, Layers};
 use crate::delivery::stages::{Stage, Stages};
+use crate::model::error::Failure;
 use crate::model::ids::StageName;
 use crate::model::image_lock::ImageLock;
 use crate::records::Release;
@@ -30,6 +31,19 @@ impl Contents {
     /// from the deployed one only in its deletion policies.
     pub fn template_in(&self, stage: &Stage) -> String {
         if stage.is_test() { self.template.derive_test_template() } else { self.template.deployed_text() }
+    }
+
+    /// Returns the template that the stack in `stage` runs, as [`Contents::template_in`].
+    ///
+    /// # Errors
+    /// `Bug` if it cannot be read. It is made from a template that was read.
+    pub fn deployed_template(&self, stage: &Stage) -> Result<Template, Failure> {
+        Template::parse(self.manifest.component.template.as_str(), &self.template_in(stage)).map_err(
+            |problems| {
+                let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                Failure::bug(format!("the deployed template cannot be read: {}", found.join("; ")))
+            },
+        )
     }
 
     /// Returns the values of the parameters that are the same in every deployment to `stage` with the layers of
