@@ -2,6 +2,7 @@
 
 use crate::delivery::archive::{ArchiveError, Files, Limits, unpack};
 use crate::model::ids::Digest;
+use similar::{Algorithm, ChangeTag, capture_diff_slices};
 use std::collections::BTreeSet;
 
 /// Number of unchanged lines around a change.
@@ -106,40 +107,21 @@ fn compare<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<Line<'a>> {
     [same(&old[..start]), middle(old_middle, new_middle), same(&old_rest[old_rest.len() - end..])].concat()
 }
 
-/// Compares by the longest common subsequence, unless the files are too long for it.
+/// Compares by the shortest edit, unless the files are too long for it.
 fn middle<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<Line<'a>> {
     if old.len().saturating_mul(new.len()) > PAIRS_MAX {
         let removed = old.iter().map(|line| Line::Removed(line));
         return removed.chain(new.iter().map(|line| Line::Added(line))).collect();
     }
-    let width = new.len() + 1;
-    // The length of the longest common subsequence of the rests that begin at each pair of lines.
-    let mut longest = vec![0_u32; (old.len() + 1) * width];
-    for i in (0..old.len()).rev() {
-        for j in (0..new.len()).rev() {
-            longest[i * width + j] = if old[i] == new[j] {
-                longest[(i + 1) * width + j + 1] + 1
-            } else {
-                longest[(i + 1) * width + j].max(longest[i * width + j + 1])
-            };
-        }
-    }
-    let (mut i, mut j, mut lines) = (0, 0, Vec::with_capacity(old.len() + new.len()));
-    while i < old.len() || j < new.len() {
-        if i < old.len() && j < new.len() && old[i] == new[j] {
-            lines.push(Line::Same(old[i]));
-            (i, j) = (i + 1, j + 1);
-        } else if j == new.len()
-            || (i < old.len() && longest[(i + 1) * width + j] >= longest[i * width + j + 1])
-        {
-            lines.push(Line::Removed(old[i]));
-            i += 1;
-        } else {
-            lines.push(Line::Added(new[j]));
-            j += 1;
-        }
-    }
-    lines
+    let edits = capture_diff_slices(Algorithm::Myers, old, new);
+    let changes = edits.iter().flat_map(|edit| edit.iter_changes(old, new));
+    changes
+        .map(|change| match change.tag() {
+            ChangeTag::Equal => Line::Same(change.value()),
+            ChangeTag::Delete => Line::Removed(change.value()),
+            ChangeTag::Insert => Line::Added(change.value()),
+        })
+        .collect()
 }
 
 #[cfg(test)]
