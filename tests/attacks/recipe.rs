@@ -4,44 +4,54 @@
 
 use lockstep_domain::delivery::archive::Files;
 use lockstep_domain::images::recipe::{RecipeInput, VARIABLES, plan};
+use lockstep_sim::recipe::recipe_text;
 
-const IMAGE: &str = "[image]\nname = \"a\"\nversion = \"1.0\"\nteam = \"a\"\nbuilder = \"packer\"\n\n[base]\nssm = \"/aws/service/x\"\n";
-const TEMPLATE: &str = include_str!("recipe.pkr.hcl");
+/// Path of the template of a recipe.
+const TEMPLATE: &str = "image.pkr.hcl";
 
+/// Returns the template of a recipe that is accepted.
+fn accepted() -> String {
+    recipe_text("a").files().into_iter().find(|(path, _)| *path == TEMPLATE).unwrap().1
+}
+
+/// Plans the accepted recipe with this template and these files.
 fn planned(template: &str, further: &[(&str, &str)]) -> Result<(), String> {
-    let own = [("image.toml", IMAGE), ("image.pkr.hcl", template), (VARIABLES, "")];
-    let files: Files = own
-        .iter()
-        .chain(further)
-        .map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()))
+    let mut files: Files = recipe_text("a")
+        .files()
+        .into_iter()
+        .map(|(path, text)| (path.to_owned(), text.into_bytes()))
         .collect();
+    for (path, text) in [(TEMPLATE, template), (VARIABLES, "")].iter().chain(further) {
+        files.insert((*path).to_owned(), text.as_bytes().to_vec());
+    }
     plan("images/a", &files, &RecipeInput::default()).map(drop).map_err(|problems| format!("{problems:?}"))
 }
 
 #[test]
 fn a_recipe_reaches_nothing_beside_its_instance() {
-    planned(TEMPLATE, &[]).unwrap();
+    let own = accepted();
+    planned(&own, &[]).unwrap();
     for (place, evil) in [
-        ("# in build", "  post-processor \"shell-local\" {\n    inline = [\"env\"]\n  }\n"),
-        ("# in build", "  provisioner \"shell-local\" {\n    inline = [\"env\"]\n  }\n"),
-        ("# in build", "  provisioner \"breakpoint\" {}\n"),
-        ("# in build", "  hcp_packer_registry {}\n"),
+        ("build {\n", "  post-processor \"shell-local\" {\n    inline = [\"env\"]\n  }\n"),
+        ("build {\n", "  provisioner \"shell-local\" {\n    inline = [\"env\"]\n  }\n"),
+        ("build {\n", "  provisioner \"breakpoint\" {}\n"),
+        ("build {\n", "  hcp_packer_registry {}\n"),
         (
-            "# in plugins",
+            "required_plugins {\n",
             "    evil = {\n      source = \"github.com/mallory/anything\"\n      version = \"1.0.0\"\n    }\n",
         ),
-        ("# at the end", "data \"external\" \"x\" {\n  program = [\"env\"]\n}\n"),
-        ("# at the end", "locals {\n  x = file(\"/proc/self/environ\")\n}\n"),
-        ("# in source", "  subnet_id = \"subnet-production\"\n"),
-        ("# in source", "  iam_instance_profile = \"Administrator\"\n"),
+        ("", "data \"external\" \"x\" {\n  program = [\"env\"]\n}\n"),
+        ("", "locals {\n  x = file(\"/proc/self/environ\")\n}\n"),
+        ("source \"amazon-ebs\" \"image\" {\n", "  subnet_id = \"subnet-production\"\n"),
+        ("source \"amazon-ebs\" \"image\" {\n", "  iam_instance_profile = \"Administrator\"\n"),
     ] {
-        let template = TEMPLATE.replace(place, evil);
-        assert_ne!(template, TEMPLATE, "{place}");
+        let template = own.replacen(place, &format!("{place}{evil}"), 1);
+        assert_ne!(template, own, "{place}");
         assert!(planned(&template, &[]).is_err(), "{evil}");
     }
     for (path, text) in
         [("evil.pkr.json", "{}"), ("evil.auto.pkrvars.hcl", "x = 1"), ("packer.d/evil", "#!/bin/sh")]
     {
-        assert!(planned(TEMPLATE, &[(path, text)]).is_err(), "{path}");
+        assert!(planned(&own, &[(path, text)]).is_err(), "{path}");
     }
 }
