@@ -17,8 +17,7 @@ use lockstep_domain::delivery::weakening;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::Request;
 use lockstep_domain::model::administrators::Administrators;
-use lockstep_domain::records::PendingState;
-use lockstep_domain::records::{ConfigKind, PendingConfig};
+use lockstep_domain::records::{ConfigKind, PendingConfig, PendingState};
 use serde_json::json;
 
 /// The arguments of `pending`.

@@ -1,11 +1,12 @@
 //! One build in one account: created once, started once for each attempt, read when it ends.
 
 use crate::context::BakeContext;
-use crate::load::{self, Building, baked, session, unusable};
+use crate::load::{self, Building, baked, unusable};
 use crate::version::{build_id, versions};
 use lockstep_aws::codebuild::{Builds, NewBuild};
 use lockstep_aws::ledger::{Inserted, Versioned};
 use lockstep_aws::public_images::PublicImages;
+use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::bake::{self, BuildKey, BuildObservation, BuildStatus};
 use lockstep_domain::images::build_permission::{self, Permission};
 use lockstep_domain::images::promotion::KEY_ALIAS;
@@ -23,10 +24,10 @@ use lockstep_domain::model::partitions;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    ApprovalDecision, BuildImageBody, BuiltRecipe, Deployment, DeploymentStart, DeploymentState, Image,
-    ImageVersion, Operation, OperationKind,
+    BuildImageBody, BuiltRecipe, Deployment, DeploymentStart, DeploymentState, Image, ImageVersion,
+    Operation, OperationKind,
 };
-use lockstep_runtime::{deployment_log, lease, stages};
+use lockstep_runtime::{answers, deployment_log, lease, stages};
 
 /// Maximum number of earlier versions among which the last build in the account is looked for.
 const EARLIER_MAX: usize = 200;
@@ -88,9 +89,7 @@ pub async fn begin<C: BakeContext>(
         }
         Inserted::Exists(other) => resume(context, other, execution).await?,
     };
-    let decision = last_decision(context, &build.record).await?;
-    let permission = build_permission::permission(&stages, &build.record, decision.as_ref(), now);
-    if permission == Permission::NeedsApproval {
+    if permission(context, &stages, &build.record).await? == Permission::NeedsApproval {
         return begun(NextStep::Approve);
     }
     // A build that is refused ends where it would start, so that its record is closed with the reason.
@@ -101,22 +100,20 @@ pub async fn begin<C: BakeContext>(
     begun(NextStep::Build)
 }
 
-/// Returns the record of the answers to the last question about the build, if there is one.
-async fn last_decision<C: BakeContext>(
+/// Returns the permission of the build, by the answers to its last question.
+async fn permission<C: BakeContext>(
     context: &C,
+    stages: &Stages,
     build: &Deployment,
-) -> Result<Option<ApprovalDecision>, Failure> {
-    let Some(question) = build.approvals.last() else { return Ok(None) };
-    let key = ApprovalDecision::key_of(&build.id, question.number);
-    Ok(context.ledger().get::<ApprovalDecision>(&key).await?.map(|found| found.record))
+) -> Result<Permission, Failure> {
+    let answers = answers::to_last_question(context.ledger(), build).await?.map(|found| found.record);
+    Ok(build_permission::permission(stages, build, answers.as_ref(), context.now()))
 }
 
 /// Fails with `ApprovalRefused` if the build may not begin. The last look before CodeBuild starts.
 async fn ensure_permitted<C: BakeContext>(context: &C, build: &Deployment) -> Result<(), Failure> {
     let stages = stages::stages(context.ledger()).await?;
-    let decision = last_decision(context, build).await?;
-    let permission = build_permission::permission(&stages, build, decision.as_ref(), context.now());
-    build_permission::ensure_granted(permission)
+    build_permission::ensure_granted(permission(context, &stages, build).await?)
 }
 
 /// Returns the recipe of the newest earlier version that was built at `location`. The builds are records of the path, so no
@@ -181,11 +178,11 @@ async fn base_at<C: BakeContext>(
 ) -> Result<AmiId, Failure> {
     match baked(version)?.base {
         Base::Parameter(parameter) => {
-            context.public_images(location, &session(id)).await?.newest(parameter).await
+            context.public_images(location, &id.session()).await?.newest(parameter).await
         }
         // The claim resolved the pattern to a name without `*`, which is one image in each region.
         Base::Search(search) => {
-            context.public_images(location, &session(id)).await?.find(search).await.map(|(_, ami)| ami)
+            context.public_images(location, &id.session()).await?.find(search).await.map(|(_, ami)| ami)
         }
         Base::Image(constraint) => {
             let known = versions(context, constraint.name()).await?;
@@ -207,7 +204,7 @@ async fn base_at<C: BakeContext>(
 /// Handles `build`: starts the build, or finds the one that an earlier call started. [`crate::discard::fail_build`] undoes it.
 pub async fn start<C: BakeContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
     let mut building = Building::load_running(context, id).await?;
-    let builds = context.builds(building.location(), &session(id)).await?;
+    let builds = context.builds(building.location(), &id.session()).await?;
     let operation = intend(context, &mut building).await?;
     let arn = match operation.target.as_str() {
         "" => {
@@ -308,7 +305,7 @@ async fn stored<C: BakeContext>(
 /// Returns the key for the build; empty if the recipe decides. Logs a warning before the build if the image cannot be shared.
 async fn key_of<C: BakeContext>(context: &C, building: &Building) -> Result<&'static str, Failure> {
     let location = building.location();
-    let encryption = context.encryption(location, &session(building.id())).await?;
+    let encryption = context.encryption(location, &building.id().session()).await?;
     match bake::build_key(&encryption, location) {
         BuildKey::AsTheRecipeSays => Ok(""),
         BuildKey::OfImages => Ok(KEY_ALIAS),
@@ -387,7 +384,7 @@ pub async fn looked_at<C: BakeContext>(
     arn: &str,
     attempt: u32,
 ) -> Result<BuildObservation, Failure> {
-    let builds = context.builds(building.location(), &session(building.id())).await?;
+    let builds = context.builds(building.location(), &building.id().session()).await?;
     let Some(found) = builds.describe(arn).await? else { return Ok(BuildObservation::Wait) };
     Ok(bake::observe(&found, attempt, &building.location().region))
 }

@@ -2,7 +2,7 @@
 
 use crate::build::{looked_at, under_way};
 use crate::context::BakeContext;
-use crate::load::{self, Building, session};
+use crate::load::{self, Building};
 use crate::version::build_id;
 use lockstep_aws::ec2::Images;
 use lockstep_aws::ec2::references::References;
@@ -42,7 +42,7 @@ pub async fn fail_build<C: BakeContext>(
     if !building.deployment.record.state.is_final() {
         let key = Image::key_of(&building.body.image, building.version(), building.location());
         let recorded = context.ledger().get::<Image>(&key).await?.and_then(|image| image.record.ami);
-        let images = context.images(TargetRole::ImageBuilder, building.location(), &session(id)).await?;
+        let images = context.images(TargetRole::ImageBuilder, building.location(), &id.session()).await?;
         let mut debris = made(context, &building, &images).await?;
         debris.retain(|ami| recorded.as_ref() != Some(&ami.id));
         let deleted = remove(&images, &debris).await?;
@@ -140,7 +140,7 @@ pub async fn discard<C: BakeContext>(
     }
     let stage = stages::stage(context.ledger(), stage).await?;
     let location = stage.location();
-    let session = session(&build_id(image, version, &location, stage.path()));
+    let session = build_id(image, version, &location, stage.path()).session();
     let key = Image::key_of(image, version, &location);
     let record = context.ledger().get::<Image>(&key).await?;
     let images = context.images(TargetRole::ImageBuilder, &location, &session).await?;

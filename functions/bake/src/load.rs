@@ -88,11 +88,6 @@ impl Building {
     }
 }
 
-/// Returns the session name that the other account sees in CloudTrail.
-pub fn session(id: &DeploymentId) -> String {
-    format!("lockstep-{id}")
-}
-
 /// Recipe that a version is built from.
 pub struct Baked<'a> {
     /// Full name of the repository of the recipe.

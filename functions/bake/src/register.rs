@@ -2,7 +2,7 @@
 
 use crate::build::{looked_at, under_way};
 use crate::context::BakeContext;
-use crate::load::{self, Building, session, unusable};
+use crate::load::{self, Building, unusable};
 use crate::version;
 use lockstep_aws::ec2::Images;
 use lockstep_aws::ledger::Inserted;
@@ -36,7 +36,7 @@ pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<
     };
     let found = version_of(context, &building).await?;
     let source = found.record.source_ami.clone().unwrap_or_else(|| ami.clone());
-    let images = context.images(TargetRole::ImageBuilder, building.location(), &session(id)).await?;
+    let images = context.images(TargetRole::ImageBuilder, building.location(), &id.session()).await?;
     let seen = images.describe(&ami).await?;
     let seen = judged(&building, seen, &ami, &arn)?;
 

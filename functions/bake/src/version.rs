@@ -144,7 +144,7 @@ async fn pinned<C: BakeContext>(
         Base::Image(constraint) => constraint,
         Base::Parameter(_) => return Ok(recipe.base.clone()),
         Base::Search(search) => {
-            let session = load::session(&DeploymentId::of_execution(execution));
+            let session = DeploymentId::of_execution(execution).session();
             let published = context.public_images(&stages.test().location(), &session).await?;
             let (name, _) = published.find(search).await.map_err(|failure| {
                 let file = format!("{}/{FILE}", recipe.folder);

@@ -76,7 +76,7 @@ impl Promotion {
 
     /// Returns the session name that the other accounts see in CloudTrail.
     pub fn session(&self) -> String {
-        session(self.id())
+        self.id().session()
     }
 
     /// Returns true if the target is another account. A copy to another region of one account needs no share.
@@ -130,11 +130,6 @@ impl Promotion {
         let id = self.id();
         Failure::new(FailureKind::Superseded, format!("the promotion {id} does not copy this image any more"))
     }
-}
-
-/// Returns the name of a session.
-pub fn session(id: &DeploymentId) -> String {
-    format!("lockstep-{id}")
 }
 
 /// Returns the records of one version of an image in all locations.

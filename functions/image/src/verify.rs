@@ -1,7 +1,7 @@
 //! Verifies that the images of a release may be used at the location of a deployment.
 
 use crate::context::ImageContext;
-use crate::load::{session, unusable};
+use crate::load::unusable;
 use lockstep_aws::ec2::Images;
 use lockstep_aws::scope;
 use lockstep_domain::images::lifecycle::{Purpose, obstacle};
@@ -26,7 +26,7 @@ pub async fn verify<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(
     if release.image_lock.0.is_empty() {
         return Ok(());
     }
-    let images = context.images(TargetRole::ImageTarget, &deployment.location, &session(id)).await?;
+    let images = context.images(TargetRole::ImageTarget, &deployment.location, &id.session()).await?;
     let mut reasons = Vec::new();
     for locked in release.image_lock.0.values() {
         reasons.extend(why_not(context, &images, &deployment.location, locked).await?);

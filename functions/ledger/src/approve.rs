@@ -13,6 +13,7 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{ApprovalDecision, Deployment, DeploymentState};
+use lockstep_runtime::answers;
 use lockstep_runtime::stages::{people, stages};
 
 /// Stores the question, releases the environment if the deployment holds one, and registers the callback for the answer.
@@ -46,11 +47,7 @@ async fn ask(
     let deployment = &stored.record;
     // The build of an image holds no environment.
     let held = match deployment.stack() {
-        Some(_) => {
-            let held = load::environment(context, deployment).await?;
-            environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
-            held
-        }
+        Some(_) => Some(load::held_environment(context, deployment).await?),
         None => None,
     };
     let stages = stages(context.ledger()).await?;
@@ -76,19 +73,16 @@ pub async fn reacquire(
     let stored = load::deployment_on(context, path, id).await?;
     let deployment = &stored.record;
     approval::verdict(deployment, decision(context, deployment).await?.as_ref())?;
-    match deployment.state {
-        DeploymentState::AwaitingApproval if deployment.stack().is_none() => {
+    let (waits, has_stack) =
+        (deployment.state == DeploymentState::AwaitingApproval, deployment.stack().is_some());
+    match (waits, has_stack) {
+        (true, true) => begin::take(context, deployment, Some(&stored), Vec::new(), now).await?,
+        (false, true) => drop(load::held_environment(context, deployment).await?),
+        (true, false) => {
             let continued = Deployment { state: DeploymentState::Running, ..deployment.clone() };
             context.ledger().replace(&stored, continued).await?;
         }
-        _ if deployment.stack().is_none() => begin::ensure_open(deployment)?,
-        DeploymentState::AwaitingApproval => {
-            begin::take(context, deployment, Some(&stored), Vec::new(), now).await?
-        }
-        _ => {
-            let held = load::environment(context, deployment).await?;
-            environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
-        }
+        (false, false) => begin::ensure_open(deployment)?,
     }
     Ok(Started::new(id.clone(), needs_images(context, deployment).await?))
 }
@@ -99,21 +93,12 @@ async fn needs_images(context: &impl LedgerContext, deployment: &Deployment) -> 
     Ok(!release.image_lock.0.is_empty())
 }
 
-/// Returns the record of the answers to the last question of a deployment, if there is one.
-async fn answers(
-    context: &impl LedgerContext,
-    deployment: &Deployment,
-) -> Result<Option<Versioned<ApprovalDecision>>, Failure> {
-    let Some(question) = deployment.approvals.last() else { return Ok(None) };
-    context.ledger().get(&ApprovalDecision::key_of(&deployment.id, question.number)).await
-}
-
 /// Returns the recorded decision on the last question of a deployment, if the answers decided it.
 async fn decision(
     context: &impl LedgerContext,
     deployment: &Deployment,
 ) -> Result<Option<ApprovalDecision>, Failure> {
-    let found = answers(context, deployment).await?.map(|found| found.record);
+    let found = answers::to_last_question(context.ledger(), deployment).await?.map(|found| found.record);
     Ok(found.filter(ApprovalDecision::is_decided))
 }
 
@@ -129,7 +114,7 @@ pub async fn decide(
     let (stages, people) = (stages(context.ledger()).await?, people(context.ledger()).await?);
     let rule = build_permission::rule_of_question(&stages, &stored.record)?;
     let jury = Jury::new(&rule, &people, &stored.record);
-    let given = answers(context, &stored.record).await?;
+    let given = answers::to_last_question(context.ledger(), &stored.record).await?;
     let before = given.as_ref().map(|given| &given.record);
     let (number, decided) = approval::decide(&stored.record, before, answer, &jury, now)?;
     let changed = match decided {

@@ -2,6 +2,7 @@
 
 use crate::base_url::check_base_url;
 use crate::context::LedgerContext;
+use crate::ownership;
 use jiff::Timestamp;
 use lockstep_aws::ledger::Inserted;
 use lockstep_domain::delivery::hook::HOOKS;
@@ -78,10 +79,7 @@ pub async fn remove_repository(context: &impl LedgerContext, id: &RepositoryId) 
 
 /// Returns the address of the hook of a registered repository.
 pub async fn hook_of(context: &impl LedgerContext, id: &RepositoryId) -> Result<HookAddress, Failure> {
-    let known = context.ledger().get::<Repository>(&Repository::key_of(id)).await?;
-    known.ok_or_else(|| {
-        Failure::not_found(format!("{id} is not registered; run `lockstep repositories add`"))
-    })?;
+    ownership::registered(context, id).await?;
     let hook = context.hook_key().hook_of(id).await?;
     Ok(HookAddress { path: format!("{HOOKS}{hook}") })
 }

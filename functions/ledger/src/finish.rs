@@ -25,11 +25,8 @@ pub async fn complete(
     if let Some(answer) = finished(&stored.record)? {
         return Ok(answer);
     }
-    let found = load::environment(context, &stored.record).await?;
-    environment::still_holds(found.as_ref().map(|found| &found.record), &stored.record)?;
-    let Some(found) = found else { return Err(Failure::bug("a held environment does not exist")) };
-    readback::ensure_deployed(context, &found.record, &stored.record).await?;
-    let lock = lock_of(context, &stored.record).await?;
+    let found = load::held_environment(context, &stored.record).await?;
+    let lock = deployed_images(context, &found.record, &stored.record).await?;
     let ended = environment::complete(&found.record, &stored.record, &lock, now)?;
     let released = match &ended.environment {
         Some(environment) => Write::replace(&found, environment)?,
@@ -44,18 +41,20 @@ pub async fn complete(
     finished(&ended.deployment)?.ok_or_else(|| Failure::bug("a completed deployment is not finished"))
 }
 
-/// Returns the images that the release of a deployment on the promotion path locks. Its environment keeps them, since the parameters
-/// of its account follow them.
-async fn lock_of(context: &impl LedgerContext, deployment: &Deployment) -> Result<ImageLock, Failure> {
-    match deployment.deploy() {
-        Some(deploy) if follows(deployment) => {
-            let (component, version) = (&deploy.stack.component, &deployment.version);
-            let release =
-                releases::same_release(context.ledger(), component, version, &deploy.digest).await?;
-            Ok(release.image_lock)
-        }
-        Some(_) | None => Ok(ImageLock::default()),
-    }
+/// Compares the stack with the release of the deployment, and returns the images that the release locks. A teardown and a
+/// deployment that only plans have neither.
+async fn deployed_images(
+    context: &impl LedgerContext,
+    known: &Environment,
+    deployment: &Deployment,
+) -> Result<ImageLock, Failure> {
+    let Some(deploy) = deployment.deploy().filter(|deploy| !deploy.plan_only) else {
+        return Ok(ImageLock::default());
+    };
+    let (component, version) = (&deploy.stack.component, &deployment.version);
+    let release = releases::same_release(context.ledger(), component, version, &deploy.digest).await?;
+    readback::ensure_deployed(context, known, deployment, deploy, &release).await?;
+    Ok(release.image_lock)
 }
 
 /// Returns true if the parameters of the account follow the deployment once it has succeeded.

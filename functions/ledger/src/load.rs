@@ -86,6 +86,19 @@ pub async fn environment(
     context.ledger().get(&Environment::key_of(&deployment.stage, &run.environment)).await
 }
 
+/// Returns the environment that the deployment holds.
+///
+/// # Errors
+/// As [`environment::still_holds`].
+pub async fn held_environment(
+    context: &impl LedgerContext,
+    deployment: &Deployment,
+) -> Result<Versioned<Environment>, Failure> {
+    let found = self::environment(context, deployment).await?;
+    environment::still_holds(found.as_ref().map(|found| &found.record), deployment)?;
+    found.ok_or_else(|| Failure::bug("a held environment does not exist"))
+}
+
 /// The records that may open the gate of a stage for a release.
 #[derive(Default)]
 pub struct Proof {

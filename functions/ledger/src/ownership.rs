@@ -113,7 +113,8 @@ async fn find(
     context.ledger().get::<Ownership>(&Ownership::key_of(name)).await
 }
 
-async fn registered(context: &impl LedgerContext, id: &RepositoryId) -> Result<Repository, Failure> {
+/// Returns the repository, or fails with `NotFound`.
+pub async fn registered(context: &impl LedgerContext, id: &RepositoryId) -> Result<Repository, Failure> {
     let found = context.ledger().get::<Repository>(&Repository::key_of(id)).await?;
     found.map(|found| found.record).ok_or_else(|| {
         Failure::not_found(format!(

@@ -65,7 +65,7 @@ impl Loaded {
 
     /// Returns the session name that the logs of the target account show.
     pub fn session(&self) -> String {
-        session(self.id())
+        self.id().session()
     }
 
     /// Returns the release of the deployment.
@@ -91,13 +91,7 @@ impl Loaded {
 
     /// Returns the identity of the deployment's stack.
     pub fn identity(&self, context: &impl Installed) -> Result<StackIdentity, Failure> {
-        let run = self.run()?;
-        Ok(StackIdentity {
-            stage: self.deployment.record.stage.clone(),
-            environment: run.environment.clone(),
-            component: Some(run.component.clone()),
-            installation: context.installation(),
-        })
+        Ok(StackIdentity::of_run(&self.deployment.record.stage, self.run()?, context.installation()))
     }
 
     /// Returns the body of the deployment of a release, or fails with `Rejected` for a teardown.
@@ -188,11 +182,6 @@ fn no_stack(id: &DeploymentId) -> Failure {
 
 fn no_release(id: &DeploymentId) -> Failure {
     Failure::rejected(format!("the deployment {id} deploys no release"))
-}
-
-/// Returns the session name of a deployment.
-pub fn session(id: &DeploymentId) -> String {
-    format!("lockstep-{id}")
 }
 
 fn superseded(id: &DeploymentId, why: &str) -> Failure {

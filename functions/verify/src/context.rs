@@ -101,7 +101,7 @@ impl Peers for AwsContext {
         question: &Value,
         time_limit: Duration,
     ) -> Result<Called, Failure> {
-        let session = format!("lockstep-{}", deployment.id);
+        let session = deployment.id.session();
         let there = self.roles.assume(TargetRole::Verifier, &deployment.location, &session).await?;
         Functions::new(&there).call(function, question, time_limit).await
     }

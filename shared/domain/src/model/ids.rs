@@ -199,6 +199,11 @@ impl DeploymentId {
         }
     }
 
+    /// Returns the name of the sessions of the deployment, which the logs of a target account show.
+    pub fn session(&self) -> String {
+        format!("lockstep-{self}")
+    }
+
     /// Returns the first eight digits, enough for a readable name.
     pub fn short(&self) -> &str {
         &self.0[..8]

@@ -4,6 +4,7 @@
 //! installation. None of them changes between releases, so that equal releases have equal tags.
 
 use crate::model::ids::{ComponentName, StageName};
+use crate::records::StackRun;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -54,6 +55,16 @@ pub struct StackIdentity {
 }
 
 impl StackIdentity {
+    /// Returns the identity of the stack that a deployment in `stage` works on.
+    pub fn of_run(stage: &StageName, run: &StackRun, installation: InstallationId) -> Self {
+        Self {
+            stage: stage.clone(),
+            environment: run.environment.clone(),
+            component: Some(run.component.clone()),
+            installation,
+        }
+    }
+
     /// Returns the tags of the stack.
     pub fn tags(&self) -> Vec<(&'static str, String)> {
         let environment = format!("{}/{}", self.stage, self.environment);
