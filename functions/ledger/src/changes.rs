@@ -104,8 +104,10 @@ pub async fn apply(
     now: Timestamp,
 ) -> Result<Configured, Failure> {
     keep_initial(context, now).await?;
-    settle_part(context, kind, now).await?;
-    let current = Current::load(context, kind).await?;
+    let mut current = Current::load(context, kind).await?;
+    if settle_part(context, &current, now).await? {
+        current = Current::load(context, kind).await?;
+    }
     let unchanged =
         Configured { version: current.version(), changed: false, differences: Vec::new(), pending: None };
     if current.newest.as_ref().is_some_and(|newest| newest.text == text) {
@@ -220,7 +222,7 @@ pub async fn cancel(
 pub async fn settle(context: &impl LedgerContext, now: Timestamp) -> Result<Settled, Failure> {
     let mut applied = Vec::new();
     for kind in ConfigKind::ALL {
-        if settle_part(context, *kind, now).await? {
+        if settle_part(context, &Current::load(context, *kind).await?, now).await? {
             applied.push(*kind);
         }
     }
@@ -230,23 +232,22 @@ pub async fn settle(context: &impl LedgerContext, now: Timestamp) -> Result<Sett
 /// Puts the pending change into effect if its time has come, or closes it if it ended. Returns true if it took effect.
 async fn settle_part(
     context: &impl LedgerContext,
-    kind: ConfigKind,
+    current: &Current,
     now: Timestamp,
 ) -> Result<bool, Failure> {
-    let current = Current::load(context, kind).await?;
     let Some(pending) = &current.proposal else { return Ok(false) };
     let (change, version) = (&pending.record.change, current.version());
     if let Some(due) = pending_change::due(change, current.administrators, version, now) {
         // A later version of another part may not fit. The change then waits until an administrator cancels it, or it ends.
-        if let Err(problems) = configuration::check(&current.texts.with(kind, &due.text)) {
+        if let Err(problems) = configuration::check(&current.texts.with(current.kind, &due.text)) {
             tracing::warn!(
-                config = kind.as_str(),
+                config = current.kind.as_str(),
                 "a pending change no longer fits: {}",
                 load::refused(problems)
             );
             return Ok(false);
         }
-        put_into_effect(context, &current, pending, due, now).await?;
+        put_into_effect(context, current, pending, due, now).await?;
         return Ok(true);
     }
     if let Some(closed) = pending_change::closed(change, version, now) {

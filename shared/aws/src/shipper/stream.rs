@@ -115,7 +115,7 @@ async fn ensure_complete(socket: &mut TcpStream) -> io::Result<()> {
         Ok(_) => {
             return Err(io::Error::new(
                 io::ErrorKind::ConnectionAborted,
-                "it closed before it had everything",
+                "the peer closed the connection before it had every byte",
             ));
         }
         Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
