@@ -15,8 +15,10 @@ pub fn lines(
     now: Timestamp,
 ) -> Vec<String> {
     let mut lines = vec![match deployment.build() {
-        Some(_) => "  started by  unknown, as the author: no record of the authority names them for a build"
-            .to_owned(),
+        Some(_) => {
+            "  started by  unknown, and so is the author: no record of the ledger names them for a build"
+                .to_owned()
+        }
         None => format!("  started by  {}", shown(&jury.parts.starter, &deployment.starter.to_string())),
     }];
     if let Some(deploy) = deployment.deploy() {

@@ -1,8 +1,8 @@
 //! Access that two templates give: policy statements, principals, network rules and settings of public access.
 //!
 //! The lines of each resource are compared as sets, so that a moved statement is no change. The search does not know resource
-//! types: it finds each statement, each rule with an address, and each property whose name is that of a setting of access, wherever it is. So
-//! a type that AWS adds later is searched too.
+//! types. It finds each statement, each rule with an address, and each property whose name is that of a setting of access,
+//! wherever it is. So a type that AWS adds later is searched too.
 
 mod render;
 

@@ -34,7 +34,7 @@ pub struct After<'a> {
     pub changes: &'a [Change],
 }
 
-/// Returns what the change changes. `before` is `None` for a new stack.
+/// Returns the review of a change. `before` is `None` for a new stack.
 pub fn review(before: Option<Before<'_>>, after: After<'_>) -> Review {
     let hides = |template: Option<&Template>, name: &str| {
         template.and_then(|template| template.parameters().get(name)).is_some_and(|it| it.no_echo)

@@ -15,8 +15,8 @@ pub(super) fn broken_settings(stages: &[Stage]) -> Vec<(usize, String)> {
                 format!("`{name}` is on the delivery path, where each push builds; remove `builds`")
             }
             (DeploymentPath::Promotion, None) => format!(
-                "`{name}` is on the promotion path and lacks `builds`, which permits to build an image in account {} that may \
-                 not be copied there; {}",
+                "`{name}` is on the promotion path and lacks `builds`, which says who permits builds in account \
+                 {} of images that may not be copied there; {}",
                 stage.account,
                 BuildPolicy::CHOICE
             ),
