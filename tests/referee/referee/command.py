@@ -7,10 +7,13 @@ import pkgutil
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 from referee import tools
 from referee.context import Context
+
+if TYPE_CHECKING:
+    from referee.verdict import Verdict
 
 
 def main(arguments: list[str]) -> int:
@@ -32,7 +35,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--setup", action="store_true", help="only installs the tools, and prints their folder")
     parser.add_argument("--recording", type=Path, help="the folder that LOCKSTEP_RECORDING named in a run of the tests")
     parser.add_argument(
-        "--planted", action="store_true", help="plants each oracle's mistakes and looks whether it finds them"
+        "--planted", action="store_true", help="also plants each oracle's mistakes and looks whether it finds them"
     )
     parser.add_argument("--tree", type=Path, default=tools.ROOT, help="the tree to judge, if not this one")
     parser.add_argument("oracle", nargs="*", help="the oracles to run; all without a name")
@@ -54,12 +57,9 @@ def _judge(options: argparse.Namespace, folder: Path) -> int:
     context = Context(root=options.tree.resolve(), recordings=recordings, tools=folder)
     if recordings and not context.recording_files():
         sys.exit(f"{recordings} holds no recording: run the end-to-end tests with LOCKSTEP_RECORDING={recordings}")
-    wrong = 0 if options.oracle or options.planted else _claims(context)
-    for name in options.oracle or names():
-        oracle = importlib.import_module(f"oracles.{name}")
-        started = time.monotonic()
-        wrong += _planted(oracle, name, context) if options.planted else _verdict(oracle, name, context)
-        print(f"  {time.monotonic() - started:.1f} s", flush=True)
+    wrong = 0 if options.oracle else _claims(context)
+    chosen = options.oracle or names()
+    wrong += _with_mistakes(chosen, context) if options.planted else _alone(chosen, context)
     print(f"\nthe referee: {f'{wrong} found' if wrong else 'nothing found'}")
     return 1 if wrong else 0
 
@@ -73,8 +73,32 @@ def _claims(context: Context) -> int:
     return len(wrong)
 
 
-def _verdict(oracle: ModuleType, name: str, context: Context) -> int:
-    verdict = oracle.judge(context)
+def _alone(chosen: list[str], context: Context) -> int:
+    wrong = 0
+    for name in chosen:
+        started = time.monotonic()
+        wrong += _show(name, importlib.import_module(f"oracles.{name}").judge(context))
+        print(f"  {time.monotonic() - started:.1f} s", flush=True)
+    return wrong
+
+
+def _with_mistakes(chosen: list[str], context: Context) -> int:
+    """Judges the tree and its copies with mistakes side by side, since most of the work is about the copies."""
+    from referee import planting
+
+    wrong = 0
+    with planting.processes() as pool:
+        for name, judgement in [(name, planting.begin(pool, name, context)) for name in chosen]:
+            wrong += _show(name, judgement.verdict.result())
+            missed = planting.missed(name, judgement, context.recordings is not None)
+            for sentence in missed:
+                print(f"  ! {sentence}")
+            wrong += len(missed)
+            sys.stdout.flush()
+    return wrong
+
+
+def _show(name: str, verdict: "Verdict") -> int:
     judged = ", ".join(f"{number} {kind}" for kind, number in verdict.counts.items())
     print(f"\n{name}: judged {judged or 'nothing'}; {len(verdict.findings)} found")
     for line in verdict.notes:
@@ -82,13 +106,3 @@ def _verdict(oracle: ModuleType, name: str, context: Context) -> int:
     for finding in sorted(verdict.findings):
         print(f"  ! {finding}")
     return len(verdict.findings)
-
-
-def _planted(oracle: ModuleType, name: str, context: Context) -> int:
-    from referee.planting import plant_all
-
-    print(f"\n{name}: {(oracle.__doc__ or '').strip().splitlines()[0]}")
-    missed = plant_all(oracle, name, context)
-    for sentence in missed:
-        print(f"  ! {sentence}")
-    return len(missed)

@@ -4,38 +4,57 @@ import importlib
 import multiprocessing
 import shutil
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 from referee.context import Context, NoRecording
-from referee.verdict import Finding
+from referee.verdict import Finding, Verdict
 
 # Fewer mistakes would prove little about an oracle.
 LEAST = 3
 _LEFT_OUT = shutil.ignore_patterns(".git", "target", ".lockstep", "node_modules", "__pycache__")
 
 
-def plant_all(oracle: ModuleType, name: str, context: Context) -> list[str]:
-    """Plants each mistake of an oracle, one process per processor; returns a sentence for each missed one."""
-    before = set(oracle.judge(context).findings)
-    missed = []
+@dataclass
+class Judgement:
+    """The verdict of an oracle about the tree, and its findings in each copy with a mistake: None if not planted."""
+
+    verdict: Future[Verdict]
+    planted: list[tuple[str, Future[set[Finding] | None]]]
+
+
+def processes() -> ProcessPoolExecutor:
+    """Returns a pool of one process per processor."""
+    return ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork"))
+
+
+def begin(pool: ProcessPoolExecutor, name: str, context: Context) -> Judgement:
+    """Lets the pool judge the tree, and a copy of it with each mistake of an oracle."""
+    oracle = importlib.import_module(f"oracles.{name}")
+    verdict = pool.submit(oracle.judge, context)
+    titles = [title for title, _ in oracle.PLANTED]
+    return Judgement(verdict, [(title, pool.submit(_plant, name, at, context)) for at, title in enumerate(titles)])
+
+
+def missed(name: str, judgement: Judgement, has_recordings: bool) -> list[str]:
+    """Prints the outcome of each planted mistake of an oracle. Returns a sentence for each missed one."""
+    before = set(judgement.verdict.result().findings)
+    wrong = []
     planted = 0
-    indexes = range(len(oracle.PLANTED))
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as processes:
-        outcomes = processes.map(_plant, [name] * len(indexes), indexes, [context] * len(indexes))
-        for (title, _), outcome in zip(oracle.PLANTED, outcomes, strict=True):
-            if outcome is None:
-                print(f"  - not planted without a recording: {title}")
-                continue
-            planted += 1
-            if found := outcome - before:
-                print(f"  - found: {title}\n      {min(found)}")
-            else:
-                missed.append(f"{name} does not find: {title}")
-    if planted < LEAST and (context.recordings or len(oracle.PLANTED) < LEAST):
-        missed.append(f"{name} plants {planted} mistakes, of {LEAST} at least")
-    return missed
+    for title, outcome in judgement.planted:
+        findings = outcome.result()
+        if findings is None:
+            print(f"  - not planted without a recording: {title}")
+            continue
+        planted += 1
+        if found := findings - before:
+            print(f"  - found: {title}\n      {min(found)}")
+        else:
+            wrong.append(f"{name} does not find: {title}")
+    if planted < LEAST and (has_recordings or len(judgement.planted) < LEAST):
+        wrong.append(f"{name} plants {planted} mistakes, of {LEAST} at least")
+    return wrong
 
 
 def _plant(name: str, index: int, context: Context) -> set[Finding] | None:
