@@ -89,7 +89,7 @@ pub struct Loss {
 struct ChangeSet {
     name: String,
     view: ChangeSetView,
-    design: Design,
+    design: Rc<Design>,
     ready_at: Timestamp,
     then: ChangeSetState,
     /// The validation's findings about it.
@@ -113,7 +113,7 @@ struct SimStack {
     holdings: Holdings,
     /// Its resources before the running operation, for the rollback.
     before: Option<Holdings>,
-    events: Vec<StackEvent>,
+    events: Vec<Rc<StackEvent>>,
     change_sets: Vec<ChangeSet>,
     token: Option<String>,
     ever_stable: bool,
@@ -349,7 +349,7 @@ impl Inner {
             token: stack.token.clone(),
             at,
         };
-        stack.events.insert(0, event);
+        stack.events.insert(0, Rc::new(event));
     }
 
     /// Returns true if the name that a template gives a resource is taken: by another stack's resource, or by a

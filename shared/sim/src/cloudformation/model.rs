@@ -6,6 +6,7 @@ use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_domain::stacks::template::Template;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// Properties that cannot be changed in place. A sample of the reference's "Update requires: Replacement".
 const CREATE_ONLY: [&str; 7] =
@@ -25,7 +26,7 @@ pub(super) struct Wanted {
 /// A template with its parameters.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Design {
-    pub(super) resources: BTreeMap<String, Wanted>,
+    pub(super) resources: BTreeMap<String, Rc<Wanted>>,
     pub(super) outputs: BTreeMap<String, Value>,
     /// The export names of the outputs, by the names of the outputs.
     pub(super) exports: BTreeMap<String, String>,
@@ -43,7 +44,7 @@ pub(super) struct Design {
 /// A resource that exists or existed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Resource {
-    pub(super) wanted: Wanted,
+    pub(super) wanted: Rc<Wanted>,
     pub(super) physical_id: String,
     pub(super) status: String,
     /// The properties that were changed outside of CloudFormation, with their values.
@@ -103,7 +104,7 @@ impl Resource {
 /// Resources of a stack.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Holdings {
-    pub(super) design: Design,
+    pub(super) design: Rc<Design>,
     pub(super) resources: BTreeMap<String, Resource>,
 }
 
@@ -140,7 +141,7 @@ impl Design {
                 replace_policy: policy(&resource.update_replace_policy),
                 has_literal_name,
             };
-            (id.clone(), wanted)
+            (id.clone(), Rc::new(wanted))
         });
         let resources = resources.collect();
         let filled_in = |section: &str| {

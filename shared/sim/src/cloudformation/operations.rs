@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use lockstep_aws::cloudformation::ChangeSetState;
 use lockstep_domain::stacks::plan::{Phase, StackStatus};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Duration of the clean-up after an update.
@@ -58,7 +59,7 @@ pub(super) fn made(design: &Design, held: &Holdings, salt: &str) -> Holdings {
         (id.clone(), Resource { wanted: wanted.clone(), physical_id, status: status.to_owned(), drift })
     });
     let design = Design { reverts_drift: false, imports: BTreeMap::new(), ..design.clone() };
-    Holdings { resources: resources.collect(), design }
+    Holdings { resources: resources.collect(), design: Rc::new(design) }
 }
 
 impl Inner {
@@ -192,7 +193,7 @@ impl Inner {
     }
 
     /// Creates the resources of the change set on a stack that was only reviewed.
-    pub(super) fn begin_create(&mut self, arn: &str, design: Design, token: &str) {
+    pub(super) fn begin_create(&mut self, arn: &str, design: Rc<Design>, token: &str) {
         let (half, pace) = (self.pace / 2, self.pace);
         let name = self.stack_mut(arn).name.clone();
         let failing = self.failing(&design);
@@ -252,7 +253,7 @@ impl Inner {
 
     /// Returns the resource that cannot be created or imported.
     fn failing(&self, design: &Design) -> Option<String> {
-        let fails = |(id, wanted): &(&String, &Wanted)| {
+        let fails = |(id, wanted): &(&String, &Rc<Wanted>)| {
             self.in_trouble(id, Trouble::Create)
                 || (!design.imports.contains_key(*id) && self.is_taken(wanted))
         };
@@ -294,7 +295,7 @@ impl Inner {
     }
 
     /// Updates a stable stack to `design`.
-    pub(super) fn begin_update(&mut self, arn: &str, design: Design, token: &str) {
+    pub(super) fn begin_update(&mut self, arn: &str, design: Rc<Design>, token: &str) {
         let (half, pace) = (self.pace / 2, self.pace);
         self.number += 1;
         let salt = self.number.to_string();
