@@ -171,7 +171,15 @@ fn an_unreadable_template_is_refused_at_its_line() {
         ("", "1: the template is empty"),
         ("just words", "1: a template is a mapping of sections such as Resources"),
         ("- a\n", "1: a template is a mapping of sections such as Resources"),
-        ("a: [\n", "2: this cannot be read: while parsing a node, did not find expected node content"),
+        ("a: [\n", "2: this cannot be read: the end of the file stands where a value is expected"),
+        ("a: [b\n", "2: this cannot be read: the end of the file stands where ',' or ']' is expected"),
+        ("a: 'b\n", "2: this cannot be read: the closing quote is missing"),
+        ("a: b: c\n", "1: this cannot be read: a ':' cannot stand here: put the text in quotes"),
+        ("a: @b\n", "1: this cannot be read: a value cannot start with '@': put it in quotes"),
+        ("a:\n\tb: c\n", "2: this cannot be read: a tab cannot indent: use spaces"),
+        ("a: 1\nb\nc: 2\n", "2: this cannot be read: a ':' is missing behind the key"),
+        ("a: 1\nb: \u{7}\n", "2: this cannot be read: YAML has no character U+0007"),
+        ("a: !x!y z\n", "1: this cannot be read: no directive defines the tag handle !x!"),
         ("{\"Resources\": {},}", "1: this is not JSON: key must be a string at line 1 column 18"),
         ("{\n'a': 1}", "2: this is not JSON: key must be a string at line 2 column 1"),
         ("a: &x 1\nb: *x\n", "2: CloudFormation knows no YAML aliases: write the value out"),
@@ -179,7 +187,7 @@ fn an_unreadable_template_is_refused_at_its_line() {
         ("a: !Reff x\nResources: {A: {Type: T}}", "1: CloudFormation knows no tag !Reff"),
         (
             "a: !!timestamp 2001-01-01\nResources: {}",
-            "1: CloudFormation knows no tag tag:yaml.org,2002:!timestamp",
+            "1: CloudFormation knows no tag !!timestamp",
         ),
         ("a: 1\n---\nb: 1\n", "2: a second document: a template is one document"),
         ("a: 1\nb: 2\na: 3\n", "3: 'a' is there twice"),
@@ -187,7 +195,6 @@ fn an_unreadable_template_is_refused_at_its_line() {
         ("? [a]\n: b\n", "1: a key must be text"),
         ("a: {~: 1}\n", "1: a key is missing"),
         ("a: {no: 1}\n", "1: YAML reads the key no as false: put it in quotes"),
-        ("a: {012345678901: b}\n", "1: 012345678901 may be read as another number: put it in quotes"),
         ("a: !GetAtt Topic\n", "1: GetAtt needs Resource.Attribute"),
     ] {
         assert_eq!(problems(text), [problem], "{text}");
@@ -249,12 +256,12 @@ fn a_dangling_reference_is_refused_at_its_line() {
             "6: GetAtt names 'P', but the template has no such resource",
         ),
         (
-            "      X: !Sub 'a ${B} ${!C} ${AWS::Region} ${A.Arn} ${P}'\n",
+            "      X: !Sub 'a ${B} ${!C} ${AWS::Region} ${P}'\n",
             "5: Sub names 'B', but the template has no such parameter or resource",
         ),
         ("      X: !Sub '${B.Arn}'\n", "5: Sub names 'B', but the template has no such resource"),
         (
-            "      X: !Sub ['${Y}${Z}', {Y: !Ref A}]\n",
+            "      X: !Sub ['${Y}${Z}', {Y: !Ref P}]\n",
             "5: Sub names 'Z', but the template has no such parameter or resource",
         ),
         (
@@ -265,7 +272,7 @@ fn a_dangling_reference_is_refused_at_its_line() {
         ("      X: !FindInMap [M, a, b]\n", "5: FindInMap names 'M', but the template has no such mapping"),
         ("      X: 1\n    DependsOn: B\n", "6: DependsOn names 'B', but the template has no such resource"),
         (
-            "      X: 1\n    DependsOn: [A, P]\n",
+            "      X: 1\n    DependsOn: [P]\n",
             "6: DependsOn names 'P', but the template has no such resource",
         ),
         ("      X: 1\n    Condition: C\n", "6: Condition names 'C', but the template has no such condition"),

@@ -219,7 +219,7 @@ pub(crate) fn suggestion<'k>(
 }
 
 /// Returns the known word with the fewest edits from `word`, if they are at most a third of its letters.
-fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let allowed = (word.chars().count() / 3).max(1);
     known
         .iter()

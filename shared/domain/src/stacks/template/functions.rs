@@ -112,7 +112,7 @@ pub(super) fn has_short_form(name: &str) -> bool {
 }
 
 /// Returns the names of all functions, for a suggestion.
-pub(super) fn names() -> impl Iterator<Item = &'static str> + Clone {
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
     FUNCTIONS.iter().map(|function| function.name)
 }
 

@@ -89,7 +89,11 @@ impl<'n> Sections<'n> {
             "Parameters" => self.parameters(entry),
             "Resources" => self.resources(entry),
             "Outputs" => self.outputs(entry),
-            "Mappings" | "Conditions" | "Rules" => drop(self.declarations(entry)),
+            "Conditions" | "Rules" => drop(self.declarations(entry)),
+            "Mappings" => {
+                let named = self.declarations(entry).iter().filter(|entry| !entry.key.starts_with("Fn::"));
+                named.for_each(|entry| self.logical_id(entry));
+            }
             // `Globals` belongs to SAM; a macro may include anything.
             "Globals" | "Fn::Transform" => {}
             // A macro may define sections that CloudFormation does not know.

@@ -5,7 +5,7 @@ use super::functions::{self, Allowed, Arguments, Function, Kind};
 use super::macros::MacroUse;
 use super::node::{Entry, Fault, Node, Value};
 use super::sections::loop_body;
-use crate::model::toml_file::suggestion;
+use crate::model::toml_file::nearest;
 
 /// Functions that the values of an equation may use.
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-conditions.html>
@@ -185,8 +185,9 @@ impl Checker {
         match key.strip_prefix("Fn::") {
             Some("Transform") => return,
             Some(_) if functions::find(key).is_none() => {
-                let known = suggestion(key, functions::names());
-                self.fault(entry.line, format!("there is no function {key}{known}"));
+                let near = nearest(key, &functions::names().collect::<Vec<_>>());
+                let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                self.fault(entry.line, format!("there is no function {key}{near}"));
             }
             Some(_) if siblings > 1 => {
                 self.fault(entry.line, format!("{key} stands beside other keys: a function is a mapping of one key"));
@@ -230,6 +231,10 @@ impl Checker {
     fn shape(&mut self, entry: &Entry, function: &'static Function) {
         let message = || format!("{} takes {}", function.name, function.usage);
         let argument = &entry.node;
+        // A macro may make the arguments.
+        if argument.get("Fn::Transform").is_some() {
+            return;
+        }
         match function.arguments {
             Arguments::One(kind) => self.argument(kind, argument, &message),
             Arguments::List(least, most, kinds) => match argument.items() {

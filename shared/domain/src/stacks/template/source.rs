@@ -251,3 +251,6 @@ impl Loader {
 fn shown(text: &str) -> String {
     text.chars().take(60).collect()
 }
+
+#[cfg(test)]
+mod tests;
