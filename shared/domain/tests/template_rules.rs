@@ -53,8 +53,14 @@ fn values_have_the_shape_that_their_function_takes() {
         ("!ImportValue {Name: a}", "Fn::ImportValue takes the name of an export"),
         ("!Ref [A]", "Ref takes one name"),
         ("{Ref: {Ref: A}}", "Ref takes one name"),
-        ("!Cidr [10.0.0.0/16]", "Fn::Cidr takes an address block, a number of blocks and perhaps a number of bits"),
-        ("!Cidr [10.0.0.0/16, many]", "Fn::Cidr takes an address block, a number of blocks and perhaps a number of bits"),
+        (
+            "!Cidr [10.0.0.0/16]",
+            "Fn::Cidr takes an address block, a number of blocks and perhaps a number of bits",
+        ),
+        (
+            "!Cidr [10.0.0.0/16, many]",
+            "Fn::Cidr takes an address block, a number of blocks and perhaps a number of bits",
+        ),
         ("{'Fn::GetAtt': [AWS, Region, X]}", "Fn::GetAtt takes a resource and an attribute"),
         ("!Transform Macro", "Fn::Transform takes a mapping with the Name of a macro"),
     ] {
@@ -85,7 +91,8 @@ fn values_of_the_right_shape_are_accepted() {
 
 #[test]
 fn a_function_stands_only_where_its_section_allows_it() {
-    for value in ["!Equals [a, b]", "!Not [{Condition: C}]", "!And [a, b]", "!Contains [[a], a]", "!RefAll a"] {
+    for value in ["!Equals [a, b]", "!Not [{Condition: C}]", "!And [a, b]", "!Contains [[a], a]", "!RefAll a"]
+    {
         let found = problems(&property(value));
         assert!(found[0].starts_with("5: Resources do not allow Fn::"), "{value}: {found:?}");
     }
@@ -116,7 +123,10 @@ fn a_function_stands_only_where_its_section_allows_it() {
 
 #[test]
 fn a_function_that_does_not_exist_is_refused() {
-    refused(&property("{'Fn::Jion': ['', [a]]}"), "5: there is no function Fn::Jion; did you mean `Fn::Join`?");
+    refused(
+        &property("{'Fn::Jion': ['', [a]]}"),
+        "5: there is no function Fn::Jion; did you mean `Fn::Join`?",
+    );
     refused(&property("{'Fn::Lowercase': a}"), "5: there is no function Fn::Lowercase");
     refused(
         &property("{'Fn::Sub': a, B: c}"),
@@ -127,7 +137,8 @@ fn a_function_that_does_not_exist_is_refused() {
 
 #[test]
 fn what_a_transform_provides_needs_the_transform() {
-    let needs = |what: &str| format!("{what} needs `Transform: AWS::LanguageExtensions`, which the template lacks");
+    let needs =
+        |what: &str| format!("{what} needs `Transform: AWS::LanguageExtensions`, which the template lacks");
     for (value, what) in [
         ("!Length [a]", "Fn::Length"),
         ("!ToJsonString {a: b}", "Fn::ToJsonString"),
@@ -139,7 +150,8 @@ fn what_a_transform_provides_needs_the_transform() {
         refused(&text, &format!("5: {}", needs(what)));
         accepted(&format!("{EXTENSIONS}{text}"));
     }
-    let policy = "Resources:\n  A:\n    Type: T::T::T\n    DeletionPolicy: !Ref P\nParameters: {P: {Type: String}}\n";
+    let policy =
+        "Resources:\n  A:\n    Type: T::T::T\n    DeletionPolicy: !Ref P\nParameters: {P: {Type: String}}\n";
     refused(policy, &format!("4: {}", needs("a function as DeletionPolicy")));
     accepted(&format!("{EXTENSIONS}{policy}"));
     let function = "Resources:\n  A: {Type: AWS::Serverless::Function, Properties: {Handler: a}}\n";
@@ -178,7 +190,10 @@ fn a_null_is_refused_wherever_it_stands() {
     refused(&property(""), &null(5, "X"));
     refused(&property("{a: ~}"), &null(5, "a"));
     refused(&property("[a, null]"), "5: an item of a list has no value: CloudFormation refuses null");
-    refused(&format!("{}Parameters:\n  P:\n    Type: String\n    Default:\n", property("1")), &null(9, "Default"));
+    refused(
+        &format!("{}Parameters:\n  P:\n    Type: String\n    Default:\n", property("1")),
+        &null(9, "Default"),
+    );
     refused(&format!("{}Outputs:\n  O:\n    Value:\n", property("1")), &null(8, "Value"));
     refused(&format!("{}Metadata:\n  a:\n", property("1")), &null(7, "a"));
     refused("{\"Resources\": {\"A\": {\"Type\": \"T::T::T\",\n\"Metadata\": null}}}", &null(2, "Metadata"));
@@ -186,7 +201,8 @@ fn a_null_is_refused_wherever_it_stands() {
 
 #[test]
 fn resources_that_wait_for_each_other_are_refused() {
-    let circle = |line: u32, names: &str| format!("{line}: resources depend on each other in a circle: {names}");
+    let circle =
+        |line: u32, names: &str| format!("{line}: resources depend on each other in a circle: {names}");
     for (text, problem) in [
         ("  A: {Type: T::T::T, DependsOn: A}\n", circle(2, "A -> A")),
         ("  A:\n    Type: T::T::T\n    Properties: {X: !Ref A}\n", circle(4, "A -> A")),
@@ -212,7 +228,8 @@ fn resources_that_wait_for_each_other_are_refused() {
     ] {
         refused(&format!("Resources:\n{text}"), &problem);
     }
-    let conditions = format!("{}Conditions:\n  C: !Not [!Condition D]\n  D: !Not [!Condition C]\n", property("1"));
+    let conditions =
+        format!("{}Conditions:\n  C: !Not [!Condition D]\n  D: !Not [!Condition C]\n", property("1"));
     refused(&conditions, "7: conditions depend on each other in a circle: C -> D -> C");
 }
 
@@ -270,7 +287,10 @@ fn declarations_have_their_own_keys_only() {
             "Outputs:\n  O: {Value: a, Export: {Name: !GetAtt A.Arn}}\n",
             "7: the name of an export cannot use Fn::GetAtt",
         ),
-        ("Outputs:\n  O: {Value: a, Exports: {Name: b}}\n", "7: the output O has no key 'Exports'; did you mean `Export`?"),
+        (
+            "Outputs:\n  O: {Value: a, Exports: {Name: b}}\n",
+            "7: the output O has no key 'Exports'; did you mean `Export`?",
+        ),
         (
             "Outputs:\n  O: {Value: a, Description: !Ref A}\n",
             "7: the Description of the output O must be text, without functions",
@@ -280,10 +300,7 @@ fn declarations_have_their_own_keys_only() {
             "7: the value of the output O must be text, or a function that returns text",
         ),
         ("Outputs:\n  O: text\n", "7: the output O must be a mapping"),
-        (
-            "Mappings:\n  M: {a: b}\n",
-            "7: a, a key of the mapping M, must be a mapping of keys and values",
-        ),
+        ("Mappings:\n  M: {a: b}\n", "7: a, a key of the mapping M, must be a mapping of keys and values"),
         (
             "Mappings:\n  M: {a: {b: !Ref A}}\n",
             "7: b, a value of the mapping M, must be text or a list of texts",
@@ -315,9 +332,11 @@ fn a_lookup_needs_its_keys() {
     refused(&text("!FindInMap [M, prod, Size]"), "5: the mapping M has no key 'prod'; known: ci, live");
     refused(&text("!FindInMap [M, ci, Zone]"), "5: the mapping M has no key 'Zone' below 'ci'");
     refused(&text("!FindInMap [M, !Ref AWS::Region, Colour]"), "5: the mapping M has no key 'Colour'");
-    for lookup in
-        ["!FindInMap [M, live, Zone]", "!FindInMap [M, !Ref AWS::Region, Zone]", "!FindInMap [M, ci, !Ref AWS::Region]"]
-    {
+    for lookup in [
+        "!FindInMap [M, live, Zone]",
+        "!FindInMap [M, !Ref AWS::Region, Zone]",
+        "!FindInMap [M, ci, !Ref AWS::Region]",
+    ] {
         accepted(&text(lookup));
     }
     accepted(&format!("{EXTENSIONS}{}", text("!FindInMap [M, prod, Size, {DefaultValue: 3}]")));
@@ -327,16 +346,23 @@ fn a_lookup_needs_its_keys() {
 fn resources_of_a_module_are_known_in_both_spellings() {
     let module = "Resources:\n  Net: {Type: 'Acme::Vpc::Plain::MODULE'}\n  A:\n    Type: AWS::SNS::Topic\n    \
                   DependsOn: [Net, NetSubnet]\n    Properties:\n      X: ";
-    for value in
-        ["!Ref NetSubnet", "!Ref Net.Subnet", "!GetAtt Net.Subnet.Arn", "!GetAtt NetSubnet.Arn", "!Sub '${Net.Subnet} ${NetSubnet.Arn}'"]
-    {
+    for value in [
+        "!Ref NetSubnet",
+        "!Ref Net.Subnet",
+        "!GetAtt Net.Subnet.Arn",
+        "!GetAtt NetSubnet.Arn",
+        "!Sub '${Net.Subnet} ${NetSubnet.Arn}'",
+    ] {
         accepted(&format!("{module}{value}\n"));
     }
     refused(
         &format!("{module}!Ref Nat.Subnet\n"),
         "7: Ref names 'Nat.Subnet', but the template has no such parameter or resource",
     );
-    refused(&property("!Ref A.Inner"), "5: Ref names 'A.Inner', but the template has no such parameter or resource");
+    refused(
+        &property("!Ref A.Inner"),
+        "5: Ref names 'A.Inner', but the template has no such parameter or resource",
+    );
     let template = Template::parse("t", &format!("{module}1\n")).unwrap();
     assert!(template.has_modules());
     assert_eq!(template.line_of("NetSubnet"), Some(2));
@@ -359,7 +385,8 @@ fn a_policy_by_function_is_judged_by_each_of_its_values() {
              Parameters: {{P: {{Type: String, AllowedValues: [Retain, Snapshot]}}, Q: {{Type: String, Default: Retain}}}}\n\
              Resources:\n  V:\n    Type: AWS::EC2::Volume\n    DeletionPolicy: {policy}\n    UpdateReplacePolicy: {policy}\n"
         );
-        let template = Template::parse("t", &text).unwrap_or_else(|problems| panic!("{policy}: {problems:?}"));
+        let template =
+            Template::parse("t", &text).unwrap_or_else(|problems| panic!("{policy}: {problems:?}"));
         template.lint(&[]).iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()
     };
     for keeps in [
@@ -371,7 +398,9 @@ fn a_policy_by_function_is_judged_by_each_of_its_values() {
     ] {
         assert_eq!(lint(keeps), Vec::<String>::new(), "{keeps}");
     }
-    for loses in ["!If [L, Delete, Retain]", "!FindInMap [M, a, q]", "!Ref Q", "!If [L, Retain, !Ref AWS::NoValue]"] {
+    for loses in
+        ["!If [L, Delete, Retain]", "!FindInMap [M, a, q]", "!Ref Q", "!If [L, Retain, !Ref AWS::NoValue]"]
+    {
         assert_eq!(lint(loses).len(), 1, "{loses}");
     }
 }
@@ -386,7 +415,8 @@ fn a_name_in_a_long_text_is_refused_at_its_own_line() {
         ("\n        Fn::Sub:\n          - |\n            one\n            ${Missing}\n          - {a: b}", 9),
         ("!Base64\n        Fn::Sub: |\n\n\n          one ${Missing}", 9),
     ] {
-        let problem = format!("{line}: Sub names 'Missing', but the template has no such parameter or resource");
+        let problem =
+            format!("{line}: Sub names 'Missing', but the template has no such parameter or resource");
         refused(&property(text), &problem);
     }
 }
@@ -397,7 +427,8 @@ fn words_that_are_no_json_numbers_stay_text() {
     for word in ["22:15", "000644", "012345678901", "1_000", "0x1F", "+5"] {
         assert_eq!(read(word)["Resources"]["A"]["Properties"]["X"], word);
     }
-    let json = "{\"Resources\": {\"A\": {\"Type\": \"T::T::T\", \"Properties\": {\"X\": 3e5, \"Y\": -1.5E-2}}}}";
+    let json =
+        "{\"Resources\": {\"A\": {\"Type\": \"T::T::T\", \"Properties\": {\"X\": 3e5, \"Y\": -1.5E-2}}}}";
     let properties = &Template::parse("t", json).unwrap().to_json()["Resources"]["A"]["Properties"];
     assert_eq!((properties["X"].as_f64(), properties["Y"].as_f64()), (Some(300_000.0), Some(-0.015)));
 }

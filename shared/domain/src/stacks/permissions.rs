@@ -12,8 +12,8 @@ mod table;
 mod values;
 
 pub use table::{
-    Action, ResourceType, TABLE_BYTES_MAX, Table, Tagging, Touch, UnreadableTable, When, excerpt_key,
-    table_digest, table_key,
+    Action, Properties, ResourceType, TABLE_BYTES_MAX, Table, Tagging, Touch, UnreadableTable, When,
+    excerpt_key, table_digest, table_key,
 };
 
 use crate::model::permission::Certainty;

@@ -14,7 +14,7 @@ pub(crate) mod macros;
 pub(crate) mod node;
 mod parameter;
 mod policies;
-mod references;
+pub(crate) mod references;
 mod scalar;
 pub(crate) mod sections;
 mod shapes;
@@ -163,6 +163,11 @@ impl Template {
     /// Returns the template as JSON, with short forms such as `!Ref` expanded.
     pub fn to_json(&self) -> serde_json::Value {
         self.root.to_json()
+    }
+
+    /// Returns the name of the file, for problems.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
     }
 
     /// Returns the root of the tree, for callers that read properties.

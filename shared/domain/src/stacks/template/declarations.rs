@@ -39,7 +39,8 @@ pub(super) fn check(root: &Node) -> Vec<Fault> {
             "Resources" => checker.each(entries, Checker::resource),
             "Globals" if macro_use == MacroUse::All => checker.needs_sam(section.line, "the section Globals"),
             "Hooks" if !MacroUse::names(root).contains(&"AWS::CodeDeployBlueGreen") => {
-                let message = "the section Hooks needs `Transform: AWS::CodeDeployBlueGreen`, which the template lacks";
+                let message =
+                    "the section Hooks needs `Transform: AWS::CodeDeployBlueGreen`, which the template lacks";
                 checker.fault(section.line, message);
             }
             _ => {}
@@ -63,7 +64,8 @@ impl Checker {
     }
 
     fn needs_sam(&mut self, line: u32, what: &str) {
-        let message = format!("{what} needs `Transform: AWS::Serverless-2016-10-31`, which the template lacks");
+        let message =
+            format!("{what} needs `Transform: AWS::Serverless-2016-10-31`, which the template lacks");
         self.fault(line, message);
     }
 
@@ -121,7 +123,10 @@ impl Checker {
             }
         }
         if let Some(hidden) = entry.node.entry("NoEcho")
-            && !hidden.node.scalar().is_some_and(|truth| matches!(truth.to_lowercase().as_str(), "true" | "false"))
+            && !hidden
+                .node
+                .scalar()
+                .is_some_and(|truth| matches!(truth.to_lowercase().as_str(), "true" | "false"))
         {
             self.fault(hidden.line, format!("the NoEcho of {what} must be true or false"));
         }
@@ -143,7 +148,10 @@ impl Checker {
                     Some((inner, function)) => {
                         // The export exists before its resources do, so that it cannot be named after one.
                         if matches!(function.name, "Fn::GetAtt" | "Fn::GetAZs" | "Fn::Split" | "Fn::Cidr") {
-                            self.fault(inner.line, format!("the name of an export cannot use {}", function.name));
+                            self.fault(
+                                inner.line,
+                                format!("the name of an export cannot use {}", function.name),
+                            );
                         }
                         true
                     }
@@ -153,7 +161,8 @@ impl Checker {
                     self.fault(name.line, format!("the Name of {export_of} must be text"));
                 }
             }
-            None if function_of(&export.node).is_some_and(|(_, function)| function.name == "Fn::Transform") => {}
+            None if function_of(&export.node)
+                .is_some_and(|(_, function)| function.name == "Fn::Transform") => {}
             None => self.fault(export.line, format!("{export_of} must be a mapping with a Name")),
         }
         self.keys(&export_of, &export.node, &["Name"]);
@@ -195,7 +204,10 @@ impl Checker {
             }
             let seconds = top.node.entries().unwrap_or_default();
             if seconds.is_empty() {
-                self.fault(top.line, format!("{}, a key of {what}, must be a mapping of keys and values", top.key));
+                self.fault(
+                    top.line,
+                    format!("{}, a key of {what}, must be a mapping of keys and values", top.key),
+                );
             }
             for second in seconds {
                 let is_text = |node: &Node| node.scalar().is_some();
@@ -205,7 +217,8 @@ impl Checker {
                     _ => is_text(&second.node),
                 };
                 if !is_value && second.key != "Fn::Transform" {
-                    let message = format!("{}, a value of {what}, must be text or a list of texts", second.key);
+                    let message =
+                        format!("{}, a value of {what}, must be text or a list of texts", second.key);
                     self.fault(second.line, message);
                 }
             }

@@ -146,8 +146,11 @@ fn circles(what: &str, graph: &BTreeMap<&str, Uses<'_>>) -> Vec<Fault> {
         [(condition, is_true)] => Some(((*condition).to_owned(), *is_true)),
         _ => None,
     };
-    let branches: BTreeSet<(String, bool)> =
-        graph.values().flat_map(BTreeMap::values).flat_map(|(_, all)| all.iter().filter_map(single)).collect();
+    let branches: BTreeSet<(String, bool)> = graph
+        .values()
+        .flat_map(BTreeMap::values)
+        .flat_map(|(_, all)| all.iter().filter_map(single))
+        .collect();
     let mut found: BTreeMap<BTreeSet<&str>, Fault> = BTreeMap::new();
     for branch in std::iter::once(None).chain(branches.iter().take(BRANCHES_MAX).map(Some)) {
         let mut search = Search { graph, branch, done: BTreeSet::new(), path: Vec::new(), found: Vec::new() };

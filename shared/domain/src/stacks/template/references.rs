@@ -283,7 +283,7 @@ pub(super) fn fits(pattern: &str, name: &str) -> bool {
 
 /// Returns the names in the `${…}` of a text, with their offsets. `${!…}` is literal, and names that a loop replaces are
 /// omitted.
-pub(super) fn substituted(text: &str) -> Vec<(usize, &str)> {
+pub(crate) fn substituted(text: &str) -> Vec<(usize, &str)> {
     let mut names = Vec::new();
     let mut at = 0;
     while let Some(start) = text[at..].find("${") {

@@ -115,7 +115,8 @@ impl Checker {
                 self.node(collection);
             }
             _ => {
-                let message = format!("{} takes a variable, a collection and a mapping that it repeats", entry.key);
+                let message =
+                    format!("{} takes a variable, a collection and a mapping that it repeats", entry.key);
                 self.fault(entry.line, message);
             }
         }
@@ -128,7 +129,10 @@ impl Checker {
 
     fn condition(&mut self, entry: &Entry) {
         self.argument(Kind::Truth, &entry.node, &|| {
-            format!("the condition {} must be one of Fn::And, Fn::Equals, Fn::Not, Fn::Or and Condition", entry.key)
+            format!(
+                "the condition {} must be one of Fn::And, Fn::Equals, Fn::Not, Fn::Or and Condition",
+                entry.key
+            )
         });
         self.node(&entry.node);
     }
@@ -155,8 +159,12 @@ impl Checker {
     fn output(&mut self, entry: &Entry) {
         for attribute in entry.node.entries().unwrap_or_default() {
             if attribute.key == "Value" {
-                let message =
-                    || format!("the value of the output {} must be text, or a function that returns text", entry.key);
+                let message = || {
+                    format!(
+                        "the value of the output {} must be text, or a function that returns text",
+                        entry.key
+                    )
+                };
                 self.argument(Kind::Text, &attribute.node, &message);
             }
             self.node(&attribute.node);
@@ -190,7 +198,10 @@ impl Checker {
                 self.fault(entry.line, format!("there is no function {key}{near}"));
             }
             Some(_) if siblings > 1 => {
-                self.fault(entry.line, format!("{key} stands beside other keys: a function is a mapping of one key"));
+                self.fault(
+                    entry.line,
+                    format!("{key} stands beside other keys: a function is a mapping of one key"),
+                );
             }
             _ => {}
         }
@@ -207,6 +218,10 @@ impl Checker {
     fn function(&mut self, entry: &Entry, function: &'static Function) {
         let name = function.name;
         if name == "Fn::Transform" {
+            // Its parameters are for the macro to judge.
+            if entry.node.get("Name").is_none() {
+                self.fault(entry.line, format!("{name} takes {}", function.usage));
+            }
             return;
         }
         if !self.section.allows(function) {
@@ -344,14 +359,16 @@ impl Checker {
             && !self.has_extensions
             && !matches!(function.name, "Ref" | "Fn::FindInMap")
         {
-            let message = format!("the index of Fn::Select is a number, Ref or Fn::FindInMap, not {}", function.name);
+            let message =
+                format!("the index of Fn::Select is a number, Ref or Fn::FindInMap, not {}", function.name);
             self.fault(inner.line, message);
         }
         let index_value = index.scalar().and_then(|text| text.parse::<usize>().ok());
         if let (Some(at), Some(values)) = (index_value, list.items())
             && at >= values.len()
         {
-            let message = format!("Fn::Select takes the value {at} of a list of {}: the first is 0", values.len());
+            let message =
+                format!("Fn::Select takes the value {at} of a list of {}: the first is 0", values.len());
             self.fault(index.line, message);
         }
     }
@@ -383,7 +400,10 @@ fn is_literal(node: &Node, expected: Kind) -> bool {
     unknown
         || match (&node.value, expected) {
             (Value::Null, _) | (_, Kind::Any) => true,
-            (Value::Text(_) | Value::Bool(_) | Value::Number(_), Kind::Literal | Kind::Text | Kind::Scalar) => true,
+            (
+                Value::Text(_) | Value::Bool(_) | Value::Number(_),
+                Kind::Literal | Kind::Text | Kind::Scalar,
+            ) => true,
             (_, Kind::Count) => is_count(),
             (Value::Number(_), Kind::Number) => true,
             (Value::List(_), Kind::List | Kind::Texts) | (Value::Map(_), Kind::Map) => true,

@@ -116,7 +116,8 @@ impl Loader {
         }
         let function = self.function(scalar.tag.as_deref(), at);
         let core = scalar.tag.as_deref().and_then(|tag| tag.strip_prefix(CORE));
-        let is_word = scalar.style == Style::Plain && scalar.tag.is_none();
+        // The tag `!` leaves the type of a word open, as no tag does.
+        let is_word = scalar.style == Style::Plain && matches!(scalar.tag.as_deref(), None | Some("!"));
         let value = match core {
             Some("int" | "float" | "bool" | "null") => scalar::resolve(&scalar.text),
             _ if is_word => scalar::resolve(&scalar.text),

@@ -30,13 +30,13 @@ impl<S: Sink> Parser<'_, S> {
                 return Ok(());
             }
             let has_directives = self.directives()?;
+            let line = self.line()?;
             if self.is(|next| *next == TokenData::DocumentStart)? {
                 self.scanner.take()?;
             } else if has_directives || !is_first {
                 return self.unexpected("'---'");
             }
             is_first = false;
-            let line = self.line()?;
             self.emit(line, EventData::Document)?;
             let is_end = |next: &TokenData| {
                 use TokenData::{Directive, DocumentEnd, DocumentStart, StreamEnd};
@@ -81,7 +81,9 @@ impl<S: Sink> Parser<'_, S> {
                 self.emit(start, EventData::ListStart(tag))?;
                 return self.indentless_list();
             }
-            TokenData::Alias | TokenData::Scalar(_) | TokenData::FlowListStart | TokenData::FlowMapStart => true,
+            TokenData::Alias | TokenData::Scalar(_) | TokenData::FlowListStart | TokenData::FlowMapStart => {
+                true
+            }
             TokenData::BlockListStart | TokenData::BlockMapStart => is_block,
             _ => false,
         };
@@ -118,12 +120,18 @@ impl<S: Sink> Parser<'_, S> {
             let token = self.scanner.take()?;
             has_any = true;
             if let TokenData::Tag(handle, suffix) = token.data {
+                if tag.is_some() {
+                    let message = "this cannot be read: a value has one tag; write the outer function as a key, \
+                                   such as `Fn::Base64:`";
+                    return Err(Fault::new(token.line, message));
+                }
                 let Some(handle) = handle else {
                     tag = Some(suffix);
                     continue;
                 };
                 let Some(prefix) = self.prefixes.get(&handle) else {
-                    let message = format!("this cannot be read: no directive defines the tag handle {handle}");
+                    let message =
+                        format!("this cannot be read: no directive defines the tag handle {handle}");
                     return Err(Fault::new(token.line, message));
                 };
                 tag = Some(format!("{prefix}{suffix}"));
@@ -276,7 +284,8 @@ impl<S: Sink> Parser<'_, S> {
 
     fn unexpected<T>(&mut self, expected: &str) -> Result<T, Fault> {
         let found = self.scanner.peek()?;
-        let message = format!("this cannot be read: {} stands where {expected} is expected", found.data.name());
+        let message =
+            format!("this cannot be read: {} stands where {expected} is expected", found.data.name());
         Err(Fault::new(found.line, message))
     }
 }

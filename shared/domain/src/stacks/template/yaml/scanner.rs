@@ -16,9 +16,7 @@ pub(super) const END: char = '\0';
 
 /// Returns the first character that YAML 1.1 does not allow, with its line.
 fn unprintable(text: &str) -> Option<Fault> {
-    let is_printable = |c: char| {
-        matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
-    };
+    let is_printable = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..);
     let (at, c) = text.char_indices().find(|(_, c)| !is_printable(*c))?;
     let line = 1 + text[..at].matches('\n').count();
     let message = format!("this cannot be read: YAML has no character U+{:04X}", u32::from(c));
@@ -223,8 +221,7 @@ impl Scanner {
         if self.allows_key {
             self.remove_key()?;
             let token = self.tokens_taken + self.tokens.len();
-            let key =
-                PossibleKey { token, at: self.at, line: self.line, column: self.column, is_required };
+            let key = PossibleKey { token, at: self.at, line: self.line, column: self.column, is_required };
             self.possible_keys.insert(self.flow_level, key);
         }
         Ok(())
@@ -385,7 +382,11 @@ impl Scanner {
         }
         self.skip(length);
         let is_end = is_blank(self.char(0)) || "?:,]}%@`".contains(self.char(0));
-        if length == 0 || !is_end { self.fault("put a text that starts with '*' or '&' in quotes") } else { Ok(()) }
+        if length == 0 || !is_end {
+            self.fault("put a text that starts with '*' or '&' in quotes")
+        } else {
+            Ok(())
+        }
     }
 
     fn tag(&mut self) -> Result<(), Fault> {
