@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 
-_WORDS = """true True yes No on Off y n null ~ 0 -7 42 123456789012 012345678901 0440 0o17 0x1F 0b11 1_000 +1 0.5 -2.25 .5 1.
-1e3 2E-2 1.5e3 01.5 21:30 1:2:3 .inf -.inf .nan 2012-10-17 2001-12-14t21:59:43Z 10.0.0.0/16 t3.micro arn:aws:s3:::shop
-https://shop.example/a?b=c#d a#b a:b -x - . = 99999999999999999999 ${AWS::Region} 50% a&b a*b x!y é""".split()
+_WORDS = """
+true True yes No on Off y n null ~ 0 -7 42 123456789012 012345678901 0440 0o17 0x1F 0b11 1_000 +1 0.5 -2.25 .5
+1. 1e3 2E-2 1.5e3 01.5 21:30 1:2:3 .inf -.inf .nan 2012-10-17 2001-12-14t21:59:43Z 10.0.0.0/16 t3.micro
+arn:aws:s3:::shop https://shop.example/a?b=c#d a#b a:b -x - . = 99999999999999999999 ${AWS::Region} 50% a&b
+a*b x!y é
+""".split()
 
 _QUOTED = (
     "''",
@@ -26,7 +29,7 @@ _CONTINUED = (
     "'first\n\n@second\n\n\n@third'",
     "'{\n@  \"retries\": 3\n@}'",
     '"a   \n@   b"',
-    "\"ends \\\n@here\"",
+    '"ends \\\n@here"',
     "{\n@  a: 1,\n@  b: [x, y]\n@}",
     "[\n@  a,\n@  b\n@]",
     "[a,\n@b, c\n@]",

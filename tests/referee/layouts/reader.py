@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from cfnlint.decode import cfn_yaml
 from yaml import YAMLError
@@ -19,7 +19,7 @@ _LARGEST = 2**64
 class _Loader(cfn_yaml.CfnFullLoader):
     """cfn-lint's loader, but for the types of words without quotes."""
 
-    yaml_implicit_resolvers = {
+    yaml_implicit_resolvers: ClassVar[dict] = {
         None: [
             ("tag:yaml.org,2002:bool", re.compile(rf"({_TRUE.pattern}|{_FALSE.pattern})$")),
             ("tag:yaml.org,2002:null", re.compile(rf"({_NULL.pattern})$")),

@@ -1,9 +1,10 @@
 """Judges how templates are read: the readings that shared/domain is tested with are those of cfn-lint's loader.
 
-The file of readings holds a text and its reading for each layout. A test of shared/domain requires that Lockstep reads each
-text so. This oracle requires that the independent reader does, for every text that the corpus generates.
+The file of readings holds a text and its reading for each layout. A test of shared/domain requires that Lockstep reads
+each text so. This oracle requires that the independent reader does, for every text that the corpus generates.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 
@@ -20,10 +21,8 @@ def lines() -> Iterator[str]:
     """Yields a line for each text: the text and its reading, or the text alone if it is no template."""
     for text in texts():
         entry = {"text": text}
-        try:
+        with contextlib.suppress(NotRead):
             entry["reading"] = read(text)
-        except NotRead:
-            pass
         yield json.dumps(entry)
 
 

@@ -18,7 +18,7 @@ type Branch<'n> = (&'n str, bool);
 
 /// Dependencies of one resource or condition: for each name that it uses, the line and the branches that use it.
 /// An empty list of branches stands for a use outside of every `Fn::If`.
-type Uses<'n> = BTreeMap<&'n str, (u32, Vec<Vec<Branch<'n>>>)>;
+type Dependencies<'n> = BTreeMap<&'n str, (u32, Vec<Vec<Branch<'n>>>)>;
 
 /// Returns every circle among the resources and among the conditions of `root`.
 pub(super) fn check(root: &Node) -> Vec<Fault> {
@@ -33,7 +33,7 @@ pub(super) fn check(root: &Node) -> Vec<Fault> {
 }
 
 /// Returns the dependencies of the resources. Those of a type that a transform or a module replaces are not known.
-fn resources(entries: &[Entry], macro_use: MacroUse) -> BTreeMap<&str, Uses<'_>> {
+fn resources(entries: &[Entry], macro_use: MacroUse) -> BTreeMap<&str, Dependencies<'_>> {
     let is_known = |entry: &&Entry| {
         let kind = entry.node.get("Type").and_then(Node::as_text).unwrap_or_default();
         let is_replaced = macro_use == MacroUse::Sam && kind.starts_with("AWS::Serverless::");
@@ -48,7 +48,7 @@ fn resources(entries: &[Entry], macro_use: MacroUse) -> BTreeMap<&str, Uses<'_>>
     entries.iter().filter(is_known).map(|entry| (entry.key.as_str(), uses(entry))).collect()
 }
 
-fn conditions(entries: &[Entry]) -> BTreeMap<&str, Uses<'_>> {
+fn conditions(entries: &[Entry]) -> BTreeMap<&str, Dependencies<'_>> {
     let mut graph = BTreeMap::new();
     for entry in entries.iter().filter(|entry| !entry.key.starts_with("Fn::")) {
         named_conditions(&entry.node, graph.entry(entry.key.as_str()).or_default());
@@ -56,7 +56,7 @@ fn conditions(entries: &[Entry]) -> BTreeMap<&str, Uses<'_>> {
     graph
 }
 
-fn named_conditions<'n>(node: &'n Node, uses: &mut Uses<'n>) {
+fn named_conditions<'n>(node: &'n Node, uses: &mut Dependencies<'n>) {
     match (&node.value, function_of(node)) {
         (_, Some((entry, function))) if function.name == "Condition" => {
             if let Some(name) = entry.node.as_text() {
@@ -72,7 +72,7 @@ fn named_conditions<'n>(node: &'n Node, uses: &mut Uses<'n>) {
 #[derive(Default)]
 struct Walk<'n> {
     branches: Vec<Branch<'n>>,
-    uses: Uses<'n>,
+    uses: Dependencies<'n>,
 }
 
 impl<'n> Walk<'n> {
@@ -138,7 +138,7 @@ impl<'n> Walk<'n> {
 
 /// Returns a fault for each circle that exists in some deployment: without branches, or with one branch of one
 /// condition. Circles that need several conditions may never exist, since conditions can exclude each other.
-fn circles(what: &str, graph: &BTreeMap<&str, Uses<'_>>) -> Vec<Fault> {
+fn circles(what: &str, graph: &BTreeMap<&str, Dependencies<'_>>) -> Vec<Fault> {
     if graph.len() > NAMES_MAX {
         return Vec::new();
     }
@@ -163,7 +163,7 @@ fn circles(what: &str, graph: &BTreeMap<&str, Uses<'_>>) -> Vec<Fault> {
     found.into_values().collect()
 }
 
-fn fault(what: &str, graph: &BTreeMap<&str, Uses<'_>>, circle: &[&str]) -> Fault {
+fn fault(what: &str, graph: &BTreeMap<&str, Dependencies<'_>>, circle: &[&str]) -> Fault {
     let first = circle[0];
     let second = circle.get(1).unwrap_or(&first);
     let line = graph.get(first).and_then(|uses| uses.get(second)).map_or(1, |(line, _)| *line);
@@ -172,7 +172,7 @@ fn fault(what: &str, graph: &BTreeMap<&str, Uses<'_>>, circle: &[&str]) -> Fault
 }
 
 struct Search<'g> {
-    graph: &'g BTreeMap<&'g str, Uses<'g>>,
+    graph: &'g BTreeMap<&'g str, Dependencies<'g>>,
     branch: Option<&'g (String, bool)>,
     done: BTreeSet<&'g str>,
     path: Vec<&'g str>,
