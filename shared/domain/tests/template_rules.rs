@@ -175,6 +175,21 @@ fn what_a_transform_provides_needs_the_transform() {
 }
 
 #[test]
+fn a_transform_that_is_nearly_one_of_aws_is_refused() {
+    for (name, near) in [
+        ("AWS::Serverless-2016-10-13", "AWS::Serverless-2016-10-31"),
+        ("AWS::LanguageExtension", "AWS::LanguageExtensions"),
+        ("[AWS::Languageextensions]", "AWS::LanguageExtensions"),
+    ] {
+        let shown = name.trim_matches(['[', ']']);
+        let message = format!("1: there is no transform {shown}; did you mean `{near}`?");
+        refused(&format!("Transform: {name}\n{}", property("1")), &message);
+    }
+    accepted(&format!("Transform: AWS::SomethingNew-2027-01-01\n{}", property("1")));
+    accepted(&format!("Transform: OwnMacro\n{}", property("1")));
+}
+
+#[test]
 fn a_loop_has_a_variable_a_collection_and_a_body() {
     for body in ["[T, [a]]", "[T, [a], b]", "[T, a, {'${T}': b}]", "{a: b}"] {
         let text = format!("{EXTENSIONS}{}", property(&format!("{{'Fn::ForEach::L': {body}}}")));
@@ -308,6 +323,7 @@ fn declarations_have_their_own_keys_only() {
         ("Mappings:\n  M: {}\n", "7: the mapping M must be a mapping of keys"),
         ("Mappings:\n  my-map: {a: {b: c}}\n", "7: 'my-map' is not a logical id: use letters and digits"),
         ("Rules:\n  R: {RuleCondition: !Equals [a, b]}\n", "7: the rule R has no Assertions"),
+        ("Rules:\n  R: {Assertions: [{Assert: text}]}\n", "7: the rule R takes conditions alone"),
         (
             "Rules:\n  R: {Assertions: [{Asert: !Equals [a, b]}]}\n",
             "7: an assertion of the rule R has no Assert",
@@ -373,8 +389,12 @@ fn resources_of_a_module_are_known_in_both_spellings() {
 fn sam_drops_what_it_does_not_know_of_its_own_resources() {
     let resources = "Resources:\n  J: {Type: AWS::Serverless::Function, Description: a, Note: b}\n";
     accepted(&format!("{SAM}{resources}"));
-    let other = format!("{SAM}Resources:\n  T: {{Type: AWS::SNS::Topic, Description: a}}\n");
-    refused(&other, "3: a resource has no attribute 'Description': is it a property of T?");
+    let topic = |attribute: &str| format!("Resources:\n  T: {{Type: AWS::SNS::Topic, {attribute}: a}}\n");
+    let message =
+        |line: u32, key: &str| format!("{line}: a resource has no attribute '{key}': is it a property of T?");
+    accepted(&format!("{SAM}{}", topic("Description")));
+    refused(&topic("Description"), &message(2, "Description"));
+    refused(&format!("{SAM}{}", topic("deletionpolicy")), &message(3, "deletionpolicy"));
 }
 
 #[test]

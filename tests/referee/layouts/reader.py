@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 from cfnlint.decode import cfn_yaml
 from yaml import YAMLError
@@ -16,19 +16,6 @@ _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _LARGEST = 2**64
 
 
-class _Loader(cfn_yaml.CfnFullLoader):
-    """cfn-lint's loader, but for the types of words without quotes."""
-
-    yaml_implicit_resolvers: ClassVar[dict] = {
-        None: [
-            ("tag:yaml.org,2002:bool", re.compile(rf"({_TRUE.pattern}|{_FALSE.pattern})$")),
-            ("tag:yaml.org,2002:null", re.compile(rf"({_NULL.pattern})$")),
-            ("tag:yaml.org,2002:int", re.compile(rf"({_INTEGER.pattern})$")),
-            ("tag:yaml.org,2002:float", re.compile(rf"({_FLOAT.pattern})$")),
-        ]
-    }
-
-
 def _number(loader: Any, node: Any) -> int | float | str:
     text = str(loader.construct_scalar(node))
     if _INTEGER.fullmatch(text):
@@ -36,9 +23,19 @@ def _number(loader: Any, node: Any) -> int | float | str:
     return float(text)
 
 
+# cfn-lint's loader, but for the types of words without quotes.
+_LOADER: Any = type("_Loader", (cfn_yaml.CfnFullLoader,), {})
+_LOADER.yaml_implicit_resolvers = {
+    None: [
+        ("tag:yaml.org,2002:bool", re.compile(rf"({_TRUE.pattern}|{_FALSE.pattern})$")),
+        ("tag:yaml.org,2002:null", re.compile(rf"({_NULL.pattern})$")),
+        ("tag:yaml.org,2002:int", re.compile(rf"({_INTEGER.pattern})$")),
+        ("tag:yaml.org,2002:float", re.compile(rf"({_FLOAT.pattern})$")),
+    ]
+}
+_LOADER.add_multi_constructor("!", cfn_yaml.multi_constructor)
 for _tag in ("int", "float"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _number)
-_Loader.add_multi_constructor("!", cfn_yaml.multi_constructor)
+    _LOADER.add_constructor(f"tag:yaml.org,2002:{_tag}", _number)
 
 
 class NotRead(Exception):
@@ -50,7 +47,7 @@ def read(text: str) -> Any:
     try:
         if text.lstrip("\ufeff \t\r\n").startswith("{"):
             return _normal(json.loads(text))
-        return _normal(_Loader(text, "template").get_single_data())
+        return _normal(_LOADER(text, "template").get_single_data())
     except (YAMLError, ValueError) as refused:
         raise NotRead(str(refused)) from refused
 

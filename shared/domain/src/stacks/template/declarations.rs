@@ -5,7 +5,7 @@ use super::macros::MacroUse;
 use super::node::{Entry, Fault, Node, Value};
 use super::sections::loop_body;
 use super::shapes::function_of;
-use crate::model::toml_file::suggestion;
+use crate::model::toml_file::{distance, suggestion};
 
 const PARAMETER: [&str; 11] = [
     "AllowedPattern",
@@ -21,14 +21,24 @@ const PARAMETER: [&str; 11] = [
     "Type",
 ];
 const OUTPUT: [&str; 4] = ["Condition", "Description", "Export", "Value"];
-const RULE: [&str; 2] = ["Assertions", "RuleCondition"];
-const ASSERTION: [&str; 2] = ["Assert", "AssertDescription"];
+/// Transforms of AWS that apply to a whole template.
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/transform-reference.html>
+const TRANSFORMS: [&str; 7] = [
+    "AWS::CodeDeployBlueGreen",
+    "AWS::Include",
+    "AWS::LanguageExtensions",
+    "AWS::SecretsManager-2020-07-23",
+    "AWS::SecretsManager-2024-09-16",
+    "AWS::Serverless-2016-10-31",
+    "AWS::ServiceCatalog",
+];
 
 /// Returns the problems in the declarations of `root`.
 pub(super) fn check(root: &Node) -> Vec<Fault> {
     let macro_use = MacroUse::of(root);
     let mut checker = Checker { macro_use, faults: Vec::new() };
     checker.names(root);
+    checker.transforms(root);
     for section in root.entries().unwrap_or_default() {
         let entries = section.node.entries().unwrap_or_default();
         match section.key.as_str() {
@@ -96,6 +106,18 @@ impl Checker {
             && self.macro_use != MacroUse::Some
         {
             self.fault(entry.line, format!("the {key} of {what} must be text, without functions"));
+        }
+    }
+
+    /// Checks that no transform is nearly one of AWS. AWS may have new ones, and everyone may have macros.
+    fn transforms(&mut self, root: &Node) {
+        let line = root.entry("Transform").map_or(1, |entry| entry.line);
+        for name in MacroUse::names(root).into_iter().filter(|name| name.starts_with("AWS::")) {
+            let near =
+                TRANSFORMS.iter().find(|known| distance(name, known) <= 2).filter(|near| **near != name);
+            if let Some(near) = near {
+                self.fault(line, format!("there is no transform {name}; did you mean `{near}`?"));
+            }
         }
     }
 
@@ -170,12 +192,10 @@ impl Checker {
 
     fn rule(&mut self, entry: &Entry) {
         let what = format!("the rule {}", entry.key);
-        self.keys(&what, &entry.node, &RULE);
         match entry.node.get("Assertions") {
             Some(assertions) => match assertions.items() {
                 Some(items) => {
                     for assertion in items {
-                        self.keys(&format!("an assertion of {what}"), assertion, &ASSERTION);
                         if assertion.get("Assert").is_none() {
                             self.fault(assertion.line, format!("an assertion of {what} has no Assert"));
                         }

@@ -8,6 +8,7 @@ use super::node::{Entry, Fault, Node};
 use super::parameter::{self, Parameter};
 use super::policies;
 use crate::model::ids::LogicalId;
+use crate::model::toml_file::distance;
 use crate::stacks::protected::supports_snapshot;
 use std::collections::BTreeMap;
 
@@ -198,8 +199,12 @@ impl<'n> Sections<'n> {
         let key = attribute.key.as_str();
         let is_free = match self.macro_use {
             MacroUse::All => false,
-            // The transform makes these resources anew and drops the attributes that it does not know.
-            MacroUse::Sam => kind.starts_with("AWS::Serverless::"),
+            // The transform makes its resources anew and drops the attributes that it does not know. Published templates
+            // have such attributes on other resources too, so only a name that is nearly an attribute is a mistake.
+            MacroUse::Sam => {
+                kind.starts_with("AWS::Serverless::")
+                    || ATTRIBUTES.iter().all(|known| distance(key, known) > 2)
+            }
             MacroUse::Some => true,
         };
         if !ATTRIBUTES.contains(&key) && !key.starts_with("Fn::") && !is_free {

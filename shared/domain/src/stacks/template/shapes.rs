@@ -138,6 +138,11 @@ impl Checker {
     }
 
     fn rule(&mut self, entry: &Entry) {
+        let condition = entry.node.get("RuleCondition").into_iter();
+        let assertions = entry.node.get("Assertions").and_then(Node::items).unwrap_or_default();
+        for node in condition.chain(assertions.iter().filter_map(|assertion| assertion.get("Assert"))) {
+            self.argument(Kind::Truth, node, &|| format!("the rule {} takes conditions alone", entry.key));
+        }
         entry.node.entries().unwrap_or_default().iter().for_each(|entry| self.node(&entry.node));
     }
 
