@@ -47,12 +47,14 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
     for package in &found.packages {
         let component = &package.manifest.component;
         output.line(format!("{} {}: good", component.name, component.version));
+        package.hints.iter().for_each(|hint| output.line(format!("  hint: {hint}")));
         package.unchecked.iter().for_each(|what| output.line(format!("  not checked here: {what}")));
         let needs = needs_by_stage(package, &found.input(), table()?, Scope::Stage);
         permissions::show_needs(&needs, component.template.as_str(), arguments.permissions, output);
         let needs: Vec<Value> = needs.iter().map(permissions::needs_document).collect();
         components.push(json!({
-            "component": component.name, "unchecked": package.unchecked, "permissions": needs,
+            "component": component.name, "unchecked": package.unchecked, "hints": package.hints,
+            "permissions": needs,
         }));
     }
     match found.problems.as_slice() {
@@ -78,6 +80,7 @@ impl CheckedPackages {
         PackagingInput {
             stages: self.stages.as_ref(),
             organisation: self.organisation.as_ref(),
+            permissions: table().ok(),
             ..PackagingInput::default()
         }
     }
@@ -105,15 +108,23 @@ pub(super) async fn find(
         }
         for folder in folders {
             match plan(&folder, &below(&files, &folder), &found.input()) {
-                Ok(package) => found.packages.push(package),
-                Err(problems) => found.problems.extend(problems.into_iter().map(|problem| Problem {
-                    file: typed.join(&problem.file).display().to_string(),
-                    ..problem
-                })),
+                Ok(mut package) => {
+                    package.hints.iter_mut().for_each(|hint| below_typed(typed, hint));
+                    found.packages.push(package);
+                }
+                Err(mut problems) => {
+                    problems.iter_mut().for_each(|problem| below_typed(typed, problem));
+                    found.problems.extend(problems);
+                }
             }
         }
     }
     Ok(Ok(found))
+}
+
+/// Shows a problem's file as a path that starts with the folder that the caller typed.
+fn below_typed(typed: &Path, problem: &mut Problem) {
+    problem.file = typed.join(&problem.file).display().to_string();
 }
 
 type Organisation = (Option<Stages>, Option<OrganisationParameters>);

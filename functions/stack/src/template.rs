@@ -10,11 +10,12 @@ pub fn key(digest: &lockstep_domain::model::ids::Digest) -> String {
 /// Returns the capabilities that the template needs, by
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html>.
 ///
-/// Nested stacks and macros may add any resource, so a template with one of them gets every capability.
+/// Nested stacks, modules and macros may add any resource, so a template with one of them gets every capability.
 pub fn capabilities(template: &Template) -> Vec<&'static str> {
     let kinds: Vec<&str> = template.resources().values().map(|resource| resource.kind.as_str()).collect();
     let json = template.to_json();
     let expands = kinds.contains(&lockstep_domain::model::resource_change::NESTED_STACK)
+        || template.has_modules()
         || has_key(&json, &["Transform", "Fn::Transform"]);
     let iam = kinds.iter().any(|kind| kind.starts_with("AWS::IAM::"));
     match (expands, iam) {
@@ -52,12 +53,14 @@ mod tests {
     }
 
     #[test]
-    fn nested_stacks_and_macros_may_expand() {
+    fn nested_stacks_modules_and_macros_may_expand() {
         for text in [
             "Resources:\n  A:\n    Type: AWS::CloudFormation::Stack\n",
+            "Resources:\n  A:\n    Type: Acme::Network::Vpc::MODULE\n",
             "Transform: AWS::Serverless-2016-10-31\nResources:\n  A:\n    Type: AWS::SNS::Topic\n",
         ] {
-            assert!(needs(text).contains(&"CAPABILITY_AUTO_EXPAND"), "{text}");
+            let all = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"];
+            assert_eq!(needs(text), all, "{text}");
         }
     }
 }

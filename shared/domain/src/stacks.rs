@@ -10,5 +10,6 @@ pub mod permissions;
 pub mod plan;
 pub mod protected;
 pub mod readback;
+pub mod resource_types;
 pub mod review;
 pub mod template;

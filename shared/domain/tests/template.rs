@@ -96,17 +96,6 @@ fn words_have_the_meaning_that_cloudformation_gives_them() {
 }
 
 #[test]
-fn an_ambiguous_number_needs_quotes() {
-    for word in ["012345678901", "22:30", "1_000", "0x1F", "1e3", "+49"] {
-        let message = format!("5: {word} may be read as another number: put it in quotes");
-        assert_eq!(problems(&resource(&format!("    Properties:\n      X: {word}\n"))), [message]);
-        for quoted in [format!("'{word}'"), format!("!!str {word}"), format!("!Sub {word}")] {
-            read(&resource(&format!("    Properties:\n      X: {quoted}\n")));
-        }
-    }
-}
-
-#[test]
 fn the_test_template_differs_in_deletion_policies_only() {
     let template = read(EVERYTHING);
     let derive_test_template: Value = serde_json::from_str(&template.derive_test_template()).unwrap();
@@ -129,9 +118,9 @@ fn no_resource_of_a_test_stack_outlives_it() {
     // The default of an RDS instance is a snapshot, so the test template adds a policy that the author did
     // not set.
     let bare = read(
-        "Resources:\n  Db: {Type: AWS::RDS::DBInstance}\n  Q: {Type: AWS::SQS::Queue, DeletionPolicy: !Ref AWS::NoValue}\n",
+        "Resources:\n  Db: {Type: AWS::RDS::DBInstance}\n  Q: {Type: AWS::SQS::Queue, DeletionPolicy: !Ref AWS::NoValue}\nTransform: AWS::LanguageExtensions\n",
     );
-    let expected = r#"{"Resources":{"Db":{"DeletionPolicy":"Delete","Type":"AWS::RDS::DBInstance","UpdateReplacePolicy":"Delete"},"Q":{"DeletionPolicy":"Delete","Type":"AWS::SQS::Queue","UpdateReplacePolicy":"Delete"}}}"#;
+    let expected = r#"{"Resources":{"Db":{"DeletionPolicy":"Delete","Type":"AWS::RDS::DBInstance","UpdateReplacePolicy":"Delete"},"Q":{"DeletionPolicy":"Delete","Type":"AWS::SQS::Queue","UpdateReplacePolicy":"Delete"}},"Transform":"AWS::LanguageExtensions"}"#;
     assert_eq!(bare.derive_test_template(), expected);
 }
 
@@ -171,23 +160,27 @@ fn an_unreadable_template_is_refused_at_its_line() {
         ("", "1: the template is empty"),
         ("just words", "1: a template is a mapping of sections such as Resources"),
         ("- a\n", "1: a template is a mapping of sections such as Resources"),
-        ("a: [\n", "2: this cannot be read: while parsing a node, did not find expected node content"),
+        ("a: [\n", "2: this cannot be read: the end of the file stands where a value is expected"),
+        ("a: [b\n", "2: this cannot be read: the end of the file stands where ',' or ']' is expected"),
+        ("a: 'b\n", "2: this cannot be read: the closing quote is missing"),
+        ("a: b: c\n", "1: this cannot be read: a ':' cannot stand here: put the text in quotes"),
+        ("a: @b\n", "1: this cannot be read: a value cannot start with '@': put it in quotes"),
+        ("a:\n\tb: c\n", "2: this cannot be read: a tab cannot indent: use spaces"),
+        ("a: 1\nb\nc: 2\n", "2: this cannot be read: a ':' is missing behind the key"),
+        ("a: 1\nb: \u{7}\n", "2: this cannot be read: YAML has no character U+0007"),
+        ("a: !x!y z\n", "1: this cannot be read: no directive defines the tag handle !x!"),
         ("{\"Resources\": {},}", "1: this is not JSON: key must be a string at line 1 column 18"),
         ("{\n'a': 1}", "2: this is not JSON: key must be a string at line 2 column 1"),
         ("a: &x 1\nb: *x\n", "2: CloudFormation knows no YAML aliases: write the value out"),
         ("a:\n  <<: {b: 1}\n", "2: CloudFormation knows no YAML merges: write the keys out"),
         ("a: !Reff x\nResources: {A: {Type: T}}", "1: CloudFormation knows no tag !Reff"),
-        (
-            "a: !!timestamp 2001-01-01\nResources: {}",
-            "1: CloudFormation knows no tag tag:yaml.org,2002:!timestamp",
-        ),
+        ("a: !!timestamp 2001-01-01\nResources: {}", "1: CloudFormation knows no tag !!timestamp"),
         ("a: 1\n---\nb: 1\n", "2: a second document: a template is one document"),
         ("a: 1\nb: 2\na: 3\n", "3: 'a' is there twice"),
         ("{\"a\": 1,\n\"a\": 2}", "2: 'a' is there twice"),
         ("? [a]\n: b\n", "1: a key must be text"),
         ("a: {~: 1}\n", "1: a key is missing"),
         ("a: {no: 1}\n", "1: YAML reads the key no as false: put it in quotes"),
-        ("a: {012345678901: b}\n", "1: 012345678901 may be read as another number: put it in quotes"),
         ("a: !GetAtt Topic\n", "1: GetAtt needs Resource.Attribute"),
     ] {
         assert_eq!(problems(text), [problem], "{text}");
@@ -249,12 +242,12 @@ fn a_dangling_reference_is_refused_at_its_line() {
             "6: GetAtt names 'P', but the template has no such resource",
         ),
         (
-            "      X: !Sub 'a ${B} ${!C} ${AWS::Region} ${A.Arn} ${P}'\n",
+            "      X: !Sub 'a ${B} ${!C} ${AWS::Region} ${P}'\n",
             "5: Sub names 'B', but the template has no such parameter or resource",
         ),
         ("      X: !Sub '${B.Arn}'\n", "5: Sub names 'B', but the template has no such resource"),
         (
-            "      X: !Sub ['${Y}${Z}', {Y: !Ref A}]\n",
+            "      X: !Sub ['${Y}${Z}', {Y: !Ref P}]\n",
             "5: Sub names 'Z', but the template has no such parameter or resource",
         ),
         (
@@ -264,10 +257,7 @@ fn a_dangling_reference_is_refused_at_its_line() {
         ("      X: !If [C, 1, 2]\n", "5: Condition names 'C', but the template has no such condition"),
         ("      X: !FindInMap [M, a, b]\n", "5: FindInMap names 'M', but the template has no such mapping"),
         ("      X: 1\n    DependsOn: B\n", "6: DependsOn names 'B', but the template has no such resource"),
-        (
-            "      X: 1\n    DependsOn: [A, P]\n",
-            "6: DependsOn names 'P', but the template has no such resource",
-        ),
+        ("      X: 1\n    DependsOn: [P]\n", "6: DependsOn names 'P', but the template has no such resource"),
         ("      X: 1\n    Condition: C\n", "6: Condition names 'C', but the template has no such condition"),
         (
             "      X: [{Y: [!Join ['', [!Ref B]]]}]\n",
@@ -344,7 +334,8 @@ fn a_loop_declares_the_names_of_its_pattern_and_no_others() {
 fn a_loop_is_searched_for_dangling_references_too() {
     let with = |collection: &str, value: &str| {
         format!(
-            "Resources:\n  Fn::ForEach::L:\n    - N\n    - {collection}\n    - T${{N}}: {{Type: T, Properties: {{X: {value}}}}}\n"
+            "Resources:\n  Fn::ForEach::L:\n    - N\n    - {collection}\n    - T${{N}}: {{Type: T, Properties: {{X: {value}}}}}\n\
+             Transform: AWS::LanguageExtensions\n"
         )
     };
     read(&with("[A, B]", "!Sub '${N} ${T${N}.Arn} ${TA} ${{N}}'"));
@@ -360,7 +351,9 @@ fn a_loop_is_searched_for_dangling_references_too() {
 #[test]
 fn protected_resources_need_both_policies() {
     let lint = |attributes: &str| {
-        let text = format!("Resources:\n  Db: {{Type: AWS::RDS::DBInstance{attributes}}}\n");
+        let text = format!(
+            "Resources:\n  Db: {{Type: AWS::RDS::DBInstance{attributes}}}\nTransform: AWS::LanguageExtensions\n"
+        );
         read(&text).lint(&[]).iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let lacks = |what: &str| {
@@ -435,10 +428,8 @@ fn a_template_beyond_the_size_limit_is_not_parsed() {
 #[test]
 fn nesting_without_end_is_refused() {
     assert!(problems(&"- ".repeat(500_000))[0].contains("levels deep"));
-    assert!(
-        problems(&("{\"a\":".repeat(100_000) + "1" + &"}".repeat(100_000)))[0].contains("recursion limit")
-    );
-    assert!(problems(&("a: ".to_owned() + &"[".repeat(100_000)))[0].contains("recursion limit"));
+    assert!(problems(&("{\"a\":".repeat(100_000) + "1" + &"}".repeat(100_000)))[0].contains("levels deep"));
+    assert!(problems(&("a: ".to_owned() + &"[".repeat(100_000)))[0].contains("levels deep"));
     let deep = |levels: usize| {
         format!("Metadata: {}1{}\nResources: {{A: {{Type: T}}}}\n", "[".repeat(levels), "]".repeat(levels))
     };

@@ -81,6 +81,38 @@ def property_paths(schema: dict, depth: int = 6) -> list[str]:
     return sorted(set(found))
 
 
+def property_tree(schema: dict, depth: int = 12) -> dict:
+    """Returns the properties by name, each with those below it; empty where any name or no name is allowed."""
+
+    def below(node: Any, seen: tuple[str, ...]) -> dict:
+        if not isinstance(node, dict) or len(seen) > depth:
+            return {}
+        reference = node.get("$ref")
+        if reference:
+            return {} if reference in seen else below(_resolve(schema, reference), (*seen, reference))
+        if isinstance(node.get("items"), dict):
+            return below(node["items"], seen)
+        if node.get("patternProperties") or node.get("additionalProperties", True) is not False:
+            return {}
+        return children(node, seen)
+
+    def children(node: dict, seen: tuple[str, ...]) -> dict:
+        found = {name: below(child, seen) for name, child in node.get("properties", {}).items()}
+        for group in ("oneOf", "anyOf", "allOf"):
+            for choice in node.get(group, []):
+                for name, tree in (children(choice, seen) if isinstance(choice, dict) else {}).items():
+                    found.setdefault(name, tree)
+        return dict(sorted(found.items()))
+
+    return children(schema, ())
+
+
+def attributes(schema: dict) -> list[str]:
+    """Returns the attributes that Fn::GetAtt returns, with a dot between the levels."""
+    pointers = [p.removeprefix("/properties/") for p in schema.get("readOnlyProperties", [])]
+    return sorted(p.replace("/properties/", "/").replace("/", ".") for p in pointers if "*" not in p)
+
+
 def _resolve(schema: dict, reference: str) -> dict:
     node = schema
     for part in reference.removeprefix("#/").split("/"):

@@ -47,6 +47,9 @@ pub struct Manifest {
     /// Differences that drift reports ignore.
     #[serde(default)]
     pub drift: Drift,
+    /// Names in the template that packaging accepts although its table lacks them.
+    #[serde(default, skip_serializing_if = "Acceptance::is_empty")]
+    pub check: Acceptance,
 }
 
 /// The `[component]` table.
@@ -94,6 +97,20 @@ pub struct Drift {
     /// Intended differences, each with an end date.
     #[serde(default)]
     pub ignore: Vec<IgnoredDrift>,
+}
+
+/// The `[check]` table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// Types, and properties and attributes behind their type, such as `AWS::SQS::Queue.NewProperty`.
+    #[serde(default)]
+    pub accept: BTreeSet<String>,
+}
+
+impl Acceptance {
+    fn is_empty(&self) -> bool {
+        self.accept.is_empty()
+    }
 }
 
 /// A difference that drift reports ignore until a day.
@@ -184,14 +201,19 @@ impl Lines {
 pub(crate) fn parse_with_lines(file: &str, text: &str) -> Result<(Manifest, Lines), Vec<Problem>> {
     let (document, mut problems) = document(file, text)?;
     let (root, mut lines) = (Table::root(&document), Lines::default());
-    root.refuse_unknown(&["component", "images", "test", "checks", "protect", "drift"], &mut problems);
+    root.refuse_unknown(
+        &["component", "images", "test", "checks", "protect", "drift", "check"],
+        &mut problems,
+    );
     let component = component(&root, &mut problems);
     let images = images(&root, &mut lines, &mut problems);
     let test = test(&root, &mut lines, &mut problems);
     let checks = checks::checks(&root, &mut lines, &mut problems);
     let protect = protect(&root, &mut lines, &mut problems);
     let drift = drift(&root, &mut lines, &mut problems);
-    let manifest = component.map(|component| Manifest { component, images, test, checks, protect, drift });
+    let check = acceptance(&root, &mut problems);
+    let manifest =
+        component.map(|component| Manifest { component, images, test, checks, protect, drift, check });
     problems.finish(manifest.map(|manifest| (manifest, lines)))
 }
 
@@ -262,6 +284,23 @@ fn protect(root: &Table<'_, '_>, lines: &mut Lines, problems: &mut Problems) -> 
         }
     }
     protect
+}
+
+fn acceptance(root: &Table<'_, '_>, problems: &mut Problems) -> Acceptance {
+    let mut acceptance = Acceptance::default();
+    let Some(table) = root.table("check", problems) else { return acceptance };
+    table.refuse_unknown(&["accept"], problems);
+    for (name, value) in table.items("accept", problems) {
+        let Some(accepted) = text::<String>(&name, value, problems) else { continue };
+        if accepted.starts_with("AWS::") {
+            acceptance.accept.insert(accepted);
+        } else {
+            let message =
+                format!("`{name}` must be a type, or a type and a property: AWS::SQS::Queue.QueueName");
+            problems.add(&value.span(), message);
+        }
+    }
+    acceptance
 }
 
 fn drift(root: &Table<'_, '_>, lines: &mut Lines, problems: &mut Problems) -> Drift {

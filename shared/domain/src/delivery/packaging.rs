@@ -53,7 +53,7 @@ pub struct PackagingInput<'a> {
     pub producers: Option<&'a BTreeMap<ComponentName, BTreeSet<String>>>,
     /// The functions that the installation ships for components.
     pub functions: Option<&'a FunctionLock>,
-    /// The permissions that resource types need.
+    /// The permissions that resource types need, and their properties and attributes.
     pub permissions: Option<&'a Table>,
 }
 
@@ -88,6 +88,8 @@ pub struct Package {
     pub layers: ComponentParameters,
     /// Judgements that were not possible, with the reason, one sentence each.
     pub unchecked: Vec<String>,
+    /// Remarks for the author, which refuse nothing.
+    pub hints: Vec<Problem>,
 }
 
 /// Returns the folders of a repository's `files` that hold a component; `""` is the top of the repository. Leaves out a
@@ -113,11 +115,14 @@ pub fn find_components(files: &Files) -> Vec<String> {
 ///
 /// Reports all problems at once, with files relative to the repository.
 pub fn plan(folder: &str, files: &Files, input: &PackagingInput<'_>) -> Result<Package, Vec<Problem>> {
-    let mut planner = Planner { files, input, problems: Vec::new(), unchecked: Vec::new() };
+    let mut planner = Planner::new(files, input);
     let package = planner.package();
     let mut problems = planner.problems;
     match package {
-        Some(package) if problems.is_empty() => Ok(package),
+        Some(mut package) if problems.is_empty() => {
+            package.hints.iter_mut().for_each(|hint| place(hint, folder, files));
+            Ok(package)
+        }
         _ => {
             problems.iter_mut().for_each(|problem| place(problem, folder, files));
             problems.sort();
@@ -158,7 +163,7 @@ pub fn open(artifact: &[u8]) -> Result<Contents, Vec<Problem>> {
         None => FunctionLock::default(),
     };
     let input = PackagingInput::default();
-    let mut planner = Planner { files: &files, input: &input, problems: Vec::new(), unchecked: Vec::new() };
+    let mut planner = Planner::new(&files, &input);
     match planner.source() {
         Some(Source { manifest, template: Some(template), layers: Some(layers), .. }) => {
             Ok(Contents { manifest, template, layers, image_lock, function_lock })
@@ -173,6 +178,7 @@ struct Planner<'a> {
     input: &'a PackagingInput<'a>,
     problems: Vec<Problem>,
     unchecked: Vec<String>,
+    hints: Vec<Problem>,
 }
 
 /// Parsed content of the folder. The manifest names the other files, so there is no source without it.
@@ -184,11 +190,16 @@ struct Source {
 }
 
 impl<'a> Planner<'a> {
+    fn new(files: &'a Files, input: &'a PackagingInput<'a>) -> Self {
+        Self { files, input, problems: Vec::new(), unchecked: Vec::new(), hints: Vec::new() }
+    }
+
     fn package(&mut self) -> Option<Package> {
         self.judge_files();
         let Source { manifest, lines, template, layers } = self.source()?;
         let template = template?;
         self.judge_manifest(&manifest, &lines, &template);
+        self.judge_names(&manifest, &template);
         let image_lock = self.image_lock(&manifest, &lines);
         let layers = layers?;
         self.judge_values(&manifest, &template, &layers);
@@ -280,6 +291,7 @@ impl<'a> Planner<'a> {
             template_digest: Digest::of(deployed.as_bytes()),
             test_template_digest: Digest::of(test_template.as_bytes()),
             unchecked: std::mem::take(&mut self.unchecked),
+            hints: std::mem::take(&mut self.hints),
             manifest,
             template,
             image_lock,

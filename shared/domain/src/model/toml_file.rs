@@ -219,7 +219,7 @@ pub(crate) fn suggestion<'k>(
 }
 
 /// Returns the known word with the fewest edits from `word`, if they are at most a third of its letters.
-fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let allowed = (word.chars().count() / 3).max(1);
     known
         .iter()
@@ -231,7 +231,7 @@ fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
 
 /// Returns the number of letters to insert, remove, change or swap with a neighbour to turn `a` into `b`.
 /// Ignores case (the optimal string alignment distance).
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     // Names are short. A longer word is no typing error, and its comparison costs quadratic time.
     let letters = |s: &str| s.chars().take(100).map(|c| c.to_ascii_lowercase()).collect::<Vec<_>>();
     let (a, b) = (letters(a), letters(b));

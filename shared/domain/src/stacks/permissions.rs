@@ -12,8 +12,8 @@ mod table;
 mod values;
 
 pub use table::{
-    Action, ResourceType, TABLE_BYTES_MAX, Table, Tagging, Touch, UnreadableTable, When, excerpt_key,
-    table_digest, table_key,
+    Action, Properties, ResourceType, TABLE_BYTES_MAX, Table, Tagging, Touch, UnreadableTable, When,
+    excerpt_key, table_digest, table_key,
 };
 
 use crate::model::permission::Certainty;
@@ -158,7 +158,7 @@ impl Collector<'_> {
         if holds == Some(false) {
             return;
         }
-        let nothing = Node { line: entry.line, value: Value::Map(Vec::new()) };
+        let nothing = Node::new(entry.line, Value::Map(Vec::new()));
         let properties = node.get("Properties").unwrap_or(&nothing);
         let place = ResourceUse { entry, kind, properties, condition: condition.filter(|_| holds.is_none()) };
         self.references(&place, node);

@@ -4,14 +4,22 @@
 //! CloudFormation reports the remaining ones when the change set is created.
 
 mod boundary;
+mod declarations;
+mod event;
+mod functions;
+mod graph;
+mod json;
 mod lint;
 pub(crate) mod macros;
 pub(crate) mod node;
 mod parameter;
-mod references;
+mod policies;
+pub(crate) mod references;
 mod scalar;
 pub(crate) mod sections;
+mod shapes;
 mod source;
+mod yaml;
 
 pub use parameter::Parameter;
 
@@ -47,9 +55,10 @@ pub struct Resource {
     pub line: u32,
     /// `Type` of the resource, such as `AWS::S3::Bucket`.
     pub kind: String,
-    /// `DeletionPolicy`; `None` also if it is an intrinsic function.
+    /// `DeletionPolicy`. Of a function, the first value that it can have; `None` if one of them does not retain the
+    /// resource, or if they are not known.
     pub deletion_policy: Option<String>,
-    /// `UpdateReplacePolicy`; `None` also if it is an intrinsic function.
+    /// `UpdateReplacePolicy`, like `deletion_policy`.
     pub update_replace_policy: Option<String>,
 }
 
@@ -58,7 +67,8 @@ impl Template {
     ///
     /// # Errors
     /// Returns every problem, in line order: unreadable text, unknown sections and attributes, declarations without a
-    /// type, exceeded CloudFormation quotas, and references to undeclared names.
+    /// type, exceeded CloudFormation quotas, references to undeclared names, functions that CloudFormation refuses, null
+    /// values, and resources that depend on each other in a circle.
     pub fn parse(file: &str, text: &str) -> Result<Template, Vec<Problem>> {
         if text.len() > TEMPLATE_BYTES_MAX {
             let message =
@@ -66,19 +76,21 @@ impl Template {
             return Err(vec![Problem::at(file, None, message)]);
         }
         let root = source::read(text).map_err(|faults| problems(file, faults))?;
-        let mut read = sections::read(&root);
-        read.faults.extend(references::check(&root));
-        if !read.faults.is_empty() {
-            return Err(problems(file, read.faults));
+        let sections::Sections { parameters, resources, outputs, mut faults, .. } = sections::read(&root);
+        for check in [references::check, declarations::check, shapes::check, graph::check] {
+            faults.extend(check(&root));
+        }
+        if !faults.is_empty() {
+            return Err(problems(file, faults));
         }
         Ok(Template {
             file: file.to_owned(),
             text: text.to_owned(),
             digest: Digest::of(text.as_bytes()),
             root,
-            parameters: read.parameters,
-            resources: read.resources,
-            outputs: read.outputs,
+            parameters,
+            resources,
+            outputs,
         })
     }
 
@@ -100,9 +112,15 @@ impl Template {
 
     /// Returns the line where `logical_id` is declared, for the diagnosis of a failed deployment.
     ///
-    /// For a resource made by a loop, that is the line of the loop's body.
+    /// For a resource made by a loop, that is the line of the loop's body; for one of a module, the module's line.
     pub fn line_of(&self, logical_id: &str) -> Option<u32> {
-        self.resource(logical_id).map(|(_, resource)| resource.line)
+        let resource = self.resource(logical_id).map(|(_, resource)| resource);
+        resource.or_else(|| self.module_of(logical_id)).map(|resource| resource.line)
+    }
+
+    /// Returns true if CloudFormation adds resources that the template does not show: by a module.
+    pub fn has_modules(&self) -> bool {
+        self.resources.values().any(|resource| macros::is_module(&resource.kind))
     }
 
     /// Returns the SHA-256 digest of the exact text.
@@ -147,9 +165,20 @@ impl Template {
         self.root.to_json()
     }
 
+    /// Returns the name of the file, for problems.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
     /// Returns the root of the tree, for callers that read properties.
     pub(crate) fn root(&self) -> &Node {
         &self.root
+    }
+
+    /// Returns the module that adds a resource called `logical_id`, such as `Store` for `StoreBucket`.
+    fn module_of(&self, logical_id: &str) -> Option<&Resource> {
+        let mut modules = self.resources.iter().filter(|(_, resource)| macros::is_module(&resource.kind));
+        modules.find(|(name, _)| references::is_within(name, logical_id)).map(|(_, module)| module)
     }
 
     /// Returns the resource called `logical_id`, with the name that the template gives it.

@@ -268,6 +268,17 @@ fn a_template_cannot_lie_outside_its_folder() {
 }
 
 #[test]
+fn accepted_names_begin_with_a_type() {
+    let accept = |names: &str| Manifest::parse(FILE, &format!("{COMPONENT}[check]\naccept = {names}\n"));
+    let manifest = accept("[\"AWS::New::Thing\", \"AWS::SQS::Queue.Tags.Kind\"]").unwrap();
+    assert_eq!(manifest.check.accept.len(), 2);
+    for wrong in ["[\"QueueName\"]", "[\"\"]", "[7]", "\"AWS::New::Thing\""] {
+        assert_eq!(accept(wrong).unwrap_err()[0].line, Some(8), "{wrong}");
+    }
+    assert!(problems_after_component("[check]\naccepts = []\n")[0].contains("did you mean `accept`"));
+}
+
+#[test]
 fn ignored_drift_ends_on_a_day_that_exists_and_has_a_reason() {
     let ignore = |until: &str, reason: &str| {
         let text = format!(

@@ -8,6 +8,7 @@ use crate::model::error::Problem;
 use crate::model::ids::LogicalId;
 use crate::model::image_lock::ImageLock;
 use crate::model::toml_file::suggestion;
+use crate::stacks::resource_types::{UnknownNames, unknown_names};
 use crate::stacks::template::Template;
 
 impl Planner<'_> {
@@ -33,6 +34,14 @@ impl Planner<'_> {
             self.must_exist("resource", &ignored.logical_id, template.resources().keys(), line);
         }
         self.judge_outputs_from(manifest, lines);
+    }
+
+    /// Checks the names of types, properties and attributes against AWS's schemas.
+    pub(super) fn judge_names(&mut self, manifest: &Manifest, template: &Template) {
+        let Some(table) = self.input.permissions else { return };
+        let UnknownNames { problems, hints } = unknown_names(template, table, &manifest.check.accept);
+        self.problems.extend(problems);
+        self.hints.extend(hints);
     }
 
     fn must_exist<'n>(

@@ -139,6 +139,31 @@ fn a_sound_component_becomes_a_package() {
 }
 
 #[test]
+fn a_name_that_the_table_lacks_is_refused_or_a_hint() {
+    let table = serde_json::from_value(serde_json::json!({
+        "actions": {}, "sources": {"resource schemas": "2026-10-20T00:00:00Z"},
+        "types": {"AWS::SNS::Topic": {"properties": {"TopicName": {}, "DisplayName": {}}}},
+    }))
+    .unwrap();
+    let fixture = Fixture::new();
+    let input = PackagingInput { permissions: Some(&table), ..fixture.input() };
+    let with_property = |name: &str, manifest: &str| {
+        let topic =
+            format!("Resources:\n  Added:\n    Type: AWS::SNS::Topic\n    Properties: {{{name}: a}}\n");
+        let mut files = edited("template.yaml", "Resources:\n", &topic);
+        files.insert("lockstep.toml".to_owned(), format!("{MANIFEST}{manifest}").into_bytes());
+        plan("broker", &files, &input)
+    };
+    let hints = |package: Package| package.hints.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(reported(with_property("TopcName", ""))[0].contains("did you mean `TopicName`?"));
+    let accepted = "[check]\naccept = [\"AWS::SNS::Topic.TopcName\"]\n";
+    assert_eq!(hints(with_property("TopcName", accepted).unwrap()), Vec::<String>::new());
+    let hint = hints(with_property("Brightness", "").unwrap());
+    assert!(hint[0].starts_with("broker/template.yaml:"), "{hint:?}");
+    assert!(hint[0].contains("AWS's schemas of 2026-10-20 have no property"), "{hint:?}");
+}
+
+#[test]
 fn an_artifact_holds_the_folder_and_the_lock_and_is_read_back() {
     let package = packaged(&component());
     assert_eq!(package.digest, Digest::of(&package.artifact));

@@ -291,7 +291,7 @@ fn judge(parameter: &Parameter, value: &Expanded, provisional: bool) -> Result<(
     if value.text.len() > MAX_VALUE_BYTES {
         return Err(format!("with its references replaced it has more than {MAX_VALUE_BYTES} bytes"));
     }
-    if parameter.no_echo {
+    if parameter.no_echo && parameter.may_hold_secret(&value.text) {
         return if is_secret_reference(&value.text) { Ok(()) } else { Err(not_a_reference()) };
     }
     // The search of the file already covered literal values.

@@ -264,7 +264,6 @@ fn a_no_echo_parameter_takes_only_a_reference_from_any_layer() {
     }
     for bad in [
         "hunter2",
-        "",
         "{{resolve:ssm:/plain/db:1}}",
         "{{resolve:secretsmanager:}}",
         "x{{resolve:secretsmanager:a}}",
@@ -276,13 +275,36 @@ fn a_no_echo_parameter_takes_only_a_reference_from_any_layer() {
         assert!(
             problems[0].starts_with("parameters/default.toml:1: `Password`: the template marks it NoEcho")
         );
-        assert!(bad.is_empty() || !problems[0].contains(bad), "{problems:?}");
+        assert!(!problems[0].contains(bad), "{problems:?}");
     }
     let default = case("  Password: {Type: String, NoEcho: true, Default: hunter2}\n", &[]).problems();
     assert!(
         default[0].starts_with("template.yaml:2: `Password`: the template marks it NoEcho"),
         "{default:?}"
     );
+}
+
+#[test]
+fn a_no_echo_value_that_is_no_secret_is_accepted() {
+    let names = [
+        ("String", ""),
+        ("CommaDelimitedList", ""),
+        ("AWS::SSM::Parameter::Value<String>", "/shop/key"),
+        ("AWS::SSM::Parameter::Value<List<String>>", "/shop/keys"),
+        ("AWS::SSM::Parameter::Name", "/shop/key"),
+        ("AWS::EC2::KeyPair::KeyName", "operators"),
+    ];
+    for (kind, value) in names {
+        let default = format!("  Hidden: {{Type: '{kind}', NoEcho: true, Default: '{value}'}}\n");
+        assert!(case(&default, &[]).with(resolve).is_ok(), "{kind}");
+        let bare = format!("  Hidden: {{Type: '{kind}', NoEcho: true}}\n");
+        let set = [("parameters/default.toml", format!("Hidden = \"{value}\"\n"))];
+        assert!(case(&bare, &[(set[0].0, &set[0].1)]).with(resolve).is_ok(), "{kind}");
+    }
+    for kind in ["String", "Number", "List<Number>", "CommaDelimitedList"] {
+        let default = format!("  Hidden: {{Type: '{kind}', NoEcho: true, Default: '7'}}\n");
+        assert_eq!(case(&default, &[]).problems().len(), 1, "{kind}");
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Table of the permissions that CloudFormation's resource types need, generated from AWS's resource schemas.
+//! Table of the permissions that CloudFormation's resource types need, and of their properties and attributes,
+//! generated from AWS's resource schemas.
 
 use crate::model::ids::{ComponentName, Digest};
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,32 @@ pub struct ResourceType {
     /// Other resources on which the same actions are authorized.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub touches: Vec<Touch>,
+    /// JSON pointers of the properties that identify a resource. One that a template can set is a unique name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub primary: Vec<String>,
+    /// JSON pointers of the properties that a template must set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required: Vec<String>,
+    /// JSON pointers of the properties whose change replaces the resource.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub create_only: Vec<String>,
+    /// Properties of the type, with those below each.
+    #[serde(default, skip_serializing_if = "Properties::is_empty")]
+    pub properties: Properties,
+    /// Attributes that `Fn::GetAtt` returns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<String>,
+}
+
+/// Properties by name, each with those below it. Where the schema allows any name, or none, there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Properties(pub BTreeMap<String, Properties>);
+
+impl Properties {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// Another resource on which an action is authorized, if a property names it.
@@ -118,6 +145,9 @@ pub struct Tagging {
     pub property: Option<String>,
     /// Actions that the tags need.
     pub actions: Vec<String>,
+    /// True if a change of the tags replaces the resource.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaces: bool,
 }
 
 /// Resources that an action applies to.
@@ -191,14 +221,14 @@ impl Table {
 
     /// Returns the rows for these types and for the actions that occur in them.
     ///
-    /// A release carries such an excerpt. With the parameters of a stage, it determines the needs of a deployment.
+    /// A release carries such an excerpt, without the names that only packaging judges. With the parameters of a stage, it determines the needs of a deployment.
     pub fn excerpt<'k>(&self, kinds: impl IntoIterator<Item = &'k str>) -> Self {
         let kinds: BTreeSet<&str> = kinds.into_iter().collect();
         let types: BTreeMap<_, _> = self
             .types
             .iter()
             .filter(|(kind, _)| kinds.contains(kind.as_str()))
-            .map(|(kind, row)| (kind.clone(), row.clone()))
+            .map(|(kind, row)| (kind.clone(), row.without_names()))
             .collect();
         let used: BTreeSet<&str> =
             types.values().flat_map(ResourceType::actions).chain(OF_TEMPLATES).collect();
@@ -217,6 +247,11 @@ impl Table {
 const OF_TEMPLATES: [&str; 2] = ["iam:PassRole", "iam:CreateServiceLinkedRole"];
 
 impl ResourceType {
+    fn without_names(&self) -> Self {
+        let (properties, attributes) = (Properties::default(), Vec::new());
+        Self { properties, attributes, ..self.clone() }
+    }
+
     /// Returns the actions that every resource of the type needs from its creation to its deletion.
     ///
     /// CloudFormation does not call the list handler for a resource of a stack.

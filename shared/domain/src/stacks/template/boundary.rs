@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn each_role_and_user_of_a_deployed_template_is_bounded() {
         let text = format!(
-            "{ROLE}  Plain:\n    Type: AWS::IAM::User\n  Topic:\n    Type: AWS::SNS::Topic\n  Job:\n    Type: AWS::Serverless::Function\n    \
+            "Transform: AWS::Serverless-2016-10-31\n{ROLE}  Plain:\n    Type: AWS::IAM::User\n  Topic:\n    Type: AWS::SNS::Topic\n  Job:\n    Type: AWS::Serverless::Function\n    \
              Properties: {{Handler: a}}\n"
         );
         let template = template(&text);

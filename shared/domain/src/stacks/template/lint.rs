@@ -16,6 +16,7 @@ pub(super) fn lint(template: &Template, protect: &[LogicalId]) -> Vec<Problem> {
     for id in protect {
         match template.resource(id.as_str()) {
             Some((name, _)) => drop(named.insert(name)),
+            None if template.module_of(id.as_str()).is_some() => {}
             None => found.push(missing(&template.file, id)),
         }
     }
@@ -45,7 +46,7 @@ fn unkept(name: &str, resource: &Resource) -> Option<Fault> {
 }
 
 /// Returns true if a policy retains the data. Types without snapshots reject `Snapshot` earlier.
-fn keeps(policy: Option<&str>) -> bool {
+pub(super) fn keeps(policy: Option<&str>) -> bool {
     matches!(policy, Some("Retain" | "RetainExceptOnCreate" | "Snapshot"))
 }
 

@@ -25,12 +25,30 @@ impl MacroUse {
         if includes(Some(root)) || includes(root.get("Resources")) {
             return Self::Some;
         }
-        let Some(transform) = root.get("Transform") else { return Self::All };
-        let macros = transform.items().unwrap_or(std::slice::from_ref(transform));
-        macros.iter().fold(Self::All, |macro_use, used| match used.as_text() {
+        used(root).iter().fold(Self::All, |macro_use, used| match used.as_text() {
             Some(name) if HARMLESS.contains(&name) => macro_use,
             Some("AWS::Serverless-2016-10-31") if macro_use != Self::Some => Self::Sam,
             _ => Self::Some,
         })
     }
+    /// Returns true if the transform is used that adds loops and functions to the language.
+    pub(crate) fn has_language_extensions(root: &Node) -> bool {
+        Self::names(root).contains(&"AWS::LanguageExtensions")
+    }
+
+    /// Returns the names of the macros that apply to the whole template.
+    pub(super) fn names(root: &Node) -> Vec<&str> {
+        used(root).iter().filter_map(Node::as_text).collect()
+    }
+}
+
+fn used(root: &Node) -> &[Node] {
+    let Some(transform) = root.get("Transform") else { return &[] };
+    transform.items().unwrap_or(std::slice::from_ref(transform))
+}
+
+/// Returns true for the type of a module, whose resources CloudFormation adds.
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/modules.html>
+pub(crate) fn is_module(kind: &str) -> bool {
+    kind.ends_with("::MODULE")
 }

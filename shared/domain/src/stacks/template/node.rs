@@ -1,5 +1,6 @@
 //! Template tree whose every node and key knows its line.
 
+use super::event::Lines;
 use serde_json::{Map, Number};
 
 /// A value and the line where it starts.
@@ -7,6 +8,8 @@ use serde_json::{Map, Number};
 pub(crate) struct Node {
     pub(crate) line: u32,
     pub(crate) value: Value,
+    /// Lines of a text that extends over more than one.
+    pub(super) lines: Lines,
 }
 
 /// A JSON value.
@@ -43,13 +46,22 @@ impl Fault {
 }
 
 impl Node {
+    pub(crate) fn new(line: u32, value: Value) -> Self {
+        Self { line, value, lines: Lines::default() }
+    }
+
     pub(crate) fn text(line: u32, text: impl Into<String>) -> Self {
-        Self { line, value: Value::Text(text.into()) }
+        Self::new(line, Value::Text(text.into()))
+    }
+
+    /// Returns the line of the byte at `offset` of a text.
+    pub(crate) fn line_at(&self, offset: usize) -> u32 {
+        self.lines.at(offset).unwrap_or(self.line)
     }
 
     /// Returns a mapping with one key, as intrinsic functions are written.
     pub(crate) fn function(line: u32, name: String, argument: Node) -> Self {
-        Self { line, value: Value::Map(vec![Entry { key: name, line, node: argument }]) }
+        Self::new(line, Value::Map(vec![Entry { key: name, line, node: argument }]))
     }
 
     /// Returns the entries of a mapping, else `None`.

@@ -2,6 +2,7 @@
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html>
 
 use super::node::{Entry, Fault, Node};
+use crate::model::toml_file::distance;
 use regex::Regex;
 
 /// CloudFormation's limit for one value, in bytes.
@@ -33,6 +34,12 @@ pub struct Parameter {
 }
 
 impl Parameter {
+    /// Returns true if `value` can be a secret. The name of an AWS resource or of a parameter in Parameter Store is none,
+    /// and neither is the empty text that stands for a secret that is not set.
+    pub fn may_hold_secret(&self, value: &str) -> bool {
+        !value.is_empty() && !self.kind.starts_with("AWS::") && !self.kind.starts_with("List<AWS::")
+    }
+
     /// Checks that CloudFormation would accept `value`, so that the problem is found before any stage.
     ///
     /// Some checks are left to CloudFormation: a pattern that only Java understands, the existence of a named AWS
@@ -120,8 +127,11 @@ pub(super) fn read(entry: &Entry) -> Result<Parameter, Fault> {
     let parameter = Parameter {
         line: entry.line,
         kind: kind.to_owned(),
-        default: node.get("Default").and_then(default_text),
-        no_echo: node.get("NoEcho").and_then(Node::scalar).is_some_and(|truth| truth == "true"),
+        default: node.get("Default").and_then(Node::scalar),
+        no_echo: node
+            .get("NoEcho")
+            .and_then(Node::scalar)
+            .is_some_and(|truth| truth.eq_ignore_ascii_case("true")),
         allowed_values: node
             .get("AllowedValues")
             .and_then(Node::items)
@@ -141,15 +151,36 @@ pub(super) fn read(entry: &Entry) -> Result<Parameter, Fault> {
     }
 }
 
-/// Returns a default as text. `Default:` without a value is the empty text.
-fn default_text(node: &Node) -> Option<String> {
-    if node.value == super::node::Value::Null { Some(String::new()) } else { node.scalar() }
-}
+/// Types whose values name or identify something of AWS, beside `String` and `Number`.
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-supplied-parameter-types.html>
+const AWS_TYPES: [&str; 11] = [
+    "AWS::EC2::AvailabilityZone::Name",
+    "AWS::EC2::Image::Id",
+    "AWS::EC2::Instance::Id",
+    "AWS::EC2::KeyPair::KeyName",
+    "AWS::EC2::SecurityGroup::GroupName",
+    "AWS::EC2::SecurityGroup::Id",
+    "AWS::EC2::Subnet::Id",
+    "AWS::EC2::VPC::Id",
+    "AWS::EC2::Volume::Id",
+    "AWS::Route53::HostedZone::Id",
+    "AWS::SSM::Parameter::Name",
+];
 
+/// Returns true for a type that CloudFormation may know: AWS adds types, but a type is wrong that differs from a known one
+/// in two letters at most.
 fn is_known_type(kind: &str) -> bool {
-    matches!(kind, "String" | "Number" | "CommaDelimitedList")
-        || kind.starts_with("AWS::")
-        || kind.starts_with("List<") && kind.ends_with('>')
+    if matches!(kind, "String" | "Number" | "CommaDelimitedList") {
+        return true;
+    }
+    let inner = |wrapper: &str| kind.strip_prefix(wrapper).and_then(|rest| rest.strip_suffix('>'));
+    if let Some(stored) = inner("AWS::SSM::Parameter::Value<") {
+        return is_known_type(stored);
+    }
+    let item = inner("List<").unwrap_or(kind);
+    let is_plain = item != kind && matches!(item, "String" | "Number");
+    let is_near = || AWS_TYPES.iter().any(|known| distance(item, known) <= 2);
+    is_plain || AWS_TYPES.contains(&item) || item.starts_with("AWS::") && !is_near()
 }
 
 /// Parses a bound, which may be written as a number or as text.

@@ -3,7 +3,7 @@
 //! A macro may add resources that are not visible here, and a loop makes names from a variable. An uncertain reference
 //! is not reported: CloudFormation checks it when the change set is created.
 
-use super::macros::MacroUse;
+use super::macros::{MacroUse, is_module};
 use super::node::{Entry, Fault, Node, Value};
 use super::sections::loop_body;
 use std::collections::BTreeSet;
@@ -50,6 +50,8 @@ struct Checker<'n> {
     parameters: BTreeSet<&'n str>,
     /// Resource names; a name with a loop's variable stands for all names that match it.
     resources: BTreeSet<&'n str>,
+    /// Names of modules; each stands for the resources that it contains.
+    modules: Vec<&'n str>,
     conditions: BTreeSet<&'n str>,
     mappings: BTreeSet<&'n str>,
     /// Variables of the enclosing loops.
@@ -64,6 +66,7 @@ impl<'n> Checker<'n> {
             macro_use: MacroUse::of(root),
             parameters: names(root, "Parameters"),
             resources: names(root, "Resources"),
+            modules: modules(root),
             conditions: names(root, "Conditions"),
             mappings: names(root, "Mappings"),
             loops: Vec::new(),
@@ -167,12 +170,13 @@ impl<'n> Checker<'n> {
     }
 
     fn substitution(&mut self, argument: &'n Node, text: &'n str) {
-        let variables =
-            argument.items().and_then(|items| items.get(1)).and_then(Node::entries).unwrap_or_default();
+        let items = argument.items().unwrap_or_default();
+        let variables = items.get(1).and_then(Node::entries).unwrap_or_default();
         variables.iter().for_each(|variable| self.node(&variable.node));
         let own: BTreeSet<&str> = variables.iter().map(|variable| variable.key.as_str()).collect();
-        for name in substituted(text).into_iter().filter(|name| !own.contains(name)) {
-            self.substituted(argument.line, name);
+        let written = items.first().unwrap_or(argument);
+        for (offset, name) in substituted(text).into_iter().filter(|(_, name)| !own.contains(name)) {
+            self.substituted(written.line_at(offset), name);
         }
     }
 
@@ -219,7 +223,9 @@ impl<'n> Checker<'n> {
     fn has_resource(&self, name: &str) -> bool {
         let from_sam =
             || name.starts_with("Serverless") || self.resources.iter().any(|made| name.starts_with(made));
-        fits_any(&self.resources, name) || self.macro_use == MacroUse::Sam && from_sam()
+        fits_any(&self.resources, name)
+            || self.modules.iter().any(|module| is_within(module, name))
+            || self.macro_use == MacroUse::Sam && from_sam()
     }
 
     fn unknown(&mut self, line: u32, how: &str, what: &str, name: &str) {
@@ -227,6 +233,21 @@ impl<'n> Checker<'n> {
         self.faults
             .push(Fault::new(line, format!("{how} names '{name}', but the template has no such {what}")));
     }
+}
+
+/// Returns true if `name` is a resource of `module`, in either spelling: `StoreBucket` or `Store.Bucket`.
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/module-ref-resources.html>
+pub(super) fn is_within(module: &str, name: &str) -> bool {
+    name.strip_prefix(module).is_some_and(|inner| {
+        let inner = inner.strip_prefix('.').unwrap_or(inner);
+        inner.starts_with(|c: char| c.is_ascii_alphanumeric())
+    })
+}
+
+fn modules(root: &Node) -> Vec<&str> {
+    let resources = root.get("Resources").and_then(Node::entries).unwrap_or_default();
+    let has_type = |entry: &&Entry| entry.node.get("Type").and_then(Node::as_text).is_some_and(is_module);
+    resources.iter().filter(has_type).map(|entry| entry.key.as_str()).collect()
 }
 
 /// Returns the names that a section declares, those inside loops included.
@@ -260,16 +281,17 @@ pub(super) fn fits(pattern: &str, name: &str) -> bool {
     name.len() > head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
 }
 
-/// Returns the names in the `${…}` of a text. `${!…}` is literal, and names that a loop replaces are omitted.
-fn substituted(text: &str) -> Vec<&str> {
+/// Returns the names in the `${…}` of a text, with their offsets. `${!…}` is literal, and names that a loop replaces are
+/// omitted.
+pub(crate) fn substituted(text: &str) -> Vec<(usize, &str)> {
     let mut names = Vec::new();
-    let mut rest = text;
-    while let Some(start) = rest.find("${") {
-        rest = &rest[start + 2..];
-        let Some(end) = rest.find('}') else { break };
-        let name = rest[..end].trim();
+    let mut at = 0;
+    while let Some(start) = text[at..].find("${") {
+        at += start + 2;
+        let Some(length) = text[at..].find('}') else { break };
+        let name = text[at..at + length].trim();
         if !name.starts_with('!') && !name.contains('{') {
-            names.push(name);
+            names.push((at, name));
         }
     }
     names

@@ -2,10 +2,13 @@
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-anatomy.html>
 
 use super::Resource;
+use super::lint;
 use super::macros::MacroUse;
-use super::node::{Entry, Fault, Node, Value};
+use super::node::{Entry, Fault, Node};
 use super::parameter::{self, Parameter};
+use super::policies;
 use crate::model::ids::LogicalId;
+use crate::model::toml_file::distance;
 use crate::stacks::protected::supports_snapshot;
 use std::collections::BTreeMap;
 
@@ -45,10 +48,9 @@ const MAX: [(&str, usize); 4] =
     [("Parameters", 200), ("Mappings", 200), ("Resources", 500), ("Outputs", 200)];
 
 /// Declarations of a template, and the problems in them.
-#[derive(Default)]
-pub(super) struct Sections {
-    /// True if a macro may define sections and attributes that CloudFormation does not know.
-    has_macros: bool,
+pub(super) struct Sections<'n> {
+    root: &'n Node,
+    macro_use: MacroUse,
     pub(super) parameters: BTreeMap<String, Parameter>,
     pub(super) resources: BTreeMap<String, Resource>,
     pub(super) outputs: BTreeMap<String, u32>,
@@ -56,8 +58,15 @@ pub(super) struct Sections {
 }
 
 /// Parses every section of `root`.
-pub(super) fn read(root: &Node) -> Sections {
-    let mut sections = Sections { has_macros: MacroUse::of(root) == MacroUse::Some, ..Sections::default() };
+pub(super) fn read(root: &Node) -> Sections<'_> {
+    let mut sections = Sections {
+        root,
+        macro_use: MacroUse::of(root),
+        parameters: BTreeMap::new(),
+        resources: BTreeMap::new(),
+        outputs: BTreeMap::new(),
+        faults: Vec::new(),
+    };
     let Some(entries) = root.entries() else {
         sections.faults.push(Fault::new(root.line, "a template is a mapping of sections such as Resources"));
         return sections;
@@ -69,22 +78,27 @@ pub(super) fn read(root: &Node) -> Sections {
     sections
 }
 
-impl Sections {
+impl<'n> Sections<'n> {
     fn fault(&mut self, line: u32, message: impl Into<String>) {
         self.faults.push(Fault::new(line, message));
     }
 
-    fn section(&mut self, entry: &Entry) {
+    fn section(&mut self, entry: &'n Entry) {
         match entry.key.as_str() {
             "AWSTemplateFormatVersion" => self.format_version(entry),
             "Description" => self.description(entry),
             "Parameters" => self.parameters(entry),
             "Resources" => self.resources(entry),
             "Outputs" => self.outputs(entry),
-            "Mappings" | "Conditions" | "Rules" => drop(self.declarations(entry)),
+            "Conditions" | "Rules" => drop(self.declarations(entry)),
+            "Mappings" => {
+                let named = self.declarations(entry).iter().filter(|entry| !entry.key.starts_with("Fn::"));
+                named.for_each(|entry| self.logical_id(entry));
+            }
             // `Globals` belongs to SAM; a macro may include anything.
             "Globals" | "Fn::Transform" => {}
-            known if SECTIONS.contains(&known) || self.has_macros => {}
+            // A macro may define sections that CloudFormation does not know.
+            known if SECTIONS.contains(&known) || self.macro_use == MacroUse::Some => {}
             unknown => {
                 let message = format!(
                     "'{unknown}' is no section of a template: use {} or Outputs",
@@ -112,7 +126,7 @@ impl Sections {
     }
 
     /// Returns the entries of a section that declares named items.
-    fn declarations<'n>(&mut self, section: &'n Entry) -> &'n [Entry] {
+    fn declarations(&mut self, section: &'n Entry) -> &'n [Entry] {
         let name = section.key.as_str();
         let Some(entries) = section.node.entries() else {
             self.fault(section.line, format!("{name} must be a mapping"));
@@ -127,7 +141,7 @@ impl Sections {
         entries
     }
 
-    fn parameters(&mut self, section: &Entry) {
+    fn parameters(&mut self, section: &'n Entry) {
         for entry in self.declarations(section) {
             self.logical_id(entry);
             match parameter::read(entry) {
@@ -137,7 +151,7 @@ impl Sections {
         }
     }
 
-    fn resources(&mut self, section: &Entry) {
+    fn resources(&mut self, section: &'n Entry) {
         let entries = self.declarations(section);
         if section.node.entries().is_some_and(<[Entry]>::is_empty) {
             self.fault(section.line, "Resources declares none");
@@ -145,7 +159,7 @@ impl Sections {
         entries.iter().for_each(|entry| self.resource(entry));
     }
 
-    fn resource(&mut self, entry: &Entry) {
+    fn resource(&mut self, entry: &'n Entry) {
         if let Some(body) = loop_body(entry) {
             return body.iter().for_each(|entry| self.resource(entry));
         }
@@ -159,13 +173,13 @@ impl Sections {
         }
     }
 
-    fn read_resource(&mut self, entry: &Entry) -> Result<Resource, Fault> {
+    fn read_resource(&mut self, entry: &'n Entry) -> Result<Resource, Fault> {
         let (name, node) = (&entry.key, &entry.node);
         let Some(attributes) = node.entries() else {
             return Err(Fault::new(entry.line, format!("the resource {name} must be a mapping")));
         };
-        attributes.iter().for_each(|attribute| self.attribute(name, attribute));
         let kind = node.get("Type").and_then(Node::as_text).filter(|kind| !kind.is_empty());
+        attributes.iter().for_each(|attribute| self.attribute(name, kind.unwrap_or_default(), attribute));
         let kind = kind.ok_or_else(|| Fault::new(entry.line, format!("the resource {name} has no Type")))?;
         let resource = Resource {
             line: entry.line,
@@ -181,9 +195,19 @@ impl Sections {
         Ok(resource)
     }
 
-    fn attribute(&mut self, resource: &str, attribute: &Entry) {
+    fn attribute(&mut self, resource: &str, kind: &str, attribute: &Entry) {
         let key = attribute.key.as_str();
-        if !ATTRIBUTES.contains(&key) && !key.starts_with("Fn::") && !self.has_macros {
+        let is_free = match self.macro_use {
+            MacroUse::All => false,
+            // The transform makes its resources anew and drops the attributes that it does not know. Published templates
+            // have such attributes on other resources too, so only a name that is nearly an attribute is a mistake.
+            MacroUse::Sam => {
+                kind.starts_with("AWS::Serverless::")
+                    || ATTRIBUTES.iter().all(|known| distance(key, known) > 2)
+            }
+            MacroUse::Some => true,
+        };
+        if !ATTRIBUTES.contains(&key) && !key.starts_with("Fn::") && !is_free {
             self.fault(
                 attribute.line,
                 format!("a resource has no attribute '{key}': is it a property of {resource}?"),
@@ -191,34 +215,36 @@ impl Sections {
         }
     }
 
-    /// Returns the literal value of a policy; `None` for an intrinsic function, whose result only CloudFormation knows.
-    fn policy(&mut self, resource: &Node, kind: &str, name: &str, allowed: &[&str]) -> Option<String> {
+    /// Returns the value of a policy. Of a function, returns the first value that it can have, if each retains the data.
+    fn policy(&mut self, resource: &'n Node, kind: &str, name: &str, allowed: &[&str]) -> Option<String> {
         let entry = resource.entry(name)?;
-        let value = match &entry.node.value {
-            Value::Text(text) => text,
-            Value::Map(_) => return None,
-            _ => {
-                self.fault(entry.line, format!("{name} must be text"));
-                return None;
-            }
-        };
-        if value == "Snapshot" && !supports_snapshot(kind) {
-            self.fault(entry.line, format!("{kind} has no snapshots: use {name}: Retain"));
-        } else if value != "Snapshot" && !allowed.contains(&value.as_str()) {
-            let message = format!(
-                "'{value}' is no {name}: use {} or, where there are snapshots, Snapshot",
-                allowed.join(", ")
-            );
-            self.fault(entry.line, message);
+        let is_function = entry.node.entries().is_some();
+        if !is_function && entry.node.as_text().is_none() {
+            self.fault(entry.line, format!("{name} must be text"));
+            return None;
         }
-        Some(value.clone())
+        let values = policies::values(self.root, &entry.node)?;
+        let texts: Vec<&str> = values.into_iter().filter_map(Node::as_text).collect();
+        for value in &texts {
+            if *value == "Snapshot" && !supports_snapshot(kind) {
+                self.fault(entry.line, format!("{kind} has no snapshots: use {name}: Retain"));
+            } else if *value != "Snapshot" && !allowed.contains(value) {
+                let message = format!(
+                    "'{value}' is no {name}: use {} or, where there are snapshots, Snapshot",
+                    allowed.join(", ")
+                );
+                self.fault(entry.line, message);
+            }
+        }
+        let is_known = !is_function || texts.iter().all(|value| lint::keeps(Some(value)));
+        texts.first().filter(|_| is_known).map(|value| (*value).to_owned())
     }
 
-    fn outputs(&mut self, section: &Entry) {
+    fn outputs(&mut self, section: &'n Entry) {
         self.declarations(section).iter().for_each(|entry| self.output(entry));
     }
 
-    fn output(&mut self, entry: &Entry) {
+    fn output(&mut self, entry: &'n Entry) {
         if let Some(body) = loop_body(entry) {
             return body.iter().for_each(|entry| self.output(entry));
         }

@@ -4,101 +4,33 @@
 //! (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html>). The parser refuses both,
 //! which also rules out documents that grow without bound when they are expanded.
 
+use super::event::{Event, EventData, Scalar, Sink, Style};
 use super::node::{Entry, Fault, Node, Value};
-use super::scalar;
-use regex::{Captures, Regex};
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
-use std::borrow::Cow;
+use super::{functions, json, scalar, yaml};
 use std::collections::HashSet;
-use std::sync::LazyLock;
+
+/// Prefix of the tags that YAML itself defines.
+const CORE: &str = "tag:yaml.org,2002:";
 
 /// Maximum nesting of mappings and lists; real templates have fewer than thirty levels.
 const DEPTH_MAX: usize = 100;
 
-/// Short forms of intrinsic functions, without the `!`. `Ref` and `Condition` are keys as they are, the others stand
-/// for `Fn::<name>`.
-/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html>
-const SHORT_FORMS: [&str; 27] = [
-    "And",
-    "Base64",
-    "Cidr",
-    "Condition",
-    "Contains",
-    "EachMemberEquals",
-    "EachMemberIn",
-    "Equals",
-    "FindInMap",
-    "GetAZs",
-    "GetAtt",
-    "GetStackOutput",
-    "If",
-    "ImportValue",
-    "Join",
-    "Length",
-    "Not",
-    "Or",
-    "Ref",
-    "RefAll",
-    "Select",
-    "Split",
-    "Sub",
-    "ToJsonString",
-    "Transform",
-    "ValueOf",
-    "ValueOfAll",
-];
-
-/// A surrogate pair, or any other escape. The latter is matched so that an escaped backslash starts no escape itself.
-static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
-    let pair = r"\\u(?<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?<low>[dD][c-fC-F][0-9a-fA-F]{2})|\\.";
-    Regex::new(pair).expect("a literal pattern compiles")
-});
-
 /// Parses `text`: JSON if it starts with a brace, else YAML.
 pub(super) fn read(text: &str) -> Result<Node, Vec<Fault>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let text = if text.trim_start().starts_with('{') {
-        refuse_loose_json(text).map_err(|fault| vec![fault])?;
-        with_pairs_joined(text)
-    } else {
-        Cow::Borrowed(text)
-    };
     let mut loader = Loader::default();
-    let mut parser = Parser::new_from_str(&text);
-    while let Some(event) = parser.next_event() {
-        let outcome = match event {
-            Ok((event, span)) => loader.event(event, span),
-            Err(error) => {
-                Err(Fault::new(line(error.marker().line()), format!("this cannot be read: {}", error.info())))
-            }
-        };
-        if let Err(fatal) = outcome {
+    let outcome = if text.trim_start().starts_with('{') {
+        json::read(text, &mut loader)
+    } else {
+        yaml::read(text, &mut loader)
+    };
+    match outcome {
+        Ok(()) => loader.finish(),
+        Err(fatal) => {
             loader.faults.push(fatal);
-            return Err(loader.faults);
+            Err(loader.faults)
         }
     }
-    loader.finish()
-}
-
-/// Refuses text that is almost JSON, because the YAML parser accepts it.
-fn refuse_loose_json(text: &str) -> Result<(), Fault> {
-    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Fault::new(line(error.line()), format!("this is not JSON: {error}"))),
-    }
-}
-
-/// Replaces surrogate pairs by characters: `\ud83d\ude00` is two escapes in JSON, which YAML does not support.
-fn with_pairs_joined(json: &str) -> Cow<'_, str> {
-    ESCAPE.replace_all(json, |escape: &Captures<'_>| {
-        let half = |name| escape.name(name).and_then(|hex| u16::from_str_radix(hex.as_str(), 16).ok());
-        let joined = half("high").zip(half("low")).map(|(high, low)| String::from_utf16_lossy(&[high, low]));
-        joined.unwrap_or_else(|| escape[0].to_owned())
-    })
-}
-
-fn line(line: usize) -> u32 {
-    u32::try_from(line).unwrap_or(u32::MAX)
 }
 
 /// A list or mapping that has started and not ended.
@@ -122,26 +54,26 @@ struct Loader {
     faults: Vec<Fault>,
 }
 
-impl Loader {
-    /// Handles one event. Returns an error if continuing makes no sense.
-    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
-        let at = line(span.start.line());
-        match event {
-            Event::DocumentStart(_) => self.document(at),
-            Event::Alias(_) => {
+impl Sink for Loader {
+    fn event(&mut self, event: Event) -> Result<(), Fault> {
+        let at = event.line;
+        match event.data {
+            EventData::Document => self.document(at),
+            EventData::Alias => {
                 Err(Fault::new(at, "CloudFormation knows no YAML aliases: write the value out"))
             }
-            Event::Scalar(text, style, _, tag) => self.scalar(&text, style, tag.as_deref(), at),
-            Event::SequenceStart(_, tag) => self.start(tag.as_deref(), at, Kind::List(Vec::new())),
-            Event::MappingStart(_, tag) => {
+            EventData::Scalar(scalar) => self.scalar(scalar, at),
+            EventData::ListStart(tag) => self.start(tag.as_deref(), at, Kind::List(Vec::new())),
+            EventData::MapStart(tag) => {
                 let map = Kind::Map { entries: Vec::new(), keys: HashSet::new(), key: None };
                 self.start(tag.as_deref(), at, map)
             }
-            Event::SequenceEnd | Event::MappingEnd => self.end(),
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+            EventData::End => self.end(),
         }
     }
+}
 
+impl Loader {
     fn document(&mut self, at: u32) -> Result<(), Fault> {
         self.documents += 1;
         if self.documents > 1 {
@@ -151,7 +83,7 @@ impl Loader {
         }
     }
 
-    fn start(&mut self, tag: Option<&Tag>, at: u32, kind: Kind) -> Result<(), Fault> {
+    fn start(&mut self, tag: Option<&str>, at: u32, kind: Kind) -> Result<(), Fault> {
         if self.wants_key() {
             return Err(Fault::new(at, "a key must be text"));
         }
@@ -169,7 +101,7 @@ impl Loader {
             Kind::List(items) => Value::List(items),
             Kind::Map { entries, .. } => Value::Map(entries),
         };
-        let node = Node { line, value };
+        let node = Node::new(line, value);
         let node = match tag {
             Some(name) => self.applied(name, node),
             None => self.normal(node),
@@ -178,17 +110,22 @@ impl Loader {
         Ok(())
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, at: u32) -> Result<(), Fault> {
+    fn scalar(&mut self, scalar: Scalar, at: u32) -> Result<(), Fault> {
         if self.wants_key() {
-            return self.key(text, style, tag, at);
+            return self.key(scalar, at);
         }
-        let is_string = tag.is_some_and(|tag| !tag.is_yaml_core_schema() || tag.suffix == "str");
-        let node = if is_string || style != ScalarStyle::Plain {
-            Node::text(at, text)
-        } else {
-            Node { line: at, value: self.plain(text, at) }
+        let function = self.function(scalar.tag.as_deref(), at);
+        let core = scalar.tag.as_deref().and_then(|tag| tag.strip_prefix(CORE));
+        // The tag `!` leaves the type of a word open, as no tag does.
+        let is_word = scalar.style == Style::Plain && matches!(scalar.tag.as_deref(), None | Some("!"));
+        let value = match core {
+            Some("int" | "float" | "bool" | "null") => scalar::resolve(&scalar.text),
+            _ if is_word => scalar::resolve(&scalar.text),
+            _ if scalar.style == Style::Json => self.json(&scalar.text, at),
+            _ => Value::Text(scalar.text),
         };
-        let node = match self.function(tag, at) {
+        let node = Node { line: at, value, lines: scalar.lines };
+        let node = match function {
             Some(name) => self.applied(name, node),
             None => node,
         };
@@ -196,30 +133,36 @@ impl Loader {
         Ok(())
     }
 
-    /// Returns the value of an unquoted word.
-    fn plain(&mut self, text: &str, at: u32) -> Value {
-        scalar::resolve(text).unwrap_or_else(|| {
-            self.faults.push(quotes_needed(text, at));
-            Value::Text(text.to_owned())
-        })
+    /// Returns the value of a JSON number, truth or null.
+    fn json(&mut self, text: &str, at: u32) -> Value {
+        match serde_json::from_str(text) {
+            Ok(serde_json::Value::Bool(truth)) => Value::Bool(truth),
+            Ok(serde_json::Value::Number(number)) => Value::Number(number),
+            Ok(_) => Value::Null,
+            Err(_) => {
+                self.faults.push(Fault::new(at, format!("the number {} is too large", shown(text))));
+                Value::Null
+            }
+        }
     }
 
     fn wants_key(&self) -> bool {
         matches!(self.open.last(), Some(Open { kind: Kind::Map { key: None, .. }, .. }))
     }
 
-    fn key(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, at: u32) -> Result<(), Fault> {
-        if self.function(tag, at).is_some() {
+    fn key(&mut self, scalar: Scalar, at: u32) -> Result<(), Fault> {
+        if self.function(scalar.tag.as_deref(), at).is_some() {
             return Err(Fault::new(at, "a key must be plain text, without a tag"));
         }
-        if style == ScalarStyle::Plain && tag.is_none() {
-            self.plain_key(text, at)?;
+        let text = scalar.text;
+        if scalar.style == Style::Plain && scalar.tag.is_none() {
+            self.plain_key(&text, at)?;
         }
         if let Some(Open { kind: Kind::Map { keys, key, .. }, .. }) = self.open.last_mut() {
-            if !keys.insert(text.to_owned()) {
-                self.faults.push(Fault::new(at, format!("'{}' is there twice", shown(text))));
+            if !keys.insert(text.clone()) {
+                self.faults.push(Fault::new(at, format!("'{}' is there twice", shown(&text))));
             }
-            *key = Some((text.to_owned(), at));
+            *key = Some((text, at));
         }
         Ok(())
     }
@@ -230,36 +173,32 @@ impl Loader {
             return Err(Fault::new(at, "CloudFormation knows no YAML merges: write the keys out"));
         }
         match scalar::resolve(text) {
-            Some(Value::Null) => Err(Fault::new(at, "a key is missing")),
-            Some(Value::Bool(truth)) if text != truth.to_string() => {
-                self.faults
-                    .push(Fault::new(at, format!("YAML reads the key {text} as {truth}: put it in quotes")));
-                Ok(())
+            Value::Null => return Err(Fault::new(at, "a key is missing")),
+            Value::Bool(truth) if text != truth.to_string() => {
+                let message = format!("YAML reads the key {text} as {truth}: put it in quotes");
+                self.faults.push(Fault::new(at, message));
             }
-            None => {
-                self.faults.push(quotes_needed(text, at));
-                Ok(())
-            }
-            Some(_) => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 
     /// Returns the long name of the function that `tag` stands for; `None` if the tag has no effect.
-    fn function(&mut self, tag: Option<&Tag>, at: u32) -> Option<String> {
+    fn function(&mut self, tag: Option<&str>, at: u32) -> Option<String> {
         let tag = tag?;
-        let name = tag.suffix.as_str();
-        let known_core = ["str", "int", "float", "bool", "null", "seq", "map"];
-        if tag.handle == "!" && SHORT_FORMS.contains(&name) {
-            return Some(if name == "Ref" || name == "Condition" {
+        let short = tag.strip_prefix('!').filter(|name| functions::has_short_form(name));
+        if let Some(name) = short {
+            return Some(if matches!(name, "Ref" | "Condition") {
                 name.to_owned()
             } else {
                 format!("Fn::{name}")
             });
         }
-        let is_plain_mark = tag.handle.is_empty() && name == "!";
-        if !(is_plain_mark || tag.is_yaml_core_schema() && known_core.contains(&name)) {
-            let tag = shown(&tag.to_string());
-            self.faults.push(Fault::new(at, format!("CloudFormation knows no tag {tag}")));
+        let core = tag.strip_prefix(CORE);
+        let is_core = matches!(core, Some("str" | "int" | "float" | "bool" | "null" | "seq" | "map"));
+        if tag != "!" && !is_core {
+            let tag = core.map_or_else(|| tag.to_owned(), |core| format!("!!{core}"));
+            self.faults.push(Fault::new(at, format!("CloudFormation knows no tag {}", shown(&tag))));
         }
         None
     }
@@ -309,11 +248,10 @@ impl Loader {
     }
 }
 
-fn quotes_needed(text: &str, at: u32) -> Fault {
-    Fault::new(at, format!("{} may be read as another number: put it in quotes", shown(text)))
-}
-
 /// Returns a quote of the author's text for a message: at most 60 characters.
 fn shown(text: &str) -> String {
     text.chars().take(60).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+"""Layouts of templates, and how an independent reader reads each."""

@@ -1,0 +1,66 @@
+"""Judges how templates are read: the readings that shared/domain is tested with are those of cfn-lint's loader.
+
+The file of readings holds a text and its reading for each layout. A test of shared/domain requires that Lockstep reads
+each text so. This oracle requires that the independent reader does, for every text that the corpus generates.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+
+from layouts.corpus import texts
+from layouts.reader import NotRead, read
+from referee.context import Context
+from referee.planting import replace
+from referee.verdict import Verdict
+
+FIXTURE = "shared/domain/tests/fixtures/template/layouts.jsonl"
+
+
+def lines() -> Iterator[str]:
+    """Yields a line for each text: the text and its reading, or the text alone if it is no template."""
+    for text in texts():
+        entry = {"text": text}
+        with contextlib.suppress(NotRead):
+            entry["reading"] = read(text)
+        yield json.dumps(entry)
+
+
+def judge(context: Context) -> Verdict:
+    """Compares the file of readings with the independent reader."""
+    verdict = Verdict()
+    written = (context.root / FIXTURE).read_text(encoding="utf-8").splitlines()
+    expected = list(lines())
+    for number, (line, wanted) in enumerate(zip(written, expected, strict=False), start=1):
+        verdict.judged("readings")
+        if line != wanted:
+            verdict.find(f"{FIXTURE}:{number}", f"cfn-lint's loader reads {wanted[:200]}")
+    if len(written) != len(expected):
+        verdict.find(FIXTURE, f"has {len(written)} readings of {len(expected)}: run tests/referee/make-layouts")
+    return verdict
+
+
+def _changed(old: str, new: str) -> Callable[[Context], str]:
+    def plant(copy: Context) -> str:
+        replace(copy.root / FIXTURE, old, new)
+        return FIXTURE
+
+    return plant
+
+
+def _shortened(copy: Context) -> str:
+    path = copy.root / FIXTURE
+    path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+    return "run tests/referee/make-layouts"
+
+
+PLANTED = [
+    ("a time of day becomes a number", _changed('{"K": "21:30"', '{"K": 1290')),
+    ("a file mode loses its zero", _changed('{"K": "0440"', '{"K": 440')),
+    ("a block without a final line break gets one", _changed('{"K": "one\\ntwo"}', '{"K": "one\\ntwo\\n"}')),
+    (
+        "a collection that closes at its key is refused",
+        _changed(', "reading": {"K": {"a": 1, "b": ["x", "y"]}, "L": "x"}', ""),
+    ),
+    ("a layout has no reading", _shortened),
+]
