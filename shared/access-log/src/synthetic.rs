@@ -101,9 +101,9 @@ fn odd(out: &mut Vec<u8>, start: usize, random: &mut Random) -> Expected {
             Expected::Event
         }
         4 => {
-            // Insert before the last space, where no column of any format holds a quote of its own.
+            // Insert before the last space, where no reading explains a quote that no space follows.
             let at = start + out[start..].iter().rposition(|&byte| byte == b' ').expect("a line has columns");
-            out.splice(at..at, *b" a\"b\\\" c\\d");
+            out.splice(at..at, *b" a\"b c\\\"d");
             Expected::Malformed
         }
         kind => {
