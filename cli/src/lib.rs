@@ -146,6 +146,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn check_judges_a_recipe_with_the_files_beside_it() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("images/shop");
+        let common = root.path().join("images/common");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(&common).unwrap();
+        for (name, text) in lockstep_sim::recipe::recipe_text("shop").files() {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        for typed_folder in ["images/shop", "images", "."] {
+            let (report, said) = typed(&format!("check {typed_folder}"), root.path()).await;
+            assert_eq!(
+                (report.exit, said.as_str()),
+                (Exit::Done, "image shop 2.1: good\n"),
+                "{typed_folder}"
+            );
+        }
+        std::fs::write(common.join("size.pkr.hcl"), "variables {\n  size = 8\n}\n").unwrap();
+        for typed_folder in ["images/shop", "images"] {
+            let (report, said) = typed(&format!("check {typed_folder}"), root.path()).await;
+            assert_eq!(report.exit, Exit::Done, "{said}");
+            let hint = "  hint: images/common/size.pkr.hcl:2: nothing uses the variable `size`";
+            assert!(said.contains(hint), "{said}");
+            assert_eq!(report.document["recipes"][0]["hints"][0]["line"], 2);
+        }
+        std::fs::write(folder.join("variables.toml"), "[default]\nsize = 1\ncolour = 2\n").unwrap();
+        let (report, said) = typed("check images", root.path()).await;
+        assert_eq!(report.exit, Exit::Failed);
+        assert!(said.contains("images/shop/variables.toml:3: no *.pkr.hcl declares a variable"), "{said}");
+    }
+
+    #[tokio::test]
     async fn init_overwrites_no_file() {
         let folder = tempfile::tempdir().unwrap();
         typed("init my-thing", folder.path()).await;

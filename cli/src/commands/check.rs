@@ -1,5 +1,7 @@
 //! `lockstep check`: runs the planner of the package function offline.
 
+mod recipes;
+
 use crate::context::CommandContext;
 use crate::failure::{Exit, Failure, at};
 use crate::git::git;
@@ -14,6 +16,7 @@ use lockstep_domain::delivery::packaging::{
 };
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::images::recipe;
 use lockstep_domain::model::error::Problem;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -21,7 +24,7 @@ use std::path::{Path, PathBuf};
 /// The arguments of `check`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// A component's folder, or a folder with several components below it
+    /// The folder of a component or of a recipe, or a folder with several of them below it
     folder: PathBuf,
     /// The organisation's stages, so that every parameter is resolved for every stage
     #[arg(long, value_name = "FILE")]
@@ -34,7 +37,8 @@ pub struct Arguments {
     permissions: bool,
 }
 
-/// Prints each problem that packaging would refuse, with file and line, and the permissions that the execution role needs.
+/// Prints each problem that packaging would refuse and each hint, with file and line, and the permissions that the
+/// execution role needs.
 pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Report, Failure> {
     let folders = std::slice::from_ref(&arguments.folder);
     let organisation = (arguments.stages.as_deref(), arguments.parameters.as_deref());
@@ -57,20 +61,23 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
             "permissions": needs,
         }));
     }
+    let recipes: Vec<Value> = found.recipes.iter().map(|package| recipes::show(package, output)).collect();
     match found.problems.as_slice() {
-        [] => Ok(Report::done(json!({ "components": components, "problems": [] }))),
+        [] => Ok(Report::done(json!({ "components": components, "recipes": recipes, "problems": [] }))),
         problems => Ok(refused(output, problems)),
     }
 }
 
-/// The components below some folders, planned as for packaging.
+/// The components and recipes below some folders, planned as for packaging.
 pub(super) struct CheckedPackages {
     /// The organisation's stages, if the command line names their file.
     pub(super) stages: Option<Stages>,
     organisation: Option<OrganisationParameters>,
     /// The components that can be packaged.
     pub(super) packages: Vec<Package>,
-    /// The problems of the other components.
+    /// The recipes that can be built.
+    pub(super) recipes: Vec<recipe::Package>,
+    /// The problems of the other components and recipes.
     pub(super) problems: Vec<Problem>,
 }
 
@@ -86,7 +93,7 @@ impl CheckedPackages {
     }
 }
 
-/// Plans every component below `typed`, with the files of the stages and of the organisation's parameters.
+/// Plans every component and every recipe below `typed`, with the files of the stages and of the organisation's parameters.
 ///
 /// The inner error lists the problems of those files.
 pub(super) async fn find(
@@ -98,13 +105,21 @@ pub(super) async fn find(
         Ok(files) => files,
         Err(problems) => return Ok(Err(problems)),
     };
-    let mut found = CheckedPackages { stages, organisation, packages: Vec::new(), problems: Vec::new() };
+    let mut found = CheckedPackages {
+        stages,
+        organisation,
+        packages: Vec::new(),
+        recipes: Vec::new(),
+        problems: Vec::new(),
+    };
     for typed in typed {
         let files = files_below(&context.path(typed)).await?;
         let folders = find_components(&files);
-        if folders.is_empty() {
-            return Err(Failure::new(format!("{} holds no component: no lockstep.toml", typed.display()))
-                .next("write one: lockstep init <name>"));
+        let has_recipes = recipes::find(typed, &files, context, &mut found).await?;
+        if folders.is_empty() && !has_recipes {
+            let what = "holds neither a component (a lockstep.toml) nor a recipe (an image.toml)";
+            return Err(Failure::new(format!("{} {what}", typed.display()))
+                .next("write a component: lockstep init <name>"));
         }
         for folder in folders {
             match plan(&folder, &below(&files, &folder), &found.input()) {
@@ -155,7 +170,7 @@ pub(super) fn refused(output: &Output, problems: &[Problem]) -> Report {
     let noun = if problems.len() == 1 { "problem" } else { "problems" };
     output.line(format!("{} {noun}", problems.len()));
     let listed: Vec<Value> = problems.iter().map(|problem| json!(problem)).collect();
-    Report { document: json!({ "components": [], "problems": listed }), exit: Exit::Failed }
+    Report { document: json!({ "components": [], "recipes": [], "problems": listed }), exit: Exit::Failed }
 }
 
 /// Returns the files below `folder`, with paths relative to it.

@@ -122,7 +122,8 @@ async fn empty<C: StackContext>(
     unexamined: Vec<NamedResource>,
 ) -> Result<NextStep, Failure> {
     let change_set = record(loaded.deploy()?, &view, attempt, Vec::new(), unexamined)?;
-    let lines = ["the change set is empty: nothing to change".to_owned()];
+    let reservation = loaded.deploy()?.late_values.reservation();
+    let lines = [format!("the change set is empty: nothing to change{reservation}")];
     let lines: Vec<String> = lines.into_iter().chain(change_set_review::summary(&change_set)).collect();
     deployment_log::append(context.ledger(), loaded.id(), &lines.join("; "), context.now()).await?;
     stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;

@@ -19,6 +19,7 @@ use lockstep_domain::model::ids::{
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Environment, Image, ImageState, Release, StackClaim};
 use lockstep_domain::stacks::identity::StackIdentity;
+use lockstep_domain::stacks::late_values::LateValues;
 use lockstep_domain::stacks::plan::{self, ChangeSetKind, Plan, PlanInput, Recovery};
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::{self, stages};
@@ -34,10 +35,12 @@ pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Nex
     let contents = load::contents(context, &release).await?;
     let resolved = resolve(context, &loaded, &release, &contents, &stages, &stage).await?;
     let wanted = wanted_template(&release, &contents, &stage)?;
+    let late = LateValues::of(&contents.template, &resolved.values);
     loaded
         .change_deploy(context, |deploy| {
             deploy.parameters_digest = Some(resolved.digest());
             deploy.parameters = resolved.values;
+            deploy.late_values = late;
             deploy.template_digest = wanted;
         })
         .await?;
@@ -100,7 +103,10 @@ async fn next<C: StackContext>(
             deployment_log::append(
                 context.ledger(),
                 &id,
-                "the stack runs this template with these parameters: nothing to change",
+                &format!(
+                    "the stack runs this template with these parameters: nothing to change{}",
+                    loaded.deploy()?.late_values.reservation()
+                ),
                 context.now(),
             )
             .await?;
@@ -148,7 +154,9 @@ pub async fn decide<C: StackContext>(
     // The deployed digests do not show drift. Only a change set that compares every resource does.
     let deploy = deployment.deploy();
     let reverts_drift = deploy.is_some_and(|deploy| deploy.revert_drift);
-    let deployed = environment.deployed.as_ref().filter(|_| !reverts_drift);
+    // Nor do they show another value of a parameter in Parameter Store. A change set compares it.
+    let resolves = deploy.is_some_and(|deploy| !deploy.late_values.parameters.is_empty());
+    let deployed = environment.deployed.as_ref().filter(|_| !reverts_drift && !resolves);
     let identity = loaded.identity(context)?;
     let known = PlanInput {
         identity: &identity,

@@ -106,8 +106,7 @@ impl Writer {
         if text.len() < line.next as usize + BEHIND {
             return None;
         }
-        let columns = self.format.columns_min()..=self.format.columns().len();
-        if !columns.contains(&self.ends.count) {
+        if self.ends.count > self.format.columns().len() || !self.format.has_columns(self.ends.count) {
             return None;
         }
         let time_start = self.time_column.checked_sub(1).map_or(0, |before| self.ends.at[before] + 1);

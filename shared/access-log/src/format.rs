@@ -8,7 +8,7 @@
 //! [ALB connections](https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-connection-logs.html),
 //! [ALB health checks](https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-health-check-logs.html).
 
-use crate::line::{Quoting, Tokens};
+use crate::line::Quoting;
 use crate::time;
 use Kind::{Address, EventTime, Ip, Number, Seconds, Text};
 use std::net::IpAddr;
@@ -60,6 +60,21 @@ pub enum Kind {
         /// Field of the port.
         port: &'static str,
     },
+}
+
+/// Quotes around the values of a column. They tell where a value ends that holds quotes itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// No value holds a quote.
+    Bare,
+    /// No value holds a quote, and each is an IP address. The columns around it have quotes, so it is a fixed point.
+    Address,
+    /// Each value is in quotes, also an absent one.
+    Quoted,
+    /// Lines with and without quotes exist.
+    Either,
+    /// A list without spaces, with quotes around each of its items.
+    List,
 }
 
 const fn column(name: &'static str, kind: Kind) -> Column {
@@ -215,6 +230,48 @@ impl Format {
         }
     }
 
+    /// Returns true if lines of the format with so many columns exist. AWS adds several columns at once to some
+    /// formats, and may add more at the end.
+    #[inline(always)]
+    pub(crate) const fn has_columns(self, count: usize) -> bool {
+        let gaps: &[usize] = match self {
+            Self::Classic => &[13, 14],
+            Self::Alb => &[19, 26, 28, 31, 32],
+            Self::Nlb | Self::AlbConnection | Self::AlbHealthCheck => &[],
+        };
+        let mut without = 0_u64;
+        let mut at = 0;
+        while at < gaps.len() {
+            without |= 1 << gaps[at];
+            at += 1;
+        }
+        count >= self.columns_min() && (count >= 64 || without >> count & 1 == 0)
+    }
+
+    /// Returns the quotes around the values of the column at `index`, from 0. Columns behind the known ones may
+    /// be of either shape in the format that AWS extends. In the others a quote there belongs to an earlier
+    /// value, whose quotes broke the line.
+    pub(crate) const fn shape(self, index: usize) -> Shape {
+        match (self, index + 1) {
+            (Self::AlbConnection, 8) => Shape::Either,
+            (Self::Classic, 12 | 13) => Shape::Quoted,
+            (Self::Alb, 13 | 14 | 18 | 23..=25 | 28 | 29 | 31..=33 | 35 | 36) => Shape::Quoted,
+            (Self::Alb, 19 | 20 | 26 | 27 | 37..) => Shape::Either,
+            (Self::Alb, 34) => Shape::Address,
+            (Self::Nlb, 21) => Shape::List,
+            _ => Shape::Bare,
+        }
+    }
+
+    /// Returns true for a column that holds a text of the client in full: the request, the user agent, and the
+    /// subject of a certificate.
+    pub(crate) const fn is_of_client(self, index: usize) -> bool {
+        matches!(
+            (self, index + 1),
+            (Self::Classic, 12 | 13) | (Self::Alb, 13 | 14) | (Self::AlbConnection, 8) | (Self::Nlb, 21)
+        )
+    }
+
     /// Returns the quoting of the format. NLB encodes its values as URLs do, and a quote is an ordinary
     /// character there.
     pub(crate) fn quoting(self) -> Quoting {
@@ -245,7 +302,7 @@ impl Format {
 
     /// Returns the format that matches the shape of a line's first columns.
     pub fn of_line(line: &[u8]) -> Option<Self> {
-        let mut tokens = Tokens::new(line, Quoting::Values).map_while(Result::ok);
+        let mut tokens = line.split(|&byte| byte == b' ');
         let (first, second, third) = (tokens.next()?, tokens.next()?, tokens.next()?);
         let is_time = |token| time::parse(token).is_some();
         if is_time(first) {

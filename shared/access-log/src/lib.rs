@@ -18,6 +18,7 @@ mod lines;
 mod reader;
 pub mod synthetic;
 mod time;
+mod values;
 
 pub use event::{Labels, Source};
 pub use fast::count_values;

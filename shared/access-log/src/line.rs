@@ -2,6 +2,7 @@
 
 use crate::format::{Column, Format, Kind, is_ip};
 use crate::time::{self, Time};
+use crate::values;
 
 /// Reason why a line cannot become an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +38,25 @@ pub enum Malformed {
         /// Number of the column, from 1.
         column: usize,
     },
+    /// A value holds a quote that is not around it, and no reading of the line explains the quote.
+    #[error("column {column} has a quote where no line of format {format} has one, or lacks its quotes")]
+    MisplacedQuote {
+        /// Expected format.
+        format: &'static str,
+        /// Number of the column, from 1.
+        column: usize,
+    },
+    /// The quotes within values allow several readings.
+    #[error("the quotes of the line allow more than one reading")]
+    AmbiguousQuotes,
+    /// The quotes are in order, but no line has so many columns.
+    #[error("the line has {found} columns, and no line of format {format} has as many")]
+    UnknownColumns {
+        /// Expected format.
+        format: &'static str,
+        /// Number of columns of the line.
+        found: usize,
+    },
     /// A value of a number column is no number.
     #[error("{column} is not a number")]
     NotANumber {
@@ -62,66 +82,8 @@ pub enum Malformed {
 pub(crate) enum Quoting {
     /// A quote is an ordinary character.
     Never,
-    /// A value that begins with a quote ends before the next quote that a space or the end of the line
-    /// follows. A backslash before a quote makes it part of the value. User agents hold quotes, and AWS does
-    /// not always escape them.
+    /// Some values are in quotes.
     Values,
-}
-
-/// Iterator over the values of a line, in order, without the quotes around them.
-pub(crate) struct Tokens<'l> {
-    rest: Option<&'l [u8]>,
-    quoting: Quoting,
-}
-
-impl<'l> Tokens<'l> {
-    pub fn new(line: &'l [u8], quoting: Quoting) -> Self {
-        Self { rest: Some(line), quoting }
-    }
-
-    /// Takes the value that ends at `end`, before a space or the end of the line.
-    fn until(&mut self, end: usize, token: &'l [u8], rest: &'l [u8]) -> &'l [u8] {
-        self.rest = rest.get(end + 1..);
-        token
-    }
-}
-
-/// An opened quote is not closed.
-#[derive(Debug)]
-pub(crate) struct Unclosed;
-
-impl<'l> Iterator for Tokens<'l> {
-    type Item = Result<&'l [u8], Unclosed>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.rest?;
-        match (self.quoting, rest) {
-            // A line that ends in a space has no further value.
-            (_, []) => {
-                self.rest = None;
-                None
-            }
-            (Quoting::Values, [b'"', quoted @ ..]) => match closing_quote(quoted) {
-                Some(end) => Some(Ok(self.until(end + 2, &quoted[..end], rest))),
-                None => {
-                    self.rest = None;
-                    Some(Err(Unclosed))
-                }
-            },
-            _ => {
-                let end = memchr::memchr(b' ', rest).unwrap_or(rest.len());
-                Some(Ok(self.until(end, &rest[..end], rest)))
-            }
-        }
-    }
-}
-
-/// Returns the position of the quote that closes a value.
-fn closing_quote(quoted: &[u8]) -> Option<usize> {
-    memchr::memchr_iter(b'"', quoted).find(|&at| {
-        let escaped = quoted[..at].iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1;
-        !escaped && matches!(quoted.get(at + 1), None | Some(b' '))
-    })
 }
 
 /// A value in JSON.
@@ -146,24 +108,22 @@ pub(crate) struct Parsed<'l> {
 /// Parses a line of `format`. `line` has no line feed.
 pub(crate) fn parse(line: &[u8], format: Format) -> Result<Parsed<'_>, Malformed> {
     let columns = format.columns();
-    let mut tokens = Tokens::new(line, format.quoting()).enumerate();
+    let values = values::of(line, format)?;
+    let mut tokens = values.iter().copied();
     let mut fields = Vec::with_capacity(columns.len() + 2);
     let mut event_time = None;
     let mut found = 0;
-    for (column, (index, token)) in columns.iter().zip(tokens.by_ref()) {
-        let token = token.map_err(|Unclosed| Malformed::UnclosedQuote { column: index + 1 })?;
+    for (column, token) in columns.iter().zip(tokens.by_ref()) {
         if column.kind == Kind::EventTime {
             event_time = time::parse(token);
         }
         push(&mut fields, column, token)?;
-        found = index + 1;
+        found += 1;
     }
     let (Some(time), true) = (event_time, found >= format.columns_min()) else {
         return Err(Malformed::TooFewColumns { format: format.name(), found, wanted: format.columns_min() });
     };
-    let extra =
-        tokens.map(|(index, token)| token.map_err(|Unclosed| Malformed::UnclosedQuote { column: index + 1 }));
-    Ok(Parsed { time, fields, extra: extra.collect::<Result<_, _>>()? })
+    Ok(Parsed { time, fields, extra: tokens.collect() })
 }
 
 /// Adds the value of a column to the fields.
@@ -237,34 +197,6 @@ fn address(token: &[u8]) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::*;
 
-    fn values(line: &str, quoting: Quoting) -> Option<Vec<&str>> {
-        Tokens::new(line.as_bytes(), quoting)
-            .map(|token| token.ok().map(|token| str::from_utf8(token).unwrap()))
-            .collect()
-    }
-
-    #[test]
-    fn a_quoted_value_ends_at_the_quote_that_a_space_follows() {
-        for (line, expected) in [
-            (r#"a "b c" d"#, vec!["a", "b c", "d"]),
-            (r#""- - - " "-""#, vec!["- - - ", "-"]),
-            (r#""an "odd" one""#, vec![r#"an "odd"#, r#"one""#]),
-            (r#""an"odd"one" b"#, vec![r#"an"odd"one"#, "b"]),
-            (r#""an \" escaped \\" b"#, vec![r#"an \" escaped \\"#, "b"]),
-            (r#""" a"b c"#, vec!["", r#"a"b"#, "c"]),
-            ("a  b ", vec!["a", "", "b"]),
-        ] {
-            assert_eq!(values(line, Quoting::Values), Some(expected), "{line}");
-        }
-        for unclosed in [r#"a "b c"#, r#"a ""#, r#""a\""#] {
-            assert_eq!(values(unclosed, Quoting::Values), None, "{unclosed}");
-        }
-        assert_eq!(
-            values(r#""h2","http/1.1" "x"#, Quoting::Never),
-            Some(vec![r#""h2","http/1.1""#, r#""x"#])
-        );
-    }
-
     #[test]
     fn a_number_is_one_that_json_and_a_double_hold_exactly() {
         for (text, expected) in [
@@ -314,7 +246,7 @@ mod tests {
 
     #[test]
     fn an_absent_value_is_no_field_and_a_new_column_is_kept() {
-        let line = "2015-05-13T23:39:43.945958Z lb 192.0.2.1:2817 - -1 -1 -1 504 - 0 0 \"- - - \" \"-\" - - new \"newer one\" -";
+        let line = "2015-05-13T23:39:43.945958Z lb 192.0.2.1:2817 - -1 -1 -1 504 - 0 0 \"- - - \" \"-\" - - new newer_one -";
         let parsed = parse(line.as_bytes(), Format::Classic).unwrap();
         let names: Vec<&str> = parsed.fields.iter().map(|(name, _)| *name).collect();
         assert_eq!(
@@ -330,7 +262,7 @@ mod tests {
                 "request"
             ]
         );
-        assert_eq!(parsed.extra, [&b"new"[..], b"newer one", b"-"]);
+        assert_eq!(parsed.extra, [&b"new"[..], b"newer_one", b"-"]);
     }
 
     #[test]

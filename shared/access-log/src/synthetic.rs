@@ -33,8 +33,8 @@ impl Synthetic {
         Self { format, random: Random(seed), odd_per_thousand: 0, clock: 0 }
     }
 
-    /// Makes that many of a thousand lines odd: not ASCII, not UTF-8, with quotes within values, with unknown
-    /// columns, or malformed in some way.
+    /// Makes that many of a thousand lines odd: not ASCII, not UTF-8, with unknown columns, with quotes
+    /// between columns, or malformed in some way.
     #[must_use]
     pub fn odd(mut self, per_thousand: u64) -> Self {
         self.odd_per_thousand = per_thousand;
@@ -93,23 +93,30 @@ fn odd(out: &mut Vec<u8>, start: usize, random: &mut Random) -> Expected {
             Expected::Malformed
         }
         2 => {
-            out.extend_from_slice(b" new-column \"another one\" -");
+            out.extend_from_slice(b" 192.0.2.1");
             Expected::Event
         }
         3 => {
             out.push(b'\r');
             Expected::Event
         }
+        4 => {
+            // Insert before the last space, where no reading explains a quote that no space follows.
+            let at = start + out[start..].iter().rposition(|&byte| byte == b' ').expect("a line has columns");
+            out.splice(at..at, *b" a\"b c\\\"d");
+            Expected::Malformed
+        }
         kind => {
             let text: &[u8] = match kind {
-                4 => "Größe=42€".as_bytes(),
-                5 => b"a\"b\\\" c\\d",
+                5 => "Größe=42€".as_bytes(),
                 6 => b"\xe2\x28\xa1\xff",
                 _ => b"tab\there\x01\x7f",
             };
-            // Insert before the last space, so that the first columns do not change.
-            let at = start + out[start..].iter().rposition(|&byte| byte == b' ').expect("a line has columns");
-            out.splice(at..at, [b" ", text].concat());
+            // Insert into a name, so that the other columns do not change.
+            let names: [&[u8]; 2] = [b"my-", b"O=E"];
+            let name = out[start..].windows(3).position(|part| names.contains(&part));
+            let at = start + name.expect("each format has a name") + 3;
+            out.splice(at..at, text.iter().copied());
             Expected::Event
         }
     }

@@ -264,7 +264,8 @@ fn any_text() -> impl Strategy<Value = (Format, Vec<u8>)> {
         let (mut text, _) = Synthetic::new(format, seed).odd(300).lines(count);
         for (at, byte) in edits {
             let at = at.index(text.len());
-            text[at] = byte;
+            // The first byte of gzip would make the text an object of another kind.
+            text[at] = if byte == 0x1f { b'x' } else { byte };
         }
         (format, text)
     })

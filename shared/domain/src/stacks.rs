@@ -6,6 +6,7 @@ pub mod diagnosis;
 pub mod drift;
 pub mod exports;
 pub mod identity;
+pub mod late_values;
 pub mod permissions;
 pub mod plan;
 pub mod protected;

@@ -51,6 +51,7 @@ source "amazon-ebs" "image" {
   run_volume_tags = var.tags
   imds_support    = "v2.0"
   ssh_username    = "ec2-user"
+  instance_type   = "t3.small"
   metadata_options {
     http_tokens = "required"
   }

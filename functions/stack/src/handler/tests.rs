@@ -185,6 +185,34 @@ async fn an_environment_that_runs_the_same_digests_is_not_changed() {
 }
 
 #[tokio::test]
+async fn a_value_of_parameter_store_is_compared_by_a_change_set() {
+    let late = "Parameters:\n  Limit: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /shop/limit}\n";
+    let template = TEMPLATE.replacen("Parameters:\n", late, 1);
+    let fixture = Fixture::with_template("ci", &template);
+    let id = deploy(&fixture).await;
+    fixture.pass();
+    assert_eq!(go(&fixture, observe(&id)).await, NextStep::Check);
+    let (before, deploy) = (fixture.deployment(), fixture.deploy());
+    assert_eq!(deploy.late_values.parameters, ["Limit".to_owned()].into());
+    fixture.change_environment(|environment| {
+        environment.deployed = Some(Deployed {
+            version: before.version.clone(),
+            digest: deploy.digest,
+            template_digest: deploy.template_digest,
+            parameters_digest: deploy.parameters_digest.unwrap(),
+            stack_version: before.version.clone(),
+            deployment: before.id.clone(),
+            checked: true,
+            since: jiff::Timestamp::UNIX_EPOCH,
+        });
+    });
+    let next = fixture.next_deployment();
+    assert_eq!(go(&fixture, plan(&next)).await, NextStep::ChangeSet, "equal digests prove nothing");
+    assert_eq!(go(&fixture, change_set(&next)).await, NextStep::Check);
+    assert_eq!(fixture.cloud.change_set_requests().len(), 2);
+}
+
+#[tokio::test]
 async fn an_empty_change_set_is_removed_and_is_success() {
     let fixture = Fixture::new("ci");
     let id = deployed(&fixture).await;

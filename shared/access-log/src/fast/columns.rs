@@ -4,7 +4,8 @@
 use super::out::{NAME_BYTES, Name, Out};
 use super::scan::{Ends, VALUES_MAX};
 use super::value;
-use crate::format::{Column, Format, Kind};
+use crate::format::{Column, Format, Kind, Shape};
+use crate::values::is_like_address;
 
 /// Positions of the quotes around values, in pairs, counted from the beginning of the line.
 pub(super) struct Quotes {
@@ -36,6 +37,8 @@ impl<const F: usize, const I: usize> At<F, I> {
     };
     /// True if lines without this column exist.
     const IS_OPTIONAL: bool = I >= Format::ALL[F].columns_min();
+    /// Quotes around its values.
+    const SHAPE: Shape = Format::ALL[F].shape(I);
     /// Name of the field; the name of the address if the column has a port.
     const NAME: Name = match Self::COLUMN.kind {
         Kind::Address { ip, .. } => Name::of_text(ip),
@@ -95,11 +98,23 @@ pub(super) fn put<const F: usize>(
                 }
                 let mut value_start = if $step == 0 { 0 } else { ends.at[usize::saturating_sub($step, 1)] + 1 };
                 let mut value_end = ends.at[$step];
-                if line[value_start as usize] == b'"' {
+                let first = line[value_start as usize];
+                if first == b'"' {
+                    if const { matches!(At::<F, $step>::SHAPE, Shape::Bare | Shape::Address) } {
+                        return None;
+                    }
                     value_end -= 1;
                     quotes.at[quote_count % VALUES_MAX] = [value_start, value_end];
                     quote_count += 1;
                     value_start += 1;
+                } else if match const { At::<F, $step>::SHAPE } {
+                    Shape::Quoted => true,
+                    Shape::Address => {
+                        !is_like_address(&line[value_start as usize..value_end as usize])
+                    }
+                    Shape::Bare | Shape::Either | Shape::List => false,
+                } {
+                    return None;
                 }
                 At::<F, $step>::put(out, line, value_start, value_end)?;
             }

@@ -30,6 +30,7 @@ source "amazon-ebs" "image" {
   run_tags = var.tags
   run_volume_tags = var.tags
   ssh_username = "ec2-user"
+  instance_type = "t3.small"
   imds_support = "v2.0"
   metadata_options { http_tokens = "required" }
 }

@@ -203,6 +203,7 @@ impl<'a> Planner<'a> {
         let image_lock = self.image_lock(&manifest, &lines);
         let layers = layers?;
         self.judge_values(&manifest, &template, &layers);
+        self.judge_late_images(&template);
         let function_lock = self.function_lock(&template, &layers);
         self.build(manifest, template, layers, image_lock, function_lock)
     }

@@ -9,7 +9,9 @@ mod builder;
 pub mod difference;
 mod expressions;
 mod manifest;
+mod requirements;
 mod template;
+mod types;
 mod variables;
 
 pub use builder::PLUGIN;
@@ -40,7 +42,7 @@ pub const COMMON_FOLDER: &str = "common";
 pub struct RecipeInput<'a> {
     /// Files of the folder `common` beside the recipe, by path below it.
     pub common: Option<&'a Files>,
-    /// Accounts that must have the image; `None` offline, where only the layers below the accounts are checked.
+    /// Accounts that must have the image; `None` offline, where the values of each account that a layer names are checked.
     pub accounts: Option<&'a BTreeSet<AccountId>>,
     /// Values for this build alone.
     pub overrides: Option<&'a BTreeMap<String, String>>,
@@ -55,6 +57,8 @@ pub struct Package {
     pub artifact: Vec<u8>,
     /// Digest of the artifact.
     pub digest: Digest,
+    /// Hints, which refuse nothing: what an author may want to change, with file and line.
+    pub hints: Vec<Problem>,
     /// Digest of the source: the recipe's folder and the shared files. Equal digests mean that nothing changed.
     pub source_digest: Digest,
 }
@@ -124,14 +128,23 @@ pub fn plan(folder: &str, files: &Files, input: &RecipeInput<'_>) -> Result<Pack
         problems.extend(template.problems().iter().cloned());
         problems.extend(own.unknown(template));
         problems.extend(template.unknown_overrides(input.overrides));
-        for account in input.accounts.into_iter().flatten() {
+        let named: BTreeSet<AccountId> = common.accounts().chain(own.accounts()).cloned().collect();
+        if input.accounts.is_none() {
+            let elsewhere = |name: &str| common.gives(name) || own.gives(name);
+            problems.extend(template.missing_by_default(&variables::defaults(common, own), elsewhere));
+        }
+        // Offline, the accounts are those that a layer names.
+        for account in input.accounts.unwrap_or(&named) {
             let values = variables::layer(common, own, account, input.overrides);
             problems.extend(template.missing(&values, account));
-            layered.insert(account.clone(), template.declared_of(values));
+            if input.accounts.is_some() {
+                layered.insert(account.clone(), template.declared_of(values));
+            }
         }
     }
+    let hints = template.iter().flat_map(HclTemplate::hints).cloned().map(place).collect();
     let packed = match recipe {
-        Some(recipe) if problems.is_empty() => package(recipe, &all, &layered),
+        Some(recipe) if problems.is_empty() => package(recipe, &all, &layered, hints),
         _ => Err(problems),
     };
     packed.map_err(|found| {
@@ -146,6 +159,7 @@ fn package(
     recipe: Recipe,
     all: &Files,
     layered: &BTreeMap<AccountId, BTreeMap<String, serde_json::Value>>,
+    hints: Vec<Problem>,
 ) -> Result<Package, Vec<Problem>> {
     let packed = |files: &Files| pack(files).map_err(|error| vec![Problem::at("", None, error.to_string())]);
     let source_digest = Digest::of(&packed(all)?);
@@ -155,7 +169,7 @@ fn package(
         written.insert(layered_file(account), text);
     }
     let artifact = packed(&written)?;
-    Ok(Package { recipe, digest: Digest::of(&artifact), artifact, source_digest })
+    Ok(Package { recipe, digest: Digest::of(&artifact), artifact, hints, source_digest })
 }
 
 /// Returns the `*.pkr.hcl` that the recipe takes from the shared files: their path in the artifact, and their own.

@@ -10,6 +10,7 @@ use crate::model::location::Location;
 use crate::model::missing_permissions::MissingPermissions;
 use crate::model::person::GithubLogin;
 use crate::model::version::Version;
+use crate::stacks::late_values::LateValues;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -153,6 +154,9 @@ pub struct DeployBody {
     /// Digest of the resolved parameters, once the step `plan` resolved them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters_digest: Option<Digest>,
+    /// Values that CloudFormation resolves when it deploys, once the step `plan` found them.
+    #[serde(default, skip_serializing_if = "LateValues::is_empty")]
+    pub late_values: LateValues,
     /// The current change set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_set: Option<ChangeSet>,
@@ -186,6 +190,7 @@ impl DeployBody {
             break_glass: None,
             parameters: BTreeMap::new(),
             parameters_digest: None,
+            late_values: LateValues::default(),
             change_set: None,
             lack: None,
             stack_changed: false,

@@ -310,6 +310,11 @@ pub fn names(place: Position) -> impl Iterator<Item = &'static str> {
     ALLOWED.iter().filter(move |row| row.place == place).flat_map(|row| row.names.iter().copied())
 }
 
+/// Returns the known reason against `name` at `place`.
+pub fn known_reason(place: Position, name: &str) -> Option<&'static str> {
+    REFUSED.iter().find(|row| row.0 == place && row.1.contains(&name)).map(|row| row.2)
+}
+
 /// Returns the refusal of `name` at one of `places`: the known reason, or the names that are allowed there.
 pub fn refusal(places: &[Position], name: &str) -> String {
     let (shown, what) =

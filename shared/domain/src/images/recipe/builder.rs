@@ -4,7 +4,7 @@
 //! Packer runs beside the role of the build. [`super::allowed`] is the allowlist of everything that a recipe may write.
 //! The role itself is restricted too (`infra/target-account/template.yaml`): the list is not the only protection.
 
-use super::allowed::{Position, is_allowed, names, refusal};
+use super::allowed::{Position, is_allowed, known_reason, names, refusal};
 use super::expressions::{judge_type, judge_value};
 use super::template::{File, MANIFEST, is_read_by_packer};
 use super::{COMMON_FOLDER, VARIABLES};
@@ -183,8 +183,11 @@ impl Judge<'_, '_> {
     fn provisioner(&mut self, block: &Block) {
         let Some(kind) = self.kind(block, Position::ProvisionerKind) else {
             let listed = names(Position::ProvisionerKind).collect::<Vec<_>>().join(", ");
+            let label = block.labels.first().map(|label| label.as_str()).unwrap_or_default();
+            let why = known_reason(Position::ProvisionerKind, label)
+                .unwrap_or("it runs on the builder, beside its role");
             let message = format!(
-                "runs on the builder, beside its role; use one of these, which act in the image: {listed}"
+                "`{label}` is not allowed: {why}; use one of these, which act in the image: {listed}"
             );
             return self.problem(block, message);
         };

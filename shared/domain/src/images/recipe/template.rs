@@ -5,8 +5,8 @@
 //! <https://developer.hashicorp.com/packer/integrations/hashicorp/amazon/latest/components/builder/ebs>.
 
 use super::allowed::{Position, REFUSED, names};
-use super::builder;
 use super::expressions::BRACE;
+use super::{builder, requirements, types};
 use crate::delivery::archive::Files;
 use crate::model::error::Problem;
 use crate::model::ids::AccountId;
@@ -45,6 +45,7 @@ pub(super) const MANIFEST: &str = "manifest.json";
 pub struct HclTemplate {
     declared: BTreeMap<String, Declared>,
     problems: Vec<Problem>,
+    hints: Vec<Problem>,
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +94,11 @@ impl HclTemplate {
         &self.problems
     }
 
+    /// Returns the hints about the template, which refuse nothing.
+    pub fn hints(&self) -> &[Problem] {
+        &self.hints
+    }
+
     /// Returns true if the template declares the variable `name`.
     pub fn declares(&self, name: &str) -> bool {
         self.declared.contains_key(name)
@@ -135,39 +141,41 @@ impl HclTemplate {
 
     /// Returns the variables without a value in `account`, and those whose value has another type.
     pub(super) fn missing(&self, values: &BTreeMap<String, Value>, account: &AccountId) -> Vec<Problem> {
+        self.judge_values(values, &format!(" for account {account}"), |_| false)
+    }
+
+    /// Returns the variables without a value in any layer, and those whose default value has another type. `elsewhere` is
+    /// true for a variable that a layer of an account gives.
+    pub(super) fn missing_by_default(
+        &self,
+        values: &BTreeMap<String, Value>,
+        elsewhere: impl Fn(&str) -> bool,
+    ) -> Vec<Problem> {
+        self.judge_values(values, "", elsewhere)
+    }
+
+    fn judge_values(
+        &self,
+        values: &BTreeMap<String, Value>,
+        place: &str,
+        elsewhere: impl Fn(&str) -> bool,
+    ) -> Vec<Problem> {
         let own = self.declared.iter().filter(|(name, _)| !GIVEN.contains(&name.as_str()));
         let wrong = own.filter_map(|(name, declared)| {
             let message = match values.get(name) {
-                None if declared.has_default => return None,
+                None if declared.has_default || elsewhere(name) => return None,
                 None => format!(
-                    "the variable `{name}` has no value for account {account}; give it a default, or a value in {}",
+                    "the variable `{name}` has no value{place}; give it a default, or a value in {}",
                     super::VARIABLES
                 ),
                 Some(value) => {
-                    let wanted = declared.of_type.as_deref().filter(|wanted| !fits(value, wanted))?;
-                    format!("the variable `{name}` is a {wanted}, but its value for account {account} is not")
+                    let wanted = declared.of_type.as_deref().filter(|wanted| !types::fits(value, wanted))?;
+                    format!("the variable `{name}` is a {wanted}, but its value{place} is not")
                 }
             };
             Some(Problem::at(declared.file.clone(), Some(declared.line), message))
         });
         wrong.collect()
-    }
-}
-
-/// Returns true if Packer accepts the value. Packer converts text to the value that it spells.
-fn fits(value: &Value, wanted: &str) -> bool {
-    match (wanted, value) {
-        ("string", value) => !value.is_array(),
-        ("number", Value::String(text)) => text.parse::<f64>().is_ok(),
-        ("number", value) => value.is_number(),
-        ("bool", Value::String(text)) => matches!(text.as_str(), "true" | "false"),
-        ("bool", value) => value.is_boolean(),
-        (list, value) if list.starts_with("list(") || list.starts_with("set(") => {
-            let item =
-                list.trim_start_matches("list(").trim_start_matches("set(").trim_end_matches(')').trim();
-            value.as_array().is_some_and(|items| items.iter().all(|value| fits(value, item)))
-        }
-        _ => true,
     }
 }
 
@@ -180,7 +188,8 @@ impl<'a> File<'a> {
         Ok(Self { name, text, body })
     }
 
-    fn line(&self, node: &impl Span) -> Option<u32> {
+    /// Returns the line of a node.
+    pub(super) fn line(&self, node: &impl Span) -> Option<u32> {
         let start = node.span()?.start;
         let lines = self.text.get(..start)?.bytes().filter(|byte| *byte == b'\n').count();
         u32::try_from(lines + 1).ok()
@@ -214,6 +223,7 @@ fn judge(parsed: &[File<'_>], files: &Files) -> HclTemplate {
     }
     template.problems.extend(builder::judge_plugins(parsed));
     judge_uses(parsed, &mut template);
+    template.problems.extend(requirements::judge(parsed));
     judge_sources(parsed, &mut template);
     judge_build(parsed, files, &mut template);
     template
@@ -265,9 +275,9 @@ fn declare_short(file: &File<'_>, template: &mut HclTemplate) {
     }
 }
 
-/// Collector for every `var.<name>` and `local.<name>` of a file.
+/// Collector for every `var.<name>` and `local.<name>` of a file, with the place of the name.
 #[derive(Default)]
-struct References(Vec<(String, String, Option<std::ops::Range<usize>>)>);
+pub(super) struct References(pub(super) Vec<(String, String, Option<std::ops::Range<usize>>)>);
 
 impl Visit for References {
     fn visit_traversal(&mut self, node: &Traversal) {
@@ -283,9 +293,11 @@ impl Visit for References {
 
 fn judge_uses(parsed: &[File<'_>], template: &mut HclTemplate) {
     let locals: BTreeSet<String> = parsed.iter().flat_map(locals).collect();
+    let mut used = BTreeSet::new();
     for file in parsed {
         let mut uses = References::default();
         uses.visit_body(&file.body);
+        used.extend(uses.0.iter().filter(|(root, ..)| root == "var").map(|(_, name, _)| name.clone()));
         for (root, name, span) in uses.0 {
             let (what, hint) = match root.as_str() {
                 "var" if !template.declares(&name) => {
@@ -300,6 +312,12 @@ fn judge_uses(parsed: &[File<'_>], template: &mut HclTemplate) {
             template.problems.push(Problem::at(file.name, line, message));
         }
     }
+    let unused = template.declared.iter().filter(|(name, _)| !used.contains(*name));
+    let hints = unused.map(|(name, declared)| {
+        let message = format!("nothing uses the variable `{name}`; remove it, or use `var.{name}`");
+        Problem::at(declared.file.clone(), Some(declared.line), message)
+    });
+    template.hints.extend(hints.collect::<Vec<_>>());
 }
 
 /// Returns the names of the locals that a file declares.
@@ -348,17 +366,7 @@ fn judge_sources(parsed: &[File<'_>], template: &mut HclTemplate) {
             template.problems.push(file.problem(other, message));
         }
     }
-    judge_login(file, source, template);
     judge_metadata(file, source, template);
-}
-
-/// Requires the login that Packer requires: a user for SSH, which is the default.
-fn judge_login(file: &File<'_>, source: &Block, template: &mut HclTemplate) {
-    let communicator = source.body.get_attribute("communicator").and_then(|found| found.value.as_str());
-    if communicator != Some("winrm") && !source.body.has_attribute("ssh_username") {
-        let message = "the source must have `ssh_username`: Packer connects as that user";
-        template.problems.push(file.problem(source, message));
-    }
 }
 
 /// Requires IMDSv2 for the build's instance and for all instances launched from the image.

@@ -37,6 +37,7 @@ source "amazon-ebs" "image" {
     device_name = "/dev/xvda"
     volume_size = var.size
   }
+  instance_type = "t3.small"
 }
 
 build {
@@ -168,6 +169,33 @@ fn a_value_that_packer_would_refuse_is_reported() {
 }
 
 #[test]
+fn values_are_judged_without_the_accounts_too() {
+    let found = |variables: &str| problems(&files(&[(VARIABLES, variables)]), &RecipeInput::default());
+    let start = "images/logstash/image.pkr.hcl:5: the variable `size` ";
+    assert_eq!(found(""), [format!("{start}has no value; give it a default, or a value in variables.toml")]);
+    assert_eq!(found("[default]\nsize = \"large\"\n"), [format!("{start}is a number, but its value is not")]);
+    assert_eq!(
+        found("[222222222222]\nsize = [1]\n"),
+        [format!("{start}is a number, but its value for account 222222222222 is not")]
+    );
+    assert!(found("[222222222222]\nsize = 1\n").is_empty());
+}
+
+#[test]
+fn an_unused_variable_is_a_hint_and_no_refusal() {
+    let unused = format!("variables {{\n  unused = 1\n}}\n{TEMPLATE}");
+    let package = plan(FOLDER, &files(&[("image.pkr.hcl", &unused)]), &RecipeInput::default()).unwrap();
+    let hints: Vec<String> = package.hints.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        hints,
+        [
+            "images/logstash/image.pkr.hcl:2: nothing uses the variable `unused`; remove it, or use `var.unused`"
+        ]
+    );
+    assert!(plan(FOLDER, &files(&[]), &RecipeInput::default()).unwrap().hints.is_empty());
+}
+
+#[test]
 fn overrides_of_unknown_and_of_given_variables_are_reported() {
     for (name, part) in [("sise", "did you mean `size`?"), ("region", "Lockstep gives `region` itself")] {
         let overrides = BTreeMap::from([(name.to_owned(), "1".to_owned())]);
@@ -181,11 +209,11 @@ fn overrides_of_unknown_and_of_given_variables_are_reported() {
 #[test]
 fn each_problem_for_packer_or_lockstep_is_reported_with_its_line() {
     let table = [
-        ("build {", "build {{", "image.pkr.hcl:28: is no HCL"),
+        ("build {", "build {{", "image.pkr.hcl:29: is no HCL"),
         (
             "build {",
             "bild {",
-            "image.pkr.hcl:28: `bild` is no block that a recipe may hold; did you mean `build`?",
+            "image.pkr.hcl:29: `bild` is no block that a recipe may hold; did you mean `build`?",
         ),
         (
             "var.size",
@@ -194,6 +222,53 @@ fn each_problem_for_packer_or_lockstep_is_reported_with_its_line() {
         ),
         ("var.size", "local.size", "image.pkr.hcl:24: `local.size` is used, but no local `size` is declared"),
         ("  ssh_username    = \"ec2-user\"\n", "", "image.pkr.hcl:9: the source must have `ssh_username`"),
+        (
+            "  ssh_username ",
+            "  communicator = \"winrm\"\n  ssh_username ",
+            "the source must have `winrm_username`",
+        ),
+        ("  instance_type = \"t3.small\"\n", "", "image.pkr.hcl:9: the source must have `instance_type`"),
+        (
+            "    device_name = \"/dev/xvda\"\n",
+            "",
+            "image.pkr.hcl:22: the block device must have `device_name`",
+        ),
+        (
+            "  type = number\n",
+            "  type = number\n  default = \"large\"\n",
+            "image.pkr.hcl:7: the variable is a number, but",
+        ),
+        (
+            "  type = number\n",
+            "  type = number\n  default = var.tags\n",
+            "cannot use `var.tags`; write a local",
+        ),
+        (
+            "build {",
+            "locals {\n  a = local.b\n  b = local.a\n}\nbuild {",
+            "image.pkr.hcl:30: the local `a` needs itself",
+        ),
+        (
+            "build {",
+            "locals {\n  a = 1\n}\nlocal \"a\" {\n  expression = 2\n}\nbuild {",
+            "the local `a` is declared already",
+        ),
+        (
+            "    scripts =",
+            "    inline = [\"id\"]\n    scripts =",
+            "must have one of `inline`, `script` and `scripts`",
+        ),
+        (
+            "build {",
+            "build {\n  provisioner \"shell\" {}",
+            "image.pkr.hcl:30: the provisioner \"shell\" must have one of",
+        ),
+        ("build {", "build {\n  provisioner \"file\" { content = \"a\" }", "must have `destination`"),
+        (
+            "build {",
+            "build {\n  provisioner \"file\" { destination = \"/a\" }",
+            "must have `content`, `source` or",
+        ),
         (
             "variable \"tags\" { type = map(string) }\n",
             "",
@@ -239,16 +314,20 @@ fn each_problem_for_packer_or_lockstep_is_reported_with_its_line() {
         (
             "[\"source.amazon-ebs.image\"]",
             "[\"source.amazon-ebs.other\"]",
-            "image.pkr.hcl:28: the build must have `sources = [\"source.amazon-ebs.image\"]`",
+            "image.pkr.hcl:29: the build must have `sources = [\"source.amazon-ebs.image\"]`",
         ),
-        ("/install.sh", "/instal.sh", "image.pkr.hcl:31: the recipe has no file `instal.sh`"),
+        ("/install.sh", "/instal.sh", "image.pkr.hcl:32: the recipe has no file `instal.sh`"),
         (
             "\"manifest.json\"",
             "\"other.json\"",
-            "image.pkr.hcl:28: the build must have `post-processor \"manifest\"",
+            "image.pkr.hcl:29: the build must have `post-processor \"manifest\"",
         ),
-        ("provisioner \"shell\"", "provisioner \"shell-local\"", "image.pkr.hcl:30: runs on the builder"),
-        ("build {", "x = 1\nbuild {", "image.pkr.hcl:28: `x` stands outside of every block"),
+        (
+            "provisioner \"shell\"",
+            "provisioner \"shell-local\"",
+            "image.pkr.hcl:31: `shell-local` is not allowed: it runs on the builder",
+        ),
+        ("build {", "x = 1\nbuild {", "image.pkr.hcl:29: `x` stands outside of every block"),
     ];
     for (from, to, expected) in table {
         let problems = problems_after(from, to);

@@ -62,6 +62,16 @@ impl Variables {
             .collect()
     }
 
+    /// Returns the accounts that have values of their own.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = &AccountId> {
+        self.accounts.keys()
+    }
+
+    /// Returns true if a layer gives a value to the variable.
+    pub(super) fn gives(&self, name: &str) -> bool {
+        self.default.contains_key(name) || self.accounts.values().any(|layer| layer.contains_key(name))
+    }
+
     fn layers(&self, account: &AccountId) -> impl Iterator<Item = (&String, &Value)> {
         let of_account = self.accounts.get(account).into_iter().flatten();
         self.default.iter().chain(of_account).map(|(name, (value, _))| (name, value))
@@ -79,6 +89,12 @@ pub(super) fn layer(
     let given =
         overrides.into_iter().flatten().map(|(name, text)| (name.clone(), Value::from(text.as_str())));
     written.map(|(name, value)| (name.clone(), value.clone())).chain(given).collect()
+}
+
+/// Returns the values of every account that has none of its own, including those that the template does not declare.
+pub(super) fn defaults(common: &Variables, own: &Variables) -> BTreeMap<String, Value> {
+    let layers = common.default.iter().chain(&own.default);
+    layers.map(|(name, (value, _))| (name.clone(), value.clone())).collect()
 }
 
 fn layer_of(table: &Table<'_, '_>, problems: &mut Problems) -> Layer {

@@ -15,7 +15,7 @@ fn actions_and_reads_on_the_builder_are_refused() {
         ("packer {", "  hcp {}", "`hcp` is not allowed in packer"),
         (build, "provisioner \"shell-local\" { inline = [\"id\"] }", "runs on the builder"),
         (build, "provisioner \"ansible\" {}", "runs on the builder"),
-        (build, "provisioner \"breakpoint\" {}", "runs on the builder"),
+        (build, "provisioner \"breakpoint\" {}", "`breakpoint` is not allowed: it waits for a person"),
         (build, "provisioner \"shell\" \"local\" {}", "runs on the builder"),
         (build, "post-processor \"shell-local\" { inline = [\"id\"] }", "the only one is manifest"),
         (build, "post-processors {\n post-processor \"amazon-import\" {}\n}", "the only one is manifest"),
@@ -75,6 +75,11 @@ fn actions_and_reads_on_the_builder_are_refused() {
             source,
             "ssh_private_key_file = \"/root/.ssh/id\"",
             "`ssh_private_key_file` is not allowed in a source",
+        ),
+        (
+            build,
+            "provisioner \"hcp-sbom\" {\n source = \"/opt/sbom.json\"\n destination = \"sbom.json\"\n}",
+            "brings a file to the builder",
         ),
         (source, "vault_aws_engine { name = \"x\" }", "`vault_aws_engine` is not allowed in a source"),
     ];
@@ -171,7 +176,7 @@ fn actions_that_a_plugin_evaluates_cannot_be_put_together() {
         r#"env.HOME"#,
     ] {
         let problems = put(value);
-        assert!(problems.iter().any(|line| line.contains("image.pkr.hcl:31")), "{value}: {problems:#?}");
+        assert!(problems.iter().any(|line| line.contains("image.pkr.hcl:32")), "{value}: {problems:#?}");
     }
     let heredoc = problems_with(provisioner, "inline = [<<EOT\n{{ env `HOME` }}\nEOT\n]");
     assert!(heredoc.iter().any(|line| line.contains("`{{ env }}` is not allowed")), "{heredoc:#?}");

@@ -23,7 +23,11 @@ fn common_expressions_of_public_recipes_are_accepted() {
         "env = { A = build.ID, B = source.name, C = packer.version }",
         "env = { A = \"{{ isotime `2006-01-02` }}\", B = \"{{ isotime \\\"2006\\\" }}\", C = \"{{timestamp}}\" }",
     ] {
-        accepted(provisioner, &format!("{provisioner}\n{added}"));
+        if added.starts_with("inline =") {
+            accepted("scripts = [\"${path.root}/install.sh\"]", added);
+        } else {
+            accepted(provisioner, &format!("{provisioner}\n{added}"));
+        }
     }
 }
 
