@@ -1,17 +1,14 @@
 //! `lockstep check`: runs the planner of the package function offline.
 
 use crate::context::CommandContext;
-use crate::failure::{Exit, Failure, at};
-use crate::git::git;
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::permissions_table::table;
+use crate::pushed_files::pushed_files;
 use crate::report::Report;
 use crate::views::permissions;
 use clap::Args;
-use lockstep_domain::delivery::archive::{Files, Limits};
-use lockstep_domain::delivery::packaging::{
-    Package, PackagingInput, Scope, find_components, needs_by_stage, plan,
-};
+use lockstep_domain::delivery::packaging::{Package, PackagingInput, Scope, needs_by_stage, plan};
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::model::error::Problem;
@@ -47,12 +44,13 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
     for package in &found.packages {
         let component = &package.manifest.component;
         output.line(format!("{} {}: good", component.name, component.version));
+        package.hints.iter().for_each(|hint| output.line(format!("  hint: {hint}")));
         package.unchecked.iter().for_each(|what| output.line(format!("  not checked here: {what}")));
         let needs = needs_by_stage(package, &found.input(), table()?, Scope::Stage);
         permissions::show_needs(&needs, component.template.as_str(), arguments.permissions, output);
         let needs: Vec<Value> = needs.iter().map(permissions::needs_document).collect();
         components.push(json!({
-            "component": component.name, "unchecked": package.unchecked, "permissions": needs,
+            "component": component.name, "hints": package.hints, "unchecked": package.unchecked, "permissions": needs,
         }));
     }
     match found.problems.as_slice() {
@@ -97,19 +95,31 @@ pub(super) async fn find(
     };
     let mut found = CheckedPackages { stages, organisation, packages: Vec::new(), problems: Vec::new() };
     for typed in typed {
-        let files = files_below(&context.path(typed)).await?;
-        let folders = find_components(&files);
-        if folders.is_empty() {
+        let repository = match pushed_files(&context.path(typed)).await? {
+            Ok(repository) => repository,
+            Err(why) => {
+                found.problems.push(Problem::at(typed.display().to_string(), None, why));
+                continue;
+            }
+        };
+        let components = repository.components();
+        if components.is_empty() {
             return Err(Failure::new(format!("{} holds no component: no lockstep.toml", typed.display()))
-                .next("write one: lockstep init <name>"));
+                .next("write one: lockstep init <name>; a file that git ignores is not pushed"));
         }
-        for folder in folders {
-            match plan(&folder, &below(&files, &folder), &found.input()) {
-                Ok(package) => found.packages.push(package),
-                Err(problems) => found.problems.extend(problems.into_iter().map(|problem| Problem {
-                    file: typed.join(&problem.file).display().to_string(),
-                    ..problem
-                })),
+        for source in components {
+            let planned = match &source.files {
+                Ok(files) => plan(&source.folder, files, &found.input()),
+                Err(problem) => Err(vec![problem.clone()]),
+            };
+            let shown =
+                |problem: Problem| Problem { file: repository.shown(typed, &problem.file), ..problem };
+            match planned {
+                Ok(mut package) => {
+                    package.hints = package.hints.into_iter().map(shown).collect();
+                    found.packages.push(package);
+                }
+                Err(problems) => found.problems.extend(problems.into_iter().map(shown)),
             }
         }
     }
@@ -145,55 +155,4 @@ pub(super) fn refused(output: &Output, problems: &[Problem]) -> Report {
     output.line(format!("{} {noun}", problems.len()));
     let listed: Vec<Value> = problems.iter().map(|problem| json!(problem)).collect();
     Report { document: json!({ "components": [], "problems": listed }), exit: Exit::Failed }
-}
-
-/// Returns the files below `folder`, with paths relative to it.
-fn below(files: &Files, folder: &str) -> Files {
-    let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-    let own = files
-        .iter()
-        .filter_map(|(path, bytes)| Some((path.strip_prefix(&prefix)?.to_owned(), bytes.clone())));
-    own.collect()
-}
-
-/// Returns the files that a push would contain: those that git tracks or would add. Outside a repository, every file.
-async fn files_below(folder: &Path) -> Result<Files, Failure> {
-    if !folder.is_dir() {
-        return Err(Failure::new(format!("{} is not a folder", folder.display())));
-    }
-    let listed = git(folder, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).await;
-    let paths: Vec<String> = match listed {
-        Ok(text) => text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect(),
-        Err(_) => walk(folder, "", 0)?,
-    };
-    let mut files = Files::new();
-    for path in paths {
-        let full = folder.join(&path);
-        // git still lists a file whose deletion is not committed.
-        if full.is_file() {
-            files.insert(path, std::fs::read(&full).map_err(at(full.display()))?);
-        }
-    }
-    Ok(files)
-}
-
-fn walk(root: &Path, below: &str, depth: u32) -> Result<Vec<String>, Failure> {
-    let folder = root.join(below);
-    if depth > Limits::DEFAULT.depth {
-        return Err(Failure::new(format!("{} is nested too deeply", folder.display())));
-    }
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(&folder).map_err(at(folder.display()))? {
-        let entry = entry.map_err(at(folder.display()))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = if below.is_empty() { name } else { format!("{below}/{name}") };
-        // Links are not followed: packaging refuses them.
-        let kind = entry.file_type().map_err(at(folder.display()))?;
-        if kind.is_dir() {
-            paths.extend(walk(root, &path, depth + 1)?);
-        } else if kind.is_file() {
-            paths.push(path);
-        }
-    }
-    Ok(paths)
 }

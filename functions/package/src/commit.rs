@@ -2,34 +2,12 @@
 
 use lockstep_domain::delivery::archive::{Files, Limits, Tarball, unpack_tarball};
 use lockstep_domain::delivery::manifest;
-use lockstep_domain::delivery::packaging::find_components;
+pub use lockstep_domain::delivery::packaging::Source;
+use lockstep_domain::delivery::packaging::sources;
 use lockstep_domain::images::recipe::{self, common_folder, find_recipes};
 use lockstep_domain::model::error::{Failure, Problem};
-use lockstep_domain::model::ids::{CommitSha, ComponentName, ImageName, RepositoryId};
-use serde::Deserialize;
+use lockstep_domain::model::ids::{CommitSha, ImageName, RepositoryId};
 use std::collections::BTreeMap;
-
-/// A component's folder at one commit.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// The folder; `""` is the repository itself.
-    pub folder: String,
-    /// The component's name, if its manifest has a readable one.
-    pub name: Option<ComponentName>,
-    /// Its files, or the problem that makes them unusable.
-    pub files: Result<Files, Problem>,
-}
-
-impl Source {
-    /// Returns the name for people: its own, or its folder, or its repository.
-    pub fn label(&self, repository: &RepositoryId) -> String {
-        match &self.name {
-            Some(name) => name.to_string(),
-            None if self.folder.is_empty() => repository.to_string(),
-            None => self.folder.clone(),
-        }
-    }
-}
 
 /// A recipe's folder at one commit.
 #[derive(Clone, Debug)]
@@ -84,8 +62,7 @@ pub fn open(gzipped: &[u8], commit: &CommitSha) -> Result<Commit, Failure> {
         let found = tarball.commit.map_or_else(|| "an unnamed commit".to_owned(), |other| other.to_string());
         return Err(Failure::rejected(format!("the git host answered with {found} instead of {commit}")));
     }
-    let mut components: Vec<Source> =
-        find_components(&tarball.files).into_iter().map(|folder| source(&tarball, folder)).collect();
+    let components = sources(&tarball);
     let mut recipes: Vec<RecipeSource> =
         find_recipes(&tarball.files).into_iter().map(|folder| recipe_source(&tarball, folder)).collect();
     if components.is_empty() && recipes.is_empty() {
@@ -94,7 +71,6 @@ pub fn open(gzipped: &[u8], commit: &CommitSha) -> Result<Commit, Failure> {
             manifest::FILE
         )));
     }
-    refuse_namesakes(&mut components);
     refuse_recipes_of_one_name(&mut recipes);
     Ok(Commit { components, recipes })
 }
@@ -126,49 +102,6 @@ fn refuse_recipes_of_one_name(recipes: &mut [RecipeSource]) {
         if namesakes.len() > 1 {
             let message = format!("the name is used in {}; give each image its own", namesakes.join(" and "));
             recipe.files = Err(Problem::at(recipe.file(), None, message));
-        }
-    }
-}
-
-fn source(tarball: &Tarball, folder: String) -> Source {
-    let files = tarball.folder(&folder).map_err(|error| Problem::at(folder.clone(), None, error.to_string()));
-    let name = files.as_ref().ok().and_then(|files| files.get(manifest::FILE)).and_then(|bytes| name(bytes));
-    Source { folder, name, files }
-}
-
-/// Reads the component's name, also from a manifest with mistakes elsewhere, so that the rejection has this name.
-fn name(manifest: &[u8]) -> Option<ComponentName> {
-    #[derive(Deserialize)]
-    struct Named {
-        component: Component,
-    }
-    #[derive(Deserialize)]
-    struct Component {
-        name: ComponentName,
-    }
-    let named: Named = toml::from_str(std::str::from_utf8(manifest).ok()?).ok()?;
-    Some(named.component.name)
-}
-
-/// Rejects components with the same name: each would overwrite the other's releases.
-fn refuse_namesakes(sources: &mut [Source]) {
-    let mut folders: BTreeMap<ComponentName, Vec<String>> = BTreeMap::new();
-    for source in sources.iter() {
-        if let Some(name) = &source.name {
-            folders.entry(name.clone()).or_default().push(source.folder.clone());
-        }
-    }
-    for source in sources {
-        let Some(namesakes) = source.name.as_ref().and_then(|name| folders.get(name)) else { continue };
-        if namesakes.len() > 1 {
-            let file = if source.folder.is_empty() {
-                manifest::FILE.to_owned()
-            } else {
-                format!("{}/{}", source.folder, manifest::FILE)
-            };
-            let message =
-                format!("the name is used in {}; give each component its own", namesakes.join(" and "));
-            source.files = Err(Problem::at(file, None, message));
         }
     }
 }
