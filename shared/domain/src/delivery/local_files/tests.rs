@@ -1,3 +1,5 @@
+mod packaged;
+
 use super::*;
 use crate::delivery::archive::{Limits, pack_code, unpack};
 use proptest::prelude::*;
