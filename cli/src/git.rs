@@ -65,13 +65,20 @@ pub async fn working_tree_archive(folder: &Path) -> Result<Option<WorkingTreeArc
         ("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects.into_os_string()),
     ];
     let run = async |arguments: &[&str]| run(&root, arguments, &environment).await;
-    // A hosted archive holds the pointers of large files, not their contents.
-    let no_filter =
-        ["-c", "filter.lfs.smudge=", "-c", "filter.lfs.process=", "-c", "filter.lfs.required=false"];
+    // A git host has no settings of this machine, and serves the pointers of large files instead of their contents.
+    let as_hosted = [
+        "core.autocrlf=false",
+        "core.eol=lf",
+        "core.attributesFile=/dev/null",
+        "filter.lfs.smudge=",
+        "filter.lfs.process=",
+        "filter.lfs.required=false",
+    ];
+    let as_hosted: Vec<&str> = as_hosted.into_iter().flat_map(|setting| ["-c", setting]).collect();
     run(&["-c", "core.safecrlf=false", "add", "--all", "--", "."]).await?;
     let tree = String::from_utf8_lossy(&run(&["write-tree"]).await?).trim().to_owned();
     let archive = ["archive", "--format=tar.gz", "--prefix=repository/", &tree];
-    let gzipped = run(&[no_filter.as_slice(), &archive].concat()).await?;
+    let gzipped = run(&[as_hosted.as_slice(), &archive].concat()).await?;
     Ok(Some(WorkingTreeArchive { gzipped, prefix }))
 }
 

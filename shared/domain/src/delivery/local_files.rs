@@ -9,6 +9,7 @@ mod code;
 mod facts;
 mod include;
 mod nodes;
+mod outputs;
 mod paths;
 mod properties;
 mod rewrite;

@@ -3,6 +3,7 @@
 use super::code::{CodeFacts, CodeFiles, CodeJudgement, judge_function, judge_layer};
 use super::facts::{FUNCTION, code_of_globals, facts};
 use super::nodes::{address, become_stack, below, beside, child_mut, declare_bucket, each_value, visit};
+use super::outputs::{self, NestedOutputs};
 use super::paths::{is_local, resolve};
 use super::properties::{Content, Form, GLOBALS, LocalProperty, PROPERTIES};
 use super::{ARTIFACT_BUCKET, LocalFiles, NestedTemplate, Reading, Text};
@@ -43,6 +44,7 @@ struct Child {
     digest: Digest,
     /// The names of the parameters; true for one that needs a value.
     parameters: BTreeMap<String, bool>,
+    outputs: BTreeSet<String>,
 }
 
 /// One template while it is rewritten.
@@ -50,6 +52,7 @@ struct Scan<'s> {
     file: &'s str,
     /// The template before it is rewritten.
     original: Node,
+    nested: NestedOutputs,
     uses_bucket: bool,
     is_changed: bool,
 }
@@ -166,7 +169,7 @@ impl<'f> Packager<'f> {
 
     fn rewrite(&mut self, file: &str, root: &mut Node) -> bool {
         let is_changed = self.include(file, root);
-        let mut scan = Scan { file, original: root.clone(), uses_bucket: false, is_changed };
+        let mut scan = Scan { file, original: root.clone(), nested: NestedOutputs::new(), uses_bucket: false, is_changed };
         for property in &GLOBALS {
             if let Some(globals) = child_mut(root, "Globals") {
                 visit(globals, property.path, &mut |entry| self.property(&mut scan, property, None, entry));
@@ -174,6 +177,9 @@ impl<'f> Packager<'f> {
         }
         if let Some(resources) = child_mut(root, "Resources") {
             self.resources(&mut scan, resources);
+        }
+        for fault in outputs::unknown(root, &scan.nested) {
+            self.problem(file, fault.line, fault.message);
         }
         if scan.uses_bucket {
             declare_bucket(root);
@@ -373,6 +379,7 @@ impl<'f> Packager<'f> {
         let Some(child) = found else { return };
         scan.uses_bucket = true;
         scan.is_changed = true;
+        scan.nested.insert(resource.key.clone(), child.outputs.clone());
         if property.kind == APPLICATION {
             become_stack(&mut resource.node);
         }
@@ -453,9 +460,9 @@ impl<'f> Packager<'f> {
             template.parameters().iter().map(|(name, parameter)| (name.clone(), needed(parameter))).collect();
         let deployed = Text::of(template.deployed_text());
         let test = Text::of(self.local.test_template(&template));
-        let digest = deployed.digest.clone();
+        let (digest, outputs) = (deployed.digest.clone(), template.outputs().keys().cloned().collect());
         self.local.nested.push(NestedTemplate { template, deployed, test });
-        Child { digest, parameters }
+        Child { digest, parameters, outputs }
     }
 }
 

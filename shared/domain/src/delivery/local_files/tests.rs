@@ -340,6 +340,31 @@ fn a_nested_stack_gets_the_parameters_of_its_template() {
 }
 
 #[test]
+fn an_output_that_a_nested_template_lacks_is_refused() {
+    for (value, is_known) in [
+        ("!GetAtt Deep.Outputs.Name", true),
+        ("!GetAtt [Deep, Outputs.Name]", true),
+        ("!Sub 'q-${Deep.Outputs.Name}'", true),
+        ("!GetAtt Deep.Outputs.Nam", false),
+        ("!Sub ['${Deep.Outputs.Nam}', {}]", false),
+    ] {
+        let parent = format!(
+            "Resources:\n  Deep:\n    Type: AWS::CloudFormation::Stack\n    Properties: {{TemplateURL: deep.yaml}}\nOutputs:\n  \
+             Name:\n    Value: {value}\n"
+        );
+        let deep = format!("{DEEP}Outputs:\n  Name: {{Value: !Ref Greeter}}\n");
+        let list = [("template.yaml", parent.as_str()), ("deep.yaml", &deep), ("src/app.py", HANDLER)];
+        match is_known {
+            true => drop(reading(&list)),
+            false => assert_eq!(
+                problems(&list),
+                ["template.yaml:7: the nested template of Deep has no output `Nam`; did you mean `Name`?"]
+            ),
+        }
+    }
+}
+
+#[test]
 fn templates_that_name_each_other_in_a_circle_are_refused() {
     let mut list = nested();
     list[2].1 = "Resources:\n  A:\n    Type: AWS::CloudFormation::Stack\n    Properties: {TemplateURL: stacks/network.yaml}\n";
