@@ -2,14 +2,25 @@
 
 use crate::failure::{Failure, at};
 use lockstep_domain::model::ids::CommitSha;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 /// Runs `git` in `folder` and returns its output without the last newline.
 pub async fn git(folder: &Path, arguments: &[&str]) -> Result<String, Failure> {
+    let output = run(folder, arguments, &[]).await?;
+    Ok(String::from_utf8_lossy(&output).trim_end().to_owned())
+}
+
+async fn run(
+    folder: &Path,
+    arguments: &[&str],
+    environment: &[(&str, OsString)],
+) -> Result<Vec<u8>, Failure> {
     let output = Command::new("git")
         .args(arguments)
         .current_dir(folder)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         // A prompt would wait for ever.
         .env("GIT_TERMINAL_PROMPT", "0")
         .kill_on_drop(true)
@@ -17,10 +28,58 @@ pub async fn git(folder: &Path, arguments: &[&str]) -> Result<String, Failure> {
         .await
         .map_err(at("git could not be started"))?;
     if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
+        return Ok(output.stdout);
     }
     let said = without_credentials(String::from_utf8_lossy(&output.stderr).trim());
     Err(Failure::new(format!("git {} failed in {}: {said}", arguments.join(" "), folder.display())))
+}
+
+/// The archive of a working tree.
+pub struct WorkingTreeArchive {
+    /// The tarball, as a git host serves it.
+    pub gzipped: Vec<u8>,
+    /// The folder below the repository; empty, or with a `/` at its end.
+    pub prefix: String,
+}
+
+/// Returns the archive that a commit of the whole working tree would give, or `None` outside a repository. The repository
+/// and its index remain unchanged: the tree and its new objects are in a temporary folder.
+pub async fn working_tree_archive(folder: &Path) -> Result<Option<WorkingTreeArchive>, Failure> {
+    let Ok(root) = git(folder, &["rev-parse", "--show-toplevel"]).await else { return Ok(None) };
+    let root = PathBuf::from(root);
+    let prefix = git(folder, &["rev-parse", "--show-prefix"]).await?;
+    let inside = |name: &'static str| async move {
+        git(folder, &["rev-parse", "--path-format=absolute", "--git-path", name]).await.map(PathBuf::from)
+    };
+    let (index, objects) = (inside("index").await?, inside("objects").await?);
+    let temporary = tempfile::tempdir().map_err(at("a temporary folder"))?;
+    let own = |name: &str| temporary.path().join(name);
+    // The copy spares git the digests of files that did not change. It also names ignored files that are tracked.
+    if index.is_file() {
+        std::fs::copy(&index, own("index")).map_err(at(index.display()))?;
+    }
+    std::fs::create_dir(own("objects")).map_err(at("a temporary folder"))?;
+    let environment = [
+        ("GIT_INDEX_FILE", own("index").into_os_string()),
+        ("GIT_OBJECT_DIRECTORY", own("objects").into_os_string()),
+        ("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects.into_os_string()),
+    ];
+    let run = async |arguments: &[&str]| run(&root, arguments, &environment).await;
+    // A git host has no settings of this machine, and serves the pointers of large files instead of their contents.
+    let as_hosted = [
+        "core.autocrlf=false",
+        "core.eol=lf",
+        "core.attributesFile=/dev/null",
+        "filter.lfs.smudge=",
+        "filter.lfs.process=",
+        "filter.lfs.required=false",
+    ];
+    let as_hosted: Vec<&str> = as_hosted.into_iter().flat_map(|setting| ["-c", setting]).collect();
+    run(&["-c", "core.safecrlf=false", "add", "--all", "--", "."]).await?;
+    let tree = String::from_utf8_lossy(&run(&["write-tree"]).await?).trim().to_owned();
+    let archive = ["archive", "--format=tar.gz", "--prefix=repository/", &tree];
+    let gzipped = run(&[as_hosted.as_slice(), &archive].concat()).await?;
+    Ok(Some(WorkingTreeArchive { gzipped, prefix }))
 }
 
 /// A folder in a git repository without uncommitted changes.

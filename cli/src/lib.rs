@@ -22,6 +22,7 @@ pub mod local;
 pub mod names;
 pub mod output;
 pub mod permissions_table;
+pub mod pushed_files;
 pub mod recipe_difference;
 pub mod report;
 pub mod runs;

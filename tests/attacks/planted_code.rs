@@ -21,6 +21,7 @@ fn only_its_own_role_writes_each_folder_that_lockstep_reads() {
             .map(|role| format!("arn:aws:iam::{}:role/lockstep-{path}-{role}", target.account));
         for (key, writer) in [
             ("functions/elb-logs/0.zip", &writers[0]),
+            ("files/0", &writers[0]),
             ("templates/0", &writers[0]),
             ("recipes/logstash/0.zip", &writers[1]),
         ] {

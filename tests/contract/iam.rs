@@ -364,9 +364,11 @@ fn cloudformation_is_bounded_and_cannot_change_lockstep() {
     let roles = roles(&stacks);
     for (account, path) in [DEVELOPMENT, PRODUCTION].into_iter().zip(PATHS) {
         let role = &roles[&format!("arn:aws:iam::{account}:role/lockstep-{path}-cloudformation")];
-        // The own policies of the role only deny, except for reading the code of functions, which Lockstep uploads.
-        let code = format!("arn:aws:s3:::lockstep-artifacts-{account}-*/functions/*");
-        assert_eq!(role.allowed(), [("s3:GetObject".to_owned(), code)].into());
+        // The own policies of the role only deny, except for reading the code and the files that Lockstep uploads.
+        let read = ["files", "functions"].map(|folder| {
+            ("s3:GetObject".to_owned(), format!("arn:aws:s3:::lockstep-artifacts-{account}-*/{folder}/*"))
+        });
+        assert_eq!(role.allowed(), read.into());
         let denied = |action: &str| {
             let ours = format!("arn:aws:iam::{account}:role/lockstep-*");
             role.statements

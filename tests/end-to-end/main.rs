@@ -9,6 +9,7 @@ mod events;
 mod gates;
 mod harness;
 mod images;
+mod local_files;
 mod log_stack;
 mod operating;
 mod promises;

@@ -3,17 +3,14 @@
 mod recipes;
 
 use crate::context::CommandContext;
-use crate::failure::{Exit, Failure, at};
-use crate::git::git;
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::permissions_table::table;
+use crate::pushed_files::{PushedFiles, pushed_files};
 use crate::report::Report;
 use crate::views::permissions;
 use clap::Args;
-use lockstep_domain::delivery::archive::{Files, Limits};
-use lockstep_domain::delivery::packaging::{
-    Package, PackagingInput, Scope, find_components, needs_by_stage, plan,
-};
+use lockstep_domain::delivery::packaging::{Package, PackagingInput, Scope, needs_by_stage, plan};
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::recipe;
@@ -57,8 +54,7 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
         permissions::show_needs(&needs, component.template.as_str(), arguments.permissions, output);
         let needs: Vec<Value> = needs.iter().map(permissions::needs_document).collect();
         components.push(json!({
-            "component": component.name, "unchecked": package.unchecked, "hints": package.hints,
-            "permissions": needs,
+            "component": component.name, "hints": package.hints, "unchecked": package.unchecked, "permissions": needs,
         }));
     }
     let recipes: Vec<Value> = found.recipes.iter().map(|package| recipes::show(package, output)).collect();
@@ -113,33 +109,46 @@ pub(super) async fn find(
         problems: Vec::new(),
     };
     for typed in typed {
-        let files = files_below(&context.path(typed)).await?;
-        let folders = find_components(&files);
-        let has_recipes = recipes::find(typed, &files, context, &mut found).await?;
-        if folders.is_empty() && !has_recipes {
+        let repository = match pushed_files(&context.path(typed)).await? {
+            Ok(repository) => repository,
+            Err(why) => {
+                found.problems.push(Problem::at(typed.display().to_string(), None, why));
+                continue;
+            }
+        };
+        let shown = |problem: Problem| Problem { file: repository.shown(typed, &problem.file), ..problem };
+        let has_components = find_components(&repository, shown, &mut found);
+        let has_recipes = recipes::find(&repository, shown, &mut found);
+        if !has_components && !has_recipes {
             let what = "holds neither a component (a lockstep.toml) nor a recipe (an image.toml)";
             return Err(Failure::new(format!("{} {what}", typed.display()))
-                .next("write a component: lockstep init <name>"));
-        }
-        for folder in folders {
-            match plan(&folder, &below(&files, &folder), &found.input()) {
-                Ok(mut package) => {
-                    package.hints.iter_mut().for_each(|hint| below_typed(typed, hint));
-                    found.packages.push(package);
-                }
-                Err(mut problems) => {
-                    problems.iter_mut().for_each(|problem| below_typed(typed, problem));
-                    found.problems.extend(problems);
-                }
-            }
+                .next("write a component: lockstep init <name>; a file that git ignores is not pushed"));
         }
     }
     Ok(Ok(found))
 }
 
-/// Shows a problem's file as a path that starts with the folder that the caller typed.
-fn below_typed(typed: &Path, problem: &mut Problem) {
-    problem.file = typed.join(&problem.file).display().to_string();
+/// Plans every component below the folder that the command names. Returns false if there is none.
+fn find_components(
+    repository: &PushedFiles,
+    shown: impl Fn(Problem) -> Problem + Copy,
+    found: &mut CheckedPackages,
+) -> bool {
+    let components = repository.components();
+    for source in &components {
+        let planned = match &source.files {
+            Ok(files) => plan(&source.folder, files, &found.input()),
+            Err(problem) => Err(vec![problem.clone()]),
+        };
+        match planned {
+            Ok(mut package) => {
+                package.hints = package.hints.into_iter().map(shown).collect();
+                found.packages.push(package);
+            }
+            Err(problems) => found.problems.extend(problems.into_iter().map(shown)),
+        }
+    }
+    !components.is_empty()
 }
 
 type Organisation = (Option<Stages>, Option<OrganisationParameters>);
@@ -171,55 +180,4 @@ pub(super) fn refused(output: &Output, problems: &[Problem]) -> Report {
     output.line(format!("{} {noun}", problems.len()));
     let listed: Vec<Value> = problems.iter().map(|problem| json!(problem)).collect();
     Report { document: json!({ "components": [], "recipes": [], "problems": listed }), exit: Exit::Failed }
-}
-
-/// Returns the files below `folder`, with paths relative to it.
-fn below(files: &Files, folder: &str) -> Files {
-    let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-    let own = files
-        .iter()
-        .filter_map(|(path, bytes)| Some((path.strip_prefix(&prefix)?.to_owned(), bytes.clone())));
-    own.collect()
-}
-
-/// Returns the files that a push would contain: those that git tracks or would add. Outside a repository, every file.
-async fn files_below(folder: &Path) -> Result<Files, Failure> {
-    if !folder.is_dir() {
-        return Err(Failure::new(format!("{} is not a folder", folder.display())));
-    }
-    let listed = git(folder, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).await;
-    let paths: Vec<String> = match listed {
-        Ok(text) => text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect(),
-        Err(_) => walk(folder, "", 0)?,
-    };
-    let mut files = Files::new();
-    for path in paths {
-        let full = folder.join(&path);
-        // git still lists a file whose deletion is not committed.
-        if full.is_file() {
-            files.insert(path, std::fs::read(&full).map_err(at(full.display()))?);
-        }
-    }
-    Ok(files)
-}
-
-fn walk(root: &Path, below: &str, depth: u32) -> Result<Vec<String>, Failure> {
-    let folder = root.join(below);
-    if depth > Limits::DEFAULT.depth {
-        return Err(Failure::new(format!("{} is nested too deeply", folder.display())));
-    }
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(&folder).map_err(at(folder.display()))? {
-        let entry = entry.map_err(at(folder.display()))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = if below.is_empty() { name } else { format!("{below}/{name}") };
-        // Links are not followed: packaging refuses them.
-        let kind = entry.file_type().map_err(at(folder.display()))?;
-        if kind.is_dir() {
-            paths.extend(walk(root, &path, depth + 1)?);
-        } else if kind.is_file() {
-            paths.push(path);
-        }
-    }
-    Ok(paths)
 }

@@ -4,6 +4,7 @@ use crate::commit::Source;
 use crate::context::PackageContext;
 use crate::records::{find, newest};
 use lockstep_domain::delivery::function_code::FunctionLock;
+use lockstep_domain::delivery::local_files;
 use lockstep_domain::delivery::manifest::{self, Manifest};
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::delivery::parameters::{
@@ -14,7 +15,6 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{ComponentName, ImageName};
 use lockstep_domain::records::{ImageVersion, OwnedName, Ownership, Release, ReleaseState};
 use lockstep_domain::stacks::permissions::Table;
-use lockstep_domain::stacks::template::Template;
 use lockstep_runtime::stages::{parameters, stages};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -103,7 +103,7 @@ fn sketch(source: &Source, stages: &Stages, organisation: &OrganisationParameter
     let text = |path: &str| std::str::from_utf8(files.get(path)?).ok();
     let manifest = Manifest::parse(manifest::FILE, text(manifest::FILE)?).ok()?;
     let template_path = manifest.component.template.as_str();
-    let template = Template::parse(template_path, text(template_path)?).ok()?;
+    let template = local_files::read(template_path, files).ok()?.template;
     let component = ComponentParameters::read(files).ok()?;
     let layers = Layers { organisation: Some(organisation), component: &component, overrides: None };
     let referred = stages.iter().flat_map(|stage| references(template.parameters(), &layers, &stage.name));

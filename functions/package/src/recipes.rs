@@ -1,6 +1,6 @@
 //! The recipes of a commit: the changed ones, the invalid ones, and the artifact of one.
 
-use crate::commit::{self, RecipeSource};
+use crate::commit;
 use crate::context::PackageContext;
 use crate::handler::{push, require_on_branch};
 use crate::records::{change, find, newest};
@@ -10,7 +10,7 @@ use lockstep_domain::delivery::ownership::Push;
 use lockstep_domain::delivery::packaging::BranchKind;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::bake::{BakeRequest, needs_bake, places};
-use lockstep_domain::images::recipe::{Package, RecipeInput, artifact_key, plan};
+use lockstep_domain::images::recipe::{Package, RecipeInput, Source, artifact_key, plan};
 use lockstep_domain::messages::inputs::BakeImage;
 use lockstep_domain::messages::package::{ChangedRecipe, CommitRequest, PackagedComponent, Recipe};
 use lockstep_domain::model::error::{Failure, Problem};
@@ -38,7 +38,7 @@ pub async fn judge(
     request: &CommitRequest,
     branch: BranchKind<'_>,
     author: &str,
-    recipes: &[RecipeSource],
+    recipes: &[Source],
     now: Timestamp,
 ) -> Result<Judged, Failure> {
     let mut judged = Judged::default();
@@ -142,7 +142,7 @@ pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result
 
 /// Plans a recipe for the accounts of its image: every account of the stages, or for a pre-release only the first.
 fn planned(
-    source: &RecipeSource,
+    source: &Source,
     stages: &Stages,
     branch: BranchKind<'_>,
     overrides: Option<&BTreeMap<String, String>>,
@@ -158,7 +158,7 @@ fn planned(
 /// Returns the versions of the recipe's image, unless the push may not use the image's name.
 async fn owned(
     context: &impl PackageContext,
-    source: &RecipeSource,
+    source: &Source,
     push: Push<'_>,
     package: Package,
 ) -> Result<Result<(Package, Vec<ImageVersion>), Vec<Problem>>, Failure> {

@@ -295,6 +295,9 @@ async fn create<C: StackContext>(
     for code in functions_in_use(deploy, spec.contents) {
         context.put_function(location, &loaded.session(), code).await?;
     }
+    for (key, bytes) in spec.contents.local.objects(spec.stage.is_test()) {
+        context.put_file(location, &loaded.session(), &key, bytes.into_owned()).await?;
+    }
     let key = template::key(&deploy.template_digest);
     let url = context.put_template(location, &loaded.session(), &key, text).await?;
     deployment_log::append(

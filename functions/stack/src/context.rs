@@ -8,6 +8,7 @@ use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::ledger::Ledger;
 use lockstep_aws::simulation::Simulator;
 use lockstep_domain::delivery::function_code::{FunctionCode, MAX_ZIP_BYTES};
+use lockstep_domain::delivery::local_files::artifact_bucket;
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
@@ -77,7 +78,7 @@ impl AwsContext {
 
     /// Returns the bucket of the target account. CloudFormation there reads from no other bucket.
     async fn bucket(&self, location: &Location, session: &str) -> Result<artifacts::Artifacts, Failure> {
-        let name = format!("lockstep-artifacts-{}-{}", location.account, location.region);
+        let name = artifact_bucket(&location.account, &location.region);
         Ok(artifacts::Artifacts::new(&self.deployer(location, session).await?, &name))
     }
 }
@@ -147,6 +148,17 @@ impl TargetBuckets for AwsContext {
             return Err(Failure::rejected(format!("{key} does not hold what it is named after")));
         }
         self.bucket(location, session).await?.put_or_compare(&key, "application/zip", zip).await
+    }
+
+    async fn put_file(
+        &self,
+        location: &Location,
+        session: &str,
+        key: &str,
+        bytes: Vec<u8>,
+    ) -> Result<(), Failure> {
+        let bucket = self.bucket(location, session).await?;
+        bucket.put_or_compare(key, "application/octet-stream", bytes).await
     }
 
     async fn put_template(

@@ -8,6 +8,7 @@ use crate::aws::Aws;
 use crate::failure::failure;
 use aws_sdk_codebuild::Client;
 use aws_sdk_codebuild::types::{EnvironmentVariable, SourceType, StatusType};
+use lockstep_domain::delivery::local_files::artifact_bucket;
 use lockstep_domain::images::bake::{Build, BuildStatus};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::location::Location;
@@ -63,7 +64,7 @@ pub struct CodeBuild {
 impl CodeBuild {
     /// Creates the client at `location` with the credentials of `aws`.
     pub fn new(aws: &Aws, location: &Location) -> Self {
-        let bucket = format!("lockstep-artifacts-{}-{}", location.account, location.region);
+        let bucket = artifact_bucket(&location.account, &location.region);
         Self { aws: aws.clone(), client: OnceLock::new(), bucket: Artifacts::new(aws, &bucket) }
     }
 

@@ -14,6 +14,7 @@ pub mod function_code;
 pub mod gate;
 pub mod hook;
 pub mod host_token;
+pub mod local_files;
 pub mod manifest;
 pub mod operator_actions;
 pub mod ownership;

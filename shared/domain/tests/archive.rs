@@ -254,6 +254,25 @@ fn a_tar_that_ends_within_a_file_is_refused_in_a_complete_gzip() {
 }
 
 #[test]
+fn a_tar_that_ends_between_two_entries_is_refused_in_a_complete_gzip() {
+    let tar = Tar::new().file("top/a", b"1").file("top/zeros", &[0; 4096]).0.into_inner().unwrap();
+    let entries = tar.len() - 1024;
+    // The last file holds zeros, which are no end marker.
+    for bytes in [&tar[..entries], &tar[..entries + 512], &tar[..entries - 4096 - 512]] {
+        let cut = unpack_tarball(&gzip(bytes), &Limits::DEFAULT).unwrap_err();
+        let message = "it has no end marker, so files may be missing; fetch it again";
+        assert_eq!(cut.to_string(), format!("the archive cannot be read: {message}"), "{}", bytes.len());
+    }
+    assert!(unpack_tarball(&gzip(&tar), &Limits::DEFAULT).is_ok());
+    // git pads the archive to 10240 bytes.
+    let padded = [tar.as_slice(), &[0; 7168]].concat();
+    assert!(unpack_tarball(&gzip(&padded), &Limits::DEFAULT).is_ok());
+    let followed = [tar.as_slice(), &[0; 511], b"x"].concat();
+    let refused = unpack_tarball(&gzip(&followed), &Limits::DEFAULT).unwrap_err().to_string();
+    assert!(refused.contains("its end marker is followed by other bytes"), "{refused}");
+}
+
+#[test]
 fn bytes_behind_the_end_are_refused() {
     let mut tarball = Tar::of_git().gzipped();
     tarball.push(0);

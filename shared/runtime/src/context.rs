@@ -179,6 +179,16 @@ pub trait TargetBuckets {
         code: &FunctionCode,
     ) -> Result<(), Failure>;
 
+    /// Writes a packaged file of a component to a bucket that CloudFormation at `location` can read. The key is the digest of
+    /// the file, so that a repeated call changes nothing and needs no undo.
+    async fn put_file(
+        &self,
+        location: &Location,
+        session: &str,
+        key: &str,
+        bytes: Vec<u8>,
+    ) -> Result<(), Failure>;
+
     /// Writes a template to a bucket that CloudFormation at `location` can read, and returns its URL. The key is the
     /// template's digest, so that a repeated call changes nothing and needs no undo.
     async fn put_template(

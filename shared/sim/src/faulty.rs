@@ -304,6 +304,11 @@ impl TargetBuckets for FaultyContext {
         self.cross("PutObject", Site::Write, put).await
     }
 
+    async fn put_file(&self, at: &Location, session: &str, key: &str, bytes: Vec<u8>) -> Result<(), Failure> {
+        let put = async || self.sim.put_file(at, session, key, bytes.clone()).await;
+        self.cross("PutObject", Site::Write, put).await
+    }
+
     async fn put_template(
         &self,
         at: &Location,

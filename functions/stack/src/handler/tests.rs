@@ -5,7 +5,7 @@ mod fixture;
 mod recovery;
 
 use super::*;
-use fixture::{CHILD, Fixture, SHIPPED, TEMPLATE, nested_stack, with_resources};
+use fixture::{CHILD, CHILD_KEPT, Fixture, SHIPPED, TEMPLATE, nested_stack, with_resources};
 use lockstep_aws::cloudformation::{ChangeSetView, Stacks as _, TemplateSource};
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::stack::NextStep;
@@ -18,7 +18,7 @@ use lockstep_domain::stacks::plan::{StackStatus, operation_key};
 use lockstep_domain::stacks::template::Template;
 use lockstep_runtime::HasLedger as _;
 use lockstep_sim::cloudformation::Trouble;
-use lockstep_sim::context::EXTERNAL_ID;
+use lockstep_sim::context::{BUCKET, EXTERNAL_ID};
 use lockstep_sim::faults::Kind;
 use lockstep_sim::faulty::Mistake;
 use std::collections::BTreeMap;
@@ -584,6 +584,27 @@ async fn function_code_that_no_parameter_names_is_not_copied() {
     fixture.change_deploy(|deploy| drop(deploy.overrides.insert("Size".into(), "9".into())));
     deploy(&fixture).await;
     assert!(fixture.accounts.functions.borrow().is_empty());
+}
+
+#[tokio::test]
+async fn local_files_are_copied_to_the_target_before_the_change_set() {
+    let template = with_resources(
+        "  Nested:\n    Type: AWS::CloudFormation::Stack\n    Properties: {TemplateURL: child.yaml}\n  Code:\n    Type: \
+         AWS::Lambda::Function\n    Properties: {Runtime: python3.12, Handler: app.run, Code: src}\n",
+    );
+    let files = [("child.yaml", CHILD_KEPT), ("src/app.py", "def run(event, context): pass\n")];
+    for (stage, is_test) in [("ci", false), ("test", true)] {
+        let fixture = Fixture::with_files(stage, &template, &files);
+        let artifact = fixture.account.object(BUCKET, &fixture.release.artifact).unwrap();
+        let contents = lockstep_domain::delivery::packaging::open(&artifact).unwrap();
+        let expected: Vec<String> =
+            contents.local.objects(is_test).map(|(key, _)| format!("{key} to 111111111111")).collect();
+        deploy(&fixture).await;
+        assert_eq!(expected.len(), 2);
+        assert_eq!(*fixture.accounts.files.borrow(), expected, "{stage}");
+        let bucket = &fixture.deploy().parameters["LockstepArtifactBucket"];
+        assert_eq!(bucket, "lockstep-artifacts-111111111111-eu-west-1");
+    }
 }
 
 fn destroy(stage: &str) -> Request {

@@ -9,7 +9,7 @@ mod package;
 mod paths;
 mod tarball;
 
-pub use package::{pack, unpack};
+pub use package::{pack, pack_code, unpack, zip_entries};
 pub use tarball::{Tarball, unpack_tarball};
 
 use std::collections::BTreeMap;

@@ -7,12 +7,14 @@
 mod contents;
 mod judge;
 mod needs;
+mod sources;
 mod values;
 mod versions;
 
 use crate::delivery::archive::{Files, Limits, pack, unpack};
 use crate::delivery::credentials::find_credentials;
 use crate::delivery::function_code::FunctionLock;
+use crate::delivery::local_files::{self, LocalFiles, Reading};
 use crate::delivery::manifest::{self, Lines, Manifest};
 use crate::delivery::parameters::{ComponentParameters, OrganisationParameters};
 use crate::delivery::stages::Stages;
@@ -27,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use contents::Contents;
 pub use needs::{Scope, StageNeeds, needs_by_stage};
+pub use sources::{Source, sources};
 pub use versions::{BranchKind, next_version};
 
 /// Name of the image lock in an artifact; reserved, so that no component may have a file of this name at its top.
@@ -62,8 +65,10 @@ pub struct PackagingInput<'a> {
 pub struct Package {
     /// The component's manifest.
     pub manifest: Manifest,
-    /// Its template.
+    /// Its template, with addresses in the place of local paths.
     pub template: Template,
+    /// The files that the template names.
+    pub local: LocalFiles,
     /// Every image, pinned; empty if the image versions are unknown.
     pub image_lock: ImageLock,
     /// Every referenced function of Lockstep, pinned; empty if the shipped functions are unknown.
@@ -88,7 +93,7 @@ pub struct Package {
     pub layers: ComponentParameters,
     /// Judgements that were not possible, with the reason, one sentence each.
     pub unchecked: Vec<String>,
-    /// Remarks for the author, which refuse nothing.
+    /// Signs of a mistake, which refuse nothing.
     pub hints: Vec<Problem>,
 }
 
@@ -165,8 +170,9 @@ pub fn open(artifact: &[u8]) -> Result<Contents, Vec<Problem>> {
     let input = PackagingInput::default();
     let mut planner = Planner::new(&files, &input);
     match planner.source() {
-        Some(Source { manifest, template: Some(template), layers: Some(layers), .. }) => {
-            Ok(Contents { manifest, template, layers, image_lock, function_lock })
+        Some(ParsedFolder { manifest, reading: Some(reading), layers: Some(layers), .. }) => {
+            let Reading { template, local, .. } = reading;
+            Ok(Contents { manifest, template, local, layers, image_lock, function_lock })
         }
         _ => Err(planner.problems),
     }
@@ -182,10 +188,10 @@ struct Planner<'a> {
 }
 
 /// Parsed content of the folder. The manifest names the other files, so there is no source without it.
-struct Source {
+struct ParsedFolder {
     manifest: Manifest,
     lines: Lines,
-    template: Option<Template>,
+    reading: Option<Reading>,
     layers: Option<ComponentParameters>,
 }
 
@@ -196,28 +202,35 @@ impl<'a> Planner<'a> {
 
     fn package(&mut self) -> Option<Package> {
         self.judge_files();
-        let Source { manifest, lines, template, layers } = self.source()?;
-        let template = template?;
-        self.judge_manifest(&manifest, &lines, &template);
-        self.judge_names(&manifest, &template);
+        let ParsedFolder { manifest, lines, reading, layers } = self.source()?;
+        let reading = reading?;
+        let template = &reading.template;
+        self.problems.extend_from_slice(&reading.refusals);
+        self.hints.extend_from_slice(&reading.hints);
+        self.judge_manifest(&manifest, &lines, template);
+        self.judge_names(&manifest, template);
+        for nested in reading.local.nested() {
+            self.problems.extend(nested.lint(&[]));
+            self.judge_names(&manifest, nested);
+        }
         let image_lock = self.image_lock(&manifest, &lines);
         let layers = layers?;
-        self.judge_values(&manifest, &template, &layers);
-        self.judge_late_images(&template);
-        let function_lock = self.function_lock(&template, &layers);
-        self.build(manifest, template, layers, image_lock, function_lock)
+        self.judge_values(&manifest, template, &layers);
+        self.judge_late_images(template);
+        let function_lock = self.function_lock(template, &layers);
+        self.build(manifest, reading, layers, image_lock, function_lock)
     }
 
-    fn source(&mut self) -> Option<Source> {
+    fn source(&mut self) -> Option<ParsedFolder> {
         let layers = ComponentParameters::read(self.files).map_err(|found| self.problems.extend(found)).ok();
         let text = self.text(manifest::FILE)?;
         let parsed = manifest::parse_with_lines(manifest::FILE, text);
         let (manifest, lines) = parsed.map_err(|found| self.problems.extend(found)).ok()?;
         let path = manifest.component.template.as_str();
-        let template = self
-            .text(path)
-            .and_then(|text| Template::parse(path, text).map_err(|found| self.problems.extend(found)).ok());
-        Some(Source { manifest, lines, template, layers })
+        let reading = self.text(path).and_then(|_| {
+            local_files::read(path, self.files).map_err(|found| self.problems.extend(found)).ok()
+        });
+        Some(ParsedFolder { manifest, lines, reading, layers })
     }
 
     /// Returns the text of a required file.
@@ -259,7 +272,7 @@ impl<'a> Planner<'a> {
     fn build(
         &mut self,
         manifest: Manifest,
-        template: Template,
+        Reading { template, local, .. }: Reading,
         layers: ComponentParameters,
         image_lock: ImageLock,
         function_lock: FunctionLock,
@@ -274,16 +287,21 @@ impl<'a> Planner<'a> {
             files.insert(FUNCTION_LOCK_FILE.to_owned(), function_lock.to_json().into_bytes());
         }
         let artifact = self.packed(&files)?;
-        let (deployed, test_template) = (template.deployed_text(), template.derive_test_template());
-        if deployed.len().max(test_template.len()) > TEMPLATE_BYTES_MAX {
+        let (deployed, test_template) = (template.deployed_text(), local.test_template(&template));
+        let own = (manifest.component.template.as_str(), deployed.len().max(test_template.len()));
+        let too_long = local.longest_nested_text().into_iter().chain([own]);
+        if let Some((file, _)) = too_long.into_iter().find(|(_, length)| *length > TEMPLATE_BYTES_MAX) {
             let message = format!(
                 "written out as JSON it has more than {TEMPLATE_BYTES_MAX} bytes, CloudFormation's limit"
             );
-            self.problems.push(Problem::at(manifest.component.template.as_str(), None, message));
+            self.problems.push(Problem::at(file, None, message));
             return None;
         }
-        let kinds = template.resources().values().map(|resource| resource.kind.as_str());
-        let permissions = self.input.permissions.map(|table| table.excerpt(kinds).pack());
+        let templates = local.nested().chain([&template]);
+        let kinds: Vec<&str> = templates
+            .flat_map(|template| template.resources().values().map(|resource| resource.kind.as_str()))
+            .collect();
+        let permissions = self.input.permissions.map(|table| table.excerpt(kinds.iter().copied()).pack());
         Some(Package {
             permissions,
             outputs: template.outputs().keys().cloned().collect(),
@@ -295,6 +313,7 @@ impl<'a> Planner<'a> {
             hints: std::mem::take(&mut self.hints),
             manifest,
             template,
+            local,
             image_lock,
             function_lock,
             artifact,

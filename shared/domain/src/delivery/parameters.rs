@@ -64,6 +64,9 @@ pub enum LayerName {
     /// The release's image lock.
     #[strum(to_string = "image lock")]
     Image,
+    /// Lockstep itself: the bucket of the account.
+    #[strum(to_string = "Lockstep")]
+    Lockstep,
 }
 
 /// A value before its references are replaced.

@@ -1,8 +1,9 @@
 //! Plan of a build: the checks of `package` before a build, and the problems that it reports.
 //!
 //! A recipe is a folder with an `image.toml`, Packer's HCL (`*.pkr.hcl`), and the scripts that it names. Packer reads the
-//! `*.pkr.hcl` of the folder [`COMMON_FOLDER`] together with those of the recipe. The variables are layered ([`Variables`]). The plan refuses, for every account that must have the image, what would otherwise fail
-//! after ten minutes of a build: a variable without a value, a missing script, a source that would share its image.
+//! `*.pkr.hcl` of the folder [`COMMON_FOLDER`] together with those of the recipe. The variables are layered ([`Variables`]). The
+//! plan refuses, for every account that must have the image, what would otherwise fail after ten minutes of a build: a variable
+//! without a value, a missing script, a source that would share its image.
 
 pub mod allowed;
 mod builder;
@@ -10,12 +11,14 @@ pub mod difference;
 mod expressions;
 mod manifest;
 mod requirements;
+mod sources;
 mod template;
 mod types;
 mod variables;
 
 pub use builder::PLUGIN;
 pub use manifest::{FILE, Recipe, TTL_DAYS, TTL_DAYS_DEFAULT};
+pub use sources::{Source, sources};
 pub use template::{GIVEN, HclTemplate};
 pub use variables::{VARIABLES, Variables};
 

@@ -42,6 +42,8 @@ pub struct Template {
     file: String,
     text: String,
     digest: Digest,
+    /// True if the tree differs from the text.
+    is_rewritten: bool,
     root: Node,
     parameters: BTreeMap<String, Parameter>,
     resources: BTreeMap<String, Resource>,
@@ -70,12 +72,23 @@ impl Template {
     /// type, exceeded CloudFormation quotas, references to undeclared names, functions that CloudFormation refuses, null
     /// values, and resources that depend on each other in a circle.
     pub fn parse(file: &str, text: &str) -> Result<Template, Vec<Problem>> {
+        Self::parse_rewritten(file, text, |_| false)
+    }
+
+    /// Parses a template as [`Template::parse`], after `rewrite` has changed its tree. `rewrite` returns true if it changed
+    /// something.
+    pub(crate) fn parse_rewritten(
+        file: &str,
+        text: &str,
+        rewrite: impl FnOnce(&mut Node) -> bool,
+    ) -> Result<Template, Vec<Problem>> {
         if text.len() > TEMPLATE_BYTES_MAX {
             let message =
                 format!("the template has more than {TEMPLATE_BYTES_MAX} bytes, CloudFormation's limit");
             return Err(vec![Problem::at(file, None, message)]);
         }
-        let root = source::read(text).map_err(|faults| problems(file, faults))?;
+        let mut root = source::read(text).map_err(|faults| problems(file, faults))?;
+        let is_rewritten = rewrite(&mut root);
         let sections::Sections { parameters, resources, outputs, mut faults, .. } = sections::read(&root);
         for check in [references::check, declarations::check, shapes::check, graph::check] {
             faults.extend(check(&root));
@@ -87,11 +100,17 @@ impl Template {
             file: file.to_owned(),
             text: text.to_owned(),
             digest: Digest::of(text.as_bytes()),
+            is_rewritten,
             root,
             parameters,
             resources,
             outputs,
         })
+    }
+
+    /// Returns the name of the file.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
     }
 
     /// Returns the parameters by name.
@@ -133,11 +152,12 @@ impl Template {
         &self.text
     }
 
-    /// Returns the text that stacks run: the author's, or, if a role or a user has no permissions boundary, JSON with
-    /// sorted keys that differs in the boundaries alone.
+    /// Returns the text that stacks run: the author's, or, if a role or a user has no permissions boundary or a local file
+    /// got an address, JSON with sorted keys that differs in these points alone.
     pub fn deployed_text(&self) -> String {
         let mut json = self.to_json();
-        if boundary::set(&mut json) { canonical_json(json) } else { self.text.clone() }
+        let is_changed = boundary::set(&mut json) || self.is_rewritten;
+        if is_changed { canonical_json(json) } else { self.text.clone() }
     }
 
     /// Returns the problems that prevent packaging, in line order.
@@ -187,6 +207,11 @@ impl Template {
             || self.resources.iter().find(|(pattern, _)| references::fits(pattern, logical_id));
         self.resources.get_key_value(logical_id).or_else(made_by_loop)
     }
+}
+
+/// Parses a text as a part of a template: a tree without the rules of sections.
+pub(crate) fn read_node(text: &str) -> Result<Node, Vec<Fault>> {
+    source::read(text)
 }
 
 /// Returns the faults as problems without duplicates, in line order, limited to a readable number.

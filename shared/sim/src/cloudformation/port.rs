@@ -344,7 +344,9 @@ impl Stacks for SimStacks {
         stack: &str,
         _enough: &dyn Fn(&[StackEvent]) -> bool,
     ) -> Result<Vec<StackEvent>, Failure> {
-        Ok(self.see(stack, |found| found.events.iter().map(|event| (**event).clone()).collect()).unwrap_or_default())
+        Ok(self
+            .see(stack, |found| found.events.iter().map(|event| (**event).clone()).collect())
+            .unwrap_or_default())
     }
 
     async fn resources(&self, stack: &str) -> Result<Vec<LiveResource>, Failure> {

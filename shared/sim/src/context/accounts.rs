@@ -2,6 +2,7 @@
 
 use super::SimContext;
 use lockstep_domain::delivery::function_code::FunctionCode;
+use lockstep_domain::delivery::local_files::artifact_bucket;
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::location::Location;
@@ -23,6 +24,8 @@ pub struct SimAccounts {
     pub emptied: RefCell<Vec<String>>,
     /// The functions whose code was copied, each with the account.
     pub functions: RefCell<Vec<String>>,
+    /// The packaged files that were copied, each with the account.
+    pub files: RefCell<Vec<String>>,
     /// The accounts that cannot be reached.
     pub closed: RefCell<BTreeSet<String>>,
 }
@@ -35,6 +38,16 @@ impl TargetBuckets for SimContext {
 
     async fn put_function(&self, location: &Location, _: &str, code: &FunctionCode) -> Result<(), Failure> {
         self.accounts.functions.borrow_mut().push(format!("{code} to {}", location.account));
+        Ok(())
+    }
+
+    async fn put_file(&self, location: &Location, _: &str, key: &str, bytes: Vec<u8>) -> Result<(), Failure> {
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            let (account, region) = (&location.account, &location.region);
+            let url = format!("https://{}.s3.{region}.amazonaws.com/{key}", artifact_bucket(account, region));
+            self.cloudformation.put_template(&url, text);
+        }
+        self.accounts.files.borrow_mut().push(format!("{key} to {}", location.account));
         Ok(())
     }
 

@@ -51,6 +51,14 @@ pub const CHILD: &str = "Resources:
     DeletionPolicy: Retain
 ";
 
+/// The same with the policies that packaging requires.
+pub const CHILD_KEPT: &str = "Resources:
+  Table:
+    Type: AWS::DynamoDB::Table
+    DeletionPolicy: Retain
+    UpdateReplacePolicy: Retain
+";
+
 /// Returns the template of the release with more resources, as text of the section.
 pub fn with_resources(more: &str) -> String {
     TEMPLATE.replace("Outputs:", &format!("{more}Outputs:"))
@@ -127,6 +135,11 @@ impl Fixture {
     /// Returns a fixture whose release uses the code of a function that Lockstep ships.
     pub fn with_function(stage: &str) -> Self {
         Self::of(stage, TEMPLATE, &[("parameters/default.toml", "Size = \"${functions.elb-logs}\"\n")])
+    }
+
+    /// Returns a fixture whose release has this template and these files beside it.
+    pub fn with_files(stage: &str, template: &str, files: &[(&str, &str)]) -> Self {
+        Self::of(stage, template, files)
     }
 
     fn of(stage: &str, template: &str, more: &[(&str, &str)]) -> Self {

@@ -24,6 +24,11 @@ impl<'a> Meter<'a> {
         Ok(Self { limits, compressed, entries: 0, bytes: 0 })
     }
 
+    /// Returns the number of unpacked bytes so far.
+    pub(super) fn read(&self) -> u64 {
+        self.bytes
+    }
+
     /// Counts one more entry.
     pub(super) fn entry(&mut self) -> Result<(), ArchiveError> {
         self.entries += 1;

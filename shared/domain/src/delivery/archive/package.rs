@@ -2,6 +2,7 @@
 
 use super::meter::Meter;
 use super::{ArchiveError, Files, Limits, paths};
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read, Write};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
@@ -23,14 +24,39 @@ pub fn pack(files: &Files) -> Result<Vec<u8>, ArchiveError> {
         paths::checked(path.as_bytes(), &Limits::DEFAULT)?;
     }
     paths::refuse_collisions(files.keys())?;
-    write_zip(files).map_err(corrupt)
+    write_zip(files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())), 0o644).map_err(corrupt)
 }
 
-fn write_zip(files: &Files) -> Result<Vec<u8>, ZipError> {
+/// Packs the code of a function, a layer or a bundle as [`pack`] does. Each file has the mode 0755, since a commit's archive
+/// is read without modes, and Lambda starts some of the files.
+///
+/// # Errors
+/// Refuses names that [`unpack`] would refuse.
+pub fn pack_code(files: &BTreeMap<&str, &[u8]>) -> Result<Vec<u8>, ArchiveError> {
+    for path in files.keys() {
+        paths::checked(path.as_bytes(), &Limits::DEFAULT)?;
+    }
+    write_zip(files.iter().map(|(path, bytes)| (*path, *bytes)), 0o755).map_err(corrupt)
+}
+
+/// Returns the name and the unpacked size of each file in a zip, or `None` for bytes that are no zip.
+pub fn zip_entries(bytes: &[u8]) -> Option<Vec<(String, u64)>> {
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).ok()?;
+    let mut entries = Vec::new();
+    for index in 0..archive.len() {
+        let entry = archive.by_index_raw(index).ok()?;
+        if !entry.is_dir() {
+            entries.push((String::from_utf8_lossy(entry.name_raw()).into_owned(), entry.size()));
+        }
+    }
+    Some(entries)
+}
+
+fn write_zip<'f>(files: impl Iterator<Item = (&'f str, &'f [u8])>, mode: u32) -> Result<Vec<u8>, ZipError> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
         .last_modified_time(DateTime::DEFAULT)
-        .unix_permissions(0o644)
+        .unix_permissions(mode)
         .system(System::Unix);
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (path, bytes) in files {

@@ -16,6 +16,9 @@ use tar::EntryType;
 /// Maximum bytes of a pax header: git writes a path, a link's target and a commit id.
 const PAX_BYTES_MAX: u64 = 64 << 10;
 
+/// Bytes of a block: entries are padded to it, and the end marker is two of them.
+const BLOCK_BYTES: u64 = 512;
+
 /// Content of a tarball without its top folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tarball {
@@ -88,16 +91,33 @@ fn read_archive(
     let mut archive = tar::Archive::new(reader);
     let mut unpacking = Unpacking::default();
     // Raw: the tar crate would read a pax header of any size into memory.
+    let mut end = 0;
     for entry in archive.entries().map_err(corrupt)?.raw(true) {
-        unpacking.entry(&mut entry.map_err(corrupt)?, limits, meter)?;
+        let mut entry = entry.map_err(corrupt)?;
+        unpacking.entry(&mut entry, limits, meter)?;
+        end = entry.raw_file_position().saturating_add(entry.size().next_multiple_of(BLOCK_BYTES));
     }
-    refuse_rest(archive.into_inner())?;
+    require_end(archive.into_inner(), end, meter)?;
     unpacking.finish()
 }
 
-/// Reads to the end, which holds gzip's checksum, and refuses bytes behind it.
-fn refuse_rest(mut reader: Metered<'_, '_, GzDecoder<&[u8]>>) -> Result<(), ArchiveError> {
-    io::copy(&mut reader, &mut io::sink()).map_err(corrupt)?;
+/// Reads to the end, which holds gzip's checksum, and refuses bytes behind it. Behind the last entry, which ends at `end`,
+/// there are at least two blocks of zeros and nothing else. Without them the archive was cut between two entries: a
+/// compressor ends normally when the program before it breaks off.
+fn require_end(
+    mut reader: Metered<'_, '_, GzDecoder<&[u8]>>,
+    end: u64,
+    meter: &RefCell<Meter<'_>>,
+) -> Result<(), ArchiveError> {
+    // The tar crate has read one block behind the last entry, and found zeros there or the end.
+    let mut rest = Vec::new();
+    reader.read_to_end(&mut rest).map_err(corrupt)?;
+    if meter.borrow().read().saturating_sub(end) < 2 * BLOCK_BYTES {
+        return Err(broken("it has no end marker, so files may be missing; fetch it again"));
+    }
+    if rest.iter().any(|byte| *byte != 0) {
+        return Err(broken("its end marker is followed by other bytes"));
+    }
     if reader.into_inner().into_inner().is_empty() { Ok(()) } else { Err(broken("bytes follow its end")) }
 }
 

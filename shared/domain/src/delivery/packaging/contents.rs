@@ -1,6 +1,7 @@
 //! Contents of an artifact.
 
 use crate::delivery::function_code::FunctionLock;
+use crate::delivery::local_files::LocalFiles;
 use crate::delivery::manifest::Manifest;
 use crate::delivery::parameters::{self, ComponentParameters, Layers};
 use crate::delivery::stages::{Stage, Stages};
@@ -16,8 +17,10 @@ use std::collections::BTreeMap;
 pub struct Contents {
     /// The component's manifest.
     pub manifest: Manifest,
-    /// Its template.
+    /// Its template, with addresses in the place of local paths.
     pub template: Template,
+    /// The files that the template names.
+    pub local: LocalFiles,
     /// The component's parameter files.
     pub layers: ComponentParameters,
     /// Every image, pinned.
@@ -30,7 +33,7 @@ impl Contents {
     /// Returns the template text that the stack in `stage` runs. A test stack runs the derived template, which differs
     /// from the deployed one only in its deletion policies.
     pub fn template_in(&self, stage: &Stage) -> String {
-        if stage.is_test() { self.template.derive_test_template() } else { self.template.deployed_text() }
+        if stage.is_test() { self.local.test_template(&self.template) } else { self.template.deployed_text() }
     }
 
     /// Returns the template that the stack in `stage` runs, as [`Contents::template_in`].

@@ -3,6 +3,7 @@
 use super::Planner;
 use super::judge::declares;
 use crate::delivery::function_code::FunctionLock;
+use crate::delivery::local_files::ARTIFACT_BUCKET;
 use crate::delivery::manifest::Manifest;
 use crate::delivery::parameters::{
     ComponentParameters, Layers, OutputName, Request, functions, misplaced_in, missing, rehearse,
@@ -179,7 +180,8 @@ impl Planner<'_> {
         for (name, parameter) in template.parameters() {
             let Ok(id) = name.parse::<LogicalId>() else { continue };
             let set = layers.layers().any(|layer| layer.values.contains_key(&id));
-            if parameter.default.is_none() && !set && !manifest.images.contains_key(&id) {
+            let is_open = name != ARTIFACT_BUCKET && !set && !manifest.images.contains_key(&id);
+            if parameter.default.is_none() && is_open {
                 self.unchecked.push(from_organisation(&id, ""));
             }
         }

@@ -3,6 +3,7 @@
 use super::interpolation::{OutputName, Piece, Reference, pieces};
 use super::{Layer, LayerName, Layers, MAX_VALUE_BYTES, Value};
 use crate::delivery::credentials::find_credentials;
+use crate::delivery::local_files::{ARTIFACT_BUCKET, artifact_bucket};
 use crate::delivery::stages::{Stage, Stages};
 use crate::model::error::Problem;
 use crate::model::ids::{AmiId, CommitSha, Digest, FunctionName, LogicalId, StageName};
@@ -230,6 +231,10 @@ fn candidate(
     id: &LogicalId,
     parameter: &Parameter,
 ) -> Option<(LayerName, String, Value)> {
+    if id.as_str() == ARTIFACT_BUCKET {
+        let text = artifact_bucket(&request.stage.account, &request.stage.region);
+        return Some((LayerName::Lockstep, String::new(), Value { text, line: None }));
+    }
     if let Some((name, layer, value)) = request.layers.value(id, request.layers_of) {
         return Some((name, layer.file.clone(), value.clone()));
     }
@@ -342,7 +347,10 @@ pub(crate) fn misplaced_in(
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (id, value) in &layer.values {
-        if bound.contains(id) {
+        if id.as_str() == ARTIFACT_BUCKET {
+            let message = format!("`{id}` is set by Lockstep; remove this value");
+            problems.push(Problem::at(layer.file.clone(), value.line, message));
+        } else if bound.contains(id) {
             let message = format!("`{id}` is bound to an image in [images]; remove this value");
             problems.push(Problem::at(layer.file.clone(), value.line, message));
         } else if serves_one && !parameters.contains_key(id.as_str()) {
@@ -360,7 +368,8 @@ fn serves_this_component_alone(layer: LayerName) -> bool {
         LayerName::Template
         | LayerName::OrganisationDefault
         | LayerName::OrganisationStage
-        | LayerName::Image => false,
+        | LayerName::Image
+        | LayerName::Lockstep => false,
     }
 }
 

@@ -1,0 +1,75 @@
+//! The recipes in the tarball of a commit. The package function and `lockstep check` read them here, so that both judge
+//! the same files.
+
+use super::{FILE, common_folder, find_recipes};
+use crate::delivery::archive::{Files, Tarball};
+use crate::model::error::Problem;
+use crate::model::ids::{ImageName, RepositoryId};
+use std::collections::BTreeMap;
+
+/// A recipe's folder at one commit.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The folder; `""` is the repository itself.
+    pub folder: String,
+    /// The image's name, if its `image.toml` has a readable one.
+    pub name: Option<ImageName>,
+    /// Its files, or the problem that makes them unusable.
+    pub files: Result<Files, Problem>,
+    /// The files that it shares with the recipes beside it.
+    pub common: Option<Files>,
+}
+
+impl Source {
+    /// Returns the name for people: its own, or its folder, or its repository.
+    pub fn label(&self, repository: &RepositoryId) -> String {
+        match &self.name {
+            Some(name) => format!("image {name}"),
+            None if self.folder.is_empty() => repository.to_string(),
+            None => self.folder.clone(),
+        }
+    }
+
+    /// Returns the path of its `image.toml` in the repository.
+    pub fn file(&self) -> String {
+        if self.folder.is_empty() { FILE.to_owned() } else { format!("{}/{FILE}", self.folder) }
+    }
+}
+
+/// Returns the recipes of a commit, in the order of their folders.
+pub fn sources(tarball: &Tarball) -> Vec<Source> {
+    let folders = find_recipes(&tarball.files).into_iter();
+    let mut recipes: Vec<Source> = folders.map(|folder| source(tarball, folder)).collect();
+    refuse_namesakes(&mut recipes);
+    recipes
+}
+
+fn source(tarball: &Tarball, folder: String) -> Source {
+    let files = tarball.folder(&folder).map_err(|error| Problem::at(folder.clone(), None, error.to_string()));
+    let name = files.as_ref().ok().and_then(|files| files.get(FILE)).and_then(|bytes| image_name(bytes));
+    let common = common_folder(&folder).and_then(|folder| tarball.folder(&folder).ok());
+    Source { folder, name, files, common }
+}
+
+/// Reads the image's name, also from an `image.toml` with mistakes elsewhere.
+fn image_name(manifest: &[u8]) -> Option<ImageName> {
+    let read: toml::Table = toml::from_str(std::str::from_utf8(manifest).ok()?).ok()?;
+    read.get("image")?.get("name")?.as_str()?.parse().ok()
+}
+
+/// Rejects recipes with the same image name: each would undo the other's versions.
+fn refuse_namesakes(recipes: &mut [Source]) {
+    let mut folders: BTreeMap<ImageName, Vec<String>> = BTreeMap::new();
+    for recipe in recipes.iter() {
+        if let Some(name) = &recipe.name {
+            folders.entry(name.clone()).or_default().push(recipe.folder.clone());
+        }
+    }
+    for recipe in recipes {
+        let Some(namesakes) = recipe.name.as_ref().and_then(|name| folders.get(name)) else { continue };
+        if namesakes.len() > 1 {
+            let message = format!("the name is used in {}; give each image its own", namesakes.join(" and "));
+            recipe.files = Err(Problem::at(recipe.file(), None, message));
+        }
+    }
+}
