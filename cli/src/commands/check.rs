@@ -15,6 +15,7 @@ use lockstep_domain::delivery::packaging::{
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::model::error::Problem;
+use lockstep_domain::model::test_difference;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -48,11 +49,16 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
         let component = &package.manifest.component;
         output.line(format!("{} {}: good", component.name, component.version));
         package.unchecked.iter().for_each(|what| output.line(format!("  not checked here: {what}")));
+        package.hints.iter().for_each(|hint| output.line(format!("  hint: {hint}")));
+        let differences = test_difference::summary(&package.test_differences);
+        differences.iter().for_each(|what| output.line(format!("  the test stack differs: {what}")));
         let needs = needs_by_stage(package, &found.input(), table()?, Scope::Stage);
         permissions::show_needs(&needs, component.template.as_str(), arguments.permissions, output);
         let needs: Vec<Value> = needs.iter().map(permissions::needs_document).collect();
         components.push(json!({
-            "component": component.name, "unchecked": package.unchecked, "permissions": needs,
+            "component": component.name, "unchecked": package.unchecked, "hints": package.hints,
+            "test_differences": package.test_differences, "serial_tests": package.serial_tests,
+            "permissions": needs,
         }));
     }
     match found.problems.as_slice() {
@@ -105,15 +111,23 @@ pub(super) async fn find(
         }
         for folder in folders {
             match plan(&folder, &below(&files, &folder), &found.input()) {
-                Ok(package) => found.packages.push(package),
-                Err(problems) => found.problems.extend(problems.into_iter().map(|problem| Problem {
-                    file: typed.join(&problem.file).display().to_string(),
-                    ..problem
-                })),
+                Ok(mut package) => {
+                    package.hints.iter_mut().for_each(|hint| below_typed(typed, hint));
+                    found.packages.push(package);
+                }
+                Err(mut problems) => {
+                    problems.iter_mut().for_each(|problem| below_typed(typed, problem));
+                    found.problems.extend(problems);
+                }
             }
         }
     }
     Ok(Ok(found))
+}
+
+/// Makes the file of a problem relative to the working folder.
+fn below_typed(typed: &Path, problem: &mut Problem) {
+    problem.file = typed.join(&problem.file).display().to_string();
 }
 
 type Organisation = (Option<Stages>, Option<OrganisationParameters>);

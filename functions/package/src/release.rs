@@ -198,6 +198,8 @@ pub fn packaged(making: &Making<'_>) -> Release {
         source_digest: package.source_digest.clone(),
         template_digest: package.template_digest.clone(),
         test_template_digest: package.test_template_digest.clone(),
+        test_differences: package.test_differences.clone(),
+        serial_tests: package.serial_tests,
         permissions: package.permissions.as_deref().map(Digest::of),
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),

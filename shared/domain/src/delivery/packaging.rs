@@ -6,6 +6,7 @@
 
 mod contents;
 mod judge;
+mod names;
 mod needs;
 mod values;
 mod versions;
@@ -19,8 +20,10 @@ use crate::delivery::stages::Stages;
 use crate::model::error::{Failure, Problem};
 use crate::model::ids::{ComponentName, Digest};
 use crate::model::image_lock::ImageLock;
+use crate::model::test_difference::TestDifference;
 use crate::records::ImageVersion;
 use crate::records::Release;
+use crate::stacks::names::FixedNames;
 use crate::stacks::permissions::Table;
 use crate::stacks::template::{TEMPLATE_BYTES_MAX, Template};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +38,9 @@ pub const IMAGE_LOCK_FILE: &str = "image-lock.json";
 /// Name of the function lock in an artifact, which only a release with functions of Lockstep has; reserved like the
 /// image lock's name.
 pub const FUNCTION_LOCK_FILE: &str = "function-lock.json";
+
+/// Name of the template of the test stack in an artifact; reserved like the image lock's name.
+pub const TEST_TEMPLATE_FILE: &str = "test-template.json";
 
 /// Maximum bytes of a component's files together. A component is text; binaries belong into images and registries.
 pub const MAX_COMPONENT_BYTES: usize = 50 << 20;
@@ -80,6 +86,10 @@ pub struct Package {
     pub test_template: String,
     /// The digest of the test stack's template.
     pub test_template_digest: Digest,
+    /// The differences between the template of the test stack and the deployed one.
+    pub test_differences: Vec<TestDifference>,
+    /// True if two test stacks of the component cannot exist at once, because they have a name in common.
+    pub serial_tests: bool,
     /// The rows of the permission table for the template's resource types, compressed; `None` if the table is unknown.
     pub permissions: Option<Vec<u8>>,
     /// The outputs of the template, which other components may refer to.
@@ -88,6 +98,8 @@ pub struct Package {
     pub layers: ComponentParameters,
     /// Judgements that were not possible, with the reason, one sentence each.
     pub unchecked: Vec<String>,
+    /// Remarks for the author, which refuse nothing.
+    pub hints: Vec<Problem>,
 }
 
 /// Returns the folders of a repository's `files` that hold a component; `""` is the top of the repository. Leaves out a
@@ -113,11 +125,14 @@ pub fn find_components(files: &Files) -> Vec<String> {
 ///
 /// Reports all problems at once, with files relative to the repository.
 pub fn plan(folder: &str, files: &Files, input: &PackagingInput<'_>) -> Result<Package, Vec<Problem>> {
-    let mut planner = Planner { files, input, problems: Vec::new(), unchecked: Vec::new() };
+    let mut planner = Planner::new(files, input);
     let package = planner.package();
     let mut problems = planner.problems;
     match package {
-        Some(package) if problems.is_empty() => Ok(package),
+        Some(mut package) if problems.is_empty() => {
+            package.hints.iter_mut().for_each(|hint| place(hint, folder, files));
+            Ok(package)
+        }
         _ => {
             problems.iter_mut().for_each(|problem| place(problem, folder, files));
             problems.sort();
@@ -157,11 +172,17 @@ pub fn open(artifact: &[u8]) -> Result<Contents, Vec<Problem>> {
         Some(lock) => serde_json::from_slice(&lock).map_err(|error| unreadable(FUNCTION_LOCK_FILE, error))?,
         None => FunctionLock::default(),
     };
+    let test_template = files.remove(TEST_TEMPLATE_FILE).and_then(|text| String::from_utf8(text).ok());
+    let Some(test_template) = test_template else {
+        let message =
+            "is missing or no text: another version of Lockstep packaged this release; package it again";
+        return Err(vec![Problem::at(TEST_TEMPLATE_FILE, None, message)]);
+    };
     let input = PackagingInput::default();
-    let mut planner = Planner { files: &files, input: &input, problems: Vec::new(), unchecked: Vec::new() };
+    let mut planner = Planner::new(&files, &input);
     match planner.source() {
         Some(Source { manifest, template: Some(template), layers: Some(layers), .. }) => {
-            Ok(Contents { manifest, template, layers, image_lock, function_lock })
+            Ok(Contents { manifest, template, test_template, layers, image_lock, function_lock })
         }
         _ => Err(planner.problems),
     }
@@ -173,6 +194,7 @@ struct Planner<'a> {
     input: &'a PackagingInput<'a>,
     problems: Vec<Problem>,
     unchecked: Vec<String>,
+    hints: Vec<Problem>,
 }
 
 /// Parsed content of the folder. The manifest names the other files, so there is no source without it.
@@ -184,6 +206,10 @@ struct Source {
 }
 
 impl<'a> Planner<'a> {
+    fn new(files: &'a Files, input: &'a PackagingInput<'a>) -> Self {
+        Self { files, input, problems: Vec::new(), unchecked: Vec::new(), hints: Vec::new() }
+    }
+
     fn package(&mut self) -> Option<Package> {
         self.judge_files();
         let Source { manifest, lines, template, layers } = self.source()?;
@@ -193,7 +219,8 @@ impl<'a> Planner<'a> {
         let layers = layers?;
         self.judge_values(&manifest, &template, &layers);
         let function_lock = self.function_lock(&template, &layers);
-        self.build(manifest, template, layers, image_lock, function_lock)
+        let names = self.fixed_names(&manifest, &template, &layers);
+        self.build(manifest, template, layers, (image_lock, function_lock), &names)
     }
 
     fn source(&mut self) -> Option<Source> {
@@ -236,7 +263,7 @@ impl<'a> Planner<'a> {
                 self.problems.push(Problem::at(path.clone(), None, message));
             }
         }
-        for reserved in [IMAGE_LOCK_FILE, FUNCTION_LOCK_FILE] {
+        for reserved in [IMAGE_LOCK_FILE, FUNCTION_LOCK_FILE, TEST_TEMPLATE_FILE] {
             if self.files.contains_key(reserved) {
                 let message = "is a name that Lockstep uses in the release; rename this file";
                 self.problems.push(Problem::at(reserved, None, message));
@@ -249,8 +276,8 @@ impl<'a> Planner<'a> {
         manifest: Manifest,
         template: Template,
         layers: ComponentParameters,
-        image_lock: ImageLock,
-        function_lock: FunctionLock,
+        (image_lock, function_lock): (ImageLock, FunctionLock),
+        names: &FixedNames,
     ) -> Option<Package> {
         if !self.problems.is_empty() {
             return None;
@@ -261,8 +288,10 @@ impl<'a> Planner<'a> {
         if !function_lock.is_empty() {
             files.insert(FUNCTION_LOCK_FILE.to_owned(), function_lock.to_json().into_bytes());
         }
+        let deployed = template.deployed_text();
+        let (test_template, test_differences) = template.derive_test_template(&names.left_out);
+        files.insert(TEST_TEMPLATE_FILE.to_owned(), test_template.clone().into_bytes());
         let artifact = self.packed(&files)?;
-        let (deployed, test_template) = (template.deployed_text(), template.derive_test_template());
         if deployed.len().max(test_template.len()) > TEMPLATE_BYTES_MAX {
             let message = format!(
                 "written out as JSON it has more than {TEMPLATE_BYTES_MAX} bytes, CloudFormation's limit"
@@ -279,6 +308,9 @@ impl<'a> Planner<'a> {
             source_digest: Digest::of(&source),
             template_digest: Digest::of(deployed.as_bytes()),
             test_template_digest: Digest::of(test_template.as_bytes()),
+            test_differences,
+            serial_tests: names.serial_tests,
+            hints: std::mem::take(&mut self.hints),
             unchecked: std::mem::take(&mut self.unchecked),
             manifest,
             template,

@@ -324,6 +324,8 @@ fn release(package: &packaging::Package) -> Release {
         source_digest: package.source_digest.clone(),
         template_digest: package.template_digest.clone(),
         test_template_digest: package.test_template_digest.clone(),
+        test_differences: package.test_differences.clone(),
+        serial_tests: package.serial_tests,
         permissions: Some(Digest::of(&permissions().pack())),
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),

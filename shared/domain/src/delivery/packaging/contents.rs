@@ -18,6 +18,8 @@ pub struct Contents {
     pub manifest: Manifest,
     /// Its template.
     pub template: Template,
+    /// The template of its test stack.
+    pub test_template: String,
     /// The component's parameter files.
     pub layers: ComponentParameters,
     /// Every image, pinned.
@@ -27,10 +29,10 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Returns the template text that the stack in `stage` runs. A test stack runs the derived template, which differs
-    /// from the deployed one only in its deletion policies.
+    /// Returns the template text that the stack in `stage` runs. A test stack runs the template that packaging derived
+    /// from the deployed one.
     pub fn template_in(&self, stage: &Stage) -> String {
-        if stage.is_test() { self.template.derive_test_template() } else { self.template.deployed_text() }
+        if stage.is_test() { self.test_template.clone() } else { self.template.deployed_text() }
     }
 
     /// Returns the template that the stack in `stage` runs, as [`Contents::template_in`].

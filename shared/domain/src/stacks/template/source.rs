@@ -63,7 +63,7 @@ pub(super) fn read(text: &str) -> Result<Node, Vec<Fault>> {
     } else {
         Cow::Borrowed(text)
     };
-    let mut loader = Loader::default();
+    let mut loader = Loader { cut_line: cut_line(&text), ..Loader::default() };
     let mut parser = Parser::new_from_str(&text);
     while let Some(event) = parser.next_event() {
         let outcome = match event {
@@ -97,6 +97,12 @@ fn with_pairs_joined(json: &str) -> Cow<'_, str> {
     })
 }
 
+/// Returns the last line of a text that ends without a line feed, from 1, without its indentation.
+fn cut_line(text: &str) -> Option<(usize, String)> {
+    let last = text.lines().last().filter(|_| !text.ends_with('\n'))?.trim_start();
+    (!last.is_empty()).then(|| (text.lines().count(), last.to_owned()))
+}
+
 fn line(line: usize) -> u32 {
     u32::try_from(line).unwrap_or(u32::MAX)
 }
@@ -120,6 +126,8 @@ struct Loader {
     documents: u32,
     root: Option<Node>,
     faults: Vec<Fault>,
+    /// The last line of a text that ends without a line feed, and its number.
+    cut_line: Option<(usize, String)>,
 }
 
 impl Loader {
@@ -131,7 +139,10 @@ impl Loader {
             Event::Alias(_) => {
                 Err(Fault::new(at, "CloudFormation knows no YAML aliases: write the value out"))
             }
-            Event::Scalar(text, style, _, tag) => self.scalar(&text, style, tag.as_deref(), at),
+            Event::Scalar(text, style, _, tag) => {
+                let text = self.as_written(&text, style, span);
+                self.scalar(text, style, tag.as_deref(), at)
+            }
             Event::SequenceStart(_, tag) => self.start(tag.as_deref(), at, Kind::List(Vec::new())),
             Event::MappingStart(_, tag) => {
                 let map = Kind::Map { entries: Vec::new(), keys: HashSet::new(), key: None };
@@ -139,6 +150,19 @@ impl Loader {
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+        }
+    }
+
+    /// Returns the text of a scalar without the line feed that the parser adds to a block that the file cuts off.
+    fn as_written<'t>(&self, text: &'t str, style: ScalarStyle, span: Span) -> &'t str {
+        let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        match (&self.cut_line, text.strip_suffix('\n')) {
+            (Some((number, line)), Some(cut))
+                if is_block && span.end.line() >= *number && cut.ends_with(line.as_str()) =>
+            {
+                cut
+            }
+            _ => text,
         }
     }
 
