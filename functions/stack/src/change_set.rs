@@ -310,7 +310,7 @@ async fn create<C: StackContext>(
         kind: spec.kind,
         template: TemplateSource::Url(url),
         parameters: deploy.parameters.clone(),
-        tags: tags(spec.release, spec.stage, &loaded.identity(context)?),
+        tags: tags(spec, &loaded.identity(context)?),
         capabilities: template::capabilities(&spec.contents.template),
         role: load::execution_role(context, location),
         imports_existing: false,
@@ -338,17 +338,20 @@ fn description(id: &DeploymentId, deploy: &DeployBody) -> String {
     format!("Lockstep deployment {id}, template {}, parameters {parameters}", deploy.template_digest)
 }
 
-/// Returns the tags of the stack, which CloudFormation copies to its resources. No tag differs between equal
-/// releases.
-fn tags(release: &Release, stage: &Stage, identity: &StackIdentity) -> Vec<(String, String)> {
+/// Returns the tags of the stack, which CloudFormation copies to its resources. The version differs in each release; the
+/// manifest can leave it out.
+fn tags(spec: &ChangeSetSpec<'_>, identity: &StackIdentity) -> Vec<(String, String)> {
+    let ChangeSetSpec { release, contents, stage, .. } = spec;
     let of_release = [
         ("environment", stage.name.to_string()),
         ("application", release.component.to_string()),
         ("function", release.function.clone()),
         ("team", release.team.clone()),
-        ("environment:version", release.version.to_string()),
     ];
-    of_release.into_iter().chain(identity.tags()).map(|(key, value)| (key.to_owned(), value)).collect()
+    let version = ("environment:version", release.version.to_string());
+    let version = contents.manifest.tags.version.then_some(version);
+    let all = of_release.into_iter().chain(version).chain(identity.tags());
+    all.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 fn record(

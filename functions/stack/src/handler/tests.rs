@@ -137,6 +137,15 @@ async fn a_change_set_has_tags_execution_role_and_a_template_in_the_bucket() {
 }
 
 #[tokio::test]
+async fn a_component_can_leave_the_version_out_of_its_tags() {
+    let fixture = Fixture::without_version_tag("ci");
+    deploy(&fixture).await;
+    let made = fixture.cloud.change_set_requests().remove(0);
+    assert!(made.tags.iter().all(|(key, _)| key != "environment:version"), "{:?}", made.tags);
+    assert_eq!(made.tags.len(), 7);
+}
+
+#[tokio::test]
 async fn missing_permissions_are_recorded_with_the_change_set() {
     let fixture = Fixture::new("ci");
     fixture.accounts.lacks.borrow_mut().insert("sns:TagResource".into());

@@ -47,6 +47,9 @@ pub struct Manifest {
     /// Differences that drift reports ignore.
     #[serde(default)]
     pub drift: Drift,
+    /// Tags of the stack.
+    #[serde(default)]
+    pub tags: Tags,
 }
 
 /// The `[component]` table.
@@ -77,6 +80,19 @@ pub struct Test {
 impl Default for Test {
     fn default() -> Self {
         Self { ttl_minutes: TTL_MINUTES_DEFAULT, outputs_from: None }
+    }
+}
+
+/// The `[tags]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tags {
+    /// True if the stack and its resources have the tag `environment:version`. Its value changes with each release.
+    pub version: bool,
+}
+
+impl Default for Tags {
+    fn default() -> Self {
+        Self { version: true }
     }
 }
 
@@ -184,14 +200,19 @@ impl Lines {
 pub(crate) fn parse_with_lines(file: &str, text: &str) -> Result<(Manifest, Lines), Vec<Problem>> {
     let (document, mut problems) = document(file, text)?;
     let (root, mut lines) = (Table::root(&document), Lines::default());
-    root.refuse_unknown(&["component", "images", "test", "checks", "protect", "drift"], &mut problems);
+    root.refuse_unknown(
+        &["component", "images", "test", "checks", "protect", "drift", "tags"],
+        &mut problems,
+    );
     let component = component(&root, &mut problems);
     let images = images(&root, &mut lines, &mut problems);
     let test = test(&root, &mut lines, &mut problems);
     let checks = checks::checks(&root, &mut lines, &mut problems);
     let protect = protect(&root, &mut lines, &mut problems);
     let drift = drift(&root, &mut lines, &mut problems);
-    let manifest = component.map(|component| Manifest { component, images, test, checks, protect, drift });
+    let tags = tags(&root, &mut problems);
+    let manifest =
+        component.map(|component| Manifest { component, images, test, checks, protect, drift, tags });
     problems.finish(manifest.map(|manifest| (manifest, lines)))
 }
 
@@ -249,6 +270,12 @@ fn test(root: &Table<'_, '_>, lines: &mut Lines, problems: &mut Problems) -> Tes
         test.outputs_from = text(&table.path("outputs_from"), value, problems);
     }
     test
+}
+
+fn tags(root: &Table<'_, '_>, problems: &mut Problems) -> Tags {
+    let Some(table) = root.table("tags", problems) else { return Tags::default() };
+    table.refuse_unknown(&["version"], problems);
+    Tags { version: table.get("version").is_none() || table.flag("version", problems) }
 }
 
 fn protect(root: &Table<'_, '_>, lines: &mut Lines, problems: &mut Problems) -> Protect {

@@ -129,6 +129,12 @@ impl Fixture {
         Self::of(stage, TEMPLATE, &[("parameters/default.toml", "Size = \"${functions.elb-logs}\"\n")])
     }
 
+    /// Returns a fixture whose release leaves the version out of its tags.
+    pub fn without_version_tag(stage: &str) -> Self {
+        let manifest = format!("{}\n[tags]\nversion = false\n", manifest());
+        Self::of(stage, TEMPLATE, &[("lockstep.toml", &manifest)])
+    }
+
     fn of(stage: &str, template: &str, more: &[(&str, &str)]) -> Self {
         let manifest = manifest();
         let files = [("lockstep.toml", manifest.as_str()), ("template.yaml", template)];

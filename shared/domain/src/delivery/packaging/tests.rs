@@ -223,6 +223,19 @@ fn a_name_that_a_check_mentions_is_refused() {
 }
 
 #[test]
+fn tags_that_replace_a_resource_are_a_hint_until_the_version_is_off() {
+    let fixed =
+        edited("template.yaml", "Outputs:\n", "  Group:\n    Type: AWS::EC2::PlacementGroup\nOutputs:\n");
+    let [hint] = packaged(&fixed).hints.try_into().unwrap();
+    assert_eq!((hint.file.as_str(), hint.line), ("broker/template.yaml", Some(11)));
+    assert!(hint.message.contains("version = false"), "{}", hint.message);
+    let mut off = fixed;
+    off.insert("lockstep.toml".to_owned(), format!("{MANIFEST}\n[tags]\nversion = false\n").into_bytes());
+    let package = packaged(&off);
+    assert!(package.hints.is_empty() && !package.manifest.tags.version);
+}
+
+#[test]
 fn a_patched_image_changes_the_release_and_not_its_source() {
     let before = packaged(&component());
     let mut known = Fixture::new();
