@@ -2,6 +2,7 @@
 
 use crate::context::StackContext;
 use crate::load::{self, CHANGE_SETS_MAX, Loaded};
+use crate::nested;
 use crate::observe::{self, NESTING_MAX, StackReading, unreadable};
 use crate::permissions;
 use crate::plan::{decide, unchanged, unexpected_plan};
@@ -68,7 +69,9 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
     let spec = ChangeSetSpec { release: &release, contents: &contents, stage, kind };
     let (attempt, view) = make(context, &stacks, &loaded, &spec).await?;
     let unexamined = match kind {
-        ChangeSetKind::Update if revert_drift => unexamined(&stacks, &view).await?,
+        ChangeSetKind::Update if revert_drift || nested::is_without_nested(&view) => {
+            unexamined(&stacks, &view).await?
+        }
         ChangeSetKind::Create | ChangeSetKind::Update => Vec::new(),
     };
     if view.state == ChangeSetState::Empty {
@@ -185,22 +188,36 @@ async fn make<C: StackContext>(
 ) -> Result<(u32, ChangeSetView), Failure> {
     let deploy = loaded.deploy()?;
     let last = deploy.change_set.as_ref().map_or(1, |change_set| change_set.attempt);
+    // The reason for which nested stacks cannot be examined.
+    let mut unexaminable = None;
     for attempt in last..=CHANGE_SETS_MAX {
         let name = client_token(loaded.id().as_str(), "change-set", attempt);
         let mut view = stacks.describe_change_set(loaded.stack.as_str(), &name).await?;
         let vanished = view.is_none() && recorded(deploy, attempt);
         if view.is_none() && !vanished {
-            create(context, stacks, loaded, spec, attempt, &name).await?;
+            let with_nested = unexaminable.is_none();
+            create(context, stacks, loaded, spec, (attempt, with_nested), &name).await?;
             view = stacks.describe_change_set(loaded.stack.as_str(), &name).await?;
         }
         let Some(view) = finished(context, stacks, loaded, &name, view).await? else { continue };
         match view.state {
             // The template or the parameters changed after the change set was created.
-            _ if view.description != description(loaded.id(), deploy) => {}
+            _ if !is_described(&view, loaded.id(), deploy) => {}
             ChangeSetState::Ready | ChangeSetState::Empty => return Ok((attempt, view)),
             ChangeSetState::Obsolete => {}
             ChangeSetState::Failed(ref why) => {
-                let why = invalid(stacks, &view.arn, why).await;
+                let examines =
+                    !nested::is_without_nested(&view) && nested::has_nested(&spec.contents.template);
+                let cause = nested::failed_nested(stacks, &view, why).await?;
+                if let (true, Some(cause)) = (examines && attempt < CHANGE_SETS_MAX, &cause) {
+                    note_unexaminable(context, loaded, cause).await?;
+                    unexaminable = Some(cause.clone());
+                    continue;
+                }
+                let why = match cause.or(unexaminable) {
+                    Some(cause) => format!("{}; {cause}", invalid(stacks, &view.arn, why).await),
+                    None => invalid(stacks, &view.arn, why).await,
+                };
                 delete_change_set(context, stacks, loaded, &view, spec.kind).await?;
                 return Err(Failure::new(
                     FailureKind::StackFailed,
@@ -229,6 +246,16 @@ async fn make<C: StackContext>(
             loaded.stack
         ),
     ))
+}
+
+/// Writes to the deployment log that the nested stacks are not examined, and the reason.
+async fn note_unexaminable<C: StackContext>(
+    context: &C,
+    loaded: &Loaded,
+    cause: &str,
+) -> Result<(), Failure> {
+    let line = format!("the nested stacks cannot be examined before the deployment: {cause}");
+    deployment_log::append(context.ledger(), loaded.id(), &line, context.now()).await
 }
 
 /// Refuses an update that withdraws an export that another stack imports.
@@ -286,7 +313,7 @@ async fn create<C: StackContext>(
     stacks: &C::Stacks,
     loaded: &Loaded,
     spec: &ChangeSetSpec<'_>,
-    attempt: u32,
+    (attempt, with_nested): (u32, bool),
     name: &str,
 ) -> Result<(), Failure> {
     let (deploy, location) = (loaded.deploy()?, &loaded.deployment.record.location);
@@ -316,7 +343,11 @@ async fn create<C: StackContext>(
         imports_existing: false,
         // A stack that does not exist yet has no drift.
         revert_drift: deploy.revert_drift && spec.kind == ChangeSetKind::Update,
-        description: description(loaded.id(), deploy),
+        with_nested,
+        description: match with_nested {
+            true => description(loaded.id(), deploy),
+            false => nested::without_nested(&description(loaded.id(), deploy)),
+        },
     };
     // An existing change set of that name is ours: the name is a hash of this deployment and attempt.
     stacks.create_change_set(&wanted).await.map(drop)
@@ -336,6 +367,12 @@ fn functions_in_use<'a>(
 fn description(id: &DeploymentId, deploy: &DeployBody) -> String {
     let parameters = deploy.parameters_digest.as_ref().map(ToString::to_string).unwrap_or_default();
     format!("Lockstep deployment {id}, template {}, parameters {parameters}", deploy.template_digest)
+}
+
+/// Returns true if the change set was made from the input of the deployment.
+fn is_described(view: &ChangeSetView, id: &DeploymentId, deploy: &DeployBody) -> bool {
+    let wanted = description(id, deploy);
+    view.description == wanted || view.description == nested::without_nested(&wanted)
 }
 
 /// Returns the tags of the stack, which CloudFormation copies to its resources. The version differs in each release; the

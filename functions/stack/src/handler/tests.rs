@@ -2,6 +2,7 @@
 
 mod drift;
 mod fixture;
+mod nested;
 mod recovery;
 
 use super::*;
