@@ -90,6 +90,7 @@ fn wanted(stack: &str, attempt: u32, kind: ChangeSetKind, template_url: &str) ->
         role: "arn:aws:iam::111111111111:role/conformance".to_owned(),
         imports_existing: false,
         revert_drift: false,
+        with_nested: true,
         description: "conformance".to_owned(),
     }
 }

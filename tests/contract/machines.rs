@@ -254,8 +254,9 @@ fn only_what_may_succeed_later_is_retried() {
 
 #[test]
 fn every_function_is_retried_when_it_was_throttled_or_hit_a_fault() {
-    let busy = FailureKind::EnvironmentBusy;
-    let passing = FailureKind::ALL.iter().filter(|kind| kind.policy() == Policy::Retryable && **kind != busy);
+    let busy = [FailureKind::EnvironmentBusy, FailureKind::TestBusy];
+    let passing =
+        FailureKind::ALL.iter().filter(|kind| kind.policy() == Policy::Retryable && !busy.contains(kind));
     let passing: Vec<&str> = passing.map(|kind| kind.error_type()).collect();
     for state in all_states().iter().filter(|s| s.invokes()) {
         let retried = state.errors("Retry");
@@ -275,6 +276,15 @@ fn every_acquisition_of_an_environment_or_image_waits_for_a_busy_one() {
         let waits =
             state.errors("Retry").iter().any(|name| name == FailureKind::EnvironmentBusy.error_type());
         assert_eq!(takes, waits, "{}", state.at());
+    }
+}
+
+#[test]
+fn a_deployment_that_begins_waits_for_another_test_stack() {
+    for state in all_states() {
+        let begins = state.value["Arguments"]["Payload"]["action"].as_str() == Some("begin");
+        let waits = state.errors("Retry").iter().any(|name| name == FailureKind::TestBusy.error_type());
+        assert!(waits || !begins, "{}", state.at());
     }
 }
 

@@ -113,6 +113,8 @@ fn record(version: &str, package: &Package) -> Release {
         source_digest: package.source_digest.clone(),
         template_digest: package.template_digest.clone(),
         test_template_digest: package.test_template_digest.clone(),
+        test_differences: package.test_differences.clone(),
+        serial_tests: package.serial_tests,
         permissions: None,
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),

@@ -224,6 +224,7 @@ impl Step {
                     role: String::new(),
                     imports_existing: false,
                     revert_drift: false,
+                    with_nested: true,
                     description: String::new(),
                 };
                 harness.cloud.stacks().create_change_set(&wanted).await.expect("a change set");

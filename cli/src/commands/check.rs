@@ -15,6 +15,7 @@ use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::recipe;
 use lockstep_domain::model::error::Problem;
+use lockstep_domain::model::test_difference;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -48,13 +49,17 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
     for package in &found.packages {
         let component = &package.manifest.component;
         output.line(format!("{} {}: good", component.name, component.version));
-        package.hints.iter().for_each(|hint| output.line(format!("  hint: {hint}")));
         package.unchecked.iter().for_each(|what| output.line(format!("  not checked here: {what}")));
+        package.hints.iter().for_each(|hint| output.line(format!("  hint: {hint}")));
+        let differences = test_difference::summary(&package.test_differences);
+        differences.iter().for_each(|what| output.line(format!("  the test stack differs: {what}")));
         let needs = needs_by_stage(package, &found.input(), table()?, Scope::Stage);
         permissions::show_needs(&needs, component.template.as_str(), arguments.permissions, output);
         let needs: Vec<Value> = needs.iter().map(permissions::needs_document).collect();
         components.push(json!({
-            "component": component.name, "hints": package.hints, "unchecked": package.unchecked, "permissions": needs,
+            "component": component.name, "hints": package.hints, "unchecked": package.unchecked,
+            "test_differences": package.test_differences, "serial_tests": package.serial_tests,
+            "permissions": needs,
         }));
     }
     let recipes: Vec<Value> = found.recipes.iter().map(|package| recipes::show(package, output)).collect();

@@ -12,6 +12,7 @@ use clap::Args;
 use comfy_table::Row;
 use lockstep_domain::delivery::approval::open_question;
 use lockstep_domain::model::ids::ComponentName;
+use lockstep_domain::model::test_difference;
 use lockstep_domain::records::{Approval, Deployment, DeploymentState, Release, ReleaseState};
 use serde_json::json;
 
@@ -35,6 +36,12 @@ pub async fn run(
     } else {
         let head = ["component", "version", "state", "commit", "author", "images", "packaged"];
         context.output.table(head, releases.iter().map(row));
+    }
+    // The differences of every release would hide the table.
+    if let (Some(_), Some(newest)) = (&arguments.component, releases.first()) {
+        let differences = test_difference::summary(&newest.test_differences);
+        let line = |what| format!("the test stack of {} differed: {what}", newest.version);
+        differences.iter().for_each(|what| context.output.line(line(what)));
     }
     Ok(Report::done(json!({ "releases": releases })))
 }

@@ -80,6 +80,8 @@ pub fn release() -> Release {
         source_digest: digest.clone(),
         template_digest: digest.clone(),
         test_template_digest: digest,
+        test_differences: Vec::new(),
+        serial_tests: false,
         permissions: None,
         image_lock: ImageLock::default(),
         outputs: BTreeSet::new(),

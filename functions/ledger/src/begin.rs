@@ -7,13 +7,14 @@ use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_aws::scope;
 use lockstep_domain::delivery::parameters::Layer;
 use lockstep_domain::delivery::stages::{Stage, Stages};
-use lockstep_domain::delivery::{environment, gate, start};
+use lockstep_domain::delivery::{environment, gate, start, test_turn as turns};
 use lockstep_domain::messages::{inputs, ledger::Started};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{
-    Charter, DeployBody, Deployment, DeploymentStart, Environment, Release, ReleaseState, StackRun,
+    Charter, DeployBody, Deployment, DeploymentStart, Environment, Record as _, Release, ReleaseState,
+    StackRun, TestTurn,
 };
 use lockstep_runtime::stages::stages;
 use lockstep_runtime::{deployment_end, lease};
@@ -65,6 +66,9 @@ pub async fn begin(
     }
     body.break_glass = permission;
     let mut with = Vec::new();
+    if release.serial_tests && stage.is_test() && !input.plan_only {
+        with.extend(test_turn(context, &body.stack, stage).await?);
+    }
     // A plan does not enter the stage, so it claims no name and does not use up the break-glass.
     if !input.plan_only {
         with.extend(owner);
@@ -88,6 +92,24 @@ pub async fn begin(
     let deployment = Deployment { starter, ..Deployment::new(start, body) };
     take(context, &deployment, None, with, now).await?;
     Ok(begun)
+}
+
+/// Returns the write that gives the component's test turn to the environment of `run`, or `None` if it has the turn. Fails
+/// with `TestBusy` while the test stack of another one exists.
+async fn test_turn(
+    context: &impl LedgerContext,
+    run: &StackRun,
+    stage: &Stage,
+) -> Result<Option<Write>, Failure> {
+    let ledger = context.ledger();
+    let wanted = TestTurn { component: run.component.clone(), environment: run.environment.clone() };
+    let Some(found) = ledger.get::<TestTurn>(&wanted.key()).await? else {
+        return Write::insert(&wanted).map(Some);
+    };
+    let key = Environment::key_of(&stage.name, &found.record.environment);
+    let holder = ledger.get::<Environment>(&key).await?.map(|found| found.record);
+    turns::ensure_free(Some(&found.record), holder.as_ref(), &wanted.environment)?;
+    if found.record == wanted { Ok(None) } else { Write::replace(&found, &wanted).map(Some) }
 }
 
 /// Returns true if the deployment has begun before. Fails with `Superseded` if it has ended.

@@ -182,6 +182,7 @@ fn status(kind: FailureKind) -> u16 {
         FailureKind::Conflict
         | FailureKind::Superseded
         | FailureKind::EnvironmentBusy
+        | FailureKind::TestBusy
         | FailureKind::GateClosed
         | FailureKind::ApprovalRefused => 409,
         FailureKind::Throttled | FailureKind::Transient => 503,

@@ -1,6 +1,7 @@
 //! Pure decisions about the release of a component.
 
 use jiff::Timestamp;
+use lockstep_domain::delivery::environment::test_name;
 use lockstep_domain::delivery::gate::deploy_execution;
 use lockstep_domain::delivery::ownership::{Push, right};
 use lockstep_domain::delivery::packaging::{BranchKind, Package};
@@ -17,10 +18,6 @@ use lockstep_domain::records::{
     BuildCounter, CommitVersion, Cursor, OwnedName, Ownership, Rejection, Release, ReleaseState, Repository,
     WebhookDelivery,
 };
-
-/// Maximal length of the name of a test environment. CloudFormation derives names from `test-` and this name, and cuts
-/// them: what remains still differs.
-const ENVIRONMENT_CHARS: usize = 90;
 
 /// Returns the branch of a git ref: `refs/heads/main`, or `main` as a person writes it.
 pub fn branch(reference: &str) -> Result<BranchName, Failure> {
@@ -201,6 +198,8 @@ pub fn packaged(making: &Making<'_>) -> Release {
         source_digest: package.source_digest.clone(),
         template_digest: package.template_digest.clone(),
         test_template_digest: package.test_template_digest.clone(),
+        test_differences: package.test_differences.clone(),
+        serial_tests: package.serial_tests,
         permissions: package.permissions.as_deref().map(Digest::of),
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),
@@ -230,15 +229,6 @@ pub fn rejection(
     }
 }
 
-/// Returns the test environment of a release: `<component>-<version>`, in the letters of a stack's name.
-///
-/// Each build number is used once, so component and numbers identify the release even if a long branch name behind them
-/// is cut.
-pub fn environment(component: &ComponentName, version: &Version) -> String {
-    let name = format!("{component}-{version}").replace('.', "-").to_ascii_lowercase();
-    name.chars().take(ENVIRONMENT_CHARS).collect::<String>().trim_end_matches('-').to_owned()
-}
-
 /// Returns the result for a release to test and deploy.
 pub fn to_test(
     component: &ComponentName,
@@ -254,7 +244,7 @@ pub fn to_test(
     PackagedComponent::Packaged(PackagedRelease {
         component: component.clone(),
         version: version.clone(),
-        environment: environment(component, version),
+        environment: test_name(component, version),
         pre_release,
         test_execution: client_token(execution, &format!("test/{component}"), 1),
         deployments: deployments.collect(),
@@ -291,17 +281,6 @@ mod tests {
         for bad in ["", "refs/tags/v1", "refs/heads/", "a..b", "-x"] {
             assert!(branch(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn an_environment_is_always_part_of_a_stacks_name() {
-        let component: ComponentName = "logs-broker".parse().unwrap();
-        assert_eq!(environment(&component, &version("2.1.37")), "logs-broker-2-1-37");
-        assert_eq!(environment(&component, &version("2.1.37-Fix-It.1")), "logs-broker-2-1-37-fix-it-1");
-        let long: ComponentName = "a".repeat(60).parse().unwrap();
-        let made = environment(&long, &version(&format!("4000000000.1.2-{}.1", "b-".repeat(20))));
-        assert!(made.len() <= ENVIRONMENT_CHARS && made.contains("-4000000000-1-2-"), "{made}");
-        assert!(format!("test-{made}").parse::<lockstep_domain::model::ids::StackName>().is_ok());
     }
 
     #[test]

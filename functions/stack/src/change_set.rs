@@ -2,6 +2,7 @@
 
 use crate::context::StackContext;
 use crate::load::{self, CHANGE_SETS_MAX, Loaded};
+use crate::nested;
 use crate::observe::{self, NESTING_MAX, StackReading, unreadable};
 use crate::permissions;
 use crate::plan::{decide, unchanged, unexpected_plan};
@@ -68,7 +69,9 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
     let spec = ChangeSetSpec { release: &release, contents: &contents, stage, kind };
     let (attempt, view) = make(context, &stacks, &loaded, &spec).await?;
     let unexamined = match kind {
-        ChangeSetKind::Update if revert_drift => unexamined(&stacks, &view).await?,
+        ChangeSetKind::Update if revert_drift || nested::is_without_nested(&view) => {
+            unexamined(&stacks, &view).await?
+        }
         ChangeSetKind::Create | ChangeSetKind::Update => Vec::new(),
     };
     if view.state == ChangeSetState::Empty {
@@ -186,22 +189,36 @@ async fn make<C: StackContext>(
 ) -> Result<(u32, ChangeSetView), Failure> {
     let deploy = loaded.deploy()?;
     let last = deploy.change_set.as_ref().map_or(1, |change_set| change_set.attempt);
+    // The reason for which nested stacks cannot be examined.
+    let mut unexaminable = None;
     for attempt in last..=CHANGE_SETS_MAX {
         let name = client_token(loaded.id().as_str(), "change-set", attempt);
         let mut view = stacks.describe_change_set(loaded.stack.as_str(), &name).await?;
         let vanished = view.is_none() && recorded(deploy, attempt);
         if view.is_none() && !vanished {
-            create(context, stacks, loaded, spec, attempt, &name).await?;
+            let with_nested = unexaminable.is_none();
+            create(context, stacks, loaded, spec, (attempt, with_nested), &name).await?;
             view = stacks.describe_change_set(loaded.stack.as_str(), &name).await?;
         }
         let Some(view) = finished(context, stacks, loaded, &name, view).await? else { continue };
         match view.state {
             // The template or the parameters changed after the change set was created.
-            _ if view.description != description(loaded.id(), deploy) => {}
+            _ if !is_described(&view, loaded.id(), deploy) => {}
             ChangeSetState::Ready | ChangeSetState::Empty => return Ok((attempt, view)),
             ChangeSetState::Obsolete => {}
             ChangeSetState::Failed(ref why) => {
-                let why = invalid(stacks, &view.arn, why).await;
+                let examines =
+                    !nested::is_without_nested(&view) && nested::has_nested(&spec.contents.template);
+                let cause = nested::failed_nested(stacks, &view, why).await?;
+                if let (true, Some(cause)) = (examines && attempt < CHANGE_SETS_MAX, &cause) {
+                    note_unexaminable(context, loaded, cause).await?;
+                    unexaminable = Some(cause.clone());
+                    continue;
+                }
+                let why = match cause.or(unexaminable) {
+                    Some(cause) => format!("{}; {cause}", invalid(stacks, &view.arn, why).await),
+                    None => invalid(stacks, &view.arn, why).await,
+                };
                 delete_change_set(context, stacks, loaded, &view, spec.kind).await?;
                 return Err(Failure::new(
                     FailureKind::StackFailed,
@@ -230,6 +247,16 @@ async fn make<C: StackContext>(
             loaded.stack
         ),
     ))
+}
+
+/// Writes to the deployment log that the nested stacks are not examined, and the reason.
+async fn note_unexaminable<C: StackContext>(
+    context: &C,
+    loaded: &Loaded,
+    cause: &str,
+) -> Result<(), Failure> {
+    let line = format!("the nested stacks cannot be examined before the deployment: {cause}");
+    deployment_log::append(context.ledger(), loaded.id(), &line, context.now()).await
 }
 
 /// Refuses an update that withdraws an export that another stack imports.
@@ -287,7 +314,7 @@ async fn create<C: StackContext>(
     stacks: &C::Stacks,
     loaded: &Loaded,
     spec: &ChangeSetSpec<'_>,
-    attempt: u32,
+    (attempt, with_nested): (u32, bool),
     name: &str,
 ) -> Result<(), Failure> {
     let (deploy, location) = (loaded.deploy()?, &loaded.deployment.record.location);
@@ -314,13 +341,17 @@ async fn create<C: StackContext>(
         kind: spec.kind,
         template: TemplateSource::Url(url),
         parameters: deploy.parameters.clone(),
-        tags: tags(spec.release, spec.stage, &loaded.identity(context)?),
+        tags: tags(spec, &loaded.identity(context)?),
         capabilities: template::capabilities(&spec.contents.template),
         role: load::execution_role(context, location),
         imports_existing: false,
         // A stack that does not exist yet has no drift.
         revert_drift: deploy.revert_drift && spec.kind == ChangeSetKind::Update,
-        description: description(loaded.id(), deploy),
+        with_nested,
+        description: match with_nested {
+            true => description(loaded.id(), deploy),
+            false => nested::without_nested(&description(loaded.id(), deploy)),
+        },
     };
     // An existing change set of that name is ours: the name is a hash of this deployment and attempt.
     stacks.create_change_set(&wanted).await.map(drop)
@@ -342,17 +373,26 @@ fn description(id: &DeploymentId, deploy: &DeployBody) -> String {
     format!("Lockstep deployment {id}, template {}, parameters {parameters}", deploy.template_digest)
 }
 
-/// Returns the tags of the stack, which CloudFormation copies to its resources. No tag differs between equal
-/// releases.
-fn tags(release: &Release, stage: &Stage, identity: &StackIdentity) -> Vec<(String, String)> {
+/// Returns true if the change set was made from the input of the deployment.
+fn is_described(view: &ChangeSetView, id: &DeploymentId, deploy: &DeployBody) -> bool {
+    let wanted = description(id, deploy);
+    view.description == wanted || view.description == nested::without_nested(&wanted)
+}
+
+/// Returns the tags of the stack, which CloudFormation copies to its resources. The version differs in each release; the
+/// manifest can leave it out.
+fn tags(spec: &ChangeSetSpec<'_>, identity: &StackIdentity) -> Vec<(String, String)> {
+    let ChangeSetSpec { release, contents, stage, .. } = spec;
     let of_release = [
         ("environment", stage.name.to_string()),
         ("application", release.component.to_string()),
         ("function", release.function.clone()),
         ("team", release.team.clone()),
-        ("environment:version", release.version.to_string()),
     ];
-    of_release.into_iter().chain(identity.tags()).map(|(key, value)| (key.to_owned(), value)).collect()
+    let version = ("environment:version", release.version.to_string());
+    let version = contents.manifest.tags.version.then_some(version);
+    let all = of_release.into_iter().chain(version).chain(identity.tags());
+    all.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 fn record(

@@ -11,6 +11,7 @@ mod destroy;
 mod execute;
 pub mod handler;
 mod load;
+mod nested;
 mod observe;
 mod permissions;
 mod plan;

@@ -219,10 +219,13 @@ fn artifact(checks: &str) -> Vec<u8> {
     );
     let template = "Resources: {T: {Type: \"AWS::SNS::Topic\", DeletionPolicy: Retain, UpdateReplacePolicy: Retain}}\n\
                     Outputs: {Host: {Value: a}, Probe: {Value: b}, Other: {Value: c}}\n";
-    let files: Files =
-        [("lockstep.toml", manifest.as_str()), ("template.yaml", template), ("image-lock.json", "{}")]
-            .map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))
-            .into();
+    let files = [
+        ("lockstep.toml", manifest.as_str()),
+        ("template.yaml", template),
+        ("image-lock.json", "{}"),
+        ("test-template.json", "{}"),
+    ];
+    let files: Files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
     pack(&files).unwrap()
 }
 
@@ -258,6 +261,8 @@ fn release(digest: &Digest) -> Release {
         source_digest: digest.clone(),
         template_digest: digest.clone(),
         test_template_digest: digest.clone(),
+        test_differences: Vec::new(),
+        serial_tests: false,
         permissions: None,
         image_lock: Default::default(),
         outputs: Default::default(),

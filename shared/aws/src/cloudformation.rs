@@ -109,6 +109,8 @@ pub struct NewChangeSet {
     pub imports_existing: bool,
     /// True if it also reverts changes made outside of CloudFormation. It then reports no changes of nested stacks.
     pub revert_drift: bool,
+    /// True if it also reports the changes of nested stacks.
+    pub with_nested: bool,
     /// The description, visible in the console.
     pub description: String,
 }
@@ -423,7 +425,7 @@ impl Stacks for CloudFormation {
             .set_role_arn(named(&wanted.role))
             .set_import_existing_resources(wanted.imports_existing.then_some(true))
             .description(&wanted.description)
-            .include_nested_stacks(!wanted.revert_drift);
+            .include_nested_stacks(wanted.with_nested && !wanted.revert_drift);
         match request.send().await {
             Ok(_) => Ok(Creation::Begun),
             Err(error)

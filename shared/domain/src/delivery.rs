@@ -25,6 +25,7 @@ pub mod people;
 pub mod stages;
 pub mod start;
 pub mod sweep;
+pub mod test_turn;
 pub mod weakening;
 pub mod webhook;
 pub mod webhook_delivery;

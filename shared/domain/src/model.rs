@@ -28,6 +28,7 @@ pub mod permission;
 pub mod person;
 pub mod policies;
 pub mod resource_change;
+pub mod test_difference;
 pub mod text;
 pub mod token;
 pub mod toml_file;

@@ -5,6 +5,7 @@ use lockstep_domain::stacks::protected::is_protected;
 use lockstep_domain::stacks::template::{TEMPLATE_BYTES_MAX, Template};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const EVERYTHING: &str = include_str!("fixtures/template/everything.yaml");
 const SHORT_FORMS: &str = include_str!("fixtures/template/short-forms.yaml");
@@ -23,6 +24,11 @@ fn problems(text: &str) -> Vec<String> {
 /// Returns a resources section, all of one type, with `body` below the type of `A`.
 fn resource(body: &str) -> String {
     format!("Resources:\n  A:\n    Type: AWS::SNS::Topic\n{body}")
+}
+
+/// Returns the template of the test stack without left-out names.
+fn test_template(template: &Template) -> String {
+    template.derive_test_template(&BTreeSet::new()).0
 }
 
 fn names(ids: &[&str]) -> Vec<LogicalId> {
@@ -71,7 +77,7 @@ fn the_digest_is_that_of_the_exact_text() {
 #[test]
 fn yaml_short_forms_and_json_long_forms_are_the_same_template() {
     assert_eq!(read(SHORT_FORMS).to_json(), read(LONG_FORMS).to_json());
-    assert_eq!(read(SHORT_FORMS).derive_test_template(), read(LONG_FORMS).derive_test_template());
+    assert_eq!(test_template(&read(SHORT_FORMS)), test_template(&read(LONG_FORMS)));
 }
 
 #[test]
@@ -98,13 +104,13 @@ fn words_have_the_meaning_that_cloudformation_gives_them() {
 #[test]
 fn the_test_template_differs_in_deletion_policies_only() {
     let template = read(EVERYTHING);
-    let derive_test_template: Value = serde_json::from_str(&template.derive_test_template()).unwrap();
+    let derive_test_template: Value = serde_json::from_str(&test_template(&template)).unwrap();
     assert_eq!(without_policies(derive_test_template), without_policies(template.to_json()));
 }
 
 #[test]
 fn no_resource_of_a_test_stack_outlives_it() {
-    let derive_test_template: Value = serde_json::from_str(&read(EVERYTHING).derive_test_template()).unwrap();
+    let derive_test_template: Value = serde_json::from_str(&test_template(&read(EVERYTHING))).unwrap();
     let resources = &derive_test_template["Resources"];
     let queue = &resources["Fn::ForEach::Queues"][2]["Queue${Purpose}"];
     for resource in [&resources["Archive"], &resources["Database"], queue] {
@@ -121,14 +127,37 @@ fn no_resource_of_a_test_stack_outlives_it() {
         "Resources:\n  Db: {Type: AWS::RDS::DBInstance}\n  Q: {Type: AWS::SQS::Queue, DeletionPolicy: !Ref AWS::NoValue}\nTransform: AWS::LanguageExtensions\n",
     );
     let expected = r#"{"Resources":{"Db":{"DeletionPolicy":"Delete","Type":"AWS::RDS::DBInstance","UpdateReplacePolicy":"Delete"},"Q":{"DeletionPolicy":"Delete","Type":"AWS::SQS::Queue","UpdateReplacePolicy":"Delete"}},"Transform":"AWS::LanguageExtensions"}"#;
-    assert_eq!(bare.derive_test_template(), expected);
+    assert_eq!(test_template(&bare), expected);
+}
+
+#[test]
+fn a_block_of_text_ends_as_its_file_does() {
+    let of = |style: &str, end: &str| {
+        let text = format!(
+            "Resources:\n  A:\n    Type: AWS::SSM::Parameter\n    Properties:\n      Value: {style}\n        one\n        two{end}"
+        );
+        read(&text).to_json()["Resources"]["A"]["Properties"]["Value"].clone()
+    };
+    for (style, end, expected) in [
+        ("|", "", "one\ntwo"),
+        ("|", "\n", "one\ntwo\n"),
+        ("|-", "", "one\ntwo"),
+        ("|+", "", "one\ntwo"),
+        ("|+", "\n\n", "one\ntwo\n\n"),
+        (">", "", "one two"),
+        (">", "\n", "one two\n"),
+        ("|", "\n# the end", "one\ntwo\n"),
+        ("|", "\nMetadata: two", "one\ntwo\n"),
+    ] {
+        assert_eq!(of(style, end), expected, "{style} {end:?}");
+    }
 }
 
 #[test]
 fn the_test_template_is_a_valid_template() {
     let template = read(EVERYTHING);
-    let again = read(&template.derive_test_template());
-    assert_eq!(again.derive_test_template(), template.derive_test_template());
+    let again = read(&test_template(&template));
+    assert_eq!(test_template(&again), test_template(&template));
     assert!(
         again
             .resources()
@@ -467,7 +496,7 @@ proptest! {
     #[test]
     fn a_test_template_changes_deletion_policies_only_and_retains_no_resource(text in any_template()) {
         let template = read(&text);
-        let derive_test_template: Value = serde_json::from_str(&template.derive_test_template()).unwrap();
+        let derive_test_template: Value = serde_json::from_str(&test_template(&template)).unwrap();
         for resource in derive_test_template["Resources"].as_object().unwrap().values() {
             let kept = ["DeletionPolicy", "UpdateReplacePolicy"].iter().find(|p| resource.get(**p).is_some_and(|v| v != "Delete"));
             prop_assert_eq!(kept, None);

@@ -217,13 +217,26 @@ fn a_delivery_id_is_a_guid_and_never_a_path_or_a_key() {
 
 #[test]
 fn branch_names_follow_gits_rules() {
-    for good in ["main", "fix/heap", "dependabot/npm/x-1.2.3", "a@b", "ünï", "it's", "x$y"] {
+    for good in [
+        "main",
+        "fix/heap",
+        "dependabot/npm/x-1.2.3",
+        "a@b",
+        "ünï",
+        "it's",
+        "x$y",
+        "fix\u{a0}prices",
+        "\u{3000}x",
+        "a\u{2028}b",
+        "a\u{85}b",
+    ] {
         assert!(good.parse::<BranchName>().is_ok(), "{good}");
     }
     let long = "a".repeat(245);
     for bad in [
         "", "@", "-x", "a b", "a\tb", "a..b", "a~1", "a^", "a:b", "a?", "a*", "a[0]", "a\\b", "/a", "a/",
-        "a//b", ".a", "a/.b", "a.lock", "a.lock/b", "a@{1}", "a.", "a\u{0}", &long,
+        "a//b", ".a", "a/.b", "a.lock", "a.lock/b", "a@{1}", "a.", "a\u{0}", "a\u{7f}", "a\u{b}b", "a\nb",
+        &long,
     ] {
         assert!(bad.parse::<BranchName>().is_err(), "{bad:?}");
     }

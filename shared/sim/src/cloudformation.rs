@@ -143,6 +143,12 @@ struct Inner {
     invalid: Vec<String>,
     /// The failure of the next change set.
     refusal: Option<Refusal>,
+    /// The reason for which the change set of a nested stack fails, by its logical id.
+    nested_refusals: BTreeMap<String, String>,
+    /// The reason for which a change set that does not examine nested stacks fails.
+    flat_refusal: Option<String>,
+    /// The change sets of nested stacks that failed, by ARN.
+    failed_nested: BTreeMap<String, ChangeSetView>,
     /// True if a failed operation also retains its new resources, if their deletion policy says so.
     retains_on_create: bool,
     number: u32,
@@ -173,6 +179,9 @@ impl SimCloudFormation {
             orphans: BTreeMap::new(),
             invalid: Vec::new(),
             refusal: None,
+            nested_refusals: BTreeMap::new(),
+            flat_refusal: None,
+            failed_nested: BTreeMap::new(),
             retains_on_create: false,
             number: 0,
             past: BTreeMap::new(),

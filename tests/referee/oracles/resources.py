@@ -20,6 +20,7 @@ from referee.context import Context
 from referee.documents import Document, load
 from referee.planting import replace
 from referee.verdict import Verdict
+from resource_rules import table as resource_rules
 
 TOOLING, TARGET = "111111111111", "222222222222"
 TOOLING_POLICY, TARGET_POLICY = "infra/installer-policy.json", "infra/installer-target-policy.json"
@@ -79,6 +80,8 @@ def _table(context: Context, verdict: Verdict) -> dict:
     content, problems = built_table(context)
     for problem in problems + output.differences(context.root, content):
         verdict.find("shared/permissions", problem)
+    for problem in _rule_problems(context):
+        verdict.find("tests/referee/data/resource-rules.yaml", problem)
     # The data file of the judged tree counts, even if the table was not built again.
     table = json.loads(gzip.decompress(content))
     verdict.judged("resource types", len(table["types"]))
@@ -94,6 +97,18 @@ def built_table(context: Context) -> tuple[bytes, list[str]]:
 
 
 _BUILT: dict[bytes, tuple[bytes, list[str]]] = {}
+
+
+def _rule_problems(context: Context) -> list[str]:
+    """Compares the table of names, protections and tags with its sources, built once for each data file."""
+    data = (context.root / resource_rules.DATA).read_bytes()
+    if data not in _RULES:
+        _RULES[data] = resource_rules.build(context.root)
+    content, problems = _RULES[data]
+    return problems + resource_rules.differences(context.root / resource_rules.TABLE, content)
+
+
+_RULES: dict[bytes, tuple[str, list[str]]] = {}
 
 
 def _is_component(document: Document) -> bool:
@@ -329,6 +344,11 @@ def _edit_table(copy: Context) -> str:
     return "is not what its sources give"
 
 
+def _edit_rules(copy: Context) -> str:
+    replace(copy.root / resource_rules.TABLE, "AWS::IAM::Role account RoleName", "AWS::IAM::Role region RoleName")
+    return "run tests/referee/make-resource-rules"
+
+
 PLANTED = [
     ("the installer's policy lacks an action", _drop_action(TOOLING_POLICY, "lambda:CreateFunction")),
     ("the policy for target accounts lacks an untagging action", _drop_action(TARGET_POLICY, "events:UntagResource")),
@@ -339,4 +359,5 @@ PLANTED = [
     ("a property that needs one more permission is set", _set_property),
     ("a permission of a type in use is placed nowhere", _unplace),
     ("the checked-in table was edited by hand", _edit_table),
+    ("the table of names was edited by hand", _edit_rules),
 ]

@@ -207,6 +207,8 @@ impl Fixture {
             source_digest: package.source_digest,
             template_digest: package.template_digest,
             test_template_digest: package.test_template_digest,
+            test_differences: package.test_differences,
+            serial_tests: package.serial_tests,
             permissions: None,
             image_lock: ImageLock::default(),
             outputs: Default::default(),
@@ -329,9 +331,11 @@ impl Fixture {
     /// Lets the stack of a deployment run its release. Returns the ARN of the stack.
     fn stack(&self, deployment: &Deployment) -> String {
         let (run, stacks) = (deployment.stack().unwrap(), &self.context.cloudformation);
-        let own = package(&deployment.version.to_string()).template;
-        let text =
-            if deployment.stage.as_str() == TEST { own.derive_test_template() } else { own.deployed_text() };
+        let own = package(&deployment.version.to_string());
+        let text = match deployment.stage.as_str() == TEST {
+            true => own.test_template,
+            false => own.template.deployed_text(),
+        };
         if let Some(arn) = stacks.arn(run.name.as_str()) {
             stacks.set_template(&arn, &text);
             return arn;

@@ -9,7 +9,7 @@ use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::Digest;
 use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::records::{
-    DeliveryEnd, Environment, Release, ReleaseState, WebhookDelivery, WebhookDeliveryState,
+    DeliveryEnd, Environment, Record as _, Release, ReleaseState, WebhookDelivery, WebhookDeliveryState,
 };
 use lockstep_runtime::releases;
 use serde_json::json;
@@ -100,6 +100,32 @@ async fn the_environment_of_a_test_stack_is_forgotten_once_it_is_free() {
         fixture.invoke(forget()).await.unwrap();
         assert_eq!(fixture.find_environment("test").await, None);
     }
+}
+
+#[tokio::test]
+async fn tests_with_fixed_names_take_turns() {
+    let fixture = Fixture::new().await;
+    for version in ["1.0.0", "1.0.1"] {
+        let release = fixture.release(version, ReleaseState::Packaged).await;
+        let stored = fixture.ledger.get::<Release>(&release.key()).await.unwrap().unwrap();
+        fixture.ledger.replace(&stored, Release { serial_tests: true, ..release }).await.unwrap();
+    }
+    let test = |version: &str, environment: &str| inputs::Deploy {
+        environment: Some(environment.into()),
+        ..deploy(version, "test")
+    };
+    let first = || fixture.begin("a", DeploymentPath::Delivery, test("1.0.0", "logs-1-0-0"));
+    let second = || fixture.begin("b", DeploymentPath::Delivery, test("1.0.1", "logs-1-0-1"));
+    first().await.unwrap();
+    assert_eq!(second().await.unwrap_err().kind, FailureKind::TestBusy);
+    fixture.plan("a", true).await;
+    fixture.complete("a").await.unwrap();
+    let busy = second().await.unwrap_err();
+    assert_eq!(busy.kind, FailureKind::TestBusy, "the first stack still exists");
+    assert!(busy.message.contains("logs-1-0-0"), "{busy}");
+    fixture.invoke(Request::ForgetTest { environment: "logs-1-0-0".into() }).await.unwrap();
+    second().await.unwrap();
+    first().await.unwrap_err();
 }
 
 #[tokio::test]

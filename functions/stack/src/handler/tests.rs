@@ -2,6 +2,7 @@
 
 mod drift;
 mod fixture;
+mod nested;
 mod recovery;
 
 use super::*;
@@ -134,6 +135,15 @@ async fn a_change_set_has_tags_execution_role_and_a_template_in_the_bucket() {
     let digest = fixture.deploy().template_digest;
     assert_eq!(made.template, TemplateSource::Url(format!("https://bucket/templates/{digest}")));
     assert_eq!(made.name, made.token);
+}
+
+#[tokio::test]
+async fn a_component_can_leave_the_version_out_of_its_tags() {
+    let fixture = Fixture::without_version_tag("ci");
+    deploy(&fixture).await;
+    let made = fixture.cloud.change_set_requests().remove(0);
+    assert!(made.tags.iter().all(|(key, _)| key != "environment:version"), "{:?}", made.tags);
+    assert_eq!(made.tags.len(), 7);
 }
 
 #[tokio::test]

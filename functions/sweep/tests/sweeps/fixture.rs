@@ -185,6 +185,8 @@ impl Fixture {
             source_digest: package.source_digest,
             template_digest: package.template_digest,
             test_template_digest: package.test_template_digest,
+            test_differences: package.test_differences,
+            serial_tests: package.serial_tests,
             permissions: None,
             image_lock: package.image_lock,
             outputs: package.outputs,

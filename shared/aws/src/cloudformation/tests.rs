@@ -67,6 +67,7 @@ fn wanted(revert_drift: bool) -> NewChangeSet {
         role: "arn:aws:iam::111111111111:role/lockstep-delivery-cloudformation".into(),
         imports_existing: false,
         revert_drift,
+        with_nested: true,
         description: "d".into(),
     }
 }

@@ -338,6 +338,7 @@ impl Wanted {
             role: String::new(),
             imports_existing: true,
             revert_drift: false,
+            with_nested: true,
             description: "lockstep install".to_owned(),
         }
     }

@@ -8,6 +8,7 @@ use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::{ComponentName, InvalidId, StackName, StageName};
 use crate::model::image_lock::{ImageLock, LockedImage};
+use crate::model::version::Version;
 use crate::records::{
     Charter, DeployBody, Deployed, Deployment, DeploymentBody, DeploymentState, Environment, FailureRecord,
     LeaseHolder, ProvenImage, ProvenImages, StackRun,
@@ -16,6 +17,10 @@ use jiff::Timestamp;
 
 /// Maximum length of an environment's name: with the longest stage name it still fits a stack name.
 const NAME_CHARS: usize = 100;
+
+/// Maximum length of the name of a test environment. CloudFormation derives names from `test-` and this name, and cuts them:
+/// what remains still differs.
+const TEST_NAME_CHARS: usize = 90;
 
 /// Returns the environment's name within its stage: the component's unless the caller requests another.
 pub fn name(component: &ComponentName, asked: Option<&str>) -> Result<String, Failure> {
@@ -33,6 +38,16 @@ pub fn name(component: &ComponentName, asked: Option<&str>) -> Result<String, Fa
         "'{shown}' is not an environment name: use lower-case letters, digits and single hyphens, at most {NAME_CHARS}, \
          starting with a letter"
     )))
+}
+
+/// Returns the test environment of a release: `<component>-<version>`, in the letters of a stack's name.
+///
+/// Each build number is used once, so component and numbers identify the release even if a long branch name behind them
+/// is cut.
+pub fn test_name(component: &ComponentName, version: &Version) -> String {
+    let name = format!("{component}-{version}").to_ascii_lowercase();
+    let parts: Vec<&str> = name.split(['.', '-']).filter(|part| !part.is_empty()).collect();
+    parts.join("-").chars().take(TEST_NAME_CHARS).collect::<String>().trim_end_matches('-').to_owned()
 }
 
 /// Returns the name of the environment's stack: `<stage>-<environment>`.

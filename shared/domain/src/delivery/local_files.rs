@@ -17,10 +17,11 @@ mod rewrite;
 use crate::delivery::archive::Files;
 use crate::model::error::Problem;
 use crate::model::ids::{AccountId, Digest, Region};
-use crate::stacks::template::Template;
+use crate::model::test_difference::TestDifference;
+use crate::stacks::template::{LeftOutName, Template};
 use rewrite::Packager;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The parameter that names the artifact bucket of the account. A template with local files gets it; a template that
 /// declares it may use it as well. Lockstep sets its value.
@@ -95,11 +96,18 @@ impl LocalFiles {
         lengths.max_by_key(|(_, length)| *length)
     }
 
-    /// Returns the template of the test stack. Its nested stacks run their test templates.
-    pub fn test_template(&self, template: &Template) -> String {
-        self.nested.iter().fold(template.derive_test_template(), |text, nested| {
+    /// Returns the template of the test stack, as [`Template::derive_test_template`]. Its nested stacks run their test
+    /// templates.
+    pub fn test_template(
+        &self,
+        template: &Template,
+        left_out: &BTreeSet<LeftOutName>,
+    ) -> (String, Vec<TestDifference>) {
+        let (text, differences) = template.derive_test_template(left_out);
+        let text = self.nested.iter().fold(text, |text, nested| {
             text.replace(nested.deployed.digest.as_str(), nested.test.digest.as_str())
-        })
+        });
+        (text, differences)
     }
 
     /// Returns every object with its key that the stack reads. A test stack reads other nested templates.

@@ -50,6 +50,9 @@ pub struct Manifest {
     /// Names in the template that packaging accepts although its table lacks them.
     #[serde(default, skip_serializing_if = "Acceptance::is_empty")]
     pub check: Acceptance,
+    /// Tags of the stack.
+    #[serde(default)]
+    pub tags: Tags,
 }
 
 /// The `[component]` table.
@@ -80,6 +83,19 @@ pub struct Test {
 impl Default for Test {
     fn default() -> Self {
         Self { ttl_minutes: TTL_MINUTES_DEFAULT, outputs_from: None }
+    }
+}
+
+/// The `[tags]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tags {
+    /// True if the stack and its resources have the tag `environment:version`. Its value changes with each release.
+    pub version: bool,
+}
+
+impl Default for Tags {
+    fn default() -> Self {
+        Self { version: true }
     }
 }
 
@@ -202,7 +218,7 @@ pub(crate) fn parse_with_lines(file: &str, text: &str) -> Result<(Manifest, Line
     let (document, mut problems) = document(file, text)?;
     let (root, mut lines) = (Table::root(&document), Lines::default());
     root.refuse_unknown(
-        &["component", "images", "test", "checks", "protect", "drift", "check"],
+        &["component", "images", "test", "checks", "protect", "drift", "check", "tags"],
         &mut problems,
     );
     let component = component(&root, &mut problems);
@@ -212,8 +228,9 @@ pub(crate) fn parse_with_lines(file: &str, text: &str) -> Result<(Manifest, Line
     let protect = protect(&root, &mut lines, &mut problems);
     let drift = drift(&root, &mut lines, &mut problems);
     let check = acceptance(&root, &mut problems);
+    let tags = tags(&root, &mut problems);
     let manifest =
-        component.map(|component| Manifest { component, images, test, checks, protect, drift, check });
+        component.map(|component| Manifest { component, images, test, checks, protect, drift, check, tags });
     problems.finish(manifest.map(|manifest| (manifest, lines)))
 }
 
@@ -271,6 +288,12 @@ fn test(root: &Table<'_, '_>, lines: &mut Lines, problems: &mut Problems) -> Tes
         test.outputs_from = text(&table.path("outputs_from"), value, problems);
     }
     test
+}
+
+fn tags(root: &Table<'_, '_>, problems: &mut Problems) -> Tags {
+    let Some(table) = root.table("tags", problems) else { return Tags::default() };
+    table.refuse_unknown(&["version"], problems);
+    Tags { version: table.get("version").is_none() || table.flag("version", problems) }
 }
 
 fn protect(root: &Table<'_, '_>, lines: &mut Lines, problems: &mut Problems) -> Protect {

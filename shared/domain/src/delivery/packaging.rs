@@ -6,6 +6,7 @@
 
 mod contents;
 mod judge;
+mod names;
 mod needs;
 mod sources;
 mod values;
@@ -21,8 +22,10 @@ use crate::delivery::stages::Stages;
 use crate::model::error::{Failure, Problem};
 use crate::model::ids::{ComponentName, Digest};
 use crate::model::image_lock::ImageLock;
+use crate::model::test_difference::TestDifference;
 use crate::records::ImageVersion;
 use crate::records::Release;
+use crate::stacks::names::FixedNames;
 use crate::stacks::permissions::Table;
 use crate::stacks::template::{TEMPLATE_BYTES_MAX, Template};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +41,9 @@ pub const IMAGE_LOCK_FILE: &str = "image-lock.json";
 /// Name of the function lock in an artifact, which only a release with functions of Lockstep has; reserved like the
 /// image lock's name.
 pub const FUNCTION_LOCK_FILE: &str = "function-lock.json";
+
+/// Name of the template of the test stack in an artifact; reserved like the image lock's name.
+pub const TEST_TEMPLATE_FILE: &str = "test-template.json";
 
 /// Maximum bytes of a component's files together. A component is text; binaries belong into images and registries.
 pub const MAX_COMPONENT_BYTES: usize = 50 << 20;
@@ -85,6 +91,10 @@ pub struct Package {
     pub test_template: String,
     /// The digest of the test stack's template.
     pub test_template_digest: Digest,
+    /// The differences between the template of the test stack and the deployed one.
+    pub test_differences: Vec<TestDifference>,
+    /// True if two test stacks of the component cannot exist at once, because they have a name in common.
+    pub serial_tests: bool,
     /// The rows of the permission table for the template's resource types, compressed; `None` if the table is unknown.
     pub permissions: Option<Vec<u8>>,
     /// The outputs of the template, which other components may refer to.
@@ -167,12 +177,18 @@ pub fn open(artifact: &[u8]) -> Result<Contents, Vec<Problem>> {
         Some(lock) => serde_json::from_slice(&lock).map_err(|error| unreadable(FUNCTION_LOCK_FILE, error))?,
         None => FunctionLock::default(),
     };
+    let test_template = files.remove(TEST_TEMPLATE_FILE).and_then(|text| String::from_utf8(text).ok());
+    let Some(test_template) = test_template else {
+        let message =
+            "is missing or no text: another version of Lockstep packaged this release; package it again";
+        return Err(vec![Problem::at(TEST_TEMPLATE_FILE, None, message)]);
+    };
     let input = PackagingInput::default();
     let mut planner = Planner::new(&files, &input);
     match planner.source() {
         Some(ParsedFolder { manifest, reading: Some(reading), layers: Some(layers), .. }) => {
             let Reading { template, local, .. } = reading;
-            Ok(Contents { manifest, template, local, layers, image_lock, function_lock })
+            Ok(Contents { manifest, template, test_template, local, layers, image_lock, function_lock })
         }
         _ => Err(planner.problems),
     }
@@ -218,7 +234,8 @@ impl<'a> Planner<'a> {
         self.judge_values(&manifest, template, &layers);
         self.judge_late_images(template);
         let function_lock = self.function_lock(template, &layers);
-        self.build(manifest, reading, layers, image_lock, function_lock)
+        let names = self.fixed_names(&manifest, template, &layers);
+        self.build(manifest, reading, layers, (image_lock, function_lock), &names)
     }
 
     fn source(&mut self) -> Option<ParsedFolder> {
@@ -261,7 +278,7 @@ impl<'a> Planner<'a> {
                 self.problems.push(Problem::at(path.clone(), None, message));
             }
         }
-        for reserved in [IMAGE_LOCK_FILE, FUNCTION_LOCK_FILE] {
+        for reserved in [IMAGE_LOCK_FILE, FUNCTION_LOCK_FILE, TEST_TEMPLATE_FILE] {
             if self.files.contains_key(reserved) {
                 let message = "is a name that Lockstep uses in the release; rename this file";
                 self.problems.push(Problem::at(reserved, None, message));
@@ -274,8 +291,8 @@ impl<'a> Planner<'a> {
         manifest: Manifest,
         Reading { template, local, .. }: Reading,
         layers: ComponentParameters,
-        image_lock: ImageLock,
-        function_lock: FunctionLock,
+        (image_lock, function_lock): (ImageLock, FunctionLock),
+        names: &FixedNames,
     ) -> Option<Package> {
         if !self.problems.is_empty() {
             return None;
@@ -286,8 +303,10 @@ impl<'a> Planner<'a> {
         if !function_lock.is_empty() {
             files.insert(FUNCTION_LOCK_FILE.to_owned(), function_lock.to_json().into_bytes());
         }
+        let deployed = template.deployed_text();
+        let (test_template, test_differences) = local.test_template(&template, &names.left_out);
+        files.insert(TEST_TEMPLATE_FILE.to_owned(), test_template.clone().into_bytes());
         let artifact = self.packed(&files)?;
-        let (deployed, test_template) = (template.deployed_text(), local.test_template(&template));
         let own = (manifest.component.template.as_str(), deployed.len().max(test_template.len()));
         let too_long = local.longest_nested_text().into_iter().chain([own]);
         if let Some((file, _)) = too_long.into_iter().find(|(_, length)| *length > TEMPLATE_BYTES_MAX) {
@@ -309,8 +328,10 @@ impl<'a> Planner<'a> {
             source_digest: Digest::of(&source),
             template_digest: Digest::of(deployed.as_bytes()),
             test_template_digest: Digest::of(test_template.as_bytes()),
-            unchecked: std::mem::take(&mut self.unchecked),
+            test_differences,
+            serial_tests: names.serial_tests,
             hints: std::mem::take(&mut self.hints),
+            unchecked: std::mem::take(&mut self.unchecked),
             manifest,
             template,
             local,

@@ -105,7 +105,7 @@ checked_text! {
 checked_text! {
     /// A branch's name by git's rules (<https://git-scm.com/docs/git-check-ref-format>), at most 244 bytes.
     ///
-    /// The name is safe to compare and to display. It may hold quotes, dollars and slashes, and never reaches a shell, an
+    /// The name is safe to compare. It may hold characters that a terminal does not show (`model::visible`), quotes, dollars and slashes, and never reaches a shell, an
     /// ARN or a template.
     BranchName,
     InvalidText("not a branch name that git allows"),
@@ -113,7 +113,8 @@ checked_text! {
 }
 
 fn is_branch_name(name: &str) -> bool {
-    let forbidden = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
+    // git forbids spaces and control characters of ASCII alone.
+    let forbidden = |c: char| c.is_ascii_control() || " ~^:?*[\\".contains(c);
     let part = |p: &str| !p.is_empty() && !p.starts_with('.') && !p.ends_with(".lock");
     name.len() <= 244
         && name != "@"

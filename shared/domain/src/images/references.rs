@@ -183,6 +183,8 @@ mod tests {
             source_digest: digest.clone(),
             template_digest: digest.clone(),
             test_template_digest: digest,
+            test_differences: Vec::new(),
+            serial_tests: false,
             permissions: None,
             image_lock: ImageLock([(locked.parameter.clone(), locked)].into()),
             outputs: BTreeSet::new(),

@@ -12,7 +12,7 @@ checked_text! {
 }
 
 fn is_pattern(pattern: &str) -> bool {
-    let forbidden = |c: char| c.is_control() || c.is_whitespace() || "~^:?[\\".contains(c);
+    let forbidden = |c: char| c.is_ascii_control() || " ~^:?[\\".contains(c);
     (1..=244).contains(&pattern.len())
         && !pattern.contains(forbidden)
         && !pattern.contains("..")

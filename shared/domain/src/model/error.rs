@@ -33,6 +33,8 @@ pub enum FailureKind {
     Superseded,
     /// Another deployment holds the environment and still runs.
     EnvironmentBusy,
+    /// The test stack of another release of the component exists and has the same fixed names.
+    TestBusy,
     /// The input, the component or the configuration is wrong.
     Rejected,
     /// A named object does not exist.
@@ -66,7 +68,9 @@ impl FailureKind {
     /// Returns the policy for the failure.
     pub fn policy(self) -> Policy {
         match self {
-            Self::Throttled | Self::Transient | Self::Conflict | Self::EnvironmentBusy => Policy::Retryable,
+            Self::Throttled | Self::Transient | Self::Conflict | Self::EnvironmentBusy | Self::TestBusy => {
+                Policy::Retryable
+            }
             Self::Superseded
             | Self::Rejected
             | Self::NotFound

@@ -44,6 +44,9 @@ impl fmt::Display for MajorMinor {
     }
 }
 
+/// Maximum characters of a branch in a version.
+const BRANCH_CHARS: usize = 40;
+
 /// The version of a release or an image: three numbers, and for a pre-release its branch and number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -55,17 +58,9 @@ impl Version {
         Self(semver::Version::new(of.major.into(), of.minor.into(), build.into()))
     }
 
-    /// Returns the `n`th version built from `branch` after `build`. Characters that SemVer does not allow
-    /// become hyphens.
+    /// Returns the `n`th version built from `branch` after `build`.
     pub fn pre_release(of: MajorMinor, build: u32, branch: &str, n: u32) -> Self {
-        let word: String =
-            branch.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
-        // SemVer refuses numeric words with a leading zero. A letter in front makes any word alphanumeric.
-        let word = if word.is_empty() || word.bytes().all(|b| b.is_ascii_digit()) {
-            format!("b{word}")
-        } else {
-            word
-        };
+        let word = branch_word(branch);
         let mut version = Self::release(of, build).0;
         version.pre = semver::Prerelease::new(&format!("{word}.{n}")).unwrap_or(semver::Prerelease::EMPTY);
         Self(version)
@@ -113,6 +108,20 @@ impl Version {
     /// Returns true if a constraint admits this version.
     pub(crate) fn matches(&self, requirement: &semver::VersionReq) -> bool {
         requirement.matches(&self.0)
+    }
+}
+
+/// Returns the branch's part of a version: its letters and digits, with single hyphens between them, at most
+/// [`BRANCH_CHARS`]. It can be a part of the name of an environment and a stack.
+fn branch_word(branch: &str) -> String {
+    let parts = branch.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+    let whole = parts.collect::<Vec<_>>().join("-");
+    let word = whole.get(..BRANCH_CHARS).unwrap_or(&whole).trim_end_matches('-');
+    match word {
+        "" => "branch".to_owned(),
+        // SemVer refuses numeric words with a leading zero. A letter in front makes any word alphanumeric.
+        word if word.bytes().all(|b| b.is_ascii_digit()) => format!("b{word}"),
+        word => word.to_owned(),
     }
 }
 
@@ -166,6 +175,23 @@ mod tests {
             let made = Version::pre_release(MajorMinor { major: 1, minor: 2 }, 3, branch, 4);
             assert!(made.is_pre_release(), "{branch}");
             assert_eq!(version(&made.to_string()), made);
+        }
+    }
+
+    #[test]
+    fn the_word_of_a_branch_is_readable() {
+        for (branch, word) in [
+            ("feature/JIRA-123_x", "feature-JIRA-123-x"),
+            ("release-please--branches--main", "release-please-branches-main"),
+            ("fix/parse(args)", "fix-parse-args"),
+            ("wip/x-", "wip-x"),
+            ("_private_", "private"),
+            ("007", "b007"),
+            ("\u{444}\u{438}\u{447}\u{430}", "branch"),
+            ("dependabot/npm_and_yarn/packages/app-1.2.3", "dependabot-npm-and-yarn-packages-app-1-2"),
+        ] {
+            let made = Version::pre_release(MajorMinor { major: 1, minor: 2 }, 3, branch, 4);
+            assert_eq!(made.to_string(), format!("1.2.3-{word}.4"), "{branch}");
         }
     }
 

@@ -35,6 +35,7 @@ mod review;
 mod start;
 mod sweep_report;
 mod table;
+mod test_turn;
 #[cfg(test)]
 pub(crate) mod testing;
 mod webhook_delivery;
@@ -74,6 +75,7 @@ pub use review::{AccessChange, ParameterChange, Review, ShownValue};
 pub use start::Start;
 pub use sweep_report::{Leftover, SweepReport};
 pub use table::Table;
+pub use test_turn::TestTurn;
 pub use webhook_delivery::{DeliveryEnd, WebhookDelivery, WebhookDeliveryState};
 
 use serde::{Serialize, de::DeserializeOwned};

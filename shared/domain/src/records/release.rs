@@ -2,6 +2,7 @@ use super::{Key, Partition, Record, Table};
 use crate::model::ids::{CommitSha, ComponentName, Digest, RepositoryId};
 use crate::model::image_lock::ImageLock;
 use crate::model::person::GithubLogin;
+use crate::model::test_difference::TestDifference;
 use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,12 @@ pub struct Release {
     pub template_digest: Digest,
     /// SHA-256 of the derived template that the test stack runs.
     pub test_template_digest: Digest,
+    /// Differences between that template and the released one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test_differences: Vec<TestDifference>,
+    /// True if two test stacks of the component cannot exist at once, because they have a name in common.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub serial_tests: bool,
     /// SHA-256 of the permissions that its resource types need of the execution role. The list lies beside
     /// the artifact. `None` for a release that predates the field.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -19,15 +19,18 @@ mod scalar;
 pub(crate) mod sections;
 mod shapes;
 mod source;
+mod test_stack;
 mod yaml;
 
 pub use parameter::Parameter;
+pub use test_stack::LeftOutName;
 
 use crate::model::canonical::canonical_json;
 use crate::model::error::Problem;
 use crate::model::ids::{Digest, LogicalId};
+use crate::model::test_difference::TestDifference;
 use node::{Fault, Node};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum size of a template in S3, in bytes.
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>
@@ -171,13 +174,17 @@ impl Template {
         found
     }
 
-    /// Returns the template of the test stack, as JSON with sorted keys. It differs from the deployed one in one point: a
-    /// resource that would outlive the stack (a protected type, or one with a deletion policy) is deleted with it.
-    pub fn derive_test_template(&self) -> String {
+    /// Returns the template of the test stack, as JSON with sorted keys, and its differences from the deployed one: each
+    /// resource is deleted with the stack, nothing protects it from that or keeps something, and the names in `left_out`
+    /// are absent.
+    pub fn derive_test_template(&self, left_out: &BTreeSet<LeftOutName>) -> (String, Vec<TestDifference>) {
         let mut json = self.to_json();
         boundary::set(&mut json);
-        lint::delete_everything(&mut json);
-        canonical_json(json)
+        let mut differences = test_stack::derive(&mut json, left_out);
+        for difference in &mut differences {
+            difference.line = test_stack::line(&self.root, difference);
+        }
+        (canonical_json(json), differences)
     }
 
     /// Returns the template as JSON, with short forms such as `!Ref` expanded.

@@ -7,6 +7,7 @@ use lockstep_aws::cloudformation::{
     TemplateSource,
 };
 use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::resource_change::NESTED_STACK;
 use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::identity::Tags;
@@ -165,10 +166,34 @@ impl Inner {
         design: &mut Design,
         changes: &mut [ProposedChange],
     ) -> Option<Refusal> {
-        if let Some(refusal) = self.refusal.take() {
+        if let Some(refusal) = self.refusal.take().or_else(|| self.refuse_nested(wanted, design)) {
             return Some(refusal);
         }
         let reason = wanted.imports_existing.then(|| self.import(design, changes)).and_then(Result::err)?;
+        Some(Refusal { reason, findings: Vec::new() })
+    }
+
+    /// Returns the failure of a change set whose nested one fails. It names the nested one and no reason
+    /// (<https://github.com/aws-cloudformation/rain/issues/526>).
+    fn refuse_nested(&mut self, wanted: &NewChangeSet, design: &Design) -> Option<Refusal> {
+        if !wanted.with_nested || wanted.revert_drift {
+            let reason = self.flat_refusal.clone().filter(|_| !wanted.with_nested)?;
+            return Some(Refusal { reason, findings: Vec::new() });
+        }
+        let is_nested = |id: &str| design.resources.get(id).is_some_and(|found| found.kind == NESTED_STACK);
+        let (id, reason) = self.nested_refusals.iter().find(|(id, _)| is_nested(id))?;
+        let place = "arn:aws:cloudformation:eu-west-1:111111111111";
+        let view = ChangeSetView {
+            arn: format!("{place}:changeSet/{}-{id}/{:08}", wanted.name, self.number),
+            stack_arn: format!("{place}:stack/{}-{id}/{:08}", wanted.stack, self.number),
+            description: String::new(),
+            tags: Tags::new(),
+            state: ChangeSetState::Failed(reason.clone()),
+            changes: Some(Vec::new()),
+        };
+        let reason =
+            format!("Nested change set {} was not successfully created: Currently in FAILED.", view.arn);
+        self.failed_nested.insert(view.arn.clone(), view);
         Some(Refusal { reason, findings: Vec::new() })
     }
 
@@ -399,7 +424,8 @@ impl Stacks for SimStacks {
                 let mut sets = found.change_sets.iter();
                 sets.find(|set| set.view.arn == change_set || (here && set.name == change_set))
             });
-            Ok(found.map(|set| set.view.clone()))
+            let nested = || inner.failed_nested.get(change_set).cloned();
+            Ok(found.map(|set| set.view.clone()).or_else(nested))
         })
     }
 

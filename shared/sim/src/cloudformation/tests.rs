@@ -50,6 +50,7 @@ impl Here {
             role: String::new(),
             imports_existing: false,
             revert_drift,
+            with_nested: true,
             description: String::new(),
         };
         self.stacks.create_change_set(&wanted).await.unwrap();

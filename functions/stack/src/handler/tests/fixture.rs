@@ -142,6 +142,12 @@ impl Fixture {
         Self::of(stage, template, files)
     }
 
+    /// Returns a fixture whose release leaves the version out of its tags.
+    pub fn without_version_tag(stage: &str) -> Self {
+        let manifest = format!("{}\n[tags]\nversion = false\n", manifest());
+        Self::of(stage, TEMPLATE, &[("lockstep.toml", &manifest)])
+    }
+
     fn of(stage: &str, template: &str, more: &[(&str, &str)]) -> Self {
         let manifest = manifest();
         let files = [("lockstep.toml", manifest.as_str()), ("template.yaml", template)];
@@ -337,6 +343,8 @@ fn release(package: &packaging::Package) -> Release {
         source_digest: package.source_digest.clone(),
         template_digest: package.template_digest.clone(),
         test_template_digest: package.test_template_digest.clone(),
+        test_differences: package.test_differences.clone(),
+        serial_tests: package.serial_tests,
         permissions: Some(Digest::of(&permissions().pack())),
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),

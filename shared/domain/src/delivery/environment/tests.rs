@@ -1,5 +1,7 @@
 use super::*;
+use crate::delivery::packaging::{BranchKind, next_version};
 use crate::model::ids::Digest;
+use crate::model::version::MajorMinor;
 use crate::records::{FailedEvent, testing};
 use proptest::prelude::*;
 
@@ -432,4 +434,45 @@ fn a_success_without_the_id_of_a_locked_image_is_a_bug() {
     let taken = acquire(None, &deployment, at(1)).unwrap();
     let failure = complete(&taken.environment, &taken.deployment, &lock, at(2)).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Bug);
+}
+
+#[test]
+fn a_test_environment_is_named_after_component_version_and_branch() {
+    let component: ComponentName = "logs-broker".parse().unwrap();
+    let named = |version: &str| test_name(&component, &version.parse().unwrap());
+    assert_eq!(named("2.1.37"), "logs-broker-2-1-37");
+    assert_eq!(named("2.1.37-Fix-It.1"), "logs-broker-2-1-37-fix-it-1");
+    assert_eq!(
+        named("2.1.37-release-please--branches--main.1"),
+        "logs-broker-2-1-37-release-please-branches-main-1"
+    );
+    let long: ComponentName = "a".repeat(60).parse().unwrap();
+    let made = test_name(&long, &format!("4000000000.1.2-{}.1", "b-".repeat(20)).parse().unwrap());
+    assert!(made.len() <= 90 && made.contains("-4000000000-1-2-"), "{made}");
+}
+
+proptest! {
+    #[test]
+    fn each_branch_that_git_allows_gives_a_good_name_of_its_own(
+        branches in proptest::collection::vec("([a-zA-Z0-9_./#@()+=,%\u{a0}-]|\\PC){1,60}|--|[0-9]{1,9}|-", 2..5),
+        component in "[a-z][a-z0-9]{0,20}(-[a-z0-9]{1,9}){0,3}",
+    ) {
+        let component: ComponentName = component.parse().unwrap();
+        let of = MajorMinor { major: 1, minor: 0 };
+        let names: Vec<String> = (0..).zip(&branches)
+            .map(|(count, branch)| test_name(&component, &next_version(of, BranchKind::Other(branch), count)))
+            .collect();
+        let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
+        prop_assert_eq!(distinct.len(), names.len(), "{:?}", names);
+        for (asked, branch) in names.iter().zip(&branches) {
+            let begin = format!("{component}-1-0-");
+            prop_assert!(asked.starts_with(&begin), "{}", asked);
+            prop_assert_eq!(name(&component, Some(asked)).unwrap(), asked.clone());
+            prop_assert!(stack_name(&"test".parse().unwrap(), asked).is_ok());
+            // The first word of the branch can be read in the name.
+            let words = branch.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_ascii_lowercase);
+            let first: String = words.into_iter().find(|word| !word.is_empty()).unwrap_or_default();
+            prop_assert!(asked.contains(first.get(..10).unwrap_or(&first)), "{} in {}", branch, asked);
+        }
+    }
 }

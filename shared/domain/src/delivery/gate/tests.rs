@@ -38,6 +38,8 @@ fn release(state: ReleaseState, version: &str) -> Release {
         source_digest: digest.clone(),
         template_digest: digest.clone(),
         test_template_digest: digest,
+        test_differences: Vec::new(),
+        serial_tests: false,
         permissions: None,
         image_lock: ImageLock::default(),
         outputs: BTreeSet::new(),

@@ -465,7 +465,7 @@ impl<'f> Packager<'f> {
         let parameters =
             template.parameters().iter().map(|(name, parameter)| (name.clone(), needed(parameter))).collect();
         let deployed = Text::of(template.deployed_text());
-        let test = Text::of(self.local.test_template(&template));
+        let test = Text::of(self.local.test_template(&template, &BTreeSet::new()).0);
         let (digest, outputs) = (deployed.digest.clone(), template.outputs().keys().cloned().collect());
         self.local.nested.push(NestedTemplate { template, deployed, test });
         Child { digest, parameters, outputs }

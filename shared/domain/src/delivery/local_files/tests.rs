@@ -55,7 +55,8 @@ fn a_folder_becomes_a_zip_in_the_bucket_of_the_account() {
 #[test]
 fn the_test_stack_reads_the_same_code() {
     let reading = reading(&[("template.yaml", FUNCTION), ("src/app.py", HANDLER)]);
-    let test: Value = serde_json::from_str(&reading.local.test_template(&reading.template)).unwrap();
+    let test: Value =
+        serde_json::from_str(&reading.local.test_template(&reading.template, &BTreeSet::new()).0).unwrap();
     assert_eq!(test, deployed(&reading));
     assert!(reading.local.objects(true).eq(reading.local.objects(false)));
 }
@@ -307,7 +308,8 @@ fn nested_templates_are_packaged_at_every_depth() {
 #[test]
 fn nested_stacks_of_a_test_delete_their_data() {
     let reading = reading(&nested());
-    let root: Value = serde_json::from_str(&reading.local.test_template(&reading.template)).unwrap();
+    let root: Value =
+        serde_json::from_str(&reading.local.test_template(&reading.template, &BTreeSet::new()).0).unwrap();
     let network = child(&reading, &root, "Network", true);
     assert_eq!(network["Resources"]["Table"]["DeletionPolicy"], "Delete");
     let deep = child(&reading, &network, "Deep", true);

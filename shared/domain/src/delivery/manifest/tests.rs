@@ -247,6 +247,23 @@ fn the_lifetime_of_a_test_stack_is_bounded() {
 }
 
 #[test]
+fn a_component_cannot_choose_the_account_of_its_test() {
+    for key in ["account", "region", "stage"] {
+        let [problem] =
+            problems_after_component(&format!("[test]\n{key} = \"111111111111\"\n")).try_into().unwrap();
+        assert!(problem.starts_with("lockstep.toml:8: "), "{problem}");
+    }
+}
+
+#[test]
+fn the_tag_with_the_version_can_be_left_out() {
+    let read = |text: &str| Manifest::parse(FILE, &format!("{COMPONENT}{text}")).unwrap().tags.version;
+    assert_eq!([read(""), read("[tags]\n"), read("[tags]\nversion = true\n")], [true; 3]);
+    assert!(!read("[tags]\nversion = false\n"));
+    assert_eq!(problems_after_component("[tags]\nversion = 1\n").len(), 1);
+}
+
+#[test]
 fn a_template_cannot_lie_outside_its_folder() {
     let path = |text: &str| text.parse::<RelativePath>().is_ok();
     assert!(path("template.yaml") && path("infra/main.json") && path("a-b_c.d/e"));

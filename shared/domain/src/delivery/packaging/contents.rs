@@ -19,6 +19,8 @@ pub struct Contents {
     pub manifest: Manifest,
     /// Its template, with addresses in the place of local paths.
     pub template: Template,
+    /// The template of its test stack.
+    pub test_template: String,
     /// The files that the template names.
     pub local: LocalFiles,
     /// The component's parameter files.
@@ -30,10 +32,10 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Returns the template text that the stack in `stage` runs. A test stack runs the derived template, which differs
-    /// from the deployed one only in its deletion policies.
+    /// Returns the template text that the stack in `stage` runs. A test stack runs the template that packaging derived
+    /// from the deployed one.
     pub fn template_in(&self, stage: &Stage) -> String {
-        if stage.is_test() { self.local.test_template(&self.template) } else { self.template.deployed_text() }
+        if stage.is_test() { self.test_template.clone() } else { self.template.deployed_text() }
     }
 
     /// Returns the template that the stack in `stage` runs, as [`Contents::template_in`].

@@ -8,6 +8,7 @@ use crate::model::error::Problem;
 use crate::model::ids::LogicalId;
 use crate::model::image_lock::ImageLock;
 use crate::model::toml_file::suggestion;
+use crate::stacks::resource_rules::has_fixed_tags;
 use crate::stacks::resource_types::{UnknownNames, unknown_names};
 use crate::stacks::template::Template;
 
@@ -34,6 +35,26 @@ impl Planner<'_> {
             self.must_exist("resource", &ignored.logical_id, template.resources().keys(), line);
         }
         self.judge_outputs_from(manifest, lines);
+        self.judge_tags(manifest, template);
+    }
+
+    /// Warns of resources that the tag with the version replaces in each release.
+    fn judge_tags(&mut self, manifest: &Manifest, template: &Template) {
+        if !manifest.tags.version {
+            return;
+        }
+        for (id, resource) in template.resources() {
+            if has_fixed_tags(&resource.kind) {
+                let message = format!(
+                    "{id}: a change of the tags of {} replaces the resource, interrupts it or fails, and the tag \
+                     `environment:version` changes in each release; write version = false in the table [tags] of \
+                     lockstep.toml",
+                    resource.kind
+                );
+                let file = manifest.component.template.as_str();
+                self.hints.push(Problem::at(file, resource.line, message));
+            }
+        }
     }
 
     /// Checks the names of types, properties and attributes against AWS's schemas.

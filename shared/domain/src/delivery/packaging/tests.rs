@@ -169,6 +169,7 @@ fn an_artifact_holds_the_folder_and_the_lock_and_is_read_back() {
     assert_eq!(package.digest, Digest::of(&package.artifact));
     let mut expected = component();
     expected.insert("image-lock.json".to_owned(), package.image_lock.to_json().into_bytes());
+    expected.insert("test-template.json".to_owned(), package.test_template.clone().into_bytes());
     assert_eq!(unpack(&package.artifact, &Limits::DEFAULT).unwrap(), expected);
 
     let contents = open(&package.artifact).unwrap();
@@ -186,9 +187,77 @@ fn a_damaged_artifact_is_not_opened() {
     assert!(open(&no_lock).unwrap_err()[0].to_string().starts_with("image-lock.json: cannot be read"));
     let mut files = without("template.yaml");
     files.insert("image-lock.json".to_owned(), b"{}".to_vec());
+    let no_test = open(&pack(&files).unwrap()).unwrap_err();
+    assert!(no_test[0].to_string().starts_with("test-template.json: is missing"), "{}", no_test[0]);
+    files.insert("test-template.json".to_owned(), b"{}".to_vec());
     assert!(
         open(&pack(&files).unwrap()).unwrap_err()[0].to_string().starts_with("template.yaml: is missing")
     );
+}
+
+#[test]
+fn a_fixed_name_is_left_out_of_the_test_stack_with_a_hint() {
+    let package = packaged(&edited("template.yaml", "Properties: {", "Properties: {TopicName: logs-topic, "));
+    let test: serde_json::Value = serde_json::from_str(&package.test_template).unwrap();
+    assert_eq!(test["Resources"]["Topic"]["Properties"].get("TopicName"), None);
+    assert!(package.template.deployed_text().contains("logs-topic"));
+    assert!(!package.serial_tests);
+    assert_eq!(package.hints.len(), 1);
+    let contents = open(&package.artifact).unwrap();
+    let stages = Stages::parse("stages.toml", &stages_text()).unwrap();
+    assert_eq!(contents.template_in(stages.test()), package.test_template);
+}
+
+#[test]
+fn a_release_takes_turns_in_test_if_its_names_differ_by_stage_alone() {
+    let mut files = edited("template.yaml", "Properties: {", "Properties: {TopicName: !Ref Own, ");
+    let template = String::from_utf8(files["template.yaml"].clone()).unwrap();
+    let template = template.replace("Parameters:\n", "Parameters:\n  Own: {Type: String}\n");
+    files.insert("template.yaml".to_owned(), template.into_bytes());
+    let own = |value: &str| {
+        let mut files = files.clone();
+        let text = format!("Queue = \"${{outputs.logs-cache.Url}}\"\nOwn = \"{value}\"\n");
+        files.insert("parameters/default.toml".to_owned(), text.into_bytes());
+        files
+    };
+    for (value, serial, left_out) in [
+        ("logs", false, true),
+        ("logs-${region}", false, true),
+        ("logs-${stage}", true, false),
+        ("logs-${version}", false, false),
+        ("${outputs.logs-cache.Arn}", false, true),
+    ] {
+        let package = packaged(&own(value));
+        assert_eq!(package.serial_tests, serial, "{value}");
+        let is_left_out =
+            package.test_differences.iter().any(|difference| difference.property == "TopicName");
+        assert_eq!(is_left_out, left_out, "{value}");
+        assert_eq!(package.hints.len(), usize::from(left_out), "{value}: {:?}", package.hints);
+        assert!(package.hints.iter().all(|hint| hint.file == "broker/template.yaml"), "{value}");
+    }
+}
+
+#[test]
+fn a_name_that_a_check_mentions_is_refused() {
+    let mut files = edited("template.yaml", "Properties: {", "Properties: {TopicName: logs-topic, ");
+    let manifest = MANIFEST.replace("matches = \".\"", "matches = \"logs-topic\"");
+    files.insert("lockstep.toml".to_owned(), manifest.into_bytes());
+    let [problem] = problems(&files).try_into().unwrap();
+    assert!(problem.starts_with("broker/template.yaml:10: Topic: the TopicName 'logs-topic'"), "{problem}");
+    assert!(problem.contains("lockstep.toml mentions it"), "{problem}");
+}
+
+#[test]
+fn tags_that_replace_a_resource_are_a_hint_until_the_version_is_off() {
+    let fixed =
+        edited("template.yaml", "Outputs:\n", "  Group:\n    Type: AWS::EC2::PlacementGroup\nOutputs:\n");
+    let [hint] = packaged(&fixed).hints.try_into().unwrap();
+    assert_eq!((hint.file.as_str(), hint.line), ("broker/template.yaml", Some(11)));
+    assert!(hint.message.contains("version = false"), "{}", hint.message);
+    let mut off = fixed;
+    off.insert("lockstep.toml".to_owned(), format!("{MANIFEST}\n[tags]\nversion = false\n").into_bytes());
+    let package = packaged(&off);
+    assert!(package.hints.is_empty() && !package.manifest.tags.version);
 }
 
 #[test]

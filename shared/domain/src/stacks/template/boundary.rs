@@ -80,6 +80,7 @@ fn faults(entry: &Entry) -> Vec<Fault> {
 mod tests {
     use super::super::Template;
     use super::*;
+    use std::collections::BTreeSet;
 
     fn template(text: &str) -> Template {
         Template::parse("template.yaml", text).unwrap()
@@ -94,7 +95,7 @@ mod tests {
              Properties: {{Handler: a}}\n"
         );
         let template = template(&text);
-        for deployed in [template.deployed_text(), template.derive_test_template()] {
+        for deployed in [template.deployed_text(), template.derive_test_template(&BTreeSet::new()).0] {
             let deployed: Value = serde_json::from_str(&deployed).unwrap();
             let resources = &deployed["Resources"];
             for bounded in ["Role", "Plain", "Job"] {

@@ -1,4 +1,4 @@
-//! Deletion policies: required on resources with data, disabled in the test stack.
+//! Deletion policies, which resources with data must have.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html>
 
 use super::node::Fault;
@@ -6,7 +6,6 @@ use super::{Resource, Template, problems};
 use crate::model::error::Problem;
 use crate::model::ids::LogicalId;
 use crate::stacks::protected::{is_protected, supports_snapshot};
-use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// Returns the problems for [`Template::lint`].
@@ -48,32 +47,4 @@ fn unkept(name: &str, resource: &Resource) -> Option<Fault> {
 /// Returns true if a policy retains the data. Types without snapshots reject `Snapshot` earlier.
 pub(super) fn keeps(policy: Option<&str>) -> bool {
     matches!(policy, Some("Retain" | "RetainExceptOnCreate" | "Snapshot"))
-}
-
-/// Makes CloudFormation delete every resource of `template` with its stack.
-pub(super) fn delete_everything(template: &mut Value) {
-    if let Some(Value::Object(resources)) = template.get_mut("Resources") {
-        delete_all(resources);
-    }
-}
-
-fn delete_all(resources: &mut Map<String, Value>) {
-    for (name, resource) in resources {
-        if name.starts_with("Fn::ForEach::") {
-            if let Some(Value::Object(body)) = resource.get_mut(2) {
-                delete_all(body);
-            }
-        } else if let Value::Object(resource) = resource {
-            delete(resource);
-        }
-    }
-}
-
-fn delete(resource: &mut Map<String, Value>) {
-    let holds_data = resource.get("Type").and_then(Value::as_str).is_some_and(is_protected);
-    for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
-        if holds_data || resource.contains_key(policy) {
-            resource.insert(policy.to_owned(), "Delete".into());
-        }
-    }
 }

@@ -37,7 +37,7 @@ fn the_artifact_gives_the_packaged_template_and_its_files_again() {
     let package = planned(&nested()).unwrap();
     let contents = open(&package.artifact).unwrap();
     assert_eq!(Digest::of(contents.template.deployed_text().as_bytes()), package.template_digest);
-    assert_eq!(contents.local.test_template(&contents.template), package.test_template);
+    assert_eq!(contents.test_template, package.test_template);
     for is_test in [false, true] {
         assert!(contents.local.objects(is_test).eq(package.local.objects(is_test)));
     }
