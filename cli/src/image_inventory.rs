@@ -10,7 +10,7 @@ use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::model::ids::{AmiId, ImageName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Deployed, Environment, Image, ImageVersion, Release};
+use lockstep_domain::records::{Deployed, Environment, Image, ImageShare, ImageVersion, Release};
 use std::collections::BTreeSet;
 
 /// The image versions, their copies, and their references.
@@ -19,6 +19,8 @@ pub struct ImageInventory {
     pub versions: Vec<ImageVersion>,
     /// The copies of the versions, by account and region.
     pub places: Vec<Image>,
+    /// The shares of images, of promotions that run.
+    pub shares: Vec<ImageShare>,
     /// The references to each version.
     pub references: ReferenceGraph,
     /// Every release, newest first.
@@ -57,7 +59,8 @@ impl ImageInventory {
             ReferenceSources { environments: &environments, unfinished: &unfinished, releases: &releases };
         let references = reference_graph(&needs);
         let settings = plane.image_settings().await?;
-        Ok(Self { versions, places, references, releases, environments, stages, settings })
+        let shares = plane.image_shares().await?;
+        Ok(Self { versions, places, shares, references, releases, environments, stages, settings })
     }
 
     /// Returns a version. Refuses a name that the ledger does not have.
@@ -73,6 +76,11 @@ impl ImageInventory {
         let image = self.places.iter().find(|image| image.ami.as_ref() == Some(ami))?;
         let version = self.versions.iter().find(|v| v.name == image.name && v.version == image.version)?;
         Some((version, image))
+    }
+
+    /// Returns true if the image is shared with another account.
+    pub fn is_shared(&self, image: &Image) -> bool {
+        self.shares.iter().any(|it| it.is_of(&image.name, &image.version) && image.is_at(&it.source))
     }
 
     /// Returns the copies of a version.

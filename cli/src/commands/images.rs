@@ -231,6 +231,7 @@ async fn retire(wanted: &Retire, plane: &ControlPlane, context: &CommandContext)
     let plan = retention::plan(&RetentionInput {
         versions: &inventory.versions,
         places: &inventory.places,
+        shares: &inventory.shares,
         uses: &inventory.references,
         keep: inventory.settings.keep as usize,
         now: Timestamp::now(),

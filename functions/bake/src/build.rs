@@ -45,12 +45,19 @@ pub async fn begin<C: BakeContext>(
     let version = load::version(context, &input.image, &input.version).await?.record;
     let id = build_id(&input.image, &input.version, &location, stage.path());
     let begun = |next| Ok(BuildStarted { build: id.clone(), next });
-    let key = Image::key_of(&input.image, &input.version, &location);
+    let key = Image::key_of(&input.image, &input.version, &location, stage.path());
     let there = context.ledger().get::<Image>(&key).await?;
     if there.is_some_and(|image| image.record.is_usable()) {
         return begun(NextStep::Present);
     }
-    if !matches!(version.state, ImageVersionState::Building | ImageVersionState::Withheld) {
+    let may_build = match stage.path() {
+        DeploymentPath::Delivery => {
+            matches!(version.state, ImageVersionState::Building | ImageVersionState::Withheld)
+        }
+        // The first build is in the test stage, whose path owns the version.
+        DeploymentPath::Promotion => version.state == ImageVersionState::Withheld,
+    };
+    if !may_build {
         return Err(unusable(format!(
             "{}@{} is {} and is not built",
             input.image, input.version, version.state
@@ -189,7 +196,7 @@ async fn base_at<C: BakeContext>(
             let base = known.iter().rev().find(|known| constraint.admits(&known.version));
             let base =
                 base.ok_or_else(|| unusable(format!("the base {constraint} does not exist any more")))?;
-            let key = Image::key_of(&base.name, &base.version, location);
+            let key = Image::key_of(&base.name, &base.version, location, id.path());
             let found = context.ledger().get::<Image>(&key).await?.filter(|image| image.record.is_usable());
             found.and_then(|image| image.record.ami).ok_or_else(|| {
                 unusable(format!(

@@ -12,7 +12,7 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{ImageName, StageName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Environment, Image, ImageVersion};
-use lockstep_runtime::stages;
+use lockstep_runtime::{images, stages};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most records of one kind that are read.
@@ -79,16 +79,16 @@ impl Records {
     async fn read<C: ImageContext>(
         context: &C,
         stages: &Stages,
-        images: &BTreeSet<ImageName>,
+        names: &BTreeSet<ImageName>,
     ) -> Result<Self, Failure> {
         let mut records = Self::default();
         match context.path() {
             DeploymentPath::Delivery => {
-                for name in images {
+                for name in names {
                     let ledger = context.ledger();
-                    let versions = ledger.list(&ImageVersion::all_of(name), Order::Oldest, RECORDS).await?;
-                    records.versions.extend(plain(versions));
-                    let places = ledger.list(&Image::all_of(name), Order::Oldest, RECORDS).await?;
+                    records.versions.extend(images::versions(ledger, name, RECORDS).await?);
+                    let partition = Image::all_of(name, DeploymentPath::Delivery);
+                    let places = ledger.list(&partition, Order::Oldest, RECORDS).await?;
                     records.places.extend(plain(places));
                 }
             }

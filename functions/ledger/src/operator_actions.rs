@@ -14,7 +14,7 @@ use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{BreakGlass, Environment};
 use lockstep_runtime::stages::stages;
-use lockstep_runtime::{deployment_log, lease};
+use lockstep_runtime::{deployment_log, lease, releases};
 
 /// The value in the log that triggers an alarm of the control plane: see `BreakGlass` in
 /// `infra/control-plane/template.yaml`.
@@ -103,7 +103,7 @@ pub async fn break_glass(
 ) -> Result<Applied, Failure> {
     let stages = stages(context.ledger()).await?;
     let stage = gate::stage(&stages, stage)?;
-    let release = load::release(context, component, version).await?.record;
+    let release = releases::release(context.ledger(), component, version).await?.record;
     let proof = load::proof(context, &release, &stages, stage).await?;
     let evidence = proof.evidence.as_ref();
     let Some(permission) = gate::break_glass(&release, &stages, stage, evidence, proof.permission(), action)?

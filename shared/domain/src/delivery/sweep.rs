@@ -16,7 +16,6 @@ use crate::records::{
     ImageState, Repository, WebhookDelivery, WebhookDeliveryState,
 };
 use jiff::{Timestamp, ToSpan};
-use std::collections::BTreeSet;
 
 /// Time in minutes that the webhook function may take to start the execution of an accepted webhook delivery.
 pub const EVENT_MINUTES: i64 = 5;
@@ -226,11 +225,9 @@ pub enum CallbackStep {
     Wake,
 }
 
-/// Returns the promotions that copy an image or that it is shared for. The execution of each may have ended.
-pub fn promotions(image: &Image) -> BTreeSet<DeploymentId> {
-    let on_its_way = image.state == ImageState::Promoting;
-    let on_its_way = on_its_way.then(|| DeploymentId::of_execution(&image.recorded_by));
-    on_its_way.into_iter().chain(image.shared_with.values().flatten().cloned()).collect()
+/// Returns the promotion that copies an image, if one does. Its execution may have ended.
+pub fn promotion_of(image: &Image) -> Option<DeploymentId> {
+    (image.state == ImageState::Promoting).then(|| DeploymentId::of_execution(&image.recorded_by))
 }
 
 /// Returns true if `deployment` is the promotion of an image and its execution certainly ended. Such a promotion never

@@ -207,12 +207,12 @@ mod tests {
             name: "logstash".parse().unwrap(),
             version: version.parse().unwrap(),
             location: here(),
+            path: DeploymentPath::Delivery,
             state: ImageState::Available,
             ami: Some(format!("ami-{n:08x}").parse().unwrap()),
             snapshots: Default::default(),
             source_ami: "ami-0123456789abcdef0".parse().unwrap(),
             commit: None,
-            shared_with: Default::default(),
             recorded_by: "e".into(),
             recorded_at: Timestamp::UNIX_EPOCH,
         }
@@ -304,7 +304,8 @@ mod tests {
         let places = [image("2.1.0", 1), image("2.1.1", 2)];
         assert_eq!(current(&versions, &places)[0].1, "ami-00000002");
         let action = OperatorAction::new("ada", "a hole", Timestamp::UNIX_EPOCH).unwrap();
-        versions[1] = crate::images::lifecycle::revoke(&versions[1], &action).unwrap();
+        versions[1].revoked =
+            Some(crate::records::Revocation::new(&versions[1].name, &versions[1].version, &action));
         assert_eq!(current(&versions, &places), named(&expected));
     }
 
