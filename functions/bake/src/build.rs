@@ -50,14 +50,7 @@ pub async fn begin<C: BakeContext>(
     if there.is_some_and(|image| image.record.is_usable()) {
         return begun(NextStep::Present);
     }
-    let may_build = match stage.path() {
-        DeploymentPath::Delivery => {
-            matches!(version.state, ImageVersionState::Building | ImageVersionState::Withheld)
-        }
-        // The first build is in the test stage, whose path owns the version.
-        DeploymentPath::Promotion => version.state == ImageVersionState::Withheld,
-    };
-    if !may_build {
+    if !may_build(&version, stage.path()) {
         return Err(unusable(format!(
             "{}@{} is {} and is not built",
             input.image, input.version, version.state
@@ -105,6 +98,16 @@ pub async fn begin<C: BakeContext>(
         context.ledger().replace(&build, answered).await?;
     }
     begun(NextStep::Build)
+}
+
+/// Returns true if the state of the version permits a build. The first build is in the test stage, whose path owns the version.
+fn may_build(version: &ImageVersion, path: DeploymentPath) -> bool {
+    match path {
+        DeploymentPath::Delivery => {
+            matches!(version.state, ImageVersionState::Building | ImageVersionState::Withheld)
+        }
+        DeploymentPath::Promotion => version.state == ImageVersionState::Withheld,
+    }
 }
 
 /// Returns the permission of the build, by the answers to its last question.

@@ -64,7 +64,7 @@ async fn reply(
     caller: &Caller,
     now: Timestamp,
 ) -> Result<Value, Failure> {
-    let by = caller.arn.as_str();
+    let (by, who) = (caller.arn.as_str(), (caller, now));
     let applied: Result<Applied, Failure> = match request {
         Request::ConfirmChange { config, number } => {
             changes::confirm(context, *config, *number, caller, now).await
@@ -77,22 +77,15 @@ async fn reply(
             configure::add_repository(context, id, base_url, branches, by, now).await
         }
         Request::RemoveRepository { id } => configure::remove_repository(context, id).await,
-        Request::Start { name, run } => {
-            return json(start::start(context, name, run, caller, now).await?);
-        }
+        Request::Start { name, run } => return json(start::start(context, name, run, caller, now).await?),
         Request::ShowHook { id } => return json(configure::hook_of(context, id).await?),
-        Request::ApplyStages { text } => {
-            return configured(context, ConfigKind::Stages, text, caller, now).await;
-        }
+        Request::ApplyStages { text } => return configured(context, ConfigKind::Stages, text, who).await,
         Request::ApplyParameters { text } => {
-            return configured(context, ConfigKind::Parameters, text, caller, now).await;
+            return configured(context, ConfigKind::Parameters, text, who).await;
         }
-        Request::ApplyPeople { text } => {
-            return configured(context, ConfigKind::People, text, caller, now).await;
-        }
+        Request::ApplyPeople { text } => return configured(context, ConfigKind::People, text, who).await,
         Request::ApplyAdministrators { administrators } => {
-            return configured(context, ConfigKind::Administrators, administrators.as_str(), caller, now)
-                .await;
+            return configured(context, ConfigKind::Administrators, administrators.as_str(), who).await;
         }
         Request::Decide { deployment, subject, digest, shown, decision, reason, names } => {
             let answer = ApprovalAnswer {
@@ -118,14 +111,8 @@ async fn reply(
                 .await
         }
         Request::BreakGlass { component, version, stage, reason } => {
-            operator_actions::break_glass(
-                context,
-                component,
-                version,
-                stage,
-                &OperatorAction::new(by, reason, now)?,
-            )
-            .await
+            let action = OperatorAction::new(by, reason, now)?;
+            operator_actions::break_glass(context, component, version, stage, &action).await
         }
         Request::Assign { name, to } => ownership::assign(context, name, to, by, now).await,
         Request::ClaimImported { image, owner } => {
@@ -142,8 +129,7 @@ async fn configured(
     context: &impl LedgerContext,
     kind: ConfigKind,
     text: &str,
-    by: &Caller,
-    now: Timestamp,
+    (by, now): (&Caller, Timestamp),
 ) -> Result<Value, Failure> {
     json(changes::apply(context, kind, text, by, now).await?)
 }
