@@ -53,7 +53,6 @@ fn each_table_has_its_writers_and_no_other() {
                 "ledger-delivery",
                 "ledger-operators",
                 "ledger-sweep",
-                "sweep",
             ],
         ),
         (
@@ -66,7 +65,6 @@ fn each_table_has_its_writers_and_no_other() {
                 "promotion-image",
                 "promotion-stack",
                 "promotion-verify",
-                "sweep",
             ],
         ),
         // The promotion path also copies images to accounts of the delivery path.

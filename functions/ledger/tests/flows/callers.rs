@@ -125,6 +125,7 @@ fn of_machines() -> Vec<Request> {
         Request::ForgetTest { environment: "logs".into() },
         Request::Publish { component, version },
         Request::FreeEnvironment { stage: "ci".parse().unwrap(), environment: "logs".into() },
+        Request::CloseUnanswered { deployment: id("a") },
         Request::SettleConfiguration {},
         Request::FailRelease {
             component: "logs".parse().unwrap(),

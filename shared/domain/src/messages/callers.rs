@@ -140,7 +140,7 @@ impl ledger::Request {
             | Self::FailRelease { .. }
             | Self::FinishRelease { .. } => &[Callers::Delivery],
             Self::Gate { .. } => &[Callers::Promotion],
-            Self::FreeEnvironment { .. } => &[Callers::Sweep],
+            Self::FreeEnvironment { .. } | Self::CloseUnanswered { .. } => &[Callers::Sweep],
             Self::SettleConfiguration {} => &[Callers::Administrators],
         }
     }
