@@ -22,8 +22,8 @@ use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, RepositoryId, StageName};
 use lockstep_domain::records::{
     ApprovalDecision, BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageShare,
-    ImageVersion, LogEntry, OwnedName, Ownership, Record, Release, Repository, Revocation, SweepReport,
-    WebhookDelivery,
+    ImageVersion, LogEntry, OwnedName, Ownership, Publication, Record, Release, Repository, Revocation,
+    SweepReport, WebhookDelivery,
 };
 use lockstep_local::PEOPLE;
 use serde::de::DeserializeOwned;
@@ -160,6 +160,16 @@ impl ControlPlane {
         let mut all = Vec::new();
         for stage in stages.iter() {
             let partition = Environment::all_of(&stage.name);
+            all.extend(records(self.ledger.list(&partition, Order::Oldest, LISTED).await?));
+        }
+        Ok(all)
+    }
+
+    /// Returns every publication of an image in every stage.
+    pub async fn publications(&self, stages: &Stages) -> Result<Vec<Publication>, Failure> {
+        let mut all = Vec::new();
+        for stage in stages.iter() {
+            let partition = Publication::all_of(&stage.name);
             all.extend(records(self.ledger.list(&partition, Order::Oldest, LISTED).await?));
         }
         Ok(all)

@@ -147,6 +147,9 @@ fn set_by(by: &SetBy) -> String {
             let short: String = deployment.as_str().chars().take(8).collect();
             format!("deployment {short} of {component} {release} in {stage}/{environment}")
         }
+        SetBy::Publish { stage, operator, deployment } => {
+            format!("publication {} in {stage} by {operator}", deployment.short())
+        }
     }
 }
 
@@ -300,10 +303,17 @@ mod tests {
         let location =
             Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
         let name = "/lockstep/images/logstash/latest".to_owned();
-        let all = [SetBy::Newest, deployed].map(|by| (location.clone(), name.clone(), channel(by)));
+        let published = SetBy::Publish {
+            stage: "production".parse().unwrap(),
+            operator: "arn:ada".into(),
+            deployment: DeploymentId::of_execution("p"),
+        };
+        let all =
+            [SetBy::Newest, deployed, published].map(|by| (location.clone(), name.clone(), channel(by)));
         let rows = channels(&all);
         assert_eq!(rows[0][6], "the newest version");
         assert!(rows[1][6].ends_with("of logs 1.0.3 in production/logs"), "{rows:?}");
+        assert!(rows[2][6].ends_with(" in production by arn:ada"), "{rows:?}");
         assert_eq!(rows[0][5], time(at(0)));
         assert_eq!(channels_document(&all)[1]["channel"]["set_by"], "deployment");
     }
@@ -414,7 +424,12 @@ mod tests {
         };
         let environments = vec![Environment { deployed: Some(deployed), ..environment("ci", "logs") }];
         let releases = vec![release];
-        let needs = ReferenceSources { environments: &environments, unfinished: &[], releases: &releases };
+        let needs = ReferenceSources {
+            environments: &environments,
+            unfinished: &[],
+            releases: &releases,
+            publications: &[],
+        };
         ImageInventory {
             versions: vec![version],
             places: vec![
@@ -422,6 +437,7 @@ mod tests {
                 image("333333333333", "ami-00000000000000002", "arn:promotion"),
             ],
             shares: Vec::new(),
+            publications: Vec::new(),
             references: reference_graph(&needs),
             releases,
             environments,

@@ -11,7 +11,7 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{ImageName, StageName};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{Environment, Image, ImageVersion};
+use lockstep_domain::records::{Environment, Image, ImageVersion, Publication};
 use lockstep_runtime::{images, stages};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +62,7 @@ async fn follow_at<C: ImageContext>(
         versions: &records.versions,
         places: &records.places,
         environments: &records.environments,
+        publications: &records.publications,
     };
     let Some(wanted) = channels::wanted(&sources, location) else { return Ok(Vec::new()) };
     repair(&there, location, &wanted, &found).await
@@ -73,6 +74,7 @@ struct Records {
     versions: Vec<ImageVersion>,
     places: Vec<Image>,
     environments: Vec<Environment>,
+    publications: Vec<Publication>,
 }
 
 impl Records {
@@ -97,6 +99,9 @@ impl Records {
                     let partition = Environment::all_of(&stage.name);
                     let listed = context.ledger().list(&partition, Order::Oldest, RECORDS).await?;
                     records.environments.extend(plain(listed));
+                    let partition = Publication::all_of(&stage.name);
+                    let listed = context.ledger().list(&partition, Order::Oldest, RECORDS).await?;
+                    records.publications.extend(plain(listed));
                 }
             }
         }

@@ -45,6 +45,9 @@ impl Promotion {
                 Err(Failure::rejected(format!("{id} is a deployment of a release")))
             }
             DeploymentBody::BuildImage(_) => Err(Failure::rejected(format!("{id} is the build of an image"))),
+            DeploymentBody::PublishImage(_) => {
+                Err(Failure::rejected(format!("{id} is the publication of an image")))
+            }
         }
     }
 

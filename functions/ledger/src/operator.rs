@@ -4,7 +4,7 @@
 use crate::configure::Branches;
 use crate::context::LedgerContext;
 use crate::handler::json;
-use crate::{approve, changes, configure, images, operator_actions, ownership, start};
+use crate::{approve, changes, configure, images, operator_actions, ownership, publish, start};
 use jiff::Timestamp;
 use lockstep_aws::function_url::{UrlRequest, UrlResponse, body, caller};
 use lockstep_aws::{clock, metrics, scope};
@@ -78,6 +78,9 @@ async fn reply(
         }
         Request::RemoveRepository { id } => configure::remove_repository(context, id).await,
         Request::Start { name, run } => return json(start::start(context, name, run, caller, now).await?),
+        Request::PublishImage { image, version, stage } => {
+            return json(publish::publish(context, (image, version), stage, caller, now).await?);
+        }
         Request::ShowHook { id } => return json(configure::hook_of(context, id).await?),
         Request::ApplyStages { text } => return configured(context, ConfigKind::Stages, text, who).await,
         Request::ApplyParameters { text } => {

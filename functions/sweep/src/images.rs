@@ -17,7 +17,7 @@ use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::orphan::SeenOrphan;
 use lockstep_domain::records::{
-    Deployed, Deployment, Environment, Image, ImageShare, ImageVersion, Release, SweepReport,
+    Deployed, Deployment, Environment, Image, ImageShare, ImageVersion, Publication, Release, SweepReport,
 };
 use lockstep_runtime::{images, stages};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,8 +92,11 @@ async fn plan(
     found: &Inventory,
     now: Timestamp,
 ) -> Result<Vec<Planned>, Failure> {
-    let mut environments = Vec::new();
+    let (mut environments, mut publications) = (Vec::new(), Vec::new());
     for stage in found.stages.iter() {
+        let partition = Publication::all_of(&stage.name);
+        publications
+            .extend(records(context.ledger().list::<Publication>(&partition, Order::Oldest, RECORDS).await?));
         let partition = Environment::all_of(&stage.name);
         environments
             .extend(records(context.ledger().list::<Environment>(&partition, Order::Oldest, RECORDS).await?));
@@ -101,8 +104,12 @@ async fn plan(
     let mut unfinished = records(context.ledger().list_kind::<Deployment>(RECORDS).await?);
     unfinished.retain(|deployment| !deployment.state.is_final());
     let releases = releases(context, &environments).await?;
-    let needs =
-        ReferenceSources { environments: &environments, unfinished: &unfinished, releases: &releases };
+    let needs = ReferenceSources {
+        environments: &environments,
+        unfinished: &unfinished,
+        releases: &releases,
+        publications: &publications,
+    };
     let known = RetentionInput {
         versions: &found.versions,
         places: &found.places,

@@ -82,10 +82,7 @@ async fn is_answered(context: &impl SweepContext, wait: &Callback) -> Result<boo
 
 /// Returns the deployment whose question the callback belongs to, or `None` if it belongs to another
 /// operation.
-async fn asking(
-    context: &impl SweepContext,
-    wait: &Callback,
-) -> Result<Option<Deployment>, Failure> {
+async fn asking(context: &impl SweepContext, wait: &Callback) -> Result<Option<Deployment>, Failure> {
     let Some((deployment, _)) = approval::of_operation(&wait.operation) else { return Ok(None) };
     Ok(context.ledger().get(&Deployment::key_of(&deployment)).await?.map(|found| found.record))
 }

@@ -235,7 +235,7 @@ impl<'a> Remains<'a> {
             }
             let fits = self.approvals(&tokens, effect).iter().any(|approval| match &approval.subject {
                 Subject::ChangeSet(approved) => approved.arn == arn && approved.changes == changes,
-                Subject::Proposal(_) | Subject::Build(_) => false,
+                Subject::Proposal(_) | Subject::Build(_) | Subject::Publish(_) => false,
             });
             if !fits {
                 broken.push(format!("7: {arn} was executed without an approval"));
@@ -266,7 +266,7 @@ impl<'a> Remains<'a> {
                 Subject::Proposal(proposal) => {
                     proposal.stack == effect.stack && proposal.action != ProposedAction::Skip
                 }
-                Subject::ChangeSet(_) | Subject::Build(_) => false,
+                Subject::ChangeSet(_) | Subject::Build(_) | Subject::Publish(_) => false,
             })
         });
         unapproved.map(|effect| format!("5: {} was stable once, and was deleted", effect.stack)).collect()
@@ -287,7 +287,7 @@ impl<'a> Remains<'a> {
                     Subject::Proposal(proposal) => {
                         proposal.resources.iter().any(|resource| resource.name == loss.logical_id)
                     }
-                    Subject::Build(_) => false,
+                    Subject::Build(_) | Subject::Publish(_) => false,
                 }
             });
             if !named {

@@ -30,7 +30,7 @@ async fn with_an_image(fixture: &Fixture, passed: &[&str]) -> Release {
     release
 }
 
-fn image(account: &str) -> Image {
+pub fn image(account: &str) -> Image {
     Image {
         name: "logstash".parse().unwrap(),
         version: "2.1.0".parse().unwrap(),
@@ -111,7 +111,7 @@ async fn a_success_in_production_records_the_images_that_its_parameters_follow()
     }
 }
 
-fn version() -> ImageVersion {
+pub fn version() -> ImageVersion {
     ImageVersion {
         name: "logstash".parse().unwrap(),
         version: "2.1.0".parse().unwrap(),

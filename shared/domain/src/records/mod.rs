@@ -29,6 +29,7 @@ mod operation;
 mod ownership;
 mod pending_config;
 mod proposal;
+mod publication;
 mod rejection;
 mod release;
 mod repository;
@@ -41,7 +42,7 @@ mod table;
 pub(crate) mod testing;
 mod webhook_delivery;
 
-pub use approval::{AnswerKind, Approval, BuildSubject, Decision, GivenAnswer, Subject};
+pub use approval::{AnswerKind, Approval, BuildSubject, Decision, GivenAnswer, PublishSubject, Subject};
 pub use approval_decision::ApprovalDecision;
 pub use break_glass::BreakGlass;
 pub use build_counter::BuildCounter;
@@ -56,8 +57,8 @@ pub use cursor::Cursor;
 pub use delivered_body::DeliveredBody;
 pub use deployment::{Cancellation, Deployment, DeploymentStart, DeploymentState};
 pub use deployment_body::{
-    BuildImageBody, BuiltRecipe, DeployBody, DeploymentBody, PromoteImageBody, StackClaim, StackRun,
-    TeardownBody,
+    BuildImageBody, BuiltRecipe, DeployBody, DeploymentBody, PromoteImageBody, PublishImageBody, StackClaim,
+    StackRun, TeardownBody,
 };
 pub use environment::{Deployed, Environment, LeaseHolder, ProvenImage, ProvenImages};
 pub use evidence::Evidence;
@@ -70,6 +71,7 @@ pub use operation::{Operation, OperationKind};
 pub use ownership::{ClaimOrigin, OwnedName, Ownership};
 pub use pending_config::{PendingChange, PendingConfig, PendingState};
 pub use proposal::{NamedResource, Proposal, ProposedAction};
+pub use publication::{Publication, PublicationState};
 pub use rejection::Rejection;
 pub use release::{Release, ReleaseState};
 pub use repository::Repository;
