@@ -13,6 +13,7 @@ use lockstep_aws::operator::executions::Follow;
 use lockstep_aws::operator::signed;
 use lockstep_domain::delivery::people::People;
 use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::images::lifecycle::with_revocations;
 use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
@@ -20,8 +21,9 @@ use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, RepositoryId, StageName};
 use lockstep_domain::records::{
-    ApprovalDecision, BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageVersion, LogEntry,
-    OwnedName, Ownership, Record, Release, Repository, SweepReport, WebhookDelivery,
+    ApprovalDecision, BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageShare,
+    ImageVersion, LogEntry, OwnedName, Ownership, Publication, Record, Release, Repository, Revocation,
+    SweepReport, WebhookDelivery,
 };
 use lockstep_local::PEOPLE;
 use serde::de::DeserializeOwned;
@@ -163,6 +165,16 @@ impl ControlPlane {
         Ok(all)
     }
 
+    /// Returns every publication of an image in every stage.
+    pub async fn publications(&self, stages: &Stages) -> Result<Vec<Publication>, Failure> {
+        let mut all = Vec::new();
+        for stage in stages.iter() {
+            let partition = Publication::all_of(&stage.name);
+            all.extend(records(self.ledger.list(&partition, Order::Oldest, LISTED).await?));
+        }
+        Ok(all)
+    }
+
     /// Returns the record of an environment, or `None` if it never existed.
     pub async fn environment(&self, stage: &StageName, name: &str) -> Result<Option<Environment>, Failure> {
         let found = self.ledger.get(&Environment::key_of(stage, name)).await?;
@@ -191,6 +203,12 @@ impl ControlPlane {
 
     /// Returns every version of every image.
     pub async fn image_versions(&self) -> Result<Vec<ImageVersion>, Failure> {
+        let revocations: Vec<Revocation> = records(self.ledger.list_kind(LISTED).await?);
+        Ok(with_revocations(records(self.ledger.list_kind(LISTED).await?), &revocations))
+    }
+
+    /// Returns every share of an image.
+    pub async fn image_shares(&self) -> Result<Vec<ImageShare>, Failure> {
         Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 
@@ -242,7 +260,7 @@ impl ControlPlane {
     pub async fn release_of(&self, deployment: &Deployment) -> Result<Option<Release>, Failure> {
         let Some(component) = deployment.component() else { return Ok(None) };
         let version = &deployment.version;
-        for key in [Release::key_of(component, version), Release::draft_key_of(component, version)] {
+        for key in Release::keys_of(component, version) {
             if let Some(found) = self.ledger.get::<Release>(&key).await? {
                 return Ok(Some(found.record));
             }

@@ -10,7 +10,9 @@ use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::model::ids::{AmiId, ImageName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Deployed, Environment, Image, ImageVersion, Release};
+use lockstep_domain::records::{
+    Deployed, Environment, Image, ImageShare, ImageVersion, Publication, Release,
+};
 use std::collections::BTreeSet;
 
 /// The image versions, their copies, and their references.
@@ -19,12 +21,16 @@ pub struct ImageInventory {
     pub versions: Vec<ImageVersion>,
     /// The copies of the versions, by account and region.
     pub places: Vec<Image>,
+    /// The shares of images, of promotions that run.
+    pub shares: Vec<ImageShare>,
     /// The references to each version.
     pub references: ReferenceGraph,
     /// Every release, newest first.
     pub releases: Vec<Release>,
     /// Every environment of every stage.
     pub environments: Vec<Environment>,
+    /// Every publication of an image.
+    pub publications: Vec<Publication>,
     /// The stages.
     pub stages: Stages,
     /// The organisation's settings of images.
@@ -53,11 +59,27 @@ impl ImageInventory {
         let (releases, environments) = (plane.releases(None).await?, plane.environments(&stages).await?);
         let mut unfinished = plane.deployments().await?;
         unfinished.retain(|deployment| !deployment.state.is_final());
-        let needs =
-            ReferenceSources { environments: &environments, unfinished: &unfinished, releases: &releases };
+        let publications = plane.publications(&stages).await?;
+        let needs = ReferenceSources {
+            environments: &environments,
+            unfinished: &unfinished,
+            releases: &releases,
+            publications: &publications,
+        };
         let references = reference_graph(&needs);
         let settings = plane.image_settings().await?;
-        Ok(Self { versions, places, references, releases, environments, stages, settings })
+        let shares = plane.image_shares().await?;
+        Ok(Self {
+            versions,
+            places,
+            shares,
+            references,
+            releases,
+            environments,
+            publications,
+            stages,
+            settings,
+        })
     }
 
     /// Returns a version. Refuses a name that the ledger does not have.
@@ -75,6 +97,11 @@ impl ImageInventory {
         Some((version, image))
     }
 
+    /// Returns true if the image is shared with another account.
+    pub fn is_shared(&self, image: &Image) -> bool {
+        self.shares.iter().any(|it| it.is_of(&image.name, &image.version) && image.is_at(&it.source))
+    }
+
     /// Returns the copies of a version.
     pub fn places_of(&self, version: &ImageVersion) -> Vec<&Image> {
         let is_it = |image: &&Image| image.name == version.name && image.version == version.version;
@@ -88,6 +115,7 @@ impl ImageInventory {
             versions: &self.versions,
             places: &self.places,
             environments: &self.environments,
+            publications: &self.publications,
         };
         let locations: BTreeSet<Location> = self.stages.iter().map(|stage| stage.location()).collect();
         let mut found = Vec::new();

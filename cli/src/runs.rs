@@ -55,14 +55,14 @@ impl Run {
         }
     }
 
-    /// Returns the run that repeats a deployment.
-    pub fn again(deployment: &Deployment) -> Self {
+    /// Returns the run that repeats a deployment. `None` for a publication, which no state machine runs.
+    pub fn again(deployment: &Deployment) -> Option<Self> {
         let path = deployment.path;
         let (version, stage) = (deployment.version.clone(), deployment.stage.clone());
         let other_name = |stack: &StackRun| {
             (stack.environment != stack.component.as_str()).then(|| stack.environment.clone())
         };
-        match &deployment.body {
+        Some(match &deployment.body {
             DeploymentBody::Deploy(deploy) => {
                 let input = inputs::Deploy {
                     environment: other_name(&deploy.stack),
@@ -86,7 +86,8 @@ impl Run {
             DeploymentBody::BuildImage(build) => {
                 Self::BuildImage(path, inputs::BuildImage { image: build.image.clone(), version, stage })
             }
-        }
+            DeploymentBody::PublishImage(_) => return None,
+        })
     }
 
     /// Returns the run for the input of a deployment. A plain release needs `promote` on the promotion path, because only
@@ -230,6 +231,10 @@ mod tests {
         run.input().unwrap()
     }
 
+    fn again(deployment: &Deployment) -> Run {
+        Run::again(deployment).unwrap()
+    }
+
     #[test]
     fn a_release_reaches_a_stage_by_the_machine_of_its_path() {
         let bring = |to: &str| Run::bring("logs".parse().unwrap(), "2.1.0".parse().unwrap(), &stage(to));
@@ -241,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_repeated_deployment_has_the_same_input() {
-        let plain = Run::again(&deploy("logs", &stage("ci")));
+        let plain = again(&deploy("logs", &stage("ci")));
         assert_eq!(input(&plain), json!({"component": "logs", "version": "2.1.0", "stage": "ci"}));
         let clone = DeployBody {
             parameters_of: Some("production".parse().unwrap()),
@@ -255,19 +260,19 @@ mod tests {
             "parameters_of": "production", "overrides": {"MaxSize": "9"}, "plan_only": true,
             "revert_drift": true,
         });
-        assert_eq!(input(&Run::again(&deployment(clone, &stage("ci")))), expected);
+        assert_eq!(input(&again(&deployment(clone, &stage("ci")))), expected);
     }
 
     #[test]
     fn a_promotion_is_repeated_by_promote_and_a_clone_by_deploy() {
         let production = stage("production");
-        let promoted = Run::again(&deploy("logs", &production));
+        let promoted = again(&deploy("logs", &production));
         assert!(matches!(promoted, Run::Promote(_)), "{promoted:?}");
         let reverting = DeployBody { revert_drift: true, ..body("logs", &production) };
         let expected =
             json!({"component": "logs", "version": "2.1.0", "to": "production", "revert_drift": true});
-        assert_eq!(input(&Run::again(&deployment(reverting, &production))), expected);
-        let clone = Run::again(&deploy("logs-2", &production));
+        assert_eq!(input(&again(&deployment(reverting, &production))), expected);
+        let clone = again(&deploy("logs-2", &production));
         assert!(matches!(clone, Run::Deploy(DeploymentPath::Promotion, _)), "{clone:?}");
     }
 
@@ -276,7 +281,7 @@ mod tests {
         let ci = stage("ci");
         let again = |environment: &str| {
             let body = TeardownBody { stack: stack(environment, &ci), digest: None };
-            Run::again(&deployment(body, &ci))
+            again(&deployment(body, &ci))
         };
         let own = again("logs");
         assert_eq!(input(&own), json!({"component": "logs", "stage": "ci"}));
@@ -289,7 +294,7 @@ mod tests {
         let production = stage("production");
         let source = Location { account: production.account.clone(), region: production.region.clone() };
         let body = PromoteImageBody { image: "logstash".parse().unwrap(), source, plan: None };
-        let run = Run::again(&deployment(body, &production));
+        let run = again(&deployment(body, &production));
         assert_eq!(input(&run), json!({"image": "logstash", "version": "2.1.0", "to": "production"}));
     }
 

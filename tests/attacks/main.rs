@@ -14,6 +14,7 @@ mod fence;
 mod forged_hook;
 mod git_host;
 mod image_name;
+mod image_record;
 mod pending_question;
 mod planted_code;
 mod powers;

@@ -76,7 +76,7 @@ fn people_cannot_write_the_ledger_directly_or_assume_a_role() {
 /// IAM cannot read a request, so the roles are the boundary between the kinds of callers.
 #[test]
 fn each_ledger_writes_only_what_its_callers_decide() {
-    use Table::{Approvals, Authority, Callbacks, Delivery, Images, Intake, Promotion};
+    use Table::{Approvals, Authority, Callbacks, Delivery, Intake, Promotion};
     let written = |callers: Callers| -> Vec<(Table, Vec<String>)> {
         let role = role_of(callers);
         let by_table = |table: &Table| {
@@ -97,10 +97,7 @@ fn each_ledger_writes_only_what_its_callers_decide() {
         (Callers::Approvers, vec![(Approvals, vec!["APPROVAL#*"])]),
         (
             Callers::Administrators,
-            vec![
-                (Authority, vec!["CONFIG", "EVIDENCE#*", "OWNER#*", "REPOSITORY#*"]),
-                (Images, vec!["IMAGE#*"]),
-            ],
+            vec![(Authority, vec!["CONFIG", "EVIDENCE#*", "IMAGE#*", "OWNER#*", "REPOSITORY#*"])],
         ),
         (
             Callers::Delivery,

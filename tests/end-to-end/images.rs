@@ -9,7 +9,7 @@ use lockstep_cli::runs::{self, Run};
 use lockstep_domain::images::lifecycle::{Purpose, obstacle};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::image_version_state::ImageVersionState;
-use lockstep_domain::records::{Deployment, Image, ImageVersion, Operation, Release};
+use lockstep_domain::records::{Deployment, Image, ImageShare, ImageVersion, Operation, Release};
 use lockstep_local::{BuildOutcome, Controls};
 use std::path::Path;
 
@@ -49,7 +49,7 @@ pub async fn a_pushed_recipe_is_baked_for_its_release(cloud: &mut TestCloud) -> 
         images.iter().all(|image| image.source_ami == images[0].source_ami),
         "one is the copy of the other",
     )?;
-    ensure(images.iter().all(|image| image.shared_with.is_empty()), "no copy is shared")?;
+    ensure(cloud.records::<ImageShare>().await?.is_empty(), "no copy is shared")?;
     let locked = locked(cloud).await?;
     ensure(locked == version.version.to_string(), format!("the release of the same push locks it: {locked}"))
 }
@@ -329,7 +329,9 @@ pub async fn a_release_and_its_image_reach_a_further_region(cloud: &mut TestClou
     let there = images.iter().find(|image| image.location.region.as_str() == FURTHER_REGION);
     let there = there.ok_or_else(|| Failure::new("the region has no image"))?;
     ensure(
-        there.is_usable() && there.location.account.as_str() == account && there.shared_with.is_empty(),
+        there.is_usable()
+            && there.location.account.as_str() == account
+            && cloud.records::<ImageShare>().await?.is_empty(),
         format!("{there:?}"),
     )?;
     let from = images.iter().find(|image| {

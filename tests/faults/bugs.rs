@@ -29,6 +29,8 @@ pub enum Bug {
     EpochInToken,
     /// Writes to the ledger have no condition.
     NoCondition,
+    /// A function of a path writes a deployment without a check of the environment's epoch.
+    NoFence,
     /// Decisions use inconsistent reads.
     StaleLedger,
     /// An effect happens before it is on record.
@@ -128,6 +130,11 @@ impl Bug {
                 without_condition(&mut body);
                 for item in body["TransactItems"].as_array_mut().into_iter().flatten() {
                     without_condition(&mut item["Put"]);
+                }
+            }
+            Self::NoFence => {
+                if let Some(items) = body["TransactItems"].as_array_mut() {
+                    items.retain(|item| !item["ConditionCheck"].is_object());
                 }
             }
             Self::StaleLedger => drop(body.as_object_mut().and_then(|body| body.remove("ConsistentRead"))),

@@ -68,7 +68,7 @@ impl Harness {
         let Some(decision) = decision else { return };
         let names: Vec<&str> = match &question.subject {
             Subject::Proposal(proposal) => proposal.resources.iter().map(|it| it.name.as_str()).collect(),
-            Subject::ChangeSet(_) | Subject::Build(_) => Vec::new(),
+            Subject::ChangeSet(_) | Subject::Build(_) | Subject::Publish(_) => Vec::new(),
         };
         let shown = approval::shown(&deployment, question).expect("a digest");
         let body = json!({

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 fn scenario_of(bug: Bug) -> &'static str {
     match bug {
         Bug::RandomToken | Bug::EpochInToken | Bug::StaleLedger | Bug::NoIntent => "create",
-        Bug::NoCatch | Bug::NoChecks => "create",
+        Bug::NoCatch | Bug::NoChecks | Bug::NoFence => "create",
         Bug::NoCondition | Bug::EmptyIsAbsent | Bug::RunningIsDone => "update",
         Bug::OnceStableRecreated => "rollback-without-a-resource",
         Bug::SurvivorsIgnored => "protected-remains",

@@ -26,6 +26,10 @@ pub struct Written {
     pub pk: String,
     /// The body, as DynamoDB JSON.
     pub body: Value,
+    /// Function and action that wrote it.
+    pub by: String,
+    /// Partition keys of the records that the same transaction checks and does not write.
+    pub checked: Vec<String>,
 }
 
 /// The interceptor of one case.
@@ -83,11 +87,14 @@ impl Wire {
     fn remember(&self, request: &Request) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let text = |value: &Value| value["S"].as_str().unwrap_or_default().to_owned();
+        let (by, checked) = (self.faults.caller(), checked(request));
         written.extend(puts(request).into_iter().map(|put| Written {
             at: self.clock.now(),
             kind: text(&put["Item"]["kind"]),
             pk: text(&put["Item"]["pk"]),
             body: put["Item"]["body"]["M"].clone(),
+            by: by.clone(),
+            checked: checked.clone(),
         }));
     }
 }
@@ -109,6 +116,13 @@ fn puts(request: &Request) -> Vec<Value> {
         _ => Vec::new(),
     };
     puts.into_iter().filter(Value::is_object).collect()
+}
+
+/// Returns the partition keys of the records that a transaction checks and does not write.
+fn checked(request: &Request) -> Vec<String> {
+    let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+    let items = body["TransactItems"].as_array().into_iter().flatten();
+    items.filter_map(|item| item["ConditionCheck"]["Key"]["pk"]["S"].as_str().map(str::to_owned)).collect()
 }
 
 impl Interceptor for Wire {

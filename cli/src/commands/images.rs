@@ -19,7 +19,7 @@ use lockstep_domain::messages::image::{Promoted, Request};
 use lockstep_domain::messages::operator;
 use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::OwnedName;
+use lockstep_domain::records::{OwnedName, Publication, PublicationState};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -51,6 +51,8 @@ enum Command {
         /// The image
         image: ImageName,
     },
+    /// Let the parameters below /lockstep/images in an account of the promotion path name a version, outside of a deployment
+    Publish(Publish),
     /// Give the name of an image to a repository: only its recipe builds the image from then on
     Assign {
         /// The image
@@ -75,6 +77,16 @@ struct Revoke {
     /// The reason
     #[arg(long, value_name = "TEXT")]
     reason: Reason,
+}
+
+#[derive(Args, Debug)]
+struct Publish {
+    /// The image and its version, such as logstash@2.1.37
+    #[arg(value_name = "IMAGE@VERSION")]
+    image: ImageVersionName,
+    /// The stage of the promotion path
+    #[arg(long = "in", value_name = "STAGE")]
+    stage: StageName,
 }
 
 #[derive(Args, Debug)]
@@ -113,7 +125,9 @@ pub async fn run(
 ) -> Result<Report, Failure> {
     let people = match &arguments.command {
         Some(Command::Import(_) | Command::Assign { .. } | Command::Revoke(_)) => Callers::Administrators,
-        Some(Command::List | Command::Show { .. } | Command::Retire(_)) | None => Callers::Operators,
+        Some(Command::List | Command::Show { .. } | Command::Publish(_) | Command::Retire(_)) | None => {
+            Callers::Operators
+        }
     };
     let plane = ControlPlane::open_for(people, global, context).await?;
     match &arguments.command {
@@ -122,6 +136,7 @@ pub async fn run(
             components::assign(OwnedName::Image(image.clone()), &to.0, &plane, context).await
         }
         Some(Command::Show { image }) => show(image, &plane, context).await,
+        Some(Command::Publish(wanted)) => publish(wanted, &plane, context).await,
         Some(Command::List) | None => list(&plane, context).await,
         Some(Command::Revoke(wanted)) => revoke(wanted, &plane, context).await,
         Some(Command::Retire(wanted)) => retire(wanted, &plane, context).await,
@@ -217,6 +232,44 @@ async fn follow(image: &ImageName, plane: &ControlPlane, context: &CommandContex
     Ok(())
 }
 
+async fn publish(
+    wanted: &Publish,
+    plane: &ControlPlane,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    let (image, version) = (wanted.image.image.clone(), wanted.image.version.clone());
+    let request = operator::Request::PublishImage { image, version, stage: wanted.stage.clone() };
+    let published: operator::Published = plane.ask_for(&request).await?;
+    let Publication { deployment, image, version, stage, ami, state, .. } = &published.publication;
+    let output = &context.output;
+    match state {
+        PublicationState::Published { .. } => {
+            output.line(format!("{image}@{version} is published in {stage}: its parameters name {ami}"));
+            set_parameters(plane, context).await?;
+        }
+        PublicationState::Waiting => {
+            output.line(format!("{stage} asks for an approval: lockstep approve {}", deployment.short()));
+            output.line("repeat this command after the answer, within a day");
+        }
+        PublicationState::Ended => {
+            output.line(format!(
+                "{image}@{version} is not published in {stage}: see lockstep why {}",
+                deployment.short()
+            ));
+        }
+    }
+    Ok(Report::done(json!(published)))
+}
+
+/// Runs a sweep, which has the parameters of each account set. If that fails, the next scheduled one does it.
+async fn set_parameters(plane: &ControlPlane, context: &CommandContext) -> Result<(), Failure> {
+    let swept = Functions::new(plane.aws()).call(SWEEP, &json!({}), SWEEP_PATIENCE).await;
+    if !matches!(swept, Ok(Called::Answered { error: None, .. })) {
+        context.output.note("the next sweep sets the parameters, within a quarter of an hour");
+    }
+    Ok(())
+}
+
 async fn retire(wanted: &Retire, plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
     let output = &context.output;
     if !wanted.dry_run {
@@ -231,6 +284,7 @@ async fn retire(wanted: &Retire, plane: &ControlPlane, context: &CommandContext)
     let plan = retention::plan(&RetentionInput {
         versions: &inventory.versions,
         places: &inventory.places,
+        shares: &inventory.shares,
         uses: &inventory.references,
         keep: inventory.settings.keep as usize,
         now: Timestamp::now(),

@@ -186,7 +186,9 @@ async fn of_deployment(plane: &ControlPlane, deployment: &Deployment) -> Result<
     if deployment.stage.as_str() == TEST {
         return of_test(plane, deployment).await;
     }
-    Ok(Run::again(deployment))
+    Run::again(deployment).ok_or_else(|| {
+        Failure::usage("a publication has no run that could be repeated").next("lockstep images publish")
+    })
 }
 
 /// Refuses a deployment that succeeded or still runs. `runs` is true if its execution is running.

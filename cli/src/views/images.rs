@@ -33,7 +33,7 @@ fn rows_of(inventory: &ImageInventory, version: &ImageVersion) -> Vec<[String; 8
             version.commit().map_or("-", |commit| commit.short()).to_owned(),
             place(image.map(|image| image.location.account.to_string())),
             place(image.map(|image| image.location.region.to_string())),
-            image.map_or_else(|| "-".to_owned(), id),
+            image.map_or_else(|| "-".to_owned(), |image| id(inventory, image)),
             needed.clone(),
         ]
     };
@@ -53,9 +53,9 @@ pub fn state(version: &ImageVersion) -> String {
     }
 }
 
-fn id(image: &Image) -> String {
+fn id(inventory: &ImageInventory, image: &Image) -> String {
     let id = image.ami.as_ref().map_or_else(|| "being copied".to_owned(), ToString::to_string);
-    if image.shared_with.is_empty() { id } else { format!("{id} (shared for a copy)") }
+    if inventory.is_shared(image) { format!("{id} (shared for a copy)") } else { id }
 }
 
 /// Returns every version with its copies and its references, for scripts.
@@ -63,6 +63,7 @@ pub fn document(inventory: &ImageInventory) -> Value {
     let one = |version: &ImageVersion| {
         json!({
             "version": version,
+            "revoked": version.revoked,
             "places": inventory.places_of(version),
             "needed_by": inventory.references_of(version),
         })
@@ -146,6 +147,9 @@ fn set_by(by: &SetBy) -> String {
             let short: String = deployment.as_str().chars().take(8).collect();
             format!("deployment {short} of {component} {release} in {stage}/{environment}")
         }
+        SetBy::Publish { stage, operator, deployment } => {
+            format!("publication {} in {stage} by {operator}", deployment.short())
+        }
     }
 }
 
@@ -170,7 +174,7 @@ pub fn history(
     if let Some(revoked) = &version.revoked {
         lines.push(format!("  REVOKED     by {} at {}: {}", revoked.by, time(revoked.at), revoked.reason));
     }
-    lines.extend(inventory.places_of(version).into_iter().map(|image| place(version, image)));
+    lines.extend(inventory.places_of(version).into_iter().map(|image| place(inventory, version, image)));
     let runs = inventory.runs_of(version);
     for release in inventory.releases_of(version) {
         lines.push(release_line(release));
@@ -195,7 +199,7 @@ fn origin(version: &ImageVersion) -> Vec<String> {
     }
 }
 
-fn place(version: &ImageVersion, image: &Image) -> String {
+fn place(inventory: &ImageInventory, version: &ImageVersion, image: &Image) -> String {
     let (account, region) = (&image.location.account, &image.location.region);
     let how = if image.ami == version.source_ami {
         "its source".to_owned()
@@ -204,7 +208,7 @@ fn place(version: &ImageVersion, image: &Image) -> String {
     } else {
         format!("recorded by {}", image.recorded_by)
     };
-    format!("  is          {} in account {account}, {region}: {how}", id(image))
+    format!("  is          {} in account {account}, {region}: {how}", id(inventory, image))
 }
 
 fn release_line(release: &Release) -> String {
@@ -299,10 +303,17 @@ mod tests {
         let location =
             Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
         let name = "/lockstep/images/logstash/latest".to_owned();
-        let all = [SetBy::Newest, deployed].map(|by| (location.clone(), name.clone(), channel(by)));
+        let published = SetBy::Publish {
+            stage: "production".parse().unwrap(),
+            operator: "arn:ada".into(),
+            deployment: DeploymentId::of_execution("p"),
+        };
+        let all =
+            [SetBy::Newest, deployed, published].map(|by| (location.clone(), name.clone(), channel(by)));
         let rows = channels(&all);
         assert_eq!(rows[0][6], "the newest version");
         assert!(rows[1][6].ends_with("of logs 1.0.3 in production/logs"), "{rows:?}");
+        assert!(rows[2][6].ends_with(" in production by arn:ada"), "{rows:?}");
         assert_eq!(rows[0][5], time(at(0)));
         assert_eq!(channels_document(&all)[1]["channel"]["set_by"], "deployment");
     }
@@ -345,8 +356,10 @@ mod tests {
     use crate::views::testing::{asking, at, decided, deployment, environment, release};
     use lockstep_domain::delivery::stages::{EXAMPLE, Stages};
     use lockstep_domain::images::references::{ReferenceSources, reference_graph};
+    use lockstep_domain::model::deployment_path::DeploymentPath;
     use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
     use lockstep_domain::model::image_version_state::ImageVersionState;
+    use lockstep_domain::model::operator_action::OperatorAction;
     use lockstep_domain::records::{
         Deployed, Environment, ImageState, Proposal, ProposedAction, Revocation, Subject,
     };
@@ -375,12 +388,12 @@ mod tests {
             name: "logstash".parse().unwrap(),
             version: "2.1.37".parse().unwrap(),
             location: Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+            path: DeploymentPath::Delivery,
             state: ImageState::Available,
             ami: Some(ami.parse().unwrap()),
             snapshots: Default::default(),
             source_ami: SOURCE.parse().unwrap(),
             commit: None,
-            shared_with: Default::default(),
             recorded_by: by.into(),
             recorded_at: at(0),
         }
@@ -411,13 +424,20 @@ mod tests {
         };
         let environments = vec![Environment { deployed: Some(deployed), ..environment("ci", "logs") }];
         let releases = vec![release];
-        let needs = ReferenceSources { environments: &environments, unfinished: &[], releases: &releases };
+        let needs = ReferenceSources {
+            environments: &environments,
+            unfinished: &[],
+            releases: &releases,
+            publications: &[],
+        };
         ImageInventory {
             versions: vec![version],
             places: vec![
                 image("222222222222", SOURCE, "import"),
                 image("333333333333", "ami-00000000000000002", "arn:promotion"),
             ],
+            shares: Vec::new(),
+            publications: Vec::new(),
             references: reference_graph(&needs),
             releases,
             environments,
@@ -443,9 +463,9 @@ mod tests {
                 "ci/logs runs 2.1.3"
             ]
         );
-        let revoked = Revocation { reason: "a hole".into(), by: "arn:ada".into(), at: at(1) };
-        let building =
-            ImageVersion { revoked: Some(revoked), version: "2.1.38".parse().unwrap(), ..version() };
+        let mut building = ImageVersion { version: "2.1.38".parse().unwrap(), ..version() };
+        let action = OperatorAction::new("arn:ada", "a hole", at(1)).unwrap();
+        building.revoked = Some(Revocation::new(&building.name, &building.version, &action));
         let rows = super::rows(&inventory(building));
         assert_eq!((rows.len(), rows[0][2].as_str(), rows[0][6].as_str()), (1, "usable, revoked", "-"));
     }

@@ -4,7 +4,7 @@ use super::{change_set, permissions, review, why};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use lockstep_domain::records::{
-    Approval, BuildSubject, Deployment, NamedResource, Proposal, ProposedAction, Subject,
+    Approval, BuildSubject, Deployment, NamedResource, Proposal, ProposedAction, PublishSubject, Subject,
 };
 use std::collections::BTreeSet;
 
@@ -30,7 +30,24 @@ pub fn show(deployment: &Deployment, question: &Approval, output: &Output) {
             build_lines(build).iter().for_each(|line| output.line(line));
             question.reasons.iter().for_each(|reason| output.line(format!("  asked because {reason}")));
         }
+        Subject::Publish(publish) => {
+            output.line(format!("{} asks, in account {account} ({region}):", why::title(deployment)));
+            publish_lines(publish).iter().for_each(|line| output.line(line));
+            question.reasons.iter().for_each(|reason| output.line(format!("  asked because {reason}")));
+        }
     }
+}
+
+/// Returns the lines about a publication.
+fn publish_lines(publish: &PublishSubject) -> [String; 2] {
+    let PublishSubject { image, version, ami, .. } = publish;
+    [
+        format!(
+            "  parameters  /lockstep/images/{image}/latest and /lockstep/images/{image}/{}",
+            version.major_minor()
+        ),
+        format!("  would name  {ami}, and so each new instance that reads them"),
+    ]
 }
 
 /// Returns the lines about a build. [`crate::recipe_difference`] prints the difference of its recipe.
@@ -118,8 +135,8 @@ pub fn answer_with(deployment: &Deployment, question: &Approval) -> String {
     let mut command = format!("lockstep approve {} --question {}", deployment.id.short(), question.number);
     let option = match question.subject {
         Subject::ChangeSet(_) => "--unexamined",
-        // A build names nothing to give up.
-        Subject::Proposal(_) | Subject::Build(_) => "--give-up",
+        // A build and a publication name nothing to give up.
+        Subject::Proposal(_) | Subject::Build(_) | Subject::Publish(_) => "--give-up",
     };
     for name in BTreeSet::from_iter(question.subject.names()) {
         command.push_str(&format!(" {option} {name}"));
@@ -140,7 +157,9 @@ pub fn check_names(deployment: &Deployment, question: &Approval, given: &[String
     if !missing.is_empty() {
         let what = match question.subject {
             Subject::ChangeSet(_) => "name every nested stack that was not examined",
-            Subject::Proposal(_) | Subject::Build(_) => "name everything that you give up",
+            Subject::Proposal(_) | Subject::Build(_) | Subject::Publish(_) => {
+                "name everything that you give up"
+            }
         };
         let what = format!("{what}; not named: {}", missing.join(", "));
         let failure = Failure::new(what).next(answer_with(deployment, question));

@@ -35,6 +35,9 @@ pub fn subject(deployment: &Deployment) -> String {
     match &deployment.body {
         DeploymentBody::PromoteImage(promotion) => format!("image {} {version} to {stage}", promotion.image),
         DeploymentBody::BuildImage(build) => format!("the build of {} {version} for {stage}", build.image),
+        DeploymentBody::PublishImage(publication) => {
+            format!("the publication of {} {version} in {stage}", publication.image)
+        }
         DeploymentBody::Teardown(teardown) => {
             format!("the teardown of {} in {stage}", teardown.stack.environment)
         }

@@ -45,12 +45,12 @@ pub async fn begin<C: BakeContext>(
     let version = load::version(context, &input.image, &input.version).await?.record;
     let id = build_id(&input.image, &input.version, &location, stage.path());
     let begun = |next| Ok(BuildStarted { build: id.clone(), next });
-    let key = Image::key_of(&input.image, &input.version, &location);
+    let key = Image::key_of(&input.image, &input.version, &location, stage.path());
     let there = context.ledger().get::<Image>(&key).await?;
     if there.is_some_and(|image| image.record.is_usable()) {
         return begun(NextStep::Present);
     }
-    if !matches!(version.state, ImageVersionState::Building | ImageVersionState::Withheld) {
+    if !may_build(&version, stage.path()) {
         return Err(unusable(format!(
             "{}@{} is {} and is not built",
             input.image, input.version, version.state
@@ -98,6 +98,16 @@ pub async fn begin<C: BakeContext>(
         context.ledger().replace(&build, answered).await?;
     }
     begun(NextStep::Build)
+}
+
+/// Returns true if the state of the version permits a build. The first build is in the test stage, whose path owns the version.
+fn may_build(version: &ImageVersion, path: DeploymentPath) -> bool {
+    match path {
+        DeploymentPath::Delivery => {
+            matches!(version.state, ImageVersionState::Building | ImageVersionState::Withheld)
+        }
+        DeploymentPath::Promotion => version.state == ImageVersionState::Withheld,
+    }
 }
 
 /// Returns the permission of the build, by the answers to its last question.
@@ -189,7 +199,7 @@ async fn base_at<C: BakeContext>(
             let base = known.iter().rev().find(|known| constraint.admits(&known.version));
             let base =
                 base.ok_or_else(|| unusable(format!("the base {constraint} does not exist any more")))?;
-            let key = Image::key_of(&base.name, &base.version, location);
+            let key = Image::key_of(&base.name, &base.version, location, id.path());
             let found = context.ledger().get::<Image>(&key).await?.filter(|image| image.record.is_usable());
             found.and_then(|image| image.record.ami).ok_or_else(|| {
                 unusable(format!(

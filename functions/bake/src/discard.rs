@@ -6,7 +6,9 @@ use crate::load::{self, Building};
 use crate::version::build_id;
 use lockstep_aws::ec2::Images;
 use lockstep_aws::ec2::references::References;
-use lockstep_domain::images::bake::{BuildObservation, to_discard};
+use lockstep_aws::ledger::Order;
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::images::bake::{BuildObservation, proven_in, to_discard};
 use lockstep_domain::images::lifecycle::{Transition, apply};
 use lockstep_domain::images::promotion::{Ami, TAG_DEPLOYMENT};
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -16,10 +18,14 @@ use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, ImageName, SnapshotId, StageName};
 use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::location::Location;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image};
+use lockstep_domain::records::{Deployment, DeploymentState, Environment, FailureRecord, Image};
 use lockstep_runtime::{deployment_end, deployment_log, stages};
 use std::collections::BTreeSet;
+
+/// The most environments of a stage that are read.
+const ENVIRONMENTS_MAX: usize = 10_000;
 
 /// Handles `fail_build`: removes the images of the build and closes it as failed. An interrupted attempt may have made an image
 /// that no record names.
@@ -40,7 +46,7 @@ pub async fn fail_build<C: BakeContext>(
         ),
     };
     if !building.deployment.record.state.is_final() {
-        let key = Image::key_of(&building.body.image, building.version(), building.location());
+        let key = Image::key_of(&building.body.image, building.version(), building.location(), id.path());
         let recorded = context.ledger().get::<Image>(&key).await?.and_then(|image| image.record.ami);
         let images = context.images(TargetRole::ImageBuilder, building.location(), &id.session()).await?;
         let mut debris = made(context, &building, &images).await?;
@@ -138,10 +144,12 @@ pub async fn discard<C: BakeContext>(
             other => Err(Failure::bug(format!("{image}@{version} is {other} and is not discarded"))),
         };
     }
-    let stage = stages::stage(context.ledger(), stage).await?;
+    let stages = stages::stages(context.ledger()).await?;
+    let stage = stages.named(stage)?;
     let location = stage.location();
+    ensure_unproven(context, &stages, &location, (image, version)).await?;
     let session = build_id(image, version, &location, stage.path()).session();
-    let key = Image::key_of(image, version, &location);
+    let key = Image::key_of(image, version, &location, stage.path());
     let record = context.ledger().get::<Image>(&key).await?;
     let images = context.images(TargetRole::ImageBuilder, &location, &session).await?;
     let mut there = images.owned(image, version).await?;
@@ -173,6 +181,28 @@ pub async fn discard<C: BakeContext>(
         Some(record) => context.ledger().remove(&record).await,
         None => Ok(()),
     }
+}
+
+/// Fails with `Rejected` if an environment at `location` succeeded with the version.
+async fn ensure_unproven<C: BakeContext>(
+    context: &C,
+    stages: &Stages,
+    location: &Location,
+    (image, version): (&ImageName, &Version),
+) -> Result<(), Failure> {
+    for stage in stages.iter().filter(|stage| stage.location() == *location) {
+        let partition = Environment::all_of(&stage.name);
+        let found = context.ledger().list::<Environment>(&partition, Order::Oldest, ENVIRONMENTS_MAX).await?;
+        let environments: Vec<Environment> = found.into_iter().map(|found| found.record).collect();
+        if let Some(by) = proven_in(&environments, image, version) {
+            return Err(Failure::rejected(format!(
+                "{image}@{version} is not discarded in account {}: {}/{} runs with it; its record says that it never became \
+                 usable, so look who wrote that",
+                location.account, by.stage, by.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Records the version as discarded if no account has it any more. Otherwise returns where it is left, for the sweep.

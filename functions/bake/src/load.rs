@@ -1,7 +1,7 @@
 //! Loads the records that each step starts from.
 
 use crate::context::BakeContext;
-use lockstep_aws::ledger::{Order, Versioned};
+use lockstep_aws::ledger::Versioned;
 use lockstep_aws::scope;
 use lockstep_domain::images::promotion::{Origin, tags};
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -11,10 +11,8 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
     BuildImageBody, Deployment, DeploymentState, Image, ImageOrigin, ImageVersion,
 };
+use lockstep_runtime::{images, stages};
 use std::collections::BTreeMap;
-
-/// Maximum number of records of one version of an image: accounts times regions.
-const PLACES_MAX: usize = 1000;
 
 /// A build with its record.
 pub struct Building {
@@ -119,8 +117,8 @@ pub async fn version<C: BakeContext>(
     image: &ImageName,
     version: &Version,
 ) -> Result<Versioned<ImageVersion>, Failure> {
-    let what = format!("the image {image}@{version}");
-    context.ledger().expect::<ImageVersion>(&ImageVersion::key_of(image, version), &what).await
+    let found = images::version(context.ledger(), image, version).await?;
+    found.ok_or_else(|| Failure::not_found(format!("the image {image}@{version} does not exist")))
 }
 
 /// Returns the records of one version of an image in all locations.
@@ -129,8 +127,8 @@ pub async fn everywhere<C: BakeContext>(
     image: &ImageName,
     version: &Version,
 ) -> Result<Vec<Versioned<Image>>, Failure> {
-    let partition = Image::version_of(image, version);
-    context.ledger().list::<Image>(&partition, Order::Oldest, PLACES_MAX).await
+    let stages = stages::stages(context.ledger()).await?;
+    images::everywhere(context.ledger(), &stages, image, version).await
 }
 
 /// Returns the failure for an image that cannot be built or used.

@@ -15,7 +15,6 @@ use lockstep_domain::model::ids::{AmiId, DeploymentId};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState, ImageVersion};
 use lockstep_runtime::{deployment_end, deployment_log};
-use std::collections::BTreeMap;
 
 /// Handles `register`: validates the image, tags it, records it, and closes the build as succeeded.
 pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<Built, Failure> {
@@ -52,7 +51,7 @@ pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<
         .chain([(TAG_BUILD.to_owned(), BUILD_ACCEPTED.to_owned())])
         .collect();
     images.tag(&ami, &seen.snapshots(), &tags).await?;
-    record(context, &building, &seen, &source, &found.record).await?;
+    record(context, &building, &seen, &source).await?;
     if found.record.state == ImageVersionState::Building {
         let withheld = version::built(&found.record, &ami)?;
         context.ledger().replace(&found, withheld).await?;
@@ -143,18 +142,17 @@ async fn record<C: BakeContext>(
     building: &Building,
     seen: &Ami,
     source: &AmiId,
-    version: &ImageVersion,
 ) -> Result<(), Failure> {
     let image = Image {
         name: building.body.image.clone(),
         version: building.version().clone(),
         location: building.location().clone(),
+        path: building.id().path(),
         state: ImageState::Available,
         ami: Some(seen.id.clone()),
         snapshots: seen.snapshots(),
         source_ami: source.clone(),
-        commit: version.commit().cloned(),
-        shared_with: BTreeMap::new(),
+        commit: Some(building.body.commit.clone()),
         recorded_by: building.deployment.record.execution.clone(),
         recorded_at: context.now(),
     };

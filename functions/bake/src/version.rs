@@ -3,7 +3,7 @@
 use crate::context::BakeContext;
 use crate::load::{self, unusable};
 use jiff::{SignedDuration, Timestamp};
-use lockstep_aws::ledger::{Inserted, Order};
+use lockstep_aws::ledger::Inserted;
 use lockstep_aws::public_images::PublicImages;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::bake::{self, BakeRequest, Claim};
@@ -23,8 +23,8 @@ use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{ImageOrigin, ImageVersion};
-use lockstep_runtime::lease;
 use lockstep_runtime::stages::stages;
+use lockstep_runtime::{images, lease};
 use std::collections::BTreeSet;
 
 /// Maximum number of versions of an image that are read.
@@ -164,9 +164,9 @@ async fn pinned<C: BakeContext>(
 
 /// Returns the versions of an image, oldest first.
 pub async fn versions<C: BakeContext>(context: &C, image: &ImageName) -> Result<Vec<ImageVersion>, Failure> {
-    let partition = ImageVersion::all_of(image);
-    let found = context.ledger().list::<ImageVersion>(&partition, Order::Newest, VERSIONS_MAX).await?;
-    Ok(found.into_iter().rev().map(|found| found.record).collect())
+    let mut found = images::versions(context.ledger(), image, VERSIONS_MAX).await?;
+    found.reverse();
+    Ok(found)
 }
 
 /// Handles `distribute`: returns the locations that lack the version. Each execution name is derived from the execution and the

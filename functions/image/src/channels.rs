@@ -11,8 +11,8 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{ImageName, StageName};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{Environment, Image, ImageVersion};
-use lockstep_runtime::stages;
+use lockstep_domain::records::{Environment, Image, ImageVersion, Publication};
+use lockstep_runtime::{images, stages};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most records of one kind that are read.
@@ -62,6 +62,7 @@ async fn follow_at<C: ImageContext>(
         versions: &records.versions,
         places: &records.places,
         environments: &records.environments,
+        publications: &records.publications,
     };
     let Some(wanted) = channels::wanted(&sources, location) else { return Ok(Vec::new()) };
     repair(&there, location, &wanted, &found).await
@@ -73,22 +74,23 @@ struct Records {
     versions: Vec<ImageVersion>,
     places: Vec<Image>,
     environments: Vec<Environment>,
+    publications: Vec<Publication>,
 }
 
 impl Records {
     async fn read<C: ImageContext>(
         context: &C,
         stages: &Stages,
-        images: &BTreeSet<ImageName>,
+        names: &BTreeSet<ImageName>,
     ) -> Result<Self, Failure> {
         let mut records = Self::default();
         match context.path() {
             DeploymentPath::Delivery => {
-                for name in images {
+                for name in names {
                     let ledger = context.ledger();
-                    let versions = ledger.list(&ImageVersion::all_of(name), Order::Oldest, RECORDS).await?;
-                    records.versions.extend(plain(versions));
-                    let places = ledger.list(&Image::all_of(name), Order::Oldest, RECORDS).await?;
+                    records.versions.extend(images::versions(ledger, name, RECORDS).await?);
+                    let partition = Image::all_of(name, DeploymentPath::Delivery);
+                    let places = ledger.list(&partition, Order::Oldest, RECORDS).await?;
                     records.places.extend(plain(places));
                 }
             }
@@ -97,6 +99,9 @@ impl Records {
                     let partition = Environment::all_of(&stage.name);
                     let listed = context.ledger().list(&partition, Order::Oldest, RECORDS).await?;
                     records.environments.extend(plain(listed));
+                    let partition = Publication::all_of(&stage.name);
+                    let listed = context.ledger().list(&partition, Order::Oldest, RECORDS).await?;
+                    records.publications.extend(plain(listed));
                 }
             }
         }

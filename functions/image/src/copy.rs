@@ -342,7 +342,7 @@ pub async fn compare<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<
 /// Handles `discard`: removes a copy that is not recorded as usable, with its snapshots. Does nothing without a copy.
 pub async fn discard<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
     let promotion = Promotion::load(context, id).await?;
-    let record = promotion.image_at(context, promotion.target()).await?;
+    let record = promotion.at_target(context).await?;
     let ours = |record: &Image| {
         record.state == ImageState::Promoting && record.recorded_by == promotion.deployment.record.execution
     };

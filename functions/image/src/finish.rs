@@ -19,7 +19,7 @@ use lockstep_runtime::{deployment_end, deployment_log, lease};
 /// Handles `record`: records the copy as usable and closes the promotion as succeeded.
 pub async fn record<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<Promoted, Failure> {
     let promotion = Promotion::load(context, id).await?;
-    let found = promotion.image_at(context, promotion.target()).await?;
+    let found = promotion.at_target(context).await?;
     let found = found.ok_or_else(|| unusable(format!("the promotion {id} has no copy to record")))?;
     let ami = found.record.ami.clone().ok_or_else(|| unusable("the copy has no id"))?;
     if found.record.state == ImageState::Promoting {

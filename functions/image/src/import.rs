@@ -9,6 +9,7 @@ use lockstep_domain::images::promotion::{
 };
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::messages::image::Promoted;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
 use lockstep_domain::model::image_version_state::ImageVersionState;
@@ -16,7 +17,7 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, OwnedName, Ownership};
 use lockstep_runtime::stages;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Handles `import`: validates, tags and records the image. A repeated import changes nothing.
 pub async fn import<C: ImageContext>(
@@ -27,7 +28,8 @@ pub async fn import<C: ImageContext>(
     stage: &StageName,
 ) -> Result<Promoted, Failure> {
     require_claim(context, name).await?;
-    let location = stages::stage(context.ledger(), stage).await?.location();
+    let stage = stages::stage(context.ledger(), stage).await?;
+    let location = stage.location();
     let known = load::everywhere(context, name, version).await?;
     let known: Vec<Image> = known.into_iter().map(|image| image.record).collect();
     let images =
@@ -40,7 +42,7 @@ pub async fn import<C: ImageContext>(
     if let Some(code) = ami.product_codes.first() {
         tracing::warn!(image = %name, "{id} holds the product {code}: it cannot be copied to another account");
     }
-    let image = image(context, &ami, name, version, &location);
+    let image = image(context, &ami, (name, version), (&location, stage.path()));
     // The version comes first: nothing resolves to an image without one, and a repeated import completes the rest.
     let imported = imported(&image);
     match context.ledger().insert(&imported).await? {
@@ -76,20 +78,19 @@ async fn require_claim<C: ImageContext>(context: &C, name: &ImageName) -> Result
 fn image<C: ImageContext>(
     context: &C,
     ami: &Ami,
-    name: &ImageName,
-    version: &Version,
-    location: &Location,
+    (name, version): (&ImageName, &Version),
+    (location, path): (&Location, DeploymentPath),
 ) -> Image {
     Image {
         name: name.clone(),
         version: version.clone(),
         location: location.clone(),
+        path,
         state: ImageState::Available,
         ami: Some(ami.id.clone()),
         snapshots: ami.snapshots(),
         source_ami: ami.id.clone(),
         commit: ami.tags.get(TAG_COMMIT).and_then(|commit| commit.parse().ok()),
-        shared_with: BTreeMap::new(),
         recorded_by: "import".into(),
         recorded_at: context.now(),
     }

@@ -312,10 +312,10 @@ async fn claim<C: ImageContext>(
     let execution = promotion.execution();
     let copy = Image {
         location: promotion.target().clone(),
+        path: promotion.deployment.record.path,
         state: ImageState::Promoting,
         ami,
         snapshots: BTreeSet::new(),
-        shared_with: BTreeMap::new(),
         recorded_by: execution.to_owned(),
         recorded_at: context.now(),
         ..source.clone()

@@ -1,7 +1,7 @@
 //! Loads the records that each step starts from.
 
 use crate::context::ImageContext;
-use lockstep_aws::ledger::{Order, Versioned};
+use lockstep_aws::ledger::Versioned;
 use lockstep_aws::scope;
 use lockstep_domain::images::promotion::{Origin, tags};
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -10,9 +10,7 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
     CopyPlan, Deployment, DeploymentBody, DeploymentState, Image, ImageVersion, PromoteImageBody,
 };
-
-/// Maximum number of records of one version of an image: accounts times regions.
-const PLACES_MAX: usize = 1000;
+use lockstep_runtime::{images, stages};
 
 /// A promotion with its record.
 pub struct Promotion {
@@ -47,6 +45,9 @@ impl Promotion {
                 Err(Failure::rejected(format!("{id} is a deployment of a release")))
             }
             DeploymentBody::BuildImage(_) => Err(Failure::rejected(format!("{id} is the build of an image"))),
+            DeploymentBody::PublishImage(_) => {
+                Err(Failure::rejected(format!("{id} is the publication of an image")))
+            }
         }
     }
 
@@ -104,19 +105,15 @@ impl Promotion {
         Ok(tags(&origin))
     }
 
-    /// Returns the ledger's record of the image at `location`.
-    pub async fn image_at<C: ImageContext>(
-        &self,
-        context: &C,
-        location: &Location,
-    ) -> Result<Option<Versioned<Image>>, Failure> {
-        let key = Image::key_of(&self.image, &self.deployment.record.version, location);
-        context.ledger().get::<Image>(&key).await
+    /// Returns the ledger's record of the image at the target.
+    pub async fn at_target<C: ImageContext>(&self, context: &C) -> Result<Option<Versioned<Image>>, Failure> {
+        let Deployment { version, location, path, .. } = &self.deployment.record;
+        context.ledger().get::<Image>(&Image::key_of(&self.image, version, location, *path)).await
     }
 
     /// Returns the record of the copy. Fails with `Superseded` if another promotion owns it.
     pub async fn copy<C: ImageContext>(&self, context: &C) -> Result<Versioned<Image>, Failure> {
-        let found = self.image_at(context, self.target()).await?;
+        let found = self.at_target(context).await?;
         found.filter(|image| self.brings(&image.record)).ok_or_else(|| self.superseded())
     }
 
@@ -138,8 +135,8 @@ pub async fn everywhere<C: ImageContext>(
     image: &ImageName,
     version: &lockstep_domain::model::version::Version,
 ) -> Result<Vec<Versioned<Image>>, Failure> {
-    let partition = Image::version_of(image, version);
-    context.ledger().list::<Image>(&partition, Order::Oldest, PLACES_MAX).await
+    let stages = stages::stages(context.ledger()).await?;
+    images::everywhere(context.ledger(), &stages, image, version).await
 }
 
 /// Returns the record of one version of an image.
@@ -148,7 +145,7 @@ pub async fn version<C: ImageContext>(
     image: &ImageName,
     version: &lockstep_domain::model::version::Version,
 ) -> Result<ImageVersion, Failure> {
-    let found = context.ledger().get::<ImageVersion>(&ImageVersion::key_of(image, version)).await?;
+    let found = images::version(context.ledger(), image, version).await?;
     found.map(|found| found.record).ok_or_else(|| unknown(image, version))
 }
 

@@ -1,6 +1,6 @@
 //! Shares the image, its snapshots and the use of their keys with the target account, and withdraws the shares.
 //!
-//! Promotions to several regions of one account need the same shares. The source's record names each of them, and the last
+//! Promotions to several regions of one account need the same shares. The record of the share names each of them, and the last
 //! one withdraws the shares. Each promotion has its own grants on the keys.
 
 use crate::context::ImageContext;
@@ -8,13 +8,13 @@ use crate::load::{Promotion, unusable};
 use crate::room;
 use lockstep_aws::ec2::Images;
 use lockstep_aws::kms::{Keys, NewGrant};
-use lockstep_aws::ledger::Versioned;
+use lockstep_aws::ledger::{Inserted, Versioned};
 use lockstep_domain::images::promotion::keys::{GRANT_OPERATIONS, encrypted_for_its_account_only};
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AccountId, DeploymentId, SnapshotId};
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{CopyPlan, Image};
+use lockstep_domain::records::{CopyPlan, ImageShare};
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::retry::retry_on_conflict;
 
@@ -26,11 +26,7 @@ pub async fn share<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<()
     }
     let plan = promotion.plan()?;
     let account = &promotion.target().account;
-    let source = source_record(context, &promotion).await?;
-    let mut record = source.record.clone();
-    if record.shared_with.entry(account.clone()).or_default().insert(id.clone()) {
-        context.ledger().replace(&source, record).await?;
-    }
+    record(context, &promotion, id).await?;
     deployment_log::append(
         context.ledger(),
         id,
@@ -100,28 +96,27 @@ pub async fn unshare<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<
 
 async fn withdraw<C: ImageContext>(context: &C, promotion: &Promotion) -> Result<(), Failure> {
     let (id, account) = (promotion.id(), &promotion.target().account);
-    let source = source_record(context, promotion).await?;
-    let users = source.record.shared_with.get(account).filter(|users| users.contains(id));
+    let share = recorded(context, promotion).await?.filter(|share| share.record.promotions.contains(id));
     // The record comes before the share, so without a record nothing is shared.
-    let Some(users) = users else { return Ok(()) };
+    let Some(share) = share else { return Ok(()) };
     let plan = promotion.plan()?;
     revoke(context, promotion, plan).await?;
     let images = context.images(TargetRole::ImageSource, &promotion.source, &promotion.session()).await?;
     room::pace_shares(context, id, &promotion.source, plan.snapshots.len()).await?;
-    let is_last = users.len() == 1;
+    let is_last = share.record.promotions.len() == 1;
     if is_last {
         close(&images, plan, account).await?;
     } else {
         // Another promotion may have started during the withdrawal of the last one, so its shares are restored.
         open(&images, plan, account).await?;
     }
-    let mut record = source.record.clone();
     if is_last {
-        record.shared_with.remove(account);
-    } else if let Some(users) = record.shared_with.get_mut(account) {
-        users.remove(id);
+        context.ledger().remove(&share).await?;
+    } else {
+        let mut left = share.record.clone();
+        left.promotions.remove(id);
+        context.ledger().replace(&share, left).await?;
     }
-    context.ledger().replace(&source, record).await?;
     let text = match is_last {
         true => format!("{} is no longer shared with account {account}", plan.copied_from),
         false => {
@@ -155,14 +150,42 @@ async fn revoke<C: ImageContext>(context: &C, promotion: &Promotion, plan: &Copy
     Ok(())
 }
 
-async fn source_record<C: ImageContext>(
+/// Returns the record of the share of the promotion's source with its target, or `None` if nothing is shared.
+async fn recorded<C: ImageContext>(
     context: &C,
     promotion: &Promotion,
-) -> Result<Versioned<Image>, Failure> {
-    let found = promotion.image_at(context, &promotion.source).await?;
-    found.ok_or_else(|| {
-        Failure::not_found(format!("the source of {} is not recorded any more", promotion.image))
-    })
+) -> Result<Option<Versioned<ImageShare>>, Failure> {
+    let (version, account) = (&promotion.deployment.record.version, &promotion.target().account);
+    let key = ImageShare::key_of(&promotion.image, version, &promotion.source, account);
+    context.ledger().get(&key).await
+}
+
+/// Records that `id` needs the share of the promotion's source with its target.
+async fn record<C: ImageContext>(
+    context: &C,
+    promotion: &Promotion,
+    id: &DeploymentId,
+) -> Result<(), Failure> {
+    let Some(share) = recorded(context, promotion).await? else {
+        let new = ImageShare {
+            image: promotion.image.clone(),
+            version: promotion.deployment.record.version.clone(),
+            source: promotion.source.clone(),
+            account: promotion.target().account.clone(),
+            promotions: [id.clone()].into(),
+        };
+        return match context.ledger().insert(&new).await? {
+            Inserted::New(_) => Ok(()),
+            Inserted::Exists(_) => {
+                Err(Failure::new(FailureKind::Conflict, "another promotion shared the image just now"))
+            }
+        };
+    };
+    let mut record = share.record.clone();
+    if !record.promotions.insert(id.clone()) {
+        return Ok(());
+    }
+    context.ledger().replace(&share, record).await.map(drop)
 }
 
 /// Transfers the shares of a dead promotion to the one that takes over.
@@ -171,12 +194,11 @@ pub async fn hand_on<C: ImageContext>(
     dead: &Promotion,
     to: &DeploymentId,
 ) -> Result<(), Failure> {
-    let source = source_record(context, dead).await?;
-    let mut record = source.record.clone();
-    let Some(users) = record.shared_with.get_mut(&dead.target().account) else { return Ok(()) };
-    if !users.remove(dead.id()) {
+    let Some(share) = recorded(context, dead).await? else { return Ok(()) };
+    let mut record = share.record.clone();
+    if !record.promotions.remove(dead.id()) {
         return Ok(());
     }
-    users.insert(to.clone());
-    context.ledger().replace(&source, record).await.map(drop)
+    record.promotions.insert(to.clone());
+    context.ledger().replace(&share, record).await.map(drop)
 }

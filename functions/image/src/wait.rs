@@ -1,7 +1,7 @@
 //! Waits before anything is shared: for a copy slot in the target, or for a pending source.
 
 use crate::context::ImageContext;
-use crate::load::{Promotion, unusable};
+use crate::load::{self, Promotion, unusable};
 use crate::room;
 use lockstep_aws::ec2::Images;
 use lockstep_domain::images::promotion::{Ami, AmiState};
@@ -30,8 +30,9 @@ async fn wait_for_source<C: ImageContext>(
     promotion: &Promotion,
     task: &Task,
 ) -> Result<(), Failure> {
-    let record = promotion.image_at(context, &promotion.source).await?;
-    let ami = record.and_then(|record| record.record.ami);
+    let known = load::everywhere(context, &promotion.image, &promotion.deployment.record.version).await?;
+    let source = known.into_iter().find(|image| image.record.is_at(&promotion.source));
+    let ami = source.and_then(|image| image.record.ami);
     let ami = ami.ok_or_else(|| unusable(format!("the source of {} has no id", promotion.image)))?;
     let key = Image::arn(context.partition(), &promotion.source.region, &ami);
     context.callbacks().register(&key, task).await?;

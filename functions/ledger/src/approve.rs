@@ -13,8 +13,8 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{ApprovalDecision, Deployment, DeploymentState};
-use lockstep_runtime::answers;
 use lockstep_runtime::stages::{people, stages};
+use lockstep_runtime::{answers, releases};
 
 /// Stores the question, releases the environment if the deployment holds one, and registers the callback for the answer.
 pub async fn request(
@@ -89,7 +89,8 @@ pub async fn reacquire(
 
 async fn needs_images(context: &impl LedgerContext, deployment: &Deployment) -> Result<bool, Failure> {
     let Some(deploy) = deployment.deploy() else { return Ok(false) };
-    let release = load::release(context, &deploy.stack.component, &deployment.version).await?.record;
+    let release =
+        releases::release(context.ledger(), &deploy.stack.component, &deployment.version).await?.record;
     Ok(!release.image_lock.0.is_empty())
 }
 

@@ -17,7 +17,7 @@ use lockstep_domain::records::{
     StackRun, TestTurn,
 };
 use lockstep_runtime::stages::stages;
-use lockstep_runtime::{deployment_end, lease};
+use lockstep_runtime::{deployment_end, lease, releases};
 
 /// The reason that a deployment gets when a later one takes over its environment.
 const TAKEN_OVER: &str = "a later deployment took the environment over";
@@ -35,7 +35,7 @@ pub async fn begin(
 ) -> Result<Started, Failure> {
     let id = DeploymentId::of_execution(execution);
     load::ensure_on(path, &id)?;
-    let release = load::release(context, &input.component, &input.version).await?.record;
+    let release = releases::release(context.ledger(), &input.component, &input.version).await?.record;
     let begun = Started::new(id.clone(), !release.image_lock.0.is_empty());
     if is_begun(context, &id).await? {
         return Ok(begun);
@@ -59,7 +59,7 @@ pub async fn begin(
     let mut body = body(input, &release, &stages, stage)?;
     // A plan copies no images. The check of the images reports a missing one.
     if !input.plan_only {
-        let missing = images::missing(context, execution, &release, &stage.location()).await?;
+        let missing = images::missing(context, execution, &release, stage).await?;
         if !missing.is_empty() {
             return Ok(Started { missing, ..begun });
         }

@@ -12,7 +12,7 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, TEST};
 use lockstep_domain::model::image_lock::ImageLock;
 use lockstep_domain::records::{DeployBody, Deployment, Environment, Evidence};
-use lockstep_runtime::{deployment_end, releases};
+use lockstep_runtime::{charters, deployment_end, releases};
 
 /// Closes a deployment that succeeded. Returns the same reply if it is closed with success already.
 pub async fn complete(
@@ -118,7 +118,7 @@ pub async fn fail(
 ) -> Result<Failed, Failure> {
     load::ensure_on(path, id)?;
     let stored = load::reported(context, id).await?;
-    let charter = load::charter(context, id).await?;
+    let charter = charters::charter(context.ledger(), id).await?;
     let key = Environment::key_of(&charter.stage, &charter.environment);
     let found = context.ledger().get::<Environment>(&key).await?;
     let held = found.as_ref().map(|found| &found.record);

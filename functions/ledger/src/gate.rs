@@ -12,6 +12,7 @@ use lockstep_domain::messages::ledger::Gated;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::records::Environment;
+use lockstep_runtime::releases;
 use lockstep_runtime::stages::stages;
 
 /// Checks that the gate of the stage admits the release.
@@ -26,7 +27,7 @@ pub async fn gate(
 ) -> Result<Gated, Failure> {
     let stages = stages(context.ledger()).await?;
     let stage = find_stage(&stages, &input.to)?;
-    let release = load::release(context, &input.component, &input.version).await?.record;
+    let release = releases::release(context.ledger(), &input.component, &input.version).await?.record;
     check_path(&release, stage, DeploymentPath::Promotion)?;
     check_release(&release, stage)?;
     let proof = load::proof(context, &release, &stages, stage).await?;

@@ -77,6 +77,9 @@ async fn direct(
         Request::FreeEnvironment { stage, environment } => {
             json(operator_actions::free(context, stage, environment, now).await?)
         }
+        Request::CloseUnanswered { deployment } => {
+            json(operator_actions::close_unanswered(context, deployment, now).await?)
+        }
         Request::SettleConfiguration {} => json(changes::settle(context, now).await?),
         Request::FinishRelease { input, components, results, error } => {
             json(release::finish(context, input, components, results, error.as_ref(), now).await?)

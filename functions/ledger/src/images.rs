@@ -1,37 +1,32 @@
 //! Images: the ones that a deployment lacks, and revocations.
 
 use crate::context::LedgerContext;
-use lockstep_aws::ledger::Order;
+use lockstep_aws::ledger::Inserted;
 use lockstep_domain::delivery::gate::missing_images;
-use lockstep_domain::images::lifecycle;
+use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::messages::ledger::MissingImage;
 use lockstep_domain::messages::operator::Applied;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::ImageName;
-use lockstep_domain::model::location::Location;
 use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Image, ImageVersion, Release};
+use lockstep_domain::records::{Image, ImageVersion, Release, Revocation};
 
-/// The most accounts and regions that one version of an image is in.
-const COPIES: usize = 1000;
-
-/// Returns the images of `release` that `target` lacks, each with the name of the execution that copies it
+/// Returns the images of `release` that the account of `stage` lacks, each with the name of the execution that copies it
 /// there.
 pub async fn missing(
     context: &impl LedgerContext,
     execution: &str,
     release: &Release,
-    target: &Location,
+    stage: &Stage,
 ) -> Result<Vec<MissingImage>, Failure> {
-    let mut known = Vec::new();
+    let (target, mut known) = (stage.location(), Vec::new());
     for locked in release.image_lock.0.values() {
-        let partition = Image::version_of(&locked.name, &locked.version);
-        let found = context.ledger().list::<Image>(&partition, Order::Oldest, COPIES).await?;
-        known.extend(found.into_iter().map(|image| image.record));
+        let key = Image::key_of(&locked.name, &locked.version, &target, stage.path());
+        known.extend(context.ledger().get::<Image>(&key).await?.map(|image| image.record));
     }
-    let missing = missing_images(release, &known, target).into_iter().map(|image| MissingImage {
+    let missing = missing_images(release, &known, &target).into_iter().map(|image| MissingImage {
         image: image.name.clone(),
         version: image.version.clone(),
         execution: client_token(execution, &format!("image/{}@{}", image.name, image.version), 1),
@@ -48,10 +43,7 @@ pub async fn revoke(
     action: &OperatorAction,
 ) -> Result<Applied, Failure> {
     let key = ImageVersion::key_of(image, version);
-    let stored = context.ledger().expect::<ImageVersion>(&key, &format!("image {image}@{version}")).await?;
-    let applied = |rev: u64, changed| Applied { version: u32::try_from(rev).unwrap_or(u32::MAX), changed };
-    match lifecycle::revoke(&stored.record, action) {
-        Some(revoked) => Ok(applied(context.ledger().replace(&stored, revoked).await?.rev(), true)),
-        None => Ok(applied(stored.rev(), false)),
-    }
+    context.ledger().expect::<ImageVersion>(&key, &format!("image {image}@{version}")).await?;
+    let inserted = context.ledger().insert(&Revocation::new(image, version, action)).await?;
+    Ok(Applied { version: 1, changed: matches!(inserted, Inserted::New(_)) })
 }

@@ -19,6 +19,7 @@ mod load;
 mod operator;
 mod operator_actions;
 mod ownership;
+mod publish;
 mod readback;
 mod release;
 mod start;

@@ -7,19 +7,9 @@ use lockstep_domain::delivery::environment;
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, Problem};
-use lockstep_domain::model::ids::{ComponentName, DeploymentId};
-use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{BreakGlass, Charter, Deployment, Environment, Evidence, Release};
-use lockstep_runtime::releases;
-
-/// Returns the release, or fails with `NotFound`.
-pub async fn release(
-    context: &impl LedgerContext,
-    component: &ComponentName,
-    version: &Version,
-) -> Result<Versioned<Release>, Failure> {
-    releases::release(context.ledger(), component, version).await
-}
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::records::{BreakGlass, Deployment, Environment, Evidence, Release};
+use lockstep_runtime::charters;
 
 /// Returns the deployment as it was begun, or fails with `NotFound`.
 ///
@@ -30,17 +20,8 @@ pub async fn deployment(
     id: &DeploymentId,
 ) -> Result<Versioned<Deployment>, Failure> {
     let found = reported(context, id).await?;
-    // A deployment about an image has no charter: it holds no environment and earns no evidence.
-    if found.record.stack().is_some() {
-        charter(context, id).await?.check(&found.record)?;
-    }
+    charters::ensure_as_begun(context.ledger(), &found.record).await?;
     Ok(found)
-}
-
-/// Returns the charter of the deployment, or fails with `NotFound`: a deployment about an image has none.
-pub async fn charter(context: &impl LedgerContext, id: &DeploymentId) -> Result<Charter, Failure> {
-    let what = format!("the charter of deployment {id}");
-    Ok(context.ledger().expect::<Charter>(&Charter::key_of(id), &what).await?.record)
 }
 
 /// Returns the deployment as the functions of its path report it, or fails with `NotFound`.

@@ -4,7 +4,7 @@
 use crate::configure::Branches;
 use crate::context::LedgerContext;
 use crate::handler::json;
-use crate::{approve, changes, configure, images, operator_actions, ownership, start};
+use crate::{approve, changes, configure, images, operator_actions, ownership, publish, start};
 use jiff::Timestamp;
 use lockstep_aws::function_url::{UrlRequest, UrlResponse, body, caller};
 use lockstep_aws::{clock, metrics, scope};
@@ -57,62 +57,15 @@ pub async fn answer(
     }
 }
 
-/// Carries out the request. Returns the response of the action.
+/// Carries out the request. Returns the response of the action: [`Applied`], unless the action has one of its own.
 async fn reply(
     context: &impl LedgerContext,
     request: &Request,
     caller: &Caller,
     now: Timestamp,
 ) -> Result<Value, Failure> {
-    match request {
-        Request::Start { name, run } => json(start::start(context, name, run, caller, now).await?),
-        Request::ShowHook { id } => json(configure::hook_of(context, id).await?),
-        Request::ApplyStages { text } => configured(context, ConfigKind::Stages, text, caller, now).await,
-        Request::ApplyParameters { text } => {
-            configured(context, ConfigKind::Parameters, text, caller, now).await
-        }
-        Request::ApplyPeople { text } => configured(context, ConfigKind::People, text, caller, now).await,
-        Request::ApplyAdministrators { administrators } => {
-            configured(context, ConfigKind::Administrators, administrators.as_str(), caller, now).await
-        }
-        _ => json(apply(context, request, caller, now).await?),
-    }
-}
-
-async fn configured(
-    context: &impl LedgerContext,
-    kind: ConfigKind,
-    text: &str,
-    by: &Caller,
-    now: Timestamp,
-) -> Result<Value, Failure> {
-    json(changes::apply(context, kind, text, by, now).await?)
-}
-
-fn refuse_action(by: &str, action: &str, failure: &Failure) -> Result<UrlResponse, Failure> {
-    tracing::warn!(caller = by, action, error = failure.kind.error_type(), "{}", failure.chain());
-    refuse(status(failure.kind), failure)
-}
-
-fn read(request: &UrlRequest) -> Result<Request, Failure> {
-    let body = body(request);
-    // The size is checked before the body is decoded.
-    if body.sent_bytes() > BODY_BYTES {
-        return Err(Failure::rejected(format!("the request is larger than {BODY_BYTES} bytes")));
-    }
-    let bytes = body.bytes().ok_or_else(|| Failure::rejected("the request's body is not valid base64"))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::rejected("the request is malformed").caused_by(&error))
-}
-
-async fn apply(
-    context: &impl LedgerContext,
-    request: &Request,
-    caller: &Caller,
-    now: Timestamp,
-) -> Result<Applied, Failure> {
-    let by = caller.arn.as_str();
-    match request {
+    let (by, who) = (caller.arn.as_str(), (caller, now));
+    let applied: Result<Applied, Failure> = match request {
         Request::ConfirmChange { config, number } => {
             changes::confirm(context, *config, *number, caller, now).await
         }
@@ -124,13 +77,18 @@ async fn apply(
             configure::add_repository(context, id, base_url, branches, by, now).await
         }
         Request::RemoveRepository { id } => configure::remove_repository(context, id).await,
-        Request::Start { .. }
-        | Request::ShowHook { .. }
-        | Request::ApplyStages { .. }
-        | Request::ApplyParameters { .. }
-        | Request::ApplyPeople { .. }
-        | Request::ApplyAdministrators { .. } => {
-            Err(Failure::bug("a request with a response of its own is answered before"))
+        Request::Start { name, run } => return json(start::start(context, name, run, caller, now).await?),
+        Request::PublishImage { image, version, stage } => {
+            return json(publish::publish(context, (image, version), stage, caller, now).await?);
+        }
+        Request::ShowHook { id } => return json(configure::hook_of(context, id).await?),
+        Request::ApplyStages { text } => return configured(context, ConfigKind::Stages, text, who).await,
+        Request::ApplyParameters { text } => {
+            return configured(context, ConfigKind::Parameters, text, who).await;
+        }
+        Request::ApplyPeople { text } => return configured(context, ConfigKind::People, text, who).await,
+        Request::ApplyAdministrators { administrators } => {
+            return configured(context, ConfigKind::Administrators, administrators.as_str(), who).await;
         }
         Request::Decide { deployment, subject, digest, shown, decision, reason, names } => {
             let answer = ApprovalAnswer {
@@ -156,14 +114,8 @@ async fn apply(
                 .await
         }
         Request::BreakGlass { component, version, stage, reason } => {
-            operator_actions::break_glass(
-                context,
-                component,
-                version,
-                stage,
-                &OperatorAction::new(by, reason, now)?,
-            )
-            .await
+            let action = OperatorAction::new(by, reason, now)?;
+            operator_actions::break_glass(context, component, version, stage, &action).await
         }
         Request::Assign { name, to } => ownership::assign(context, name, to, by, now).await,
         Request::ClaimImported { image, owner } => {
@@ -172,7 +124,33 @@ async fn apply(
         Request::RevokeImage { image, version, reason } => {
             images::revoke(context, image, version, &OperatorAction::new(by, reason, now)?).await
         }
+    };
+    json(applied?)
+}
+
+async fn configured(
+    context: &impl LedgerContext,
+    kind: ConfigKind,
+    text: &str,
+    (by, now): (&Caller, Timestamp),
+) -> Result<Value, Failure> {
+    json(changes::apply(context, kind, text, by, now).await?)
+}
+
+fn refuse_action(by: &str, action: &str, failure: &Failure) -> Result<UrlResponse, Failure> {
+    tracing::warn!(caller = by, action, error = failure.kind.error_type(), "{}", failure.chain());
+    refuse(status(failure.kind), failure)
+}
+
+fn read(request: &UrlRequest) -> Result<Request, Failure> {
+    let body = body(request);
+    // The size is checked before the body is decoded.
+    if body.sent_bytes() > BODY_BYTES {
+        return Err(Failure::rejected(format!("the request is larger than {BODY_BYTES} bytes")));
     }
+    let bytes = body.bytes().ok_or_else(|| Failure::rejected("the request's body is not valid base64"))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::rejected("the request is malformed").caused_by(&error))
 }
 
 fn status(kind: FailureKind) -> u16 {

@@ -5,7 +5,7 @@ use crate::load;
 use jiff::Timestamp;
 use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_domain::delivery::operator_actions;
-use lockstep_domain::delivery::{environment, gate};
+use lockstep_domain::delivery::{environment, gate, sweep};
 use lockstep_domain::messages::ledger::Freed;
 use lockstep_domain::messages::operator::Applied;
 use lockstep_domain::model::error::Failure;
@@ -14,7 +14,7 @@ use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{BreakGlass, Environment};
 use lockstep_runtime::stages::stages;
-use lockstep_runtime::{deployment_log, lease};
+use lockstep_runtime::{deployment_end, deployment_log, lease, releases};
 
 /// The value in the log that triggers an alarm of the control plane: see `BreakGlass` in
 /// `infra/control-plane/template.yaml`.
@@ -73,6 +73,26 @@ pub async fn free(
     Ok(Freed { deployment })
 }
 
+/// Closes a deployment that waits for an answer, once its execution certainly has ended. The sweep proposes it.
+pub async fn close_unanswered(
+    context: &impl LedgerContext,
+    id: &DeploymentId,
+    now: Timestamp,
+) -> Result<Freed, Failure> {
+    let stored = load::deployment(context, id).await?;
+    let execution = &stored.record.execution;
+    lease::ensure_ended(context.executions(), execution, || {
+        format!("{execution} may still run: {id} is not closed")
+    })
+    .await?;
+    let Some(closed) = sweep::close_unanswered(&stored.record, now) else {
+        return Ok(Freed { deployment: None });
+    };
+    let written = context.ledger().replace(&stored, closed).await?;
+    deployment_end::report(&written.record, now);
+    Ok(Freed { deployment: Some(id.clone()) })
+}
+
 /// Removes the taint of an environment that an operator repaired.
 pub async fn reconcile(
     context: &impl LedgerContext,
@@ -103,7 +123,7 @@ pub async fn break_glass(
 ) -> Result<Applied, Failure> {
     let stages = stages(context.ledger()).await?;
     let stage = gate::stage(&stages, stage)?;
-    let release = load::release(context, component, version).await?.record;
+    let release = releases::release(context.ledger(), component, version).await?.record;
     let proof = load::proof(context, &release, &stages, stage).await?;
     let evidence = proof.evidence.as_ref();
     let Some(permission) = gate::break_glass(&release, &stages, stage, evidence, proof.permission(), action)?

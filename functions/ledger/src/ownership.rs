@@ -116,10 +116,5 @@ async fn find(
 /// Returns the repository, or fails with `NotFound`.
 pub async fn registered(context: &impl LedgerContext, id: &RepositoryId) -> Result<Repository, Failure> {
     let found = context.ledger().get::<Repository>(&Repository::key_of(id)).await?;
-    found.map(|found| found.record).ok_or_else(|| {
-        Failure::not_found(format!(
-            "{id} is not registered; run `lockstep repositories add github:{}`",
-            id.full_name()
-        ))
-    })
+    found.map(|found| found.record).ok_or_else(|| Repository::not_registered(id))
 }

@@ -1,7 +1,7 @@
 //! End of a release's test, and end of a push.
 
 use crate::context::LedgerContext;
-use crate::{load, ownership};
+use crate::ownership;
 use jiff::Timestamp;
 use lockstep_aws::ledger::Write;
 use lockstep_domain::delivery::webhook_delivery;
@@ -12,6 +12,7 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{DeliveryEnd, Environment, Evidence, Release, ReleaseState, WebhookDelivery};
+use lockstep_runtime::releases;
 use lockstep_runtime::stages::stages;
 
 /// Deletes the record of the environment of a test stack that is gone. A deployment that still holds the environment
@@ -33,7 +34,7 @@ pub async fn publish(
     version: &Version,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let stored = load::release(context, component, version).await?;
+    let stored = releases::release(context.ledger(), component, version).await?;
     match stored.record.state {
         ReleaseState::Published => return Ok(()),
         ReleaseState::Packaged => {}
@@ -61,7 +62,7 @@ pub async fn fail(
     version: &Version,
     error: &CaughtError,
 ) -> Result<Failed, Failure> {
-    let stored = load::release(context, component, version).await?;
+    let stored = releases::release(context.ledger(), component, version).await?;
     let sentence = error.sentence();
     let failed = Failed {
         error: error.error.clone(),

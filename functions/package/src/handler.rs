@@ -51,12 +51,8 @@ async fn package_commit(
     now: Timestamp,
 ) -> Result<Response, Failure> {
     let key = Repository::key_of(&request.repository);
-    let repository = find::<Repository>(context.ledger(), &key).await?.ok_or_else(|| {
-        Failure::not_found(format!(
-            "{} is not registered; run `lockstep repositories add`",
-            request.repository
-        ))
-    })?;
+    let repository = find::<Repository>(context.ledger(), &key).await?;
+    let repository = repository.ok_or_else(|| Repository::not_registered(&request.repository))?;
     let branch = release::branch(&request.reference)?;
     // A webhook delivery may be overtaken by a later push. An operator who names a commit wants that commit, but the git
     // host also has commits that were never pushed to the branch.

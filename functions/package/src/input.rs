@@ -68,8 +68,7 @@ pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<C
     let sketches: Vec<Sketch> = sources.iter().filter_map(|s| sketch(s, &stages, &organisation)).collect();
     let mut images = Vec::new();
     for name in sketches.iter().flat_map(|s| &s.images).collect::<BTreeSet<_>>() {
-        let partition = ImageVersion::all_of(name);
-        images.extend(newest::<ImageVersion>(context.ledger(), &partition, VERSIONS_MAX).await?);
+        images.extend(lockstep_runtime::images::versions(context.ledger(), name, VERSIONS_MAX).await?);
     }
     let mut published = BTreeMap::new();
     let own = sketches.iter().map(|s| &s.name);

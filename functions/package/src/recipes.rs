@@ -3,7 +3,7 @@
 use crate::commit;
 use crate::context::PackageContext;
 use crate::handler::{push, require_on_branch};
-use crate::records::{change, find, newest};
+use crate::records::{change, find};
 use crate::release;
 use jiff::Timestamp;
 use lockstep_domain::delivery::ownership::Push;
@@ -17,6 +17,7 @@ use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{ImageVersion, OwnedName, Ownership, Record, Repository};
+use lockstep_runtime::images;
 use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,9 +100,8 @@ fn name_of(branch: BranchKind<'_>) -> Option<&str> {
 /// `Rejected` with every problem, one a line; `NotFound` if the commit has no such recipe.
 pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result<Recipe, Failure> {
     let key = Repository::key_of(&input.repository);
-    let repository = find::<Repository>(context.ledger(), &key).await?.ok_or_else(|| {
-        Failure::not_found(format!("{} is not registered; run `lockstep repositories add`", input.repository))
-    })?;
+    let repository = find::<Repository>(context.ledger(), &key).await?;
+    let repository = repository.ok_or_else(|| Repository::not_registered(&input.repository))?;
     let branch = release::branch(&input.reference)?;
     release::released(&repository, &branch)?;
     require_on_branch(context, &repository, &branch, &input.commit).await?;
@@ -167,6 +167,6 @@ async fn owned(
     if let Some(problem) = release::foreign(&name, claim.as_ref(), push, &source.file()) {
         return Ok(Err(vec![problem]));
     }
-    let partition = ImageVersion::all_of(&package.recipe.name);
-    Ok(Ok((package, newest::<ImageVersion>(context.ledger(), &partition, VERSIONS_MAX).await?)))
+    let versions = images::versions(context.ledger(), &package.recipe.name, VERSIONS_MAX).await?;
+    Ok(Ok((package, versions)))
 }

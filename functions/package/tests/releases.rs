@@ -12,6 +12,7 @@ use lockstep_domain::messages::package::{
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{CommitSha, Digest, RepositoryId};
 use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
     ClaimOrigin, Cursor, Evidence, ImageOrigin, ImageVersion, OwnedName, Ownership, Record, Rejection,
@@ -661,8 +662,9 @@ impl Fixture {
 async fn a_version_that_is_withheld_or_revoked_is_not_pinned() {
     let fixture = Fixture::new();
     fixture.put(&ImageVersion { state: ImageVersionState::Withheld, ..image("2.1.40") });
-    let revoked = Revocation { reason: "a hole".into(), by: "arn".into(), at: Timestamp::UNIX_EPOCH };
-    fixture.put(&ImageVersion { revoked: Some(revoked), ..image("2.1.42") });
+    fixture.put(&image("2.1.42"));
+    let action = OperatorAction::new("arn", "a hole", Timestamp::UNIX_EPOCH).unwrap();
+    fixture.put(&Revocation::new(&image("2.1.42").name, &image("2.1.42").version, &action));
     fixture.main(COMMIT).await;
     let lock = fixture.releases().remove(0).image_lock;
     assert_eq!(lock.0.values().next().unwrap().version.to_string(), "2.1.36");

@@ -287,7 +287,8 @@ async fn resolve<C: StackContext>(
         component: &contents.layers,
         overrides: Some(&overrides),
     };
-    let images = images(context, &loaded.deployment.record.location, release).await?;
+    let deployment = &loaded.deployment.record;
+    let images = images(context, (&deployment.location, deployment.id.path()), release).await?;
     let layers_of = deploy.parameters_of.as_ref().unwrap_or(&stage.name);
     let wanted = parameters::references(contents.template.parameters(), &layers, layers_of);
     let outputs = outputs(context, loaded, contents, stages, stage, &wanted).await?;
@@ -319,12 +320,12 @@ fn rejected(problems: &[Problem]) -> Failure {
 /// Returns the AMI of each locked image at the location of the deployment.
 async fn images<C: StackContext>(
     context: &C,
-    location: &Location,
+    (location, path): (&Location, DeploymentPath),
     release: &Release,
 ) -> Result<BTreeMap<LogicalId, AmiId>, Failure> {
     let mut amis = BTreeMap::new();
     for (parameter, locked) in &release.image_lock.0 {
-        let key = Image::key_of(&locked.name, &locked.version, location);
+        let key = Image::key_of(&locked.name, &locked.version, location, path);
         let record = context.ledger().get::<Image>(&key).await?.map(|found| found.record);
         match record {
             Some(Image { state: ImageState::Available, ami: Some(ami), .. }) => {

@@ -8,6 +8,7 @@ use lockstep_aws::ec2::retention::ImageRetention;
 use lockstep_aws::ledger::{Order, Versioned};
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::images::lifecycle::{Transition, apply};
+use lockstep_domain::images::promotion::places::of_its_path;
 use lockstep_domain::images::references::{ReferenceSources, reference_graph};
 use lockstep_domain::images::retention::{self, Planned, Removed, RetentionInput, RetentionStep};
 use lockstep_domain::images::settings::ImageSettings;
@@ -16,9 +17,9 @@ use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::orphan::SeenOrphan;
 use lockstep_domain::records::{
-    Deployed, Deployment, Environment, Image, ImageVersion, Release, SweepReport,
+    Deployed, Deployment, Environment, Image, ImageShare, ImageVersion, Publication, Release, SweepReport,
 };
-use lockstep_runtime::stages;
+use lockstep_runtime::{images, stages};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most records of a kind that are read.
@@ -33,6 +34,8 @@ pub struct Inventory {
     pub versions: Vec<ImageVersion>,
     /// Each copy of a version in an account and region.
     pub places: Vec<Image>,
+    /// The shares of images.
+    pub shares: Vec<ImageShare>,
     /// The stages.
     pub stages: Stages,
     settings: ImageSettings,
@@ -52,7 +55,7 @@ pub async fn sweep(
     }
     for planned in plan(context, &found, now).await?.into_iter().take(STEPS) {
         let what = format!("image {}@{}", planned.image, planned.version);
-        let outcome = carry_out(context, report, &planned, now).await;
+        let outcome = carry_out(context, report, (&planned, &found.stages), now).await;
         report::go_on(report, &what, outcome);
     }
     // The records are loaded again, because the steps above changed them.
@@ -68,15 +71,17 @@ pub async fn sweep(
 
 /// Returns the records, or `None` if there are no images or no stages.
 async fn load(context: &impl SweepContext) -> Result<Option<Inventory>, Failure> {
-    let versions = records(context.ledger().list_kind::<ImageVersion>(RECORDS).await?);
+    let versions = images::every_version(context.ledger()).await?;
     if versions.is_empty() {
         return Ok(None);
     }
     let Some(stages) = stages::applied(context.ledger()).await? else { return Ok(None) };
-    let places = records(context.ledger().list_kind::<Image>(RECORDS).await?);
+    let mut places = records(context.ledger().list_kind::<Image>(RECORDS).await?);
+    places.retain(|image| of_its_path(image, image.path, &stages));
     Ok(Some(Inventory {
         versions,
         places,
+        shares: records(context.ledger().list_kind::<ImageShare>(RECORDS).await?),
         stages,
         settings: stages::image_settings(context.ledger()).await?,
     }))
@@ -87,8 +92,11 @@ async fn plan(
     found: &Inventory,
     now: Timestamp,
 ) -> Result<Vec<Planned>, Failure> {
-    let mut environments = Vec::new();
+    let (mut environments, mut publications) = (Vec::new(), Vec::new());
     for stage in found.stages.iter() {
+        let partition = Publication::all_of(&stage.name);
+        publications
+            .extend(records(context.ledger().list::<Publication>(&partition, Order::Oldest, RECORDS).await?));
         let partition = Environment::all_of(&stage.name);
         environments
             .extend(records(context.ledger().list::<Environment>(&partition, Order::Oldest, RECORDS).await?));
@@ -96,11 +104,16 @@ async fn plan(
     let mut unfinished = records(context.ledger().list_kind::<Deployment>(RECORDS).await?);
     unfinished.retain(|deployment| !deployment.state.is_final());
     let releases = releases(context, &environments).await?;
-    let needs =
-        ReferenceSources { environments: &environments, unfinished: &unfinished, releases: &releases };
+    let needs = ReferenceSources {
+        environments: &environments,
+        unfinished: &unfinished,
+        releases: &releases,
+        publications: &publications,
+    };
     let known = RetentionInput {
         versions: &found.versions,
         places: &found.places,
+        shares: &found.shares,
         uses: &reference_graph(&needs),
         keep: found.settings.keep as usize,
         now,
@@ -121,7 +134,7 @@ async fn releases(
                 |release: &Release| release.component == environment.component && release.version == *version;
             if !all.iter().any(is_it) {
                 let component = &environment.component;
-                for key in [Release::key_of(component, version), Release::draft_key_of(component, version)] {
+                for key in Release::keys_of(component, version) {
                     all.extend(context.ledger().get::<Release>(&key).await?.map(|found| found.record));
                 }
             }
@@ -135,14 +148,13 @@ async fn releases(
 async fn carry_out(
     context: &impl SweepContext,
     report: &mut SweepReport,
-    planned: &Planned,
+    (planned, stages): (&Planned, &Stages),
     now: Timestamp,
 ) -> Result<(), Failure> {
     let what = format!("{}@{}", planned.image, planned.version);
     let key = ImageVersion::key_of(&planned.image, &planned.version);
     let Some(stored) = context.ledger().get::<ImageVersion>(&key).await? else { return Ok(()) };
-    let partition = Image::version_of(&planned.image, &planned.version);
-    let places = context.ledger().list::<Image>(&partition, Order::Oldest, RECORDS).await?;
+    let places = images::everywhere(context.ledger(), stages, &planned.image, &planned.version).await?;
     match &planned.step {
         RetentionStep::Deprecate => {
             let Some(_) = change(context, &stored, &Transition::Retire { at: now }).await? else {

@@ -10,26 +10,27 @@ use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{Deployment, Image, PromoteImageBody, Record as _, SweepReport};
+use lockstep_domain::records::{Deployment, Image, ImageShare, PromoteImageBody, SweepReport};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Timeout of a call of a function of images: a little longer than the function's own.
 const PATIENCE: Duration = Duration::from_secs(110);
 
-/// The most images that are read.
+/// The most images, and the most shares, that are read.
 const IMAGES: usize = 10_000;
 
-/// Examines every promotion that copies or shares an image. The index only lists the images, so each is read
-/// again.
+/// Examines every promotion that copies or shares an image. The index may lag behind; the function of images reads the promotion
+/// again before it undoes anything.
 pub async fn sweep(context: &impl SweepContext, report: &mut SweepReport) -> Result<(), Failure> {
-    let listed = context.ledger().list_kind::<Image>(IMAGES).await?;
-    for listed in listed.iter().filter(|listed| !sweep::promotions(&listed.record).is_empty()) {
-        let Some(image) = context.ledger().get::<Image>(&listed.record.key()).await? else { continue };
-        for id in sweep::promotions(&image.record) {
-            let outcome = sweep_promotion(context, report, &id).await;
-            report::go_on(report, &format!("the promotion {id}"), outcome);
-        }
+    let images = context.ledger().list_kind::<Image>(IMAGES).await?;
+    let shares = context.ledger().list_kind::<ImageShare>(IMAGES).await?;
+    let copying = images.iter().filter_map(|image| sweep::promotion_of(&image.record));
+    let sharing = shares.into_iter().flat_map(|share| share.record.promotions);
+    for id in copying.chain(sharing).collect::<BTreeSet<_>>() {
+        let outcome = sweep_promotion(context, report, &id).await;
+        report::go_on(report, &format!("the promotion {id}"), outcome);
     }
     Ok(())
 }

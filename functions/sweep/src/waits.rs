@@ -1,18 +1,17 @@
 //! Open callbacks whose execution has ended, and callbacks that are open for long.
 
 use crate::context::SweepContext;
-use crate::report;
+use crate::{authority, report};
 use jiff::Timestamp;
-use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_aws::metrics;
 use lockstep_domain::delivery::approval;
 use lockstep_domain::delivery::sweep::{self, CallbackStep};
+use lockstep_domain::messages::ledger::{Freed, Request};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::{
     ApprovalDecision, Callback, CallbackState, Deployment, Record as _, SweepReport,
 };
-use lockstep_runtime::deployment_end;
 
 /// The most open callbacks that are read. Each belongs to a waiting execution.
 const WAITS: usize = 1000;
@@ -53,18 +52,16 @@ async fn sweep_callback(
     let is_running = context.executions().is_running(execution).await;
     let asking = asking(context, &stored.record).await?;
     let is_answered = is_answered(context, &stored.record).await?;
-    let record = asking.as_ref().map(|asking| &asking.record);
-    match sweep::wait(&stored.record, is_running, record, is_answered, now) {
+    match sweep::wait(&stored.record, is_running, asking.as_ref(), is_answered, now) {
         CallbackStep::Leave => {}
-        CallbackStep::Remove(closed) => {
-            let mut writes = vec![Write::remove(&stored)];
-            if let (Some(asking), Some(closed)) = (&asking, &closed) {
-                writes.push(Write::replace(asking, closed)?);
+        CallbackStep::Remove(closes) => {
+            // The callback remains until the authority has closed the deployment, so that the next sweep finds both.
+            if let Some(deployment) = closes
+                && authority::ask::<Freed>(context, &Request::CloseUnanswered { deployment }).await?.is_none()
+            {
+                return Ok(());
             }
-            context.ledger().transact(writes).await?;
-            if let Some(closed) = &closed {
-                deployment_end::report(closed, now);
-            }
+            context.ledger().remove(&stored).await?;
             report.waits_removed += 1;
         }
         CallbackStep::Wake => {
@@ -85,12 +82,7 @@ async fn is_answered(context: &impl SweepContext, wait: &Callback) -> Result<boo
 
 /// Returns the deployment whose question the callback belongs to, or `None` if it belongs to another
 /// operation.
-async fn asking(
-    context: &impl SweepContext,
-    wait: &Callback,
-) -> Result<Option<Versioned<Deployment>>, Failure> {
-    match approval::of_operation(&wait.operation) {
-        Some((deployment, _)) => context.ledger().get(&Deployment::key_of(&deployment)).await,
-        None => Ok(None),
-    }
+async fn asking(context: &impl SweepContext, wait: &Callback) -> Result<Option<Deployment>, Failure> {
+    let Some((deployment, _)) = approval::of_operation(&wait.operation) else { return Ok(None) };
+    Ok(context.ledger().get(&Deployment::key_of(&deployment)).await?.map(|found| found.record))
 }

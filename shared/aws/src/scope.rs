@@ -6,7 +6,9 @@
 use lockstep_domain::model::ids::{
     CommitSha, ComponentName, DeploymentId, ImageName, RepositoryId, StageName,
 };
-use lockstep_domain::records::{BuildImageBody, Deployment, DeploymentBody, PromoteImageBody, TeardownBody};
+use lockstep_domain::records::{
+    BuildImageBody, Deployment, DeploymentBody, PromoteImageBody, PublishImageBody, TeardownBody,
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::str::FromStr;
@@ -89,7 +91,8 @@ pub fn about(deployment: &Deployment) {
             span.record("component", display(&stack.component));
         }
         DeploymentBody::PromoteImage(PromoteImageBody { image, .. })
-        | DeploymentBody::BuildImage(BuildImageBody { image, .. }) => {
+        | DeploymentBody::BuildImage(BuildImageBody { image, .. })
+        | DeploymentBody::PublishImage(PublishImageBody { image, .. }) => {
             span.record("image", display(image));
         }
     }

@@ -8,6 +8,7 @@ pub mod copy_slots;
 pub mod lifecycle;
 pub mod orphans;
 pub mod promotion;
+pub mod publishing;
 pub mod recipe;
 pub mod references;
 pub mod retention;

@@ -4,14 +4,14 @@
 //! slot from an execution if Step Functions reports its end. An execution that runs, that is not found, or whose status
 //! cannot be read keeps its holdings: the caller gets `EnvironmentBusy`, and its state machine tries again.
 
-use crate::deployment_end;
+use crate::{charters, deployment_end};
 use jiff::Timestamp;
 use lockstep_aws::executions::Executions;
 use lockstep_aws::ledger::{Ledger, Versioned, Write};
 use lockstep_domain::delivery::environment;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{Charter, Deployment, Environment, LeaseHolder};
+use lockstep_domain::records::{Deployment, Environment, LeaseHolder};
 
 /// Confirms that `execution`, which holds what the caller wants, certainly has ended.
 ///
@@ -45,8 +45,7 @@ pub async fn ended_holder(
     environment::ensure_holder_ended(holder, executions.is_running(&holder.execution).await)?;
     let id = &holder.deployment;
     let ended = ledger.expect::<Deployment>(&Deployment::key_of(id), &format!("deployment {id}")).await?;
-    let charter = ledger.expect::<Charter>(&Charter::key_of(id), &format!("the charter of {id}")).await?;
-    charter.record.check(&ended.record)?;
+    charters::ensure_as_begun(ledger, &ended.record).await?;
     Ok(ended)
 }
 

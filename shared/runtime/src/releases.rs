@@ -15,11 +15,12 @@ pub async fn release(
     component: &ComponentName,
     version: &Version,
 ) -> Result<Versioned<Release>, Failure> {
-    if let Some(published) = ledger.get::<Release>(&Release::key_of(component, version)).await? {
+    let [published, draft] = Release::keys_of(component, version);
+    if let Some(published) = ledger.get::<Release>(&published).await? {
         return Ok(published);
     }
     let what = format!("release {component}@{version}");
-    let draft = ledger.expect::<Release>(&Release::draft_key_of(component, version), &what).await?;
+    let draft = ledger.expect::<Release>(&draft, &what).await?;
     match draft.record.state {
         ReleaseState::Packaged | ReleaseState::TestFailed => Ok(draft),
         ReleaseState::Published => {

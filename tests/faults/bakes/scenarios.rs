@@ -9,6 +9,7 @@ use crate::scenarios::{CI, Scenario, Step};
 use crate::workflows::{Work, execute};
 use jiff::Timestamp;
 use lockstep_domain::images::promotion::{TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{DeploymentId, ImageName};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
@@ -16,7 +17,7 @@ use lockstep_domain::records::{Decision, Image, ImageOrigin, ImageState, ImageVe
 use lockstep_sim::codebuild::Ending;
 use lockstep_sim::stages::{StageText, stage_text};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The repository of the recipes.
@@ -229,12 +230,12 @@ async fn add_base(harness: &Harness, version: &str, state: ImageVersionState) {
         name: name.clone(),
         version,
         location: home(),
+        path: DeploymentPath::Delivery,
         state: ImageState::Available,
         snapshots: harness.ec2.ami(&ami).map(|ami| ami.snapshots()).unwrap_or_default(),
         ami: Some(ami.clone()),
         source_ami: ami.clone(),
         commit: None,
-        shared_with: BTreeMap::new(),
         recorded_by: "arn".to_owned(),
         recorded_at: Timestamp::UNIX_EPOCH,
     };

@@ -6,13 +6,14 @@ use crate::scenarios::Scenario;
 use crate::wire::Written;
 use crate::workflows::deployment_of;
 use lockstep_aws::ledger::Order;
-use lockstep_domain::images::lifecycle::{Purpose, obstacle};
+use lockstep_domain::images::lifecycle::{Purpose, obstacle, with_revocations};
 use lockstep_domain::images::promotion::{AmiState, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
 use lockstep_domain::model::ids::AmiId;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    CopySlots, Deployment, DeploymentState, Environment, Image, ImageState, ImageVersion, Record as _,
+    CopySlots, Deployment, DeploymentState, Environment, Image, ImageShare, ImageState, ImageVersion,
+    Record as _, Revocation,
 };
 use lockstep_sim::ec2::{Effect, Held};
 use lockstep_tests::asl::{End, Run};
@@ -31,6 +32,7 @@ pub struct ImageRemains<'a> {
     promotions: Vec<Deployment>,
     pub versions: Vec<ImageVersion>,
     pub records: Vec<Image>,
+    shares: Vec<ImageShare>,
     effects: Vec<Effect>,
     pub images: Vec<Held>,
     pub snapshots: Vec<Held>,
@@ -54,6 +56,9 @@ impl<'a> ImageRemains<'a> {
     pub async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
         let records = harness.ledger.list_kind::<Image>(1000).await.expect("a list");
         let versions = harness.ledger.list_kind::<ImageVersion>(1000).await.expect("a list");
+        let revocations = harness.ledger.list_kind::<Revocation>(1000).await.expect("a list");
+        let revocations: Vec<Revocation> = revocations.into_iter().map(|found| found.record).collect();
+        let shares = harness.ledger.list_kind::<ImageShare>(1000).await.expect("a list");
         let mut traffic = Vec::new();
         for place in PLACES.map(location_of) {
             let found = harness.ledger.get::<CopySlots>(&CopySlots::key_of(&place)).await.expect("a read");
@@ -65,8 +70,12 @@ impl<'a> ImageRemains<'a> {
             harness,
             target: location_of(scenario.stage),
             promotions,
-            versions: versions.into_iter().map(|found| found.record).collect(),
+            versions: with_revocations(
+                versions.into_iter().map(|found| found.record).collect(),
+                &revocations,
+            ),
             records: records.into_iter().map(|found| found.record).collect(),
+            shares: shares.into_iter().map(|found| found.record).collect(),
             effects: harness.ec2.effects(),
             images: harness.ec2.held_images(),
             snapshots: harness.ec2.held_snapshots(),
@@ -193,9 +202,7 @@ impl<'a> ImageRemains<'a> {
         for share in shared.filter(|share| share.at >= self.harness.began) {
             let account = share.account.as_ref().unwrap_or(&self.target.account).to_string();
             let recorded = written.iter().any(|write| {
-                write.kind == "IMAGE"
-                    && write.at <= share.at
-                    && write.body["shared_with"].to_string().contains(&account)
+                write.kind == "SHARE" && write.at <= share.at && write.body["account"]["S"] == account
             });
             let earlier =
                 |effect: &&Effect| effect.at < self.harness.began && effect.account == share.account;
@@ -220,9 +227,9 @@ impl<'a> ImageRemains<'a> {
     fn no_sharing_is_left(&self) -> Vec<String> {
         let held = self.images.iter().chain(&self.snapshots).filter(|held| !held.shared_with.is_empty());
         let held = held.map(|held| format!("8: {} is still shared with {:?}", held.id, held.shared_with));
-        let records = self.records.iter().filter(|record| !record.shared_with.is_empty());
-        let records = records
-            .map(|record| format!("8: the record of {} still says that it is shared", record.source_ami));
+        let records = self.shares.iter().map(|share| {
+            format!("8: {}@{} is still recorded as shared with {}", share.image, share.version, share.account)
+        });
         let grants = self.grants.iter();
         let grants = grants.map(|(key, grantee)| format!("8: {grantee} may still use {key}"));
         held.chain(records).chain(grants).collect()

@@ -4,6 +4,7 @@ use crate::harness::Harness;
 use crate::images::scenarios::location_of;
 use crate::organisation::release;
 use crate::scenarios::Scenario;
+use crate::wire::Written;
 use crate::workflows::{deployment_of, word};
 use lockstep_domain::model::ids::Digest;
 use lockstep_domain::model::image_version_state::ImageVersionState;
@@ -95,6 +96,7 @@ impl<'a> Remains<'a> {
         let mut broken = Vec::new();
         broken.extend(self.one_holder_and_a_rising_epoch());
         broken.extend(self.a_lower_epoch_never_commits());
+        broken.extend(self.every_write_of_another_domain_is_fenced());
         broken.extend(self.every_effect_has_its_token_and_happens_once());
         broken.extend(self.every_executed_change_set_was_approved());
         broken.extend(self.production_runs_what_passed_before());
@@ -154,6 +156,20 @@ impl<'a> Remains<'a> {
             }
         }
         broken
+    }
+
+    /// Invariant 1: `stack` owns no environment, so each of its writes of a deployment checks the environment that it read.
+    fn every_write_of_another_domain_is_fenced(&self) -> Vec<String> {
+        let of_stack = |write: &Written| write.kind == "DEPLOYMENT" && write.by.starts_with("stack ");
+        let is_fenced = |write: &Written| {
+            let environments = format!("STAGE#{}", text(&write.body["stage"]));
+            write.checked.contains(&environments)
+        };
+        let written = self.harness.written();
+        let unfenced = written.iter().filter(|write| of_stack(write) && !is_fenced(write));
+        unfenced
+            .map(|write| format!("1: {} wrote {} without a check of its environment", write.by, write.pk))
+            .collect()
     }
 
     /// Returns the deployment of each token.
@@ -219,7 +235,7 @@ impl<'a> Remains<'a> {
             }
             let fits = self.approvals(&tokens, effect).iter().any(|approval| match &approval.subject {
                 Subject::ChangeSet(approved) => approved.arn == arn && approved.changes == changes,
-                Subject::Proposal(_) | Subject::Build(_) => false,
+                Subject::Proposal(_) | Subject::Build(_) | Subject::Publish(_) => false,
             });
             if !fits {
                 broken.push(format!("7: {arn} was executed without an approval"));
@@ -250,7 +266,7 @@ impl<'a> Remains<'a> {
                 Subject::Proposal(proposal) => {
                     proposal.stack == effect.stack && proposal.action != ProposedAction::Skip
                 }
-                Subject::ChangeSet(_) | Subject::Build(_) => false,
+                Subject::ChangeSet(_) | Subject::Build(_) | Subject::Publish(_) => false,
             })
         });
         unapproved.map(|effect| format!("5: {} was stable once, and was deleted", effect.stack)).collect()
@@ -271,7 +287,7 @@ impl<'a> Remains<'a> {
                     Subject::Proposal(proposal) => {
                         proposal.resources.iter().any(|resource| resource.name == loss.logical_id)
                     }
-                    Subject::Build(_) => false,
+                    Subject::Build(_) | Subject::Publish(_) => false,
                 }
             });
             if !named {

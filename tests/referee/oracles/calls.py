@@ -24,7 +24,7 @@ from referee.verdict import Verdict
 REGION = "eu-west-1"
 
 # The tables of the ledger, by owner.
-TABLES = ("authority", "approvals", "delivery", "promotion", "images", "callbacks", "intake", "sweep")
+TABLES = ("authority", "approvals", "delivery", "promotion", "delivery-images", "promotion-images", "callbacks", "intake", "sweep")
 
 
 def judge(context: Context) -> Verdict:
@@ -223,7 +223,7 @@ def _succeeded(answer: dict) -> bool:
 
 
 def _permission(row: dict, names: dict) -> Permission:
-    row = json.loads(re.sub(r"\{(\w+)\}", lambda match: names[match[1]], json.dumps(row)))
+    row = json.loads(re.sub(r"\{([\w-]+)\}", lambda match: names[match[1]], json.dumps(row)))
     if unknown := set(row) - {"past", "action", "resource", "context", "key", "inline"}:
         raise ValueError(f"a row has the unknown field(s) {', '.join(map(str, sorted(unknown)))}: {row}")
     resource = row.get("resource", "*")

@@ -11,6 +11,7 @@ use lockstep_domain::messages::bake::{DiscardTargets, DistributionResult};
 use lockstep_domain::messages::{Task, inputs, package};
 use lockstep_domain::model::base_image::{Base, ImageSearch};
 use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest};
 use lockstep_domain::model::image_version_state::ImageVersionState;
@@ -166,8 +167,11 @@ impl Fixture {
     }
 
     async fn images(&self) -> Vec<Image> {
-        let partition = Image::all_of(&"logstash".parse().unwrap());
-        let found = self.ledger().list::<Image>(&partition, Order::Oldest, 10).await.unwrap();
+        let mut found = Vec::new();
+        for path in DeploymentPath::ALL {
+            let partition = Image::all_of(&"logstash".parse().unwrap(), path);
+            found.extend(self.ledger().list::<Image>(&partition, Order::Oldest, 10).await.unwrap());
+        }
         found.into_iter().map(|image| image.record).collect()
     }
 

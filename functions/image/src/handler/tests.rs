@@ -12,6 +12,7 @@ use lockstep_domain::messages::inputs::PromoteImage;
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::{AmiId, DeploymentId};
+use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::records::{Deployment, DeploymentState, ImageState, ImageVersion, Revocation};
 use lockstep_sim::stages::stage_text;
 
@@ -127,7 +128,7 @@ async fn copying() -> (Fixture, AmiId) {
 #[tokio::test]
 async fn an_image_is_shared_copied_compared_unshared_and_recorded() {
     let (fixture, ami) = copying().await;
-    assert_eq!(fixture.source_record().shared_with.len(), 1);
+    assert_eq!(fixture.sharing().len(), 1);
     assert_eq!(fixture.account.registered().as_slice(), [format!("arn:aws:ec2:eu-west-1::image/{ami}")]);
     assert!(fixture.account.woken().is_empty(), "a pending copy waits for its event");
     assert_eq!(ok(&fixture, observe()).await, next(NextStep::Wait));
@@ -136,7 +137,7 @@ async fn an_image_is_shared_copied_compared_unshared_and_recorded() {
     ok(&fixture, compare()).await;
     ok(&fixture, unshare()).await;
     assert!(fixture.nothing_is_shared());
-    assert!(fixture.source_record().shared_with.is_empty());
+    assert!(fixture.sharing().is_empty());
     let Reply::Promoted(promoted) = ok(&fixture, record()).await else { panic!() };
     assert_eq!(promoted.ami, ami);
     let copy = fixture.copy_record().unwrap();
@@ -163,9 +164,9 @@ async fn share_is_recorded_before_it_is_made() {
     inspected(&fixture).await;
     fixture.ec2.lose_next_answer("ModifySnapshotAttribute");
     failure(&fixture, share()).await;
-    assert_eq!(fixture.source_record().shared_with.len(), 1);
+    assert_eq!(fixture.sharing().len(), 1);
     ok(&fixture, unshare()).await;
-    assert!(fixture.source_record().shared_with.is_empty() && fixture.nothing_is_shared());
+    assert!(fixture.sharing().is_empty() && fixture.nothing_is_shared());
 }
 
 #[tokio::test]
@@ -241,7 +242,7 @@ async fn promotion_of_a_stopped_execution_leaves_no_share_and_no_copy() {
     fixture.executions_run(Some(false));
     for _ in 0..2 {
         ok(&fixture, abandon()).await;
-        assert!(fixture.nothing_is_shared() && fixture.source_record().shared_with.is_empty());
+        assert!(fixture.nothing_is_shared() && fixture.sharing().is_empty());
         assert_eq!((fixture.owned_by(COPY_ACCOUNT), fixture.snapshots_of_account(COPY_ACCOUNT)), (0, 0));
         assert!(fixture.copy_record().is_none());
     }
@@ -259,7 +260,7 @@ async fn abandoning_leaves_a_successor_and_a_usable_copy_untouched() {
     let Reply::Inspected(again) = ok(&fixture, inspect("arn:other")).await else { panic!() };
     ok(&fixture, Request::Abandon { promotion: id() }).await;
     assert_eq!(fixture.owned_by(COPY_ACCOUNT), 1);
-    assert_eq!(fixture.source_record().shared_with.values().flatten().next(), Some(&again.promotion));
+    assert_eq!(fixture.sharing(), [again.promotion.clone()].into());
     fixture.ec2.end(&ami, AmiState::Available);
     ok(&fixture, Request::Record { promotion: again.promotion.clone() }).await;
     ok(&fixture, Request::Abandon { promotion: again.promotion }).await;
@@ -473,13 +474,10 @@ async fn licensed_image_fails_with_its_own_error() {
 async fn two_copies_into_one_account_share_once_and_the_last_one_unshares() {
     let (fixture, _) = copying().await;
     let other = DeploymentId::of_execution("arn:other");
-    let account: lockstep_domain::model::ids::AccountId = COPY_ACCOUNT.parse().unwrap();
-    let mut source = fixture.source_record();
-    source.shared_with.entry(account.clone()).or_default().insert(other.clone());
-    fixture.account.put(&source);
+    fixture.shares_for(&other);
     ok(&fixture, unshare()).await;
     assert!(!fixture.nothing_is_shared(), "the other copy still needs it");
-    assert_eq!(fixture.source_record().shared_with[&account], [other].into());
+    assert_eq!(fixture.sharing(), [other].into());
 }
 
 #[tokio::test]
@@ -520,7 +518,7 @@ async fn successor_gets_the_copy_whose_response_was_lost_and_no_second_one() {
     assert_eq!(fixture.owned_by(COPY_ACCOUNT), 1);
     // The successor withdraws the shares of the dead promotion.
     ok(&fixture, Request::Unshare { promotion: taken_over.promotion }).await;
-    assert!(fixture.nothing_is_shared() && fixture.source_record().shared_with.is_empty());
+    assert!(fixture.nothing_is_shared() && fixture.sharing().is_empty());
 }
 
 /// Row 37: a copy that is not visible yet.
@@ -598,8 +596,8 @@ async fn images_of_a_deployment_are_checked_again_at_its_location() {
         .ec2
         .change(&SOURCE.parse().unwrap(), |ami| drop(ami.tags.insert("version".into(), "9.9.9".into())));
     assert_eq!(failure(&fixture, verify()).await.kind, FailureKind::ImageUnusable);
-    let revoked = Revocation { reason: "hole".into(), by: "arn".into(), at: jiff::Timestamp::UNIX_EPOCH };
-    fixture.account.put(&ImageVersion { revoked: Some(revoked), ..fixture.version() });
+    let action = OperatorAction::new("arn", "hole", jiff::Timestamp::UNIX_EPOCH).unwrap();
+    fixture.account.put(&Revocation::new(&fixture.version().name, &fixture.version().version, &action));
     assert!(failure(&fixture, verify()).await.message.contains("revoked"));
 }
 

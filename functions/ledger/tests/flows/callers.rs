@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 /// The list, written down once more: an action that moves to other callers must be moved here too.
 const OF_PEOPLE: [(&str, &[&str]); 3] = [
-    ("operators", &["cancel", "reconcile", "start", "unlock"]),
+    ("operators", &["cancel", "publish_image", "reconcile", "start", "unlock"]),
     ("approvers", &["decide"]),
     (
         "administrators",
@@ -53,7 +53,7 @@ const OF_MACHINES: [(&str, &[&str]); 4] = [
         ],
     ),
     ("promotion", &["begin", "begin_teardown", "complete", "fail", "gate", "reacquire", "request_approval"]),
-    ("sweep", &["free_environment"]),
+    ("sweep", &["close_unanswered", "free_environment"]),
     ("administrators", &["settle_configuration"]),
 ];
 
@@ -83,6 +83,7 @@ fn of_people() -> Vec<Value> {
             "run": {"machine": "promote", "input": {"component": "logs", "version": "1.0.0", "to": "production"}},
         }),
         json!({"action": "cancel", "deployment": id("a"), "reason": "because"}),
+        json!({"action": "publish_image", "image": "logstash", "version": "2.1.0", "stage": "production"}),
         json!({"action": "unlock", "stage": "ci", "environment": "logs"}),
         json!({"action": "reconcile", "stage": "ci", "environment": "logs", "reason": "because"}),
         json!({
@@ -125,6 +126,7 @@ fn of_machines() -> Vec<Request> {
         Request::ForgetTest { environment: "logs".into() },
         Request::Publish { component, version },
         Request::FreeEnvironment { stage: "ci".parse().unwrap(), environment: "logs".into() },
+        Request::CloseUnanswered { deployment: id("a") },
         Request::SettleConfiguration {},
         Request::FailRelease {
             component: "logs".parse().unwrap(),

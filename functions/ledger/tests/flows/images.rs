@@ -7,6 +7,7 @@ use lockstep_domain::model::ids::LogicalId;
 use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
+use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, Release, Revocation};
 use serde_json::json;
 
@@ -29,17 +30,17 @@ async fn with_an_image(fixture: &Fixture, passed: &[&str]) -> Release {
     release
 }
 
-fn image(account: &str) -> Image {
+pub fn image(account: &str) -> Image {
     Image {
         name: "logstash".parse().unwrap(),
         version: "2.1.0".parse().unwrap(),
         location: Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+        path: if account == "111111111111" { DeploymentPath::Delivery } else { DeploymentPath::Promotion },
         state: ImageState::Available,
         ami: Some(SOURCE.parse().unwrap()),
         snapshots: Default::default(),
         source_ami: SOURCE.parse().unwrap(),
         commit: None,
-        shared_with: Default::default(),
         recorded_by: "e".into(),
         recorded_at: at(0),
     }
@@ -110,7 +111,7 @@ async fn a_success_in_production_records_the_images_that_its_parameters_follow()
     }
 }
 
-fn version() -> ImageVersion {
+pub fn version() -> ImageVersion {
     ImageVersion {
         name: "logstash".parse().unwrap(),
         version: "2.1.0".parse().unwrap(),
@@ -137,11 +138,11 @@ async fn a_revocation_records_caller_and_reason_and_the_first_counts() {
     let (status, unknown) = revoke("CVE-2027-1").await;
     assert_eq!(status, 404, "{unknown}");
     fixture.ledger.insert(&version()).await.unwrap();
-    assert_eq!(revoke("CVE-2027-1").await, (200, json!({"version": 2, "changed": true})));
-    assert_eq!(revoke("another").await, (200, json!({"version": 2, "changed": false})));
+    assert_eq!(revoke("CVE-2027-1").await, (200, json!({"version": 1, "changed": true})));
+    assert_eq!(revoke("another").await, (200, json!({"version": 1, "changed": false})));
     assert_eq!(revoke(" ").await.0, 400, "a reason is not optional");
     let stored =
-        fixture.versioned::<ImageVersion>(&ImageVersion::key_of(&version().name, &version().version)).await;
-    let revoked = Revocation { reason: "CVE-2027-1".into(), by: ADA.into(), at: at(200) };
-    assert_eq!(stored.record, ImageVersion { revoked: Some(revoked), ..version() });
+        fixture.versioned::<Revocation>(&Revocation::key_of(&version().name, &version().version)).await;
+    let action = OperatorAction::new(ADA, "CVE-2027-1", at(200)).unwrap();
+    assert_eq!(stored.record, Revocation::new(&version().name, &version().version, &action));
 }

@@ -8,6 +8,7 @@ mod fixture;
 mod images;
 mod interventions;
 mod ownership;
+mod publications;
 mod pushes;
 mod starts;
 mod teardowns;

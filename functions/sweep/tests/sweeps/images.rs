@@ -3,6 +3,7 @@
 use super::fixture::{Fixture, at};
 use lockstep_aws::ec2::Images as _;
 use lockstep_domain::images::retention::GRACE_DAYS;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::AmiId;
 use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
 use lockstep_domain::model::image_version_state::ImageVersionState;
@@ -71,12 +72,16 @@ impl Fixture {
                 name: record.name.clone(),
                 version: record.version.clone(),
                 location: place(account),
+                path: if account == PRODUCTION {
+                    DeploymentPath::Promotion
+                } else {
+                    DeploymentPath::Delivery
+                },
                 state: ImageState::Available,
                 ami: Some(id.clone()),
                 snapshots,
                 source_ami: ids[0].clone(),
                 commit: None,
-                shared_with: Default::default(),
                 recorded_by: "import".into(),
                 recorded_at: at(0),
             };

@@ -1,8 +1,9 @@
 //! Image promotions whose execution has ended.
 
 use super::fixture::{Fixture, at, execution, id, promotion};
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{Image, ImageState};
+use lockstep_domain::records::{Image, ImageShare, ImageState};
 use serde_json::{Value, json};
 
 fn place(account: &str) -> Location {
@@ -18,12 +19,12 @@ impl Fixture {
             name: "logstash".parse().unwrap(),
             version: "2.1.0".parse().unwrap(),
             location: place("111111111111"),
+            path: DeploymentPath::Delivery,
             state: ImageState::Available,
             ami: None,
             snapshots: Default::default(),
             source_ami: "ami-0123456789abcdef0".parse().unwrap(),
             commit: None,
-            shared_with: Default::default(),
             recorded_by: "import".into(),
             recorded_at: at(0),
         };
@@ -39,15 +40,23 @@ impl Fixture {
     }
 }
 
-fn shared_for(name: &str) -> impl FnOnce(Image) -> Image {
-    let shared = [("222222222222".parse().unwrap(), [id(name)].into())].into();
-    |image| Image { shared_with: shared, ..image }
+/// Stores a promotion called `name` from the first account to the second, and the record of its share.
+async fn shares(fixture: &Fixture, name: &str) {
+    fixture.put(&promotion(name)).await;
+    let share = ImageShare {
+        image: "logstash".parse().unwrap(),
+        version: "2.1.0".parse().unwrap(),
+        source: place("111111111111"),
+        account: "222222222222".parse().unwrap(),
+        promotions: [id(name)].into(),
+    };
+    fixture.put(&share).await;
 }
 
 #[tokio::test]
 async fn the_sharing_function_withdraws_the_shares_of_a_dead_promotion() {
     let fixture = Fixture::new().await;
-    fixture.promotes("dead", shared_for("dead")).await;
+    shares(&fixture, "dead").await;
     fixture.cloud.set_execution(&execution("dead"), "ABORTED");
     let report = fixture.sweep(1).await;
     assert_eq!(
@@ -76,7 +85,7 @@ async fn a_copy_of_a_dead_promotion_is_abandoned_without_a_share() {
 async fn a_promotion_that_may_still_run_is_left_alone() {
     for status in [Some("RUNNING"), None] {
         let fixture = Fixture::new().await;
-        fixture.promotes("alive", shared_for("alive")).await;
+        shares(&fixture, "alive").await;
         if let Some(status) = status {
             fixture.cloud.set_execution(&execution("alive"), status);
         }

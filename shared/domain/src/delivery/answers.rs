@@ -22,10 +22,11 @@ pub struct Jury<'a> {
 }
 
 impl<'a> Jury<'a> {
-    /// Returns the jury of a deployment with `rule`. A teardown deploys no release and has no author. The starter and the
+    /// Returns the jury of a deployment with `rule`. A teardown and a publication deploy no release and have no author. The starter and the
     /// author of the build of an image are unknown: no record that only the authority writes names them.
     pub fn new(rule: &ApprovalRule, people: &'a People, deployment: &Deployment) -> Self {
-        let rule = if deployment.teardown().is_some() { rule.without_author() } else { rule.clone() };
+        let has_author = deployment.teardown().is_none() && deployment.publication().is_none();
+        let rule = if has_author { rule.clone() } else { rule.without_author() };
         Self { rule, people, parts: parts(deployment, people) }
     }
 

@@ -13,7 +13,7 @@ use crate::model::operator_action::REASON_CHARS;
 use crate::model::person::Caller;
 use crate::records::{
     AnswerKind, Approval, ApprovalDecision, Charter, Decision, Deployment, DeploymentState, GivenAnswer,
-    Proposal, ProposedAction, Subject,
+    Proposal, ProposedAction, PublishSubject, Subject,
 };
 use crate::stacks::change_set_review;
 use jiff::Timestamp;
@@ -74,6 +74,16 @@ pub fn ask(
     let missing = |what| Failure::bug(format!("deployment {} asks without {what}", deployment.id));
     let proposal = deployment.stack().and_then(|stack| stack.proposal.as_ref());
     let change_set = deployment.deploy().and_then(|deploy| deploy.change_set.as_ref());
+    if let Some(publication) = deployment.publication() {
+        let subject = PublishSubject {
+            image: publication.image.clone(),
+            version: deployment.version.clone(),
+            location: deployment.location.clone(),
+            ami: publication.ami.clone(),
+        };
+        let reason = format!("the stage {} asks for an approval", deployment.stage);
+        return asked(deployment, Subject::Publish(Box::new(subject)), vec![reason], now);
+    }
     let (subject, reasons) = match (deployment.build(), proposal, change_set) {
         (Some(build), _, _) => {
             let subject = build.subject(deployment);
@@ -90,6 +100,16 @@ pub fn ask(
     if reasons.is_empty() {
         return Err(missing("a reason"));
     }
+    asked(deployment, subject, reasons, now)
+}
+
+/// Returns the deployment with one more question.
+fn asked(
+    deployment: &Deployment,
+    subject: Subject,
+    reasons: Vec<String>,
+    now: Timestamp,
+) -> Result<Deployment, Failure> {
     let question = Approval {
         number: deployment.approvals.last().map_or(1, |last| last.number + 1),
         reasons,
@@ -152,7 +172,7 @@ pub fn allowed(deployment: &Deployment, decisions: &[ApprovalDecision], now: Tim
     approved
         .filter_map(|decision| match &decision.question.subject {
             Subject::Proposal(proposal) => Some(proposal.clone()),
-            Subject::ChangeSet(_) | Subject::Build(_) => None,
+            Subject::ChangeSet(_) | Subject::Build(_) | Subject::Publish(_) => None,
         })
         .collect()
 }
@@ -304,7 +324,9 @@ fn every_name(subject: &Subject, names: &[String]) -> Result<(), Failure> {
         wanted.into_iter().collect::<Vec<_>>().join(", ")
     };
     Err(Failure::rejected(match subject {
-        Subject::Build(_) => "the question names nothing to give up; leave the names out".to_owned(),
+        Subject::Build(_) | Subject::Publish(_) => {
+            "the question names nothing to give up; leave the names out".to_owned()
+        }
         Subject::ChangeSet(_) => {
             format!("name every nested stack that was not examined, and nothing else: {wanted}")
         }

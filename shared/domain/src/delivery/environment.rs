@@ -260,7 +260,7 @@ pub fn complete(
             };
             (Some(Environment { proven_images, ..environment }), state)
         }
-        DeploymentBody::PromoteImage(_) | DeploymentBody::BuildImage(_) => {
+        DeploymentBody::PromoteImage(_) | DeploymentBody::BuildImage(_) | DeploymentBody::PublishImage(_) => {
             return Err(Failure::bug(format!(
                 "{} is about an image and holds no environment",
                 deployment.id
@@ -417,6 +417,7 @@ fn explain(deployment: &Deployment, error: &CaughtError, environment: Option<&En
         DeploymentBody::Teardown(_) => "removed from",
         DeploymentBody::PromoteImage(_) => "copied to",
         DeploymentBody::BuildImage(_) => "built in",
+        DeploymentBody::PublishImage(_) => "published in",
     };
     let mut subject = format!("{} was not {deed} {}", deployment.version, deployment.stage);
     if let Some(StackRun { component, environment, .. }) = deployment.stack() {

@@ -106,6 +106,11 @@ impl Stages {
         problems.finish(Some(Self(stages)))
     }
 
+    /// Returns the path of an account, or `None` if no stage is there.
+    pub fn path_of(&self, account: &AccountId) -> Option<DeploymentPath> {
+        self.0.iter().find(|stage| stage.account == *account).map(Stage::path)
+    }
+
     /// Returns the stage with this name.
     pub fn get(&self, name: &StageName) -> Option<&Stage> {
         self.0.iter().find(|stage| stage.name == *name)

@@ -16,7 +16,6 @@ use crate::records::{
     ImageState, Repository, WebhookDelivery, WebhookDeliveryState,
 };
 use jiff::{Timestamp, ToSpan};
-use std::collections::BTreeSet;
 
 /// Time in minutes that the webhook function may take to start the execution of an accepted webhook delivery.
 pub const EVENT_MINUTES: i64 = 5;
@@ -220,17 +219,16 @@ fn removal(last: &Deployment, due: Timestamp, now: Timestamp) -> String {
 pub enum CallbackStep {
     /// Leave it: it has ended, is recent, or waits for an approver.
     Leave,
-    /// Remove it, because its execution has ended, and close this deployment, which waited for an answer.
-    Remove(Option<Box<Deployment>>),
+    /// Remove it, because its execution has ended. First propose to the authority to close this deployment, which waited for an
+    /// answer.
+    Remove(Option<DeploymentId>),
     /// Let `resume` complete it; the waiting state then checks its operation.
     Wake,
 }
 
-/// Returns the promotions that copy an image or that it is shared for. The execution of each may have ended.
-pub fn promotions(image: &Image) -> BTreeSet<DeploymentId> {
-    let on_its_way = image.state == ImageState::Promoting;
-    let on_its_way = on_its_way.then(|| DeploymentId::of_execution(&image.recorded_by));
-    on_its_way.into_iter().chain(image.shared_with.values().flatten().cloned()).collect()
+/// Returns the promotion that copies an image, if one does. Its execution may have ended.
+pub fn promotion_of(image: &Image) -> Option<DeploymentId> {
+    (image.state == ImageState::Promoting).then(|| DeploymentId::of_execution(&image.recorded_by))
 }
 
 /// Returns true if `deployment` is the promotion of an image and its execution certainly ended. Such a promotion never
@@ -253,12 +251,8 @@ pub fn wait(
 ) -> CallbackStep {
     let CallbackState::Open { execution, .. } = &wait.state else { return CallbackStep::Leave };
     if is_running == Some(false) {
-        let waiting = asking.filter(|asking| {
-            asking.state == DeploymentState::AwaitingApproval && asking.execution == *execution
-        });
-        let closed =
-            waiting.and_then(|asking| environment::abandon(asking, "no answer could arrive any more", now));
-        return CallbackStep::Remove(closed.map(Box::new));
+        let waiting = asking.filter(|asking| asking.execution == *execution && is_asking(asking));
+        return CallbackStep::Remove(waiting.map(|asking| asking.id.clone()));
     }
     let open = approval::of_operation(&wait.operation).is_some() && !is_answered;
     if open || !is_past(wait.at, WAIT_MINUTES.minutes(), now) {
@@ -266,6 +260,16 @@ pub fn wait(
     } else {
         CallbackStep::Wake
     }
+}
+
+fn is_asking(deployment: &Deployment) -> bool {
+    deployment.state == DeploymentState::AwaitingApproval
+}
+
+/// Returns the deployment, whose execution certainly ended, as closed; `None` if it does not wait for an answer.
+pub fn close_unanswered(deployment: &Deployment, now: Timestamp) -> Option<Deployment> {
+    let asking = Some(deployment).filter(|deployment| is_asking(deployment))?;
+    environment::abandon(asking, "no answer could arrive any more", now)
 }
 
 /// Number of open callbacks of one kind, and the age of the oldest.

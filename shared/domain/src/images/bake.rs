@@ -12,7 +12,7 @@ use crate::model::ids::{AmiId, CommitSha, Digest, ImageName, Region};
 use crate::model::image_version_state::ImageVersionState;
 use crate::model::location::Location;
 use crate::model::version::{MajorMinor, Version};
-use crate::records::{Image, ImageOrigin, ImageVersion};
+use crate::records::{Environment, Image, ImageOrigin, ImageVersion, ProvenImage};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum number of builds of one version at one location. Faults of CodeBuild are retried, failures of the recipe are
@@ -144,6 +144,17 @@ pub fn to_discard<'a>(
         .filter(|(n, (place, _))| *n == 0 || has(place))
         .map(|(_, p)| p)
         .collect()
+}
+
+/// Returns the environment whose last successful deployment used a version, or `None` if there is none. Such a version is not
+/// discarded, whatever its record says: the authority wrote the environment, and the delivery path the record.
+pub fn proven_in<'a>(
+    environments: &'a [Environment],
+    image: &ImageName,
+    version: &Version,
+) -> Option<&'a Environment> {
+    let is_it = |used: &ProvenImage| used.name == *image && used.version == *version;
+    environments.iter().find(|it| it.proven_images.iter().any(|proven| proven.images.iter().any(is_it)))
 }
 
 /// State of a build.

@@ -2,7 +2,8 @@
 //! account and region, where a channel is `latest` or a `<major.minor>`.
 //!
 //! On the delivery path they follow a push: they name the newest version. On the promotion path they follow the newest
-//! deployment that succeeded in the stage of the account, so a push never changes what is launched there.
+//! deployment that succeeded in the stage of the account, or a later publication (`lockstep images publish`), so a push never
+//! changes what is launched there.
 //!
 //! The wanted values follow from the ledger alone, so the writer compares and repairs.
 
@@ -12,7 +13,7 @@ use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{AmiId, ComponentName, DeploymentId, ImageName, StageName};
 use crate::model::location::Location;
 use crate::model::version::Version;
-use crate::records::{Environment, Image, ImageVersion};
+use crate::records::{Environment, Image, ImageVersion, Publication, PublicationState};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -37,6 +38,15 @@ pub enum SetBy {
         /// Version of the release.
         release: Version,
         /// The deployment.
+        deployment: DeploymentId,
+    },
+    /// `lockstep images publish` named the version.
+    Publish {
+        /// The stage.
+        stage: StageName,
+        /// ARN of the operator.
+        operator: String,
+        /// The deployment that carried the question.
         deployment: DeploymentId,
     },
 }
@@ -66,6 +76,8 @@ pub struct ChannelSources<'a> {
     pub places: &'a [Image],
     /// Environments. Read for a location of the promotion path.
     pub environments: &'a [Environment],
+    /// Publications of images. Read for a location of the promotion path.
+    pub publications: &'a [Publication],
 }
 
 /// Returns the stage whose deployments set the parameters of `location`: the last one there, which asks for the most evidence.
@@ -79,7 +91,7 @@ pub fn wanted(sources: &ChannelSources<'_>, location: &Location) -> Option<BTree
     let stage = leading(sources.stages, location)?;
     Some(match stage.path() {
         DeploymentPath::Delivery => newest(sources.versions, sources.places, location),
-        DeploymentPath::Promotion => proven(sources.environments, &stage.name),
+        DeploymentPath::Promotion => proven(sources.environments, sources.publications, &stage.name),
     })
 }
 
@@ -111,10 +123,32 @@ fn newest(versions: &[ImageVersion], places: &[Image], location: &Location) -> B
     found
 }
 
-/// Returns the channels of an account of the promotion path: each follows the newest deployment that succeeded in the stage and
-/// locks the image, and for a `<major.minor>` a version of that line. Of two versions in one lock the newer one counts.
-fn proven(environments: &[Environment], stage: &StageName) -> BTreeMap<String, Channel> {
+/// Returns the channels of an account of the promotion path: each follows the newest publication in the stage, or deployment that
+/// succeeded there and locks the image, and for a `<major.minor>` a version of that line. Of two versions in one lock the newer one
+/// counts.
+fn proven(
+    environments: &[Environment],
+    publications: &[Publication],
+    stage: &StageName,
+) -> BTreeMap<String, Channel> {
     let mut found: BTreeMap<String, Channel> = BTreeMap::new();
+    let mut add = |image: &ImageName, channel: &Channel| {
+        for name in names(image, &channel.version) {
+            if found.get(&name).is_none_or(|other| rank(other) < rank(channel)) {
+                found.insert(name, channel.clone());
+            }
+        }
+    };
+    for publication in publications.iter().filter(|publication| publication.stage == *stage) {
+        let PublicationState::Published { at } = publication.state else { continue };
+        let by = SetBy::Publish {
+            stage: stage.clone(),
+            operator: publication.by.arn.clone(),
+            deployment: publication.deployment.clone(),
+        };
+        let (ami, version) = (publication.ami.clone(), publication.version.clone());
+        add(&publication.image, &Channel { ami, version, since: at, by });
+    }
     for environment in environments.iter().filter(|environment| environment.stage == *stage) {
         let Some(proven) = &environment.proven_images else { continue };
         for image in &proven.images {
@@ -130,17 +164,13 @@ fn proven(environments: &[Environment], stage: &StageName) -> BTreeMap<String, C
                     deployment: proven.deployment.clone(),
                 },
             };
-            for name in names(&image.name, &image.version) {
-                if found.get(&name).is_none_or(|other| rank(other) < rank(&channel)) {
-                    found.insert(name, channel.clone());
-                }
-            }
+            add(&image.name, &channel);
         }
     }
     found
 }
 
-/// Orders the channels of deployments. The AMI decides between two deployments that ended at the same time.
+/// Orders the channels of deployments and publications. The AMI decides between two of the same time.
 fn rank(channel: &Channel) -> (Timestamp, &Version, &AmiId) {
     (channel.since, &channel.version, &channel.ami)
 }
@@ -207,12 +237,12 @@ mod tests {
             name: "logstash".parse().unwrap(),
             version: version.parse().unwrap(),
             location: here(),
+            path: DeploymentPath::Delivery,
             state: ImageState::Available,
             ami: Some(format!("ami-{n:08x}").parse().unwrap()),
             snapshots: Default::default(),
             source_ami: "ami-0123456789abcdef0".parse().unwrap(),
             commit: None,
-            shared_with: Default::default(),
             recorded_by: "e".into(),
             recorded_at: Timestamp::UNIX_EPOCH,
         }
@@ -230,7 +260,7 @@ mod tests {
     }
 
     fn sources<'a>(stages: &'a Stages, environments: &'a [Environment]) -> ChannelSources<'a> {
-        ChannelSources { stages, versions: &[], places: &[], environments }
+        ChannelSources { stages, versions: &[], places: &[], environments, publications: &[] }
     }
 
     fn values(channels: BTreeMap<String, Channel>) -> Vec<(String, String)> {
@@ -304,8 +334,47 @@ mod tests {
         let places = [image("2.1.0", 1), image("2.1.1", 2)];
         assert_eq!(current(&versions, &places)[0].1, "ami-00000002");
         let action = OperatorAction::new("ada", "a hole", Timestamp::UNIX_EPOCH).unwrap();
-        versions[1] = crate::images::lifecycle::revoke(&versions[1], &action).unwrap();
+        versions[1].revoked =
+            Some(crate::records::Revocation::new(&versions[1].name, &versions[1].version, &action));
         assert_eq!(current(&versions, &places), named(&expected));
+    }
+
+    fn publication(version: &str, n: u32, state: PublicationState) -> Publication {
+        Publication {
+            deployment: DeploymentId::of_execution("arn:lockstep-promote:p"),
+            stage: "production".parse().unwrap(),
+            location: Location { account: "444444444444".parse().unwrap(), ..here() },
+            image: "logstash".parse().unwrap(),
+            version: version.parse().unwrap(),
+            ami: format!("ami-{n:08x}").parse().unwrap(),
+            by: crate::model::person::Caller {
+                arn: "arn:ada".into(),
+                user_id: "AIDA".into(),
+                account: "333333333333".into(),
+            },
+            asked_at: Timestamp::UNIX_EPOCH,
+            state,
+        }
+    }
+
+    #[test]
+    fn a_publication_moves_a_parameter_until_a_later_deployment_does() {
+        let stages = stages();
+        let there = Location { account: "444444444444".parse().unwrap(), ..here() };
+        let at = |second| PublicationState::Published { at: Timestamp::from_second(second).unwrap() };
+        let latest = |environments: &[Environment], publications: &[Publication]| {
+            let sources = ChannelSources { publications, ..sources(&stages, environments) };
+            let found = wanted(&sources, &there).unwrap();
+            found.get("/lockstep/images/logstash/latest").map(|channel| channel.version.to_string())
+        };
+        let deployed = |second| [environment("production", "logs", second, &[("2.1.3", 3)])];
+        assert_eq!(latest(&deployed(1), &[publication("2.1.2", 2, at(5))]).unwrap(), "2.1.2");
+        assert_eq!(latest(&deployed(6), &[publication("2.1.2", 2, at(5))]).unwrap(), "2.1.3");
+        for state in [PublicationState::Waiting, PublicationState::Ended] {
+            assert_eq!(latest(&[], &[publication("2.1.2", 2, state)]), None, "{state:?}");
+        }
+        let elsewhere = Publication { stage: "staging".parse().unwrap(), ..publication("2.1.2", 2, at(5)) };
+        assert_eq!(latest(&[], &[elsewhere]), None);
     }
 
     #[test]

@@ -59,6 +59,7 @@ pub(crate) mod tests {
     use crate::model::image_constraint::ImageConstraint;
     use crate::model::image_lock::ImageLock;
     use crate::model::image_version_state::ImageVersionState;
+    use crate::model::operator_action::OperatorAction;
     use crate::records::{ImageOrigin, Revocation};
     use jiff::Timestamp;
     use proptest::prelude::*;
@@ -87,8 +88,9 @@ pub(crate) mod tests {
     }
 
     fn revoked(version: &str, reason: &str) -> ImageVersion {
-        let revoked = Revocation { reason: reason.into(), by: "arn".into(), at: Timestamp::UNIX_EPOCH };
-        ImageVersion { revoked: Some(revoked), ..known(version) }
+        let action = OperatorAction::new("arn", reason, Timestamp::UNIX_EPOCH).unwrap();
+        let version = known(version);
+        ImageVersion { revoked: Some(Revocation::new(&version.name, &version.version, &action)), ..version }
     }
 
     fn pick(constraint: &str, versions: &[ImageVersion]) -> Result<String, String> {

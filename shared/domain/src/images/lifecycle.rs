@@ -12,7 +12,6 @@
 use crate::model::error::Failure;
 use crate::model::ids::AmiId;
 use crate::model::image_version_state::ImageVersionState;
-use crate::model::operator_action::OperatorAction;
 use crate::records::{Image, ImageVersion, Revocation};
 use jiff::Timestamp;
 
@@ -147,17 +146,23 @@ pub fn completed(version: &ImageVersion, places: &[Image]) -> Option<ImageVersio
     if complete { apply(version, &Transition::Complete).ok() } else { None }
 }
 
-/// Returns the version as an operator revokes it; `None` if it is already revoked.
-pub fn revoke(version: &ImageVersion, action: &OperatorAction) -> Option<ImageVersion> {
-    let revoked = Revocation { reason: action.reason.clone(), by: action.by.clone(), at: action.at };
-    version.revoked.is_none().then(|| ImageVersion { revoked: Some(revoked), ..version.clone() })
+/// Returns `versions` with their revocations. A revocation that a version carries without a record of the authority counts for
+/// nothing.
+pub fn with_revocations(versions: Vec<ImageVersion>, revocations: &[Revocation]) -> Vec<ImageVersion> {
+    let revoked = |version: &ImageVersion| {
+        let is_it = |it: &&Revocation| it.image == version.name && it.version == version.version;
+        revocations.iter().find(is_it).cloned()
+    };
+    versions.into_iter().map(|version| ImageVersion { revoked: revoked(&version), ..version }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::images::constraint::tests::known;
+    use crate::model::deployment_path::DeploymentPath;
     use crate::model::location::Location;
+    use crate::model::operator_action::OperatorAction;
     use crate::records::ImageState;
     use proptest::prelude::*;
 
@@ -225,16 +230,19 @@ mod tests {
     }
 
     #[test]
-    fn a_revocation_records_operator_and_reason_once() {
+    fn a_revocation_of_the_authority_forbids_every_use() {
         let action = OperatorAction::new("arn:ada", "CVE-2027-1", Timestamp::UNIX_EPOCH).unwrap();
-        let revoked = revoke(&known("2.1.37"), &action).unwrap();
+        let of = |version: &str| Revocation::new(&known(version).name, &known(version).version, &action);
+        let versions =
+            || vec![known("2.1.36"), ImageVersion { revoked: Some(of("2.1.37")), ..known("2.1.37") }];
+        let found = with_revocations(versions(), &[of("2.1.36")]);
         assert_eq!(
-            revoked.revoked.as_ref().map(|r| (r.by.as_str(), r.reason.as_str())),
+            found[0].revoked.as_ref().map(|r| (r.by.as_str(), r.reason.as_str())),
             Some(("arn:ada", "CVE-2027-1"))
         );
-        assert_eq!(revoke(&revoked, &action), None);
         for purpose in [Purpose::Pin, Purpose::Run, Purpose::Promote] {
-            assert_eq!(obstacle(&revoked, purpose).unwrap(), "revoked: CVE-2027-1");
+            assert_eq!(obstacle(&found[0], purpose).unwrap(), "revoked: CVE-2027-1");
+            assert_eq!(obstacle(&found[1], purpose), None, "the version alone says so");
         }
     }
 
@@ -249,12 +257,12 @@ mod tests {
             name: "logstash".parse().unwrap(),
             version: "2.1.37".parse().unwrap(),
             location: location.clone(),
+            path: DeploymentPath::Delivery,
             state,
             ami: Some("ami-0123456789abcdef0".parse().unwrap()),
             snapshots: Default::default(),
             source_ami: "ami-0123456789abcdef0".parse().unwrap(),
             commit: None,
-            shared_with: Default::default(),
             recorded_by: "e".into(),
             recorded_at: Timestamp::UNIX_EPOCH,
         };

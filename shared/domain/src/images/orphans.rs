@@ -115,7 +115,7 @@ pub fn why_not(
     };
     match maker.body {
         DeploymentBody::PromoteImage(_) | DeploymentBody::BuildImage(_) => {}
-        DeploymentBody::Deploy(_) | DeploymentBody::Teardown(_) => {
+        DeploymentBody::Deploy(_) | DeploymentBody::Teardown(_) | DeploymentBody::PublishImage(_) => {
             return Some(format!("the deployment {id} that its tags name makes no images"));
         }
     }

@@ -2,7 +2,9 @@
 
 use crate::model::ids::{ComponentName, ImageName, StageName};
 use crate::model::version::Version;
-use crate::records::{Deployed, Deployment, Environment, Release, ReleaseState};
+use crate::records::{
+    Deployed, Deployment, Environment, Publication, PublicationState, Release, ReleaseState,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -36,6 +38,11 @@ pub enum Reference {
         /// Name of the environment.
         environment: String,
     },
+    /// An operator published it in the stage, or asks to.
+    Published {
+        /// The stage.
+        stage: StageName,
+    },
     /// A deployment of such a release has not ended.
     OnItsWay {
         /// Target stage.
@@ -65,6 +72,7 @@ impl fmt::Display for Reference {
             Self::Named { stage, environment } => {
                 write!(f, "the last success in {stage}/{environment} names it in /lockstep/images")
             }
+            Self::Published { stage } => write!(f, "it is published in {stage}"),
             Self::OnItsWay { stage, component, release } => {
                 write!(f, "{component} {release} is on its way to {stage}")
             }
@@ -85,6 +93,8 @@ pub struct ReferenceSources<'a> {
     pub unfinished: &'a [Deployment],
     /// Releases of their components.
     pub releases: &'a [Release],
+    /// Publications of images.
+    pub publications: &'a [Publication],
 }
 
 /// Returns every referenced version, with the references to it.
@@ -111,7 +121,26 @@ pub fn reference_graph(needs: &ReferenceSources<'_>) -> ReferenceGraph {
             uses.entry((image.name.clone(), image.version.clone())).or_default().insert(named);
         }
     }
+    for publication in needs.publications.iter().filter(|it| still_counts(it, needs.publications)) {
+        let published = Reference::Published { stage: publication.stage.clone() };
+        let key = (publication.image.clone(), publication.version.clone());
+        uses.entry(key).or_default().insert(published);
+    }
     uses
+}
+
+/// Returns true if the publication waits, or if no later one replaced it in its stage for the same line of versions.
+fn still_counts(publication: &Publication, all: &[Publication]) -> bool {
+    let PublicationState::Published { at } = publication.state else {
+        return publication.state == PublicationState::Waiting;
+    };
+    let replaces = |other: &Publication| {
+        let later = matches!(other.state, PublicationState::Published { at: then } if then > at);
+        later
+            && (&other.stage, &other.image) == (&publication.stage, &publication.image)
+            && other.version.major_minor() == publication.version.major_minor()
+    };
+    !all.iter().any(replaces)
 }
 
 fn uses_of(needs: &ReferenceSources<'_>, release: &Release) -> BTreeSet<Reference> {
@@ -248,8 +277,12 @@ mod tests {
             [environment("ci", Some("1.0.2"), Some("1.0.1")), environment("production", Some("1.0.2"), None)];
         let body = testing::deploy("logs", "ci-logs");
         let going_back = Deployment::new(testing::start("arn", "1.0.0", "ci"), body);
-        let needs =
-            ReferenceSources { environments: &environments, unfinished: &[going_back], releases: &releases };
+        let needs = ReferenceSources {
+            environments: &environments,
+            unfinished: &[going_back],
+            releases: &releases,
+            publications: &[],
+        };
         assert_eq!(
             lines(&needs),
             [
@@ -276,11 +309,48 @@ mod tests {
                 ami: "ami-0123456789abcdef0".parse().unwrap(),
             }],
         });
-        let needs = ReferenceSources { environments: &[failing], unfinished: &[], releases: &[] };
+        let needs =
+            ReferenceSources { environments: &[failing], unfinished: &[], releases: &[], publications: &[] };
         assert_eq!(
             lines(&needs),
             ["logstash@2.1.0: the last success in production/logs names it in /lockstep/images"]
         );
+    }
+
+    #[test]
+    fn a_published_version_is_needed_until_a_later_one_replaces_it() {
+        let publication = |version: &str, state| Publication {
+            deployment: DeploymentId::of_execution(version),
+            stage: "production".parse().unwrap(),
+            location: testing::location("222222222222"),
+            image: "logstash".parse().unwrap(),
+            version: version.parse().unwrap(),
+            ami: "ami-0123456789abcdef0".parse().unwrap(),
+            by: crate::model::person::Caller {
+                arn: "arn:ada".into(),
+                user_id: "AIDA".into(),
+                account: "333333333333".into(),
+            },
+            asked_at: Timestamp::UNIX_EPOCH,
+            state,
+        };
+        let at = |second| PublicationState::Published { at: Timestamp::from_second(second).unwrap() };
+        let publications = [
+            publication("2.0.9", at(1)),
+            publication("2.1.0", at(1)),
+            publication("2.1.1", at(2)),
+            publication("2.1.2", PublicationState::Ended),
+            publication("2.1.3", PublicationState::Waiting),
+        ];
+        let needs = ReferenceSources {
+            environments: &[],
+            unfinished: &[],
+            releases: &[],
+            publications: &publications,
+        };
+        let expected = ["2.0.9", "2.1.1", "2.1.3"]
+            .map(|version| format!("logstash@{version}: it is published in production"));
+        assert_eq!(lines(&needs), expected);
     }
 
     #[test]
@@ -290,6 +360,7 @@ mod tests {
             environments: &[environment("ci", None, None)],
             unfinished: &[],
             releases: &releases,
+            publications: &[],
         };
         assert_eq!(
             lines(&needs),
@@ -302,7 +373,12 @@ mod tests {
         let releases = [release("1.0.0", "2.1.0"), release("1.0.1", "2.1.1"), release("1.0.2", "2.1.2")];
         let environments =
             [environment("ci", Some("1.0.2"), None), environment("production", Some("1.0.0"), None)];
-        let needs = ReferenceSources { environments: &environments, unfinished: &[], releases: &releases };
+        let needs = ReferenceSources {
+            environments: &environments,
+            unfinished: &[],
+            releases: &releases,
+            publications: &[],
+        };
         assert_eq!(lines(&needs).len(), 3);
     }
 }

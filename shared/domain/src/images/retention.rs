@@ -13,7 +13,7 @@ use crate::model::ids::{AmiId, ImageName, SnapshotId};
 use crate::model::image_version_state::ImageVersionState;
 use crate::model::location::Location;
 use crate::model::version::Version;
-use crate::records::{Image, ImageState, ImageVersion};
+use crate::records::{Image, ImageShare, ImageState, ImageVersion};
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +60,8 @@ pub struct RetentionInput<'a> {
     pub versions: &'a [ImageVersion],
     /// Image records of all locations.
     pub places: &'a [Image],
+    /// Shares of images.
+    pub shares: &'a [ImageShare],
     /// References to versions.
     pub uses: &'a ReferenceGraph,
     /// Number of an image's newest usable versions that are retained even without a reference.
@@ -168,8 +170,8 @@ fn is_over(version: &ImageVersion, now: Timestamp) -> bool {
 
 /// Returns true if an image of the version is being copied, or is shared with an account that copies it.
 fn is_moving(known: &RetentionInput<'_>, version: &ImageVersion) -> bool {
-    places(known.places, version)
-        .any(|image| image.state == ImageState::Promoting || !image.shared_with.is_empty())
+    places(known.places, version).any(|image| image.state == ImageState::Promoting)
+        || known.shares.iter().any(|share| share.is_of(&version.name, &version.version))
 }
 
 fn why_not_kept(known: &RetentionInput<'_>, version: &ImageVersion) -> String {

@@ -102,9 +102,11 @@ impl operator::Request {
     /// Returns the only kind of people that may ask for this action.
     pub fn callers(&self) -> Callers {
         match self {
-            Self::Start { .. } | Self::Cancel { .. } | Self::Unlock { .. } | Self::Reconcile { .. } => {
-                Callers::Operators
-            }
+            Self::Start { .. }
+            | Self::Cancel { .. }
+            | Self::Unlock { .. }
+            | Self::Reconcile { .. }
+            | Self::PublishImage { .. } => Callers::Operators,
             Self::Decide { .. } => Callers::Approvers,
             // An exception to the gate is configuration: it changes what may run, and not one run.
             Self::ApplyStages { .. }
@@ -140,7 +142,7 @@ impl ledger::Request {
             | Self::FailRelease { .. }
             | Self::FinishRelease { .. } => &[Callers::Delivery],
             Self::Gate { .. } => &[Callers::Promotion],
-            Self::FreeEnvironment { .. } => &[Callers::Sweep],
+            Self::FreeEnvironment { .. } | Self::CloseUnanswered { .. } => &[Callers::Sweep],
             Self::SettleConfiguration {} => &[Callers::Administrators],
         }
     }

@@ -106,6 +106,11 @@ pub enum Request {
         /// The environment's name.
         environment: String,
     },
+    /// Closes a deployment that waits for an answer and whose execution has ended. Returns [`Freed`].
+    CloseUnanswered {
+        /// The deployment.
+        deployment: DeploymentId,
+    },
     /// Carries out the pending changes of the configuration whose time has come, and closes those that ended. A schedule
     /// asks for it. Returns [`Settled`].
     SettleConfiguration {},

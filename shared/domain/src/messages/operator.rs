@@ -6,7 +6,7 @@ use crate::model::branch_pattern::BranchPattern;
 use crate::model::difference::Difference;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StageName};
 use crate::model::version::Version;
-use crate::records::{AnswerKind, ConfigKind, OwnedName};
+use crate::records::{AnswerKind, ConfigKind, OwnedName, Publication};
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
@@ -148,6 +148,16 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owner: Option<RepositoryId>,
     },
+    /// Publishes a version of an image in a stage of the promotion path, or asks the approvers of the stage. Repeated after their
+    /// answer, it carries the answer out. Returns [`Published`].
+    PublishImage {
+        /// The image.
+        image: ImageName,
+        /// The version.
+        version: Version,
+        /// The stage.
+        stage: StageName,
+    },
     /// Revokes a version of an image: no release may use it any more. Returns [`Applied`].
     RevokeImage {
         /// The image.
@@ -202,6 +212,15 @@ pub struct Pending {
 pub struct StartedRun {
     /// ARN of the execution.
     pub execution: String,
+}
+
+/// Response to [`Request::PublishImage`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The publication.
+    pub publication: Publication,
+    /// True if the request changed anything.
+    pub changed: bool,
 }
 
 /// Response to [`Request::ShowHook`].

@@ -28,6 +28,9 @@ pub enum DeploymentPath {
 }
 
 impl DeploymentPath {
+    /// Both paths.
+    pub const ALL: [Self; 2] = [Self::Delivery, Self::Promotion];
+
     /// Returns the name of the path in templates, roles and state machines.
     pub fn as_str(self) -> &'static str {
         self.into()

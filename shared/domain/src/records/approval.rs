@@ -54,6 +54,29 @@ pub enum Subject {
     Proposal(Proposal),
     /// The build of an image in an account of the promotion path.
     Build(Box<BuildSubject>),
+    /// The publication of a version of an image in an account of the promotion path.
+    Publish(Box<PublishSubject>),
+}
+
+/// A publication as a question names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishSubject {
+    /// The image.
+    pub image: ImageName,
+    /// The version.
+    pub version: Version,
+    /// Account and region whose parameters name the version.
+    pub location: Location,
+    /// AMI of the version there.
+    pub ami: AmiId,
+}
+
+impl PublishSubject {
+    /// Returns the key that an answer names.
+    fn key(&self) -> String {
+        let Self { image, version, location, ami } = self;
+        format!("publish#{image}@{version}#{}#{}#{ami}", location.account, location.region)
+    }
 }
 
 /// A build as a question names it: everything that decides what runs in the account.
@@ -93,6 +116,7 @@ impl Subject {
             Self::ChangeSet(change_set) => change_set.arn.clone(),
             Self::Proposal(proposal) => proposal.key(),
             Self::Build(build) => build.key(),
+            Self::Publish(publish) => publish.key(),
         }
     }
 
@@ -103,7 +127,7 @@ impl Subject {
         match self {
             Self::ChangeSet(change_set) => of(&change_set.unexamined),
             Self::Proposal(proposal) => of(&proposal.resources),
-            Self::Build(_) => Vec::new(),
+            Self::Build(_) | Self::Publish(_) => Vec::new(),
         }
     }
 }

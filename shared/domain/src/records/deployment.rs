@@ -1,6 +1,6 @@
 use super::{
     Approval, BuildImageBody, DeployBody, DeploymentBody, FailureRecord, Key, Operation, PromoteImageBody,
-    Record, StackRun, Table, TeardownBody,
+    PublishImageBody, Record, StackRun, Table, TeardownBody,
 };
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, StageName};
@@ -164,9 +164,10 @@ impl Deployment {
     pub fn deploy(&self) -> Option<&DeployBody> {
         match &self.body {
             DeploymentBody::Deploy(deploy) => Some(deploy),
-            DeploymentBody::Teardown(_) | DeploymentBody::PromoteImage(_) | DeploymentBody::BuildImage(_) => {
-                None
-            }
+            DeploymentBody::Teardown(_)
+            | DeploymentBody::PromoteImage(_)
+            | DeploymentBody::BuildImage(_)
+            | DeploymentBody::PublishImage(_) => None,
         }
     }
 
@@ -174,9 +175,10 @@ impl Deployment {
     pub fn deploy_mut(&mut self) -> Option<&mut DeployBody> {
         match &mut self.body {
             DeploymentBody::Deploy(deploy) => Some(deploy),
-            DeploymentBody::Teardown(_) | DeploymentBody::PromoteImage(_) | DeploymentBody::BuildImage(_) => {
-                None
-            }
+            DeploymentBody::Teardown(_)
+            | DeploymentBody::PromoteImage(_)
+            | DeploymentBody::BuildImage(_)
+            | DeploymentBody::PublishImage(_) => None,
         }
     }
 
@@ -184,9 +186,10 @@ impl Deployment {
     pub fn teardown(&self) -> Option<&TeardownBody> {
         match &self.body {
             DeploymentBody::Teardown(teardown) => Some(teardown),
-            DeploymentBody::Deploy(_) | DeploymentBody::PromoteImage(_) | DeploymentBody::BuildImage(_) => {
-                None
-            }
+            DeploymentBody::Deploy(_)
+            | DeploymentBody::PromoteImage(_)
+            | DeploymentBody::BuildImage(_)
+            | DeploymentBody::PublishImage(_) => None,
         }
     }
 
@@ -194,7 +197,10 @@ impl Deployment {
     pub fn promotion(&self) -> Option<&PromoteImageBody> {
         match &self.body {
             DeploymentBody::PromoteImage(promotion) => Some(promotion),
-            DeploymentBody::Deploy(_) | DeploymentBody::Teardown(_) | DeploymentBody::BuildImage(_) => None,
+            DeploymentBody::Deploy(_)
+            | DeploymentBody::Teardown(_)
+            | DeploymentBody::BuildImage(_)
+            | DeploymentBody::PublishImage(_) => None,
         }
     }
 
@@ -202,7 +208,21 @@ impl Deployment {
     pub fn build(&self) -> Option<&BuildImageBody> {
         match &self.body {
             DeploymentBody::BuildImage(build) => Some(build),
-            DeploymentBody::Deploy(_) | DeploymentBody::Teardown(_) | DeploymentBody::PromoteImage(_) => None,
+            DeploymentBody::Deploy(_)
+            | DeploymentBody::Teardown(_)
+            | DeploymentBody::PromoteImage(_)
+            | DeploymentBody::PublishImage(_) => None,
+        }
+    }
+
+    /// Returns the body of the publication of an image; `None` for another kind.
+    pub fn publication(&self) -> Option<&PublishImageBody> {
+        match &self.body {
+            DeploymentBody::PublishImage(publication) => Some(publication),
+            DeploymentBody::Deploy(_)
+            | DeploymentBody::Teardown(_)
+            | DeploymentBody::PromoteImage(_)
+            | DeploymentBody::BuildImage(_) => None,
         }
     }
 
@@ -211,7 +231,9 @@ impl Deployment {
         match &self.body {
             DeploymentBody::Deploy(deploy) => Some(&deploy.stack),
             DeploymentBody::Teardown(teardown) => Some(&teardown.stack),
-            DeploymentBody::PromoteImage(_) | DeploymentBody::BuildImage(_) => None,
+            DeploymentBody::PromoteImage(_)
+            | DeploymentBody::BuildImage(_)
+            | DeploymentBody::PublishImage(_) => None,
         }
     }
 
@@ -220,7 +242,9 @@ impl Deployment {
         match &mut self.body {
             DeploymentBody::Deploy(deploy) => Some(&mut deploy.stack),
             DeploymentBody::Teardown(teardown) => Some(&mut teardown.stack),
-            DeploymentBody::PromoteImage(_) | DeploymentBody::BuildImage(_) => None,
+            DeploymentBody::PromoteImage(_)
+            | DeploymentBody::BuildImage(_)
+            | DeploymentBody::PublishImage(_) => None,
         }
     }
 
@@ -234,7 +258,9 @@ impl Deployment {
         match &self.body {
             DeploymentBody::Deploy(deploy) => Some(&deploy.digest),
             DeploymentBody::Teardown(teardown) => teardown.digest.as_ref(),
-            DeploymentBody::PromoteImage(_) | DeploymentBody::BuildImage(_) => None,
+            DeploymentBody::PromoteImage(_)
+            | DeploymentBody::BuildImage(_)
+            | DeploymentBody::PublishImage(_) => None,
         }
     }
 

@@ -29,6 +29,8 @@ pub enum DeploymentBody {
     PromoteImage(PromoteImageBody),
     /// Builds an image in an account.
     BuildImage(BuildImageBody),
+    /// Lets the parameters of an account name a version of an image.
+    PublishImage(PublishImageBody),
 }
 
 impl DeploymentBody {
@@ -59,6 +61,12 @@ impl From<PromoteImageBody> for DeploymentBody {
 impl From<BuildImageBody> for DeploymentBody {
     fn from(body: BuildImageBody) -> Self {
         Self::BuildImage(body)
+    }
+}
+
+impl From<PublishImageBody> for DeploymentBody {
+    fn from(body: PublishImageBody) -> Self {
+        Self::PublishImage(body)
     }
 }
 
@@ -260,6 +268,15 @@ impl BuildImageBody {
             before: self.before.clone(),
         }
     }
+}
+
+/// Body of the publication of an image. The authority compares it with its [`Publication`](super::Publication).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishImageBody {
+    /// The image.
+    pub image: ImageName,
+    /// AMI of the version in the account.
+    pub ami: AmiId,
 }
 
 /// The recipe of an earlier build in the same account and region.

@@ -1,10 +1,11 @@
 use super::{Key, Partition, Record, Table};
-use crate::model::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, Region, SnapshotId};
+use crate::model::deployment_path::DeploymentPath;
+use crate::model::ids::{AmiId, CommitSha, ImageName, Region, SnapshotId};
 use crate::model::location::Location;
 use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// State of an image in one account and region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub struct Image {
     pub version: Version,
     /// Account and region of the image.
     pub location: Location,
+    /// Path of the account. The record is in the table of its images.
+    pub path: DeploymentPath,
     /// State of the image.
     pub state: ImageState,
     /// AMI id in this location. `None` until EC2 has answered the copy request.
@@ -38,11 +41,6 @@ pub struct Image {
     /// Commit of the recipe that it was built from, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<CommitSha>,
-    /// Accounts that the image, its snapshots and the use of their keys are shared with, each with the
-    /// promotions that need it. An account is recorded before the sharing and removed after it is undone.
-    /// Empty outside a promotion.
-    #[serde(default)]
-    pub shared_with: BTreeMap<AccountId, BTreeSet<DeploymentId>>,
     /// The execution or operator that recorded the image here.
     pub recorded_by: String,
     /// Time of the record.
@@ -50,23 +48,24 @@ pub struct Image {
 }
 
 impl Image {
-    /// Returns the key of `version` of `name` at `location`.
-    pub fn key_of(name: &ImageName, version: &Version, location: &Location) -> Key {
+    /// Returns the key of `version` of `name` at `location`, in an account of `path`.
+    pub fn key_of(name: &ImageName, version: &Version, location: &Location, path: DeploymentPath) -> Key {
         Key::new(
-            Table::Images,
+            Table::images_of(path),
             format!("IMAGE#{name}"),
             format!("VERSION#{}#{}#{}", version.sortable(), location.account, location.region),
         )
     }
 
-    /// Returns the partition and sort-key prefix of every version of `name` in every location.
-    pub fn all_of(name: &ImageName) -> Partition {
-        Partition::new(Table::Images, format!("IMAGE#{name}"), "VERSION#")
+    /// Returns the partition and sort-key prefix of every version of `name` in the accounts of `path`.
+    pub fn all_of(name: &ImageName, path: DeploymentPath) -> Partition {
+        Partition::new(Table::images_of(path), format!("IMAGE#{name}"), "VERSION#")
     }
 
-    /// Returns the partition and sort-key prefix of one version of `name` in every location.
-    pub fn version_of(name: &ImageName, version: &Version) -> Partition {
-        Partition::new(Table::Images, format!("IMAGE#{name}"), format!("VERSION#{}#", version.sortable()))
+    /// Returns the partition and sort-key prefix of one version of `name` in the accounts of `path`.
+    pub fn version_of(name: &ImageName, version: &Version, path: DeploymentPath) -> Partition {
+        let prefix = format!("VERSION#{}#", version.sortable());
+        Partition::new(Table::images_of(path), format!("IMAGE#{name}"), prefix)
     }
 
     /// Returns true if the image is in this account and region.
@@ -88,10 +87,10 @@ impl Image {
 
 impl Record for Image {
     const KIND: &'static str = "IMAGE";
-    const TABLES: &'static [Table] = &[Table::Images];
+    const TABLES: &'static [Table] = &[Table::DeliveryImages, Table::PromotionImages];
 
     fn key(&self) -> Key {
-        Self::key_of(&self.name, &self.version, &self.location)
+        Self::key_of(&self.name, &self.version, &self.location, self.path)
     }
 
     fn listed_at(&self) -> Option<String> {

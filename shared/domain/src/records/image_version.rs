@@ -1,4 +1,4 @@
-use super::{Image, Key, Partition, Record, Table};
+use super::{Image, Key, Partition, Record, Revocation, Table};
 use crate::model::base_image::Base;
 use crate::model::ids::{AmiId, CommitSha, Digest, ImageName, RepositoryId};
 use crate::model::image_version_state::ImageVersionState;
@@ -38,18 +38,7 @@ pub enum ImageOrigin {
     },
 }
 
-/// Revocation of a version, with its reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Revocation {
-    /// Fault of the version.
-    pub reason: String,
-    /// ARN of the administrator who revoked it, as IAM reports it.
-    pub by: String,
-    /// Time of the revocation.
-    pub at: Timestamp,
-}
-
-/// One version of an image in all locations, with its state. Each account and region has an [`Image`] with
+/// One version of an image in all locations, with its state. The delivery path owns it. Each account and region has an [`Image`] with
 /// the AMI id there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageVersion {
@@ -62,8 +51,9 @@ pub struct ImageVersion {
     /// Sentence with the reason why it is withheld or was discarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// Revocation. A release may not use a revoked version, whatever its state.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Revocation, which is a record of the authority that the reader adds. A release may not use a revoked version, whatever
+    /// its state.
+    #[serde(skip)]
     pub revoked: Option<Revocation>,
     /// Origin of the version.
     pub origin: ImageOrigin,
@@ -89,12 +79,12 @@ pub struct ImageVersion {
 impl ImageVersion {
     /// Returns the key of `version` of `name`.
     pub fn key_of(name: &ImageName, version: &Version) -> Key {
-        Key::new(Table::Images, format!("IMAGE#{name}"), format!("STATE#{}", version.sortable()))
+        Key::new(Table::DeliveryImages, format!("IMAGE#{name}"), format!("STATE#{}", version.sortable()))
     }
 
     /// Returns the partition and sort-key prefix of every version of `name`.
     pub fn all_of(name: &ImageName) -> Partition {
-        Partition::new(Table::Images, format!("IMAGE#{name}"), "STATE#")
+        Partition::new(Table::DeliveryImages, format!("IMAGE#{name}"), "STATE#")
     }
 
     /// Returns the commit that it was built from, if known.
@@ -115,7 +105,7 @@ impl ImageVersion {
 
 impl Record for ImageVersion {
     const KIND: &'static str = "IMAGEVERSION";
-    const TABLES: &'static [Table] = &[Table::Images];
+    const TABLES: &'static [Table] = &[Table::DeliveryImages];
 
     fn key(&self) -> Key {
         Self::key_of(&self.name, &self.version)

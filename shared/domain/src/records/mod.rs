@@ -22,16 +22,19 @@ mod environment;
 mod evidence;
 mod failure;
 mod image;
+mod image_share;
 mod image_version;
 mod log_entry;
 mod operation;
 mod ownership;
 mod pending_config;
 mod proposal;
+mod publication;
 mod rejection;
 mod release;
 mod repository;
 mod review;
+mod revocation;
 mod start;
 mod sweep_report;
 mod table;
@@ -40,7 +43,7 @@ mod test_turn;
 pub(crate) mod testing;
 mod webhook_delivery;
 
-pub use approval::{AnswerKind, Approval, BuildSubject, Decision, GivenAnswer, Subject};
+pub use approval::{AnswerKind, Approval, BuildSubject, Decision, GivenAnswer, PublishSubject, Subject};
 pub use approval_decision::ApprovalDecision;
 pub use break_glass::BreakGlass;
 pub use build_counter::BuildCounter;
@@ -55,23 +58,26 @@ pub use cursor::Cursor;
 pub use delivered_body::DeliveredBody;
 pub use deployment::{Cancellation, Deployment, DeploymentStart, DeploymentState};
 pub use deployment_body::{
-    BuildImageBody, BuiltRecipe, DeployBody, DeploymentBody, PromoteImageBody, StackClaim, StackRun,
-    TeardownBody,
+    BuildImageBody, BuiltRecipe, DeployBody, DeploymentBody, PromoteImageBody, PublishImageBody, StackClaim,
+    StackRun, TeardownBody,
 };
 pub use environment::{Deployed, Environment, LeaseHolder, ProvenImage, ProvenImages};
 pub use evidence::Evidence;
 pub use failure::{FailedEvent, FailureRecord};
 pub use image::{Image, ImageState};
-pub use image_version::{ImageOrigin, ImageVersion, Revocation};
+pub use image_share::ImageShare;
+pub use image_version::{ImageOrigin, ImageVersion};
 pub use log_entry::LogEntry;
 pub use operation::{Operation, OperationKind};
 pub use ownership::{ClaimOrigin, OwnedName, Ownership};
 pub use pending_config::{PendingChange, PendingConfig, PendingState};
 pub use proposal::{NamedResource, Proposal, ProposedAction};
+pub use publication::{Publication, PublicationState};
 pub use rejection::Rejection;
 pub use release::{Release, ReleaseState};
 pub use repository::Repository;
 pub use review::{AccessChange, ParameterChange, Review, ShownValue};
+pub use revocation::Revocation;
 pub use start::Start;
 pub use sweep_report::{Leftover, SweepReport};
 pub use table::Table;

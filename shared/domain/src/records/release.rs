@@ -91,6 +91,11 @@ impl Release {
         Self::key_in(Table::Intake, component, version)
     }
 
+    /// Returns the keys of `version` of `component`: of the published release, which counts, and of its draft.
+    pub fn keys_of(component: &ComponentName, version: &Version) -> [Key; 2] {
+        [Self::key_of(component, version), Self::draft_key_of(component, version)]
+    }
+
     fn key_in(table: Table, component: &ComponentName, version: &Version) -> Key {
         Key::new(table, format!("COMPONENT#{component}"), format!("RELEASE#{}", version.sortable()))
     }

@@ -2,6 +2,7 @@
 
 use super::{Key, Record, Table};
 use crate::model::branch_pattern::BranchPattern;
+use crate::model::error::Failure;
 use crate::model::ids::RepositoryId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,12 @@ impl Repository {
     /// Returns the key of the repository `id`.
     pub fn key_of(id: &RepositoryId) -> Key {
         Key::single(Table::Authority, format!("REPOSITORY#{id}"))
+    }
+
+    /// Returns the failure for a repository that no administrator registered.
+    pub fn not_registered(id: &RepositoryId) -> Failure {
+        let name = id.full_name();
+        Failure::not_found(format!("{id} is not registered; run `lockstep repositories add github:{name}`"))
     }
 
     /// Returns true if `reference` names the default branch: `refs/heads/main`, or `main` as a person writes it.

@@ -7,7 +7,7 @@ use strum::{IntoStaticStr, VariantArray};
 ///
 /// A key names its table. Only [`super`] makes keys, so no caller names a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
-#[strum(prefix = "lockstep-", serialize_all = "snake_case")]
+#[strum(prefix = "lockstep-", serialize_all = "kebab-case")]
 pub enum Table {
     /// Configuration, registrations, owners of names, published releases, evidence, environments, and charters of deployments. Only `ledger`
     /// writes it.
@@ -19,8 +19,11 @@ pub enum Table {
     /// Deployments of the promotion path with their logs, and the copy slots. Only its functions and the ledger's
     /// function for it write it.
     Promotion,
-    /// Images. The functions of both paths write it.
-    Images,
+    /// Versions of images, and the images in accounts of the delivery path. The functions of that path write it, and the
+    /// promotion path's function of images for the copies that it makes there.
+    DeliveryImages,
+    /// Images in accounts of the promotion path, and shares of images. Only the functions of that path write it.
+    PromotionImages,
     /// Callbacks. The functions of a deployment path add them, and `resume` completes them.
     Callbacks,
     /// Webhook deliveries, drafts of releases, rejections, and counters of versions. `webhook` and `package` add them, and
@@ -42,7 +45,8 @@ impl Table {
         Self::Approvals,
         Self::Delivery,
         Self::Promotion,
-        Self::Images,
+        Self::DeliveryImages,
+        Self::PromotionImages,
         Self::Callbacks,
         Self::Intake,
         Self::Sweep,
@@ -53,6 +57,14 @@ impl Table {
         match path {
             DeploymentPath::Delivery => Self::Delivery,
             DeploymentPath::Promotion => Self::Promotion,
+        }
+    }
+
+    /// Returns the table of the images in accounts of `path`.
+    pub fn images_of(path: DeploymentPath) -> Self {
+        match path {
+            DeploymentPath::Delivery => Self::DeliveryImages,
+            DeploymentPath::Promotion => Self::PromotionImages,
         }
     }
 

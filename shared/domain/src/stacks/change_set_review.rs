@@ -152,7 +152,7 @@ pub fn is_approved(
                     && approved.unexamined == change_set.unexamined
                     && approved.review == change_set.review
             }
-            Subject::Proposal(_) | Subject::Build(_) => false,
+            Subject::Proposal(_) | Subject::Build(_) | Subject::Publish(_) => false,
         };
         same && decision.allows(now) && decision.question.digest.as_ref() == Some(artifact)
     })

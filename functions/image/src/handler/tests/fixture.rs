@@ -8,8 +8,8 @@ use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, RepositoryId};
 use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
-    ClaimOrigin, CopySlots, DeployBody, Deployment, DeploymentStart, Image, ImageVersion, LogEntry,
-    OwnedName, Ownership, Record, Release, ReleaseState, StackRun,
+    ClaimOrigin, CopySlots, DeployBody, Deployment, DeploymentStart, Image, ImageShare, ImageVersion, Key,
+    LogEntry, OwnedName, Ownership, Record, Release, ReleaseState, StackRun,
 };
 use lockstep_sim::context::SimContext;
 use lockstep_sim::ec2::Held;
@@ -65,7 +65,27 @@ impl Fixture {
 
     fn image(&self, account: &str) -> Option<Image> {
         let (name, version) = ("logstash".parse().unwrap(), "2.1.37".parse().unwrap());
-        self.account.find(&Image::key_of(&name, &version, &location(account)))
+        let path =
+            if account == SOURCE_ACCOUNT { DeploymentPath::Delivery } else { DeploymentPath::Promotion };
+        self.account.find(&Image::key_of(&name, &version, &location(account), path))
+    }
+
+    /// Returns the promotions that the source is shared for, by the record of the share.
+    pub fn sharing(&self) -> BTreeSet<DeploymentId> {
+        let share: Option<ImageShare> = self.account.find(&self.share_key());
+        share.map(|share| share.promotions).unwrap_or_default()
+    }
+
+    /// Records that `promotion` needs the share, too.
+    pub fn shares_for(&self, promotion: &DeploymentId) {
+        let mut share: ImageShare = self.account.find(&self.share_key()).unwrap();
+        share.promotions.insert(promotion.clone());
+        self.account.put(&share);
+    }
+
+    fn share_key(&self) -> Key {
+        let (name, version) = ("logstash".parse().unwrap(), "2.1.37".parse().unwrap());
+        ImageShare::key_of(&name, &version, &location(SOURCE_ACCOUNT), &COPY_ACCOUNT.parse().unwrap())
     }
 
     pub fn version(&self) -> ImageVersion {

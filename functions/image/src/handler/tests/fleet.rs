@@ -8,6 +8,7 @@ use lockstep_domain::images::copy_slots::COPIES_AT_ONCE;
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::image::NextStep;
 use lockstep_domain::messages::inputs::PromoteImage;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{DeploymentId, ImageName};
 use lockstep_domain::records::Image;
 use lockstep_sim::stages::{stage_text, text_of};
@@ -340,7 +341,7 @@ async fn many_images_reach_five_regions_within_the_limits_without_a_throttle() {
     for run in &fleet.runs {
         let mut place = location(COPY_ACCOUNT);
         place.region = REGIONS[run.region].parse().unwrap();
-        let key = Image::key_of(&run.input.image, &run.input.version, &place);
+        let key = Image::key_of(&run.input.image, &run.input.version, &place, DeploymentPath::Promotion);
         assert!(fleet.fixture.account.find::<Image>(&key).unwrap().is_usable());
     }
 }

@@ -297,12 +297,12 @@ fn copy(image: &str, version: &str, account: &str, state: ImageState) -> Image {
         name: image.parse().unwrap(),
         version: version.parse().unwrap(),
         location: target(account),
+        path: DeploymentPath::Promotion,
         state,
         ami: (state == ImageState::Available).then(|| "ami-0123456789abcdef1".parse().unwrap()),
         snapshots: BTreeSet::new(),
         source_ami: "ami-0123456789abcdef0".parse().unwrap(),
         commit: None,
-        shared_with: Default::default(),
         recorded_by: "arn".into(),
         recorded_at: Timestamp::UNIX_EPOCH,
     }

@@ -1,5 +1,7 @@
 //! Sources of a copy, and retries of failed copies.
 
+use crate::delivery::stages::Stages;
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::location::Location;
 use crate::records::{Image, ImageState};
 
@@ -32,6 +34,12 @@ pub fn sources<'a>(places: &[&'a Image], target: &Location) -> Vec<&'a Image> {
     found
 }
 
+/// Returns true if `image`, which is in the table of `path`, is a record that the functions of `path` may make: the image is in
+/// an account of that path. A function of the delivery path therefore cannot give an image to an account of the promotion path.
+pub fn of_its_path(image: &Image, path: DeploymentPath, stages: &Stages) -> bool {
+    image.path == path && stages.path_of(&image.location.account).is_none_or(|its| its == path)
+}
+
 /// Returns the attempt after `failed`, or `None` after the last.
 pub fn next_attempt(failed: u32) -> Option<u32> {
     (failed < ATTEMPTS_MAX).then(|| failed + 1)
@@ -40,6 +48,7 @@ pub fn next_attempt(failed: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::stages::testing::{stage_text, with_production};
     use crate::images::promotion::tests::record;
 
     fn image(account: &str, region: &str, ami: u32) -> Image {
@@ -47,6 +56,24 @@ mod tests {
         let mut image = record(account, Some(&ami), ImageState::Available);
         image.location.region = region.parse().unwrap();
         image
+    }
+
+    #[test]
+    fn a_record_of_one_path_about_an_account_of_the_other_is_ignored() {
+        use DeploymentPath::{Delivery, Promotion};
+        let (development, production, unused) = ("111111111111", "222222222222", "333333333333");
+        let text = with_production(development, stage_text("production", production));
+        let stages = Stages::parse("stages.toml", &text).unwrap();
+        let is_trusted = |account: &str, its: DeploymentPath, table: DeploymentPath| {
+            of_its_path(&Image { path: its, ..image(account, "eu-west-1", 1) }, table, &stages)
+        };
+        for (account, path, other) in [(development, Delivery, Promotion), (production, Promotion, Delivery)]
+        {
+            assert!(is_trusted(account, path, path));
+            assert!(!is_trusted(account, other, other), "a table of the other path");
+            assert!(!is_trusted(account, path, other), "a path that its table denies");
+        }
+        assert!(is_trusted(unused, Delivery, Delivery), "no stage is there any more");
     }
 
     fn order(places: &[Image], account: &str, region: &str) -> Vec<String> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::deployment_path::DeploymentPath;
 use jiff::Timestamp;
 
 const HERE: &str = "111111111111";
@@ -43,12 +44,12 @@ pub(crate) fn record(owner: &str, id: Option<&str>, state: ImageState) -> Image 
         name: "logstash".parse().unwrap(),
         version: "2.1.37".parse().unwrap(),
         location: location(owner),
+        path: DeploymentPath::Delivery,
         state,
         ami: id.map(|id| id.parse().unwrap()),
         snapshots: BTreeSet::new(),
         source_ami: SOURCE.parse().unwrap(),
         commit: None,
-        shared_with: BTreeMap::new(),
         recorded_by: "person".into(),
         recorded_at: Timestamp::UNIX_EPOCH,
     }

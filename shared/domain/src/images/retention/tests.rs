@@ -2,6 +2,8 @@ use super::*;
 use crate::images::constraint::tests::known as usable;
 use crate::images::lifecycle::{Transition, apply, obstacle};
 use crate::images::orphans::TaggedImage;
+use crate::model::deployment_path::DeploymentPath;
+use crate::model::operator_action::OperatorAction;
 use crate::records::Revocation;
 use proptest::prelude::*;
 
@@ -21,12 +23,12 @@ pub(crate) fn image(version: &str, account: &str) -> Image {
         name: "logstash".parse().unwrap(),
         version: version.parse().unwrap(),
         location: place(account),
+        path: DeploymentPath::Delivery,
         state: ImageState::Available,
         ami: Some("ami-0123456789abcdef0".parse().unwrap()),
         snapshots: ["snap-0123456789abcdef0".parse().unwrap()].into(),
         source_ami: "ami-0123456789abcdef0".parse().unwrap(),
         commit: None,
-        shared_with: Default::default(),
         recorded_by: "e".into(),
         recorded_at: at(0),
     }
@@ -41,8 +43,8 @@ fn expiring(version: &str, day: i64) -> ImageVersion {
 }
 
 fn revoked(version: &str) -> ImageVersion {
-    let revoked = Revocation { reason: "a hole".into(), by: "arn".into(), at: at(0) };
-    ImageVersion { revoked: Some(revoked), ..usable(version) }
+    let (action, version) = (OperatorAction::new("arn", "a hole", at(0)).unwrap(), usable(version));
+    ImageVersion { revoked: Some(Revocation::new(&version.name, &version.version, &action)), ..version }
 }
 
 fn needed(versions: &[&str]) -> ReferenceGraph {
@@ -58,7 +60,7 @@ fn needed(versions: &[&str]) -> ReferenceGraph {
 
 /// Returns the plan with two retained versions, on day 30.
 fn planned(versions: &[ImageVersion], places: &[Image], uses: &ReferenceGraph) -> Vec<String> {
-    let planned = plan(&RetentionInput { versions, places, uses, keep: 2, now: at(30) });
+    let planned = plan(&RetentionInput { versions, places, shares: &[], uses, keep: 2, now: at(30) });
     planned
         .iter()
         .map(|planned| format!("{} {:?}: {}", planned.version, word(&planned.step), planned.why))
@@ -155,6 +157,23 @@ fn a_version_abandoned_for_a_day_is_removed_unless_it_is_being_copied() {
     assert_eq!(lines, [r#"2.1.0 "remove": abandoned, and not discarded within a day"#]);
     let moving = Image { state: ImageState::Promoting, ..image("2.1.0", PRODUCTION) };
     assert_eq!(planned(&[given_up(29)], &[moving], &needed(&[])), Vec::<String>::new());
+    let shared = ImageShare {
+        image: "logstash".parse().unwrap(),
+        version: "2.1.0".parse().unwrap(),
+        source: place(DEVELOPMENT),
+        account: PRODUCTION.parse().unwrap(),
+        promotions: [crate::model::ids::DeploymentId::of_execution("p")].into(),
+    };
+    let (versions, uses) = ([given_up(29)], needed(&[]));
+    let known = RetentionInput {
+        versions: &versions,
+        places: &[],
+        shares: &[shared],
+        uses: &uses,
+        keep: 2,
+        now: at(30),
+    };
+    assert_eq!(plan(&known), [], "it is shared");
 }
 
 /// Row 46.
@@ -238,7 +257,7 @@ fn any_records() -> impl Strategy<Value = (Vec<ImageVersion>, ReferenceGraph, us
 proptest! {
     #[test]
     fn a_referenced_version_is_never_removed((versions, uses, keep) in any_records()) {
-        let known = RetentionInput { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
+        let known = RetentionInput { versions: &versions, places: &[], shares: &[], uses: &uses, keep, now: at(30) };
         for planned in plan(&known) {
             let needed = uses.contains_key(&(planned.image.clone(), planned.version.clone()));
             prop_assert_eq!(needed, matches!(planned.step, RetentionStep::Restore { .. }), "{:?}", planned);
@@ -247,7 +266,7 @@ proptest! {
 
     #[test]
     fn the_newest_versions_that_could_be_pinned_remain((versions, uses, keep) in any_records()) {
-        let known = RetentionInput { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
+        let known = RetentionInput { versions: &versions, places: &[], shares: &[], uses: &uses, keep, now: at(30) };
         let planned = plan(&known);
         let mut could: Vec<&ImageVersion> =
             versions.iter().filter(|v| obstacle(v, crate::images::lifecycle::Purpose::Pin).is_none()).collect();
@@ -259,7 +278,7 @@ proptest! {
 
     #[test]
     fn every_step_is_allowed_by_the_state_and_the_plan_settles((versions, uses, keep) in any_records()) {
-        let known = RetentionInput { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
+        let known = RetentionInput { versions: &versions, places: &[], shares: &[], uses: &uses, keep, now: at(30) };
         let steps = plan(&known);
         let stepped: Vec<ImageVersion> = versions
             .iter()
