@@ -192,11 +192,6 @@ impl Template {
         self.root.to_json()
     }
 
-    /// Returns the name of the file, for problems.
-    pub(crate) fn file(&self) -> &str {
-        &self.file
-    }
-
     /// Returns the root of the tree, for callers that read properties.
     pub(crate) fn root(&self) -> &Node {
         &self.root

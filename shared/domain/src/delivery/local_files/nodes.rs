@@ -16,7 +16,7 @@ pub(super) fn address(form: Form, digest: &Digest, line: u32) -> Node {
             let bucket = Node::function(line, "Ref".to_owned(), Node::text(line, ARTIFACT_BUCKET));
             let entry = |key: &str, node: Node| Entry { key: key.to_owned(), line, node };
             let entries = vec![entry(bucket_name, bucket), entry(key_name, Node::text(line, key))];
-            Node { line, value: Value::Map(entries) }
+            Node::new(line, Value::Map(entries))
         }
         Form::S3Url => sub(format!("s3://${{{ARTIFACT_BUCKET}}}/{key}")),
         // A content with this form is inlined before it gets an address.
@@ -35,7 +35,7 @@ pub(super) fn declare_bucket(root: &mut Node) {
         text("Description", "Bucket of the files that Lockstep packaged; Lockstep sets the value"),
     ];
     let parameter =
-        Entry { key: ARTIFACT_BUCKET.to_owned(), line, node: Node { line, value: Value::Map(declaration) } };
+        Entry { key: ARTIFACT_BUCKET.to_owned(), line, node: Node::new(line, Value::Map(declaration)) };
     let Value::Map(sections) = &mut root.value else { return };
     match sections.iter_mut().find(|section| section.key == "Parameters") {
         Some(Entry { node: Node { value: Value::Map(parameters), .. }, .. }) => {
@@ -48,7 +48,7 @@ pub(super) fn declare_bucket(root: &mut Node) {
         None => sections.push(Entry {
             key: "Parameters".to_owned(),
             line,
-            node: Node { line, value: Value::Map(vec![parameter]) },
+            node: Node::new(line, Value::Map(vec![parameter])),
         }),
     }
 }
@@ -63,12 +63,18 @@ pub(super) fn become_stack(resource: &mut Node) {
         return;
     };
     if let Value::Map(entries) = &mut tags.value {
-        let tag = |entry: Entry| Node {
-            line: entry.line,
-            value: Value::Map(vec![
-                Entry { key: "Key".to_owned(), line: entry.line, node: Node::text(entry.line, entry.key) },
-                Entry { key: "Value".to_owned(), line: entry.line, node: entry.node },
-            ]),
+        let tag = |entry: Entry| {
+            Node::new(
+                entry.line,
+                Value::Map(vec![
+                    Entry {
+                        key: "Key".to_owned(),
+                        line: entry.line,
+                        node: Node::text(entry.line, entry.key),
+                    },
+                    Entry { key: "Value".to_owned(), line: entry.line, node: entry.node },
+                ]),
+            )
         };
         tags.value = Value::List(std::mem::take(entries).into_iter().map(tag).collect());
     }

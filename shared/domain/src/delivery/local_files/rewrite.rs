@@ -401,7 +401,7 @@ impl<'f> Packager<'f> {
             return;
         };
         if !properties.iter().any(|entry| entry.key == "Parameters") {
-            let node = Node { line, value: Value::Map(Vec::new()) };
+            let node = Node::new(line, Value::Map(Vec::new()));
             properties.push(Entry { key: "Parameters".to_owned(), line, node });
         }
         let Some(passed) = properties.iter_mut().find(|entry| entry.key == "Parameters") else { return };
