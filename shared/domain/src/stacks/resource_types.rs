@@ -305,8 +305,8 @@ mod tests {
                 "t:5: AWS's schemas of 2026-10-20 have no property of AWS::SQS::Queue called Throughput",
             ),
             (
-                queue("No: a"),
-                "t:5: AWS's schemas of 2026-10-20 have no property of AWS::SQS::Queue called No",
+                queue("Qx: a"),
+                "t:5: AWS's schemas of 2026-10-20 have no property of AWS::SQS::Queue called Qx",
             ),
             (
                 "Resources:\n  A: {Type: AWS::Quantum::Gate}\n".to_owned(),
