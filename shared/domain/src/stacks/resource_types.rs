@@ -178,7 +178,9 @@ impl<'t> Judge<'t> {
         let row: Option<&'t ResourceType> = self.table.types.get(kind);
         let Some(row) = row.filter(|row| !row.properties.0.is_empty()) else { return };
         let is_open = OPEN_ATTRIBUTES.contains(&kind) || attribute.contains("${") || attribute.contains("&{");
-        if is_open || row.attributes.iter().any(|known| known == attribute) {
+        // Some types return properties that a template sets, which the schemas do not name as attributes.
+        let is_property = row.properties.0.contains_key(attribute.split('.').next().unwrap_or(attribute));
+        if is_open || is_property || row.attributes.iter().any(|known| known == attribute) {
             return;
         }
         let known = row.attributes.iter().map(String::as_str);
@@ -303,8 +305,8 @@ mod tests {
                 "t:5: AWS's schemas of 2026-10-20 have no property of AWS::SQS::Queue called Throughput",
             ),
             (
-                queue("No: a"),
-                "t:5: AWS's schemas of 2026-10-20 have no property of AWS::SQS::Queue called No",
+                queue("Qx: a"),
+                "t:5: AWS's schemas of 2026-10-20 have no property of AWS::SQS::Queue called Qx",
             ),
             (
                 "Resources:\n  A: {Type: AWS::Quantum::Gate}\n".to_owned(),
@@ -329,6 +331,7 @@ mod tests {
     fn names_that_only_others_know_are_not_judged() {
         for text in [
             queue("Free: {Anything: {Kye: a}}"),
+            format!("{}Outputs: {{O: {{Value: !GetAtt Q.QueueName}}}}\n", queue("QueueName: a")),
             queue("QueueName: !GetAtt A.Any\n  A: {Type: Custom::Thing, Properties: {Kye: a}}"),
             queue("QueueName: !GetAtt A.Any\n  A: {Type: Acme::Thing::Module::MODULE}"),
             format!("Transform: Own\n{}", queue("QueueNam: a")),
