@@ -173,7 +173,7 @@ fn no_function_of_one_path_writes_the_table_of_the_other() {
     for path in [DeploymentPath::Delivery, DeploymentPath::Promotion] {
         let word = path.as_str();
         let writers = writers_of(Table::of(path), "DEPLOYMENT#d1");
-        let shared = ["lockstep-ledger-operators-role", "lockstep-ledger-sweep-role", "lockstep-sweep-role"];
+        let shared = ["lockstep-ledger-operators-role", "lockstep-ledger-sweep-role"];
         let own = |role: &&String| !shared.contains(&role.as_str());
         for role in writers.iter().filter(own) {
             assert!(role.contains(&format!("-{word}-")), "{role} writes the table of the path {word}");

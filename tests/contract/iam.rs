@@ -513,7 +513,7 @@ fn a_function_that_acts_in_accounts_cannot_write_what_permits_it() {
 fn the_sweep_admits_no_release_and_removes_only_discarded_images() {
     let roles = roles(&stacks());
     let sweep = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-sweep-role")];
-    assert_eq!(keys_for(sweep, "dynamodb:PutItem"), ["DEPLOYMENT#*", "EVENT#*", "IMAGE#*", "SWEEP"]);
+    assert_eq!(keys_for(sweep, "dynamodb:PutItem"), ["EVENT#*", "IMAGE#*", "SWEEP"]);
     assert_eq!(keys_for(sweep, "dynamodb:DeleteItem"), ["IMAGE#*", "WAIT#*"]);
     let token = format!("arn:aws:secretsmanager:{REGION}:{TOOLING}:secret:lockstep/repositories/*/token*");
     assert_eq!(sweep.resources_for("secretsmanager:GetSecretValue"), BTreeSet::from([token]));
