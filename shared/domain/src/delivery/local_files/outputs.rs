@@ -21,7 +21,9 @@ fn search(node: &Node, nested: &NestedOutputs, faults: &mut Vec<Fault>) {
         Value::List(items) => items.iter().for_each(|item| search(item, nested, faults)),
         Value::Map(entries) => {
             for entry in entries {
-                faults.extend(read_by(entry).into_iter().filter_map(|name| fault(entry.node.line, &name, nested)));
+                faults.extend(
+                    read_by(entry).into_iter().filter_map(|name| fault(entry.node.line, &name, nested)),
+                );
                 search(&entry.node, nested, faults);
             }
         }
@@ -41,7 +43,10 @@ fn read_by(function: &Entry) -> Vec<String> {
         }
         ("Fn::Sub", text, _) => {
             let text = text.or(first).unwrap_or_default();
-            text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0.trim().to_owned())).collect()
+            text.split("${")
+                .skip(1)
+                .filter_map(|rest| Some(rest.split_once('}')?.0.trim().to_owned()))
+                .collect()
         }
         _ => Vec::new(),
     }

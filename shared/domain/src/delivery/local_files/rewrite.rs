@@ -169,7 +169,13 @@ impl<'f> Packager<'f> {
 
     fn rewrite(&mut self, file: &str, root: &mut Node) -> bool {
         let is_changed = self.include(file, root);
-        let mut scan = Scan { file, original: root.clone(), nested: NestedOutputs::new(), uses_bucket: false, is_changed };
+        let mut scan = Scan {
+            file,
+            original: root.clone(),
+            nested: NestedOutputs::new(),
+            uses_bucket: false,
+            is_changed,
+        };
         for property in &GLOBALS {
             if let Some(globals) = child_mut(root, "Globals") {
                 visit(globals, property.path, &mut |entry| self.property(&mut scan, property, None, entry));
