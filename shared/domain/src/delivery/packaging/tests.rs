@@ -526,9 +526,10 @@ fn an_image_of_parameter_store_is_reported_as_pinned_by_no_lock() {
     let late = "Parameters:\n  Base: {Type: 'AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>', Default: /aws/service/a}\n";
     files.insert("template.yaml".to_owned(), text.replacen("Parameters:\n", late, 1).into_bytes());
     let package = plan("broker", &files, &PackagingInput::default()).unwrap();
-    let told = package.unchecked.iter().filter(|what| what.contains("parameter Base")).collect::<Vec<_>>();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("a stage may run an image that no stage before tested"), "{told:?}");
+    let reported =
+        package.unchecked.iter().filter(|what| what.contains("parameter Base")).collect::<Vec<_>>();
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    assert!(reported[0].contains("a stage may run an image that no stage before tested"), "{reported:?}");
 }
 
 #[test]
