@@ -12,6 +12,7 @@ use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::identity::Tags;
 use lockstep_domain::stacks::plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
+use std::rc::Rc;
 
 /// [`SimCloudFormation`] as functions reach it.
 #[derive(Clone)]
