@@ -16,10 +16,10 @@ use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::{
     AmiId, ComponentName, DeploymentId, Digest, FunctionName, LogicalId, StackName, TEST,
 };
+use lockstep_domain::model::late_values::LateValues;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Environment, Image, ImageState, Release, StackClaim};
 use lockstep_domain::stacks::identity::StackIdentity;
-use lockstep_domain::stacks::late_values::LateValues;
 use lockstep_domain::stacks::plan::{self, ChangeSetKind, Plan, PlanInput, Recovery};
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::{self, stages};

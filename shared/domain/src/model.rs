@@ -17,6 +17,7 @@ pub mod ids;
 pub mod image_constraint;
 pub mod image_lock;
 pub mod image_version_state;
+pub mod late_values;
 pub mod location;
 pub mod metric;
 pub mod missing_permissions;

@@ -6,11 +6,11 @@ use super::{
 use crate::model::ids::{
     AmiId, CommitSha, ComponentName, Digest, ImageName, RepositoryId, StackName, StageName,
 };
+use crate::model::late_values::LateValues;
 use crate::model::location::Location;
 use crate::model::missing_permissions::MissingPermissions;
 use crate::model::person::GithubLogin;
 use crate::model::version::Version;
-use crate::stacks::late_values::LateValues;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

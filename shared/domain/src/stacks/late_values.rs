@@ -5,10 +5,10 @@
 //! again only with another change of the resource:
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html>
 
+use crate::model::late_values::LateValues;
 use crate::stacks::template::Template;
 use regex::Regex;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// Beginning of the types of parameters whose value is the name of a parameter in Parameter Store.
@@ -16,17 +16,6 @@ const INDIRECT: &str = "AWS::SSM::Parameter::Value<";
 
 static REFERENCE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\{\{resolve:([a-z-]+):([^{}]*)\}\}").expect("a literal pattern compiles"));
-
-/// The values of a template that CloudFormation resolves when it deploys, and that may change without a release.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LateValues {
-    /// Parameters from Parameter Store.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub parameters: BTreeSet<String>,
-    /// Dynamic references that name no version, as they stand in the template or in a value.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub references: BTreeSet<String>,
-}
 
 impl LateValues {
     /// Returns the late values of a template that is deployed with `values`.
@@ -41,23 +30,6 @@ impl LateValues {
             parameters: indirect.map(|(name, _)| name.to_string()).collect(),
             references: texts.flat_map(|text| references(text)).collect(),
         }
-    }
-
-    /// Returns true if there are none.
-    pub fn is_empty(&self) -> bool {
-        self.parameters.is_empty() && self.references.is_empty()
-    }
-
-    /// Returns the end of the sentence that nothing changes: what it does not cover.
-    pub fn reservation(&self) -> String {
-        if self.references.is_empty() {
-            return String::new();
-        }
-        let listed: Vec<&str> = self.references.iter().map(String::as_str).collect();
-        format!(
-            "; this does not cover {}: CloudFormation reads such a value again only with another change of its resource",
-            listed.join(", ")
-        )
     }
 }
 

@@ -105,7 +105,9 @@ fn every_property_of_the_list_gets_the_address_it_takes() {
         ),
         ("AWS::CloudFormation::StackSet", "TemplateURL: f.txt", "/TemplateURL", &https),
     ] {
-        let text = format!("Resources:\n  A:\n    Type: {kind}\n    Properties:\n      {property}\n");
+        let text = format!(
+            "Transform: AWS::Serverless-2016-10-31\nResources:\n  A:\n    Type: {kind}\n    Properties:\n      {property}\n"
+        );
         let reading = reading(&[("template.yaml", &text), ("f.txt", "content")]);
         let (key, bytes) = reading.local.objects(false).next().unwrap();
         let is_zipped = kind.contains("Layer") || kind.contains("CodeCommit");
