@@ -238,6 +238,7 @@ fn every_action_of_a_function_is_asked_for_by_some_state() {
     assert!(images.remove("abandon"), "promotions are abandoned by the sweep, not by a state machine");
     let mut ledger = actions::<ledger::Request>();
     assert!(ledger.remove("free_environment"), "the sweep proposes what to free, and no state machine");
+    assert!(ledger.remove("close_unanswered"), "the sweep proposes what to close, and no state machine");
     assert!(ledger.remove("settle_configuration"), "a schedule asks for it, and no state machine");
     let known = BTreeMap::from([
         ("LedgerFunction".to_owned(), ledger),
