@@ -1,10 +1,12 @@
 """The command line of the referee."""
 
 import argparse
+import dataclasses
 import importlib
 import os
 import pkgutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,7 +89,8 @@ def _with_mistakes(chosen: list[str], context: Context) -> int:
     from referee import planting
 
     wrong = 0
-    with planting.processes() as pool:
+    with tempfile.TemporaryDirectory(prefix="lockstep-answers-") as answers, planting.processes() as pool:
+        context = dataclasses.replace(context, answers=Path(answers))
         for name, judgement in [(name, planting.begin(pool, name, context)) for name in chosen]:
             wrong += _show(name, judgement.verdict.result())
             missed = planting.missed(name, judgement, context.recordings is not None)

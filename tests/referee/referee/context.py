@@ -21,6 +21,8 @@ class Context:
     tools: Path
     # True if the tree is a copy with a planted mistake.
     scratch: Path | None = None
+    # The folder in which the judges of one run keep the answers of the policy evaluator for each other.
+    answers: Path | None = None
 
     @property
     def referee(self) -> Path:

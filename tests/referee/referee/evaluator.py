@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -68,17 +69,37 @@ class Questions:
 
     def answer(self, context: Context) -> int:
         """Asks the evaluator, delivers the answers, and returns the number of different questions."""
-        keys = list(self.lines)
+        answers = _known(context)
+        new = [key for key in self.lines if key not in answers]
         lines = [{"define": name, **documents} for name, documents in self.sets.items()] + [
-            self.lines[key] for key in keys
+            self.lines[key] for key in new
         ]
         printed = context.node("evaluate", stdin="\n".join(json.dumps(line) for line in lines)).splitlines()
-        if len(printed) != len(keys):
-            raise RuntimeError(f"the evaluator answered {len(printed)} of {len(keys)} questions")
-        for key, text in zip(keys, printed, strict=True):
+        if len(printed) != len(new):
+            raise RuntimeError(f"the evaluator answered {len(printed)} of {len(new)} questions")
+        answers.update(zip(new, printed, strict=True))
+        _remember(context, {key: answers[key] for key in new})
+        for key in self.lines:
             for then in self.asked[key]:
-                then(Answer(**json.loads(text)))
-        return len(keys)
+                then(Answer(**json.loads(answers[key])))
+        return len(self.lines)
+
+
+def _known(context: Context) -> dict[str, str]:
+    """Returns the answers that other judges of this run got. The key of a question has its policies in it."""
+    if not context.answers:
+        return {}
+    known: dict[str, str] = {}
+    for path in context.answers.glob("*.json"):
+        known.update(json.loads(path.read_text(encoding="utf-8")))
+    return known
+
+
+def _remember(context: Context, answers: dict[str, str]) -> None:
+    if context.answers and answers:
+        path = context.answers / f"{_digest(sorted(answers))}-{os.getpid()}"
+        path.write_text(json.dumps(answers), encoding="utf-8")
+        path.rename(path.with_suffix(".json"))
 
 
 def _everywhere(identity: Identity, permission: Permission) -> dict:

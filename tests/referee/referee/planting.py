@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from pathlib import Path
 
 from referee.context import Context, NoRecording
@@ -64,7 +65,7 @@ def _plant(name: str, index: int, context: Context) -> set[Finding] | None:
     with tempfile.TemporaryDirectory(prefix="lockstep-referee-") as scratch:
         root = Path(scratch) / "tree"
         shutil.copytree(context.root, root, ignore=_LEFT_OUT)
-        copy = Context(root=root, recordings=context.recordings, tools=context.tools, scratch=Path(scratch))
+        copy = replaced(context, root=root, scratch=Path(scratch))
         try:
             named = plant(copy)
         except NoRecording:

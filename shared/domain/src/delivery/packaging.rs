@@ -234,7 +234,7 @@ impl<'a> Planner<'a> {
         self.judge_values(&manifest, template, &layers);
         self.judge_late_images(template);
         let function_lock = self.function_lock(template, &layers);
-        let names = self.fixed_names(&manifest, template, &layers);
+        let names = self.fixed_names(&manifest, &reading, &layers);
         self.build(manifest, reading, layers, (image_lock, function_lock), &names)
     }
 

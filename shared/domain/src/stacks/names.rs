@@ -88,20 +88,8 @@ pub(crate) fn judge(
     let renderer = Renderer::new(root, template.parameters(), test);
     let claims = claims(root, &renderer);
     let elsewhere: Vec<_> = others.iter().map(|stage| (stage, claims_in(root, template, stage))).collect();
-    let mut shared: Vec<(&Claim<'_>, Vec<&StageValues>)> = Vec::new();
-    for claim in &claims {
-        let stages: Vec<&StageValues> = elsewhere
-            .iter()
-            .filter(|(stage, theirs)| {
-                meets(claim, test, stage) && theirs.iter().any(|other| claim.is_same(other))
-            })
-            .map(|(stage, _)| *stage)
-            .collect();
-        match stages.is_empty() {
-            true => found.serial_tests = true,
-            false => shared.push((claim, stages)),
-        }
-    }
+    let shared = shared(&claims, test, &elsewhere);
+    found.serial_tests = shared.len() < claims.len();
     let omitted: Vec<&Node> =
         shared.iter().filter(|(claim, _)| claim.generated).map(|(c, _)| c.node).collect();
     let mentions = Mentions::new(root, &renderer, &omitted, files);
@@ -129,6 +117,44 @@ pub(crate) fn judge(
     }
     found.hints.extend(later_clashes(file, &elsewhere));
     found
+}
+
+/// Finds the fixed names of a nested template that do not depend on its parameters. The test stack cannot leave them out.
+pub(crate) fn judge_nested(file: &str, template: &Template, stages: &[StageValues]) -> FixedNames {
+    let varying = |stage: &StageValues| StageValues {
+        parameters: template.parameters().keys().map(|name| (name.clone(), VARYING.to_owned())).collect(),
+        ..stage.clone()
+    };
+    let stages: Vec<StageValues> = stages.iter().map(varying).collect();
+    let Some((test, others)) = stages.split_first() else { return FixedNames::default() };
+    let claims = claims_in(template.root(), template, test);
+    let elsewhere: Vec<_> =
+        others.iter().map(|stage| (stage, claims_in(template.root(), template, stage))).collect();
+    let shared = shared(&claims, test, &elsewhere);
+    let problem = |(claim, stages): &(&Claim<'_>, Vec<&StageValues>)| {
+        let message = refusal(claim, &place(claim.scope, stages), "the template is a nested one");
+        Problem::at(file, claim.line, message)
+    };
+    FixedNames {
+        problems: shared.iter().map(problem).collect(),
+        serial_tests: shared.len() < claims.len(),
+        ..FixedNames::default()
+    }
+}
+
+/// Returns the claims of `test` that later stages have too, with these stages.
+fn shared<'c, 's>(
+    claims: &'c [Claim<'c>],
+    test: &StageValues,
+    elsewhere: &[(&'s StageValues, Vec<Claim<'_>>)],
+) -> Vec<(&'c Claim<'c>, Vec<&'s StageValues>)> {
+    let with_stages = claims.iter().map(|claim| {
+        let has_it = elsewhere.iter().filter(|(stage, theirs)| {
+            meets(claim, test, stage) && theirs.iter().any(|other| claim.is_same(other))
+        });
+        (claim, has_it.map(|(stage, _)| *stage).collect::<Vec<_>>())
+    });
+    with_stages.filter(|(_, stages)| !stages.is_empty()).collect()
 }
 
 fn refusal(claim: &Claim<'_>, place: &str, why: &str) -> String {

@@ -1,6 +1,7 @@
 //! Resolves the values of every stage, for the names that two stacks would both have.
 
 use super::Planner;
+use crate::delivery::local_files::Reading;
 use crate::delivery::manifest::{self, Manifest};
 use crate::delivery::parameters::{self, ComponentParameters, Layers, OutputName, Request, rehearse};
 use crate::delivery::stages::{Stage, Stages};
@@ -20,14 +21,19 @@ impl Planner<'_> {
     pub(super) fn fixed_names(
         &mut self,
         manifest: &Manifest,
-        template: &Template,
+        Reading { template, local, .. }: &Reading,
         layers: &ComponentParameters,
     ) -> FixedNames {
         let Some(stages) = self.input.stages else { return FixedNames::default() };
         let values: Vec<StageValues> =
             stages.iter().map(|stage| self.stage_values(stages, stage, manifest, template, layers)).collect();
         let file = manifest.component.template.as_str();
-        let found = names::judge(file, template, &values, &self.other_texts(manifest));
+        let mut found = names::judge(file, template, &values, &self.other_texts(manifest));
+        for nested in local.nested() {
+            let theirs = names::judge_nested(nested.file(), nested, &values);
+            found.problems.extend(theirs.problems);
+            found.serial_tests |= theirs.serial_tests;
+        }
         self.problems.extend(found.problems.iter().cloned());
         self.hints.extend(found.hints.iter().cloned());
         found

@@ -215,3 +215,24 @@ fn a_name_made_by_a_loop_is_found() {
     let expected = LeftOutName { logical_id: "Queue${Purpose}".into(), property: Some("QueueName".into()) };
     assert_eq!(judged(text).left_out, [expected].into());
 }
+
+#[test]
+fn a_fixed_name_of_a_nested_template_is_refused() {
+    let nested = |name: &str| {
+        let text = queue(name);
+        judge_nested("queues.yaml", &Template::parse("queues.yaml", &text).unwrap(), &sharing())
+    };
+    for name in ["bills", "!Sub 'bills-${AWS::Region}'"] {
+        let found = nested(name);
+        let [problem] = found.problems.as_slice() else { panic!("{name}: {found:?}") };
+        assert_eq!(problem.file, "queues.yaml");
+        assert!(problem.message.contains("the template is a nested one"), "{problem}");
+        assert!(!found.serial_tests);
+    }
+    for name in ["!Ref Fixed", "!Sub '${AWS::StackName}-bills'"] {
+        assert_eq!(nested(name).problems, [], "{name}");
+    }
+    let apart = vec![stage("test", "444444444444", &[]), stage("ci", DEVELOPMENT, &[])];
+    let found = judge_nested("q", &Template::parse("q", &queue("bills")).unwrap(), &apart);
+    assert_eq!((found.problems.len(), found.serial_tests), (0, true));
+}
