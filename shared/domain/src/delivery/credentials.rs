@@ -215,7 +215,9 @@ fn secret_access_keys(text: &[u8]) -> Vec<usize> {
             // A run that the range cuts is no key.
             let whole = runs.filter(|run| {
                 let cut = |at: usize| text.get(at).is_some_and(|byte| is_of_key(*byte));
-                !(run.start() == 0 && from > 0 && cut(from - 1)) && !(run.end() == to - from && cut(to))
+                let is_cut_before = run.start() == 0 && from > 0 && cut(from - 1);
+                let is_cut_behind = run.end() == to - from && cut(to);
+                !is_cut_before && !is_cut_behind
             });
             keys.extend(whole.map(|run| from + run.start()));
         }

@@ -412,7 +412,8 @@ impl Scanner {
             let handle = self.run(if self.char(length) == '!' { length + 1 } else { 1 });
             (Some(handle), self.tag_suffix(false))
         };
-        if !is_blank(self.char(0)) && !(self.flow_level > 0 && self.char(0) == ',') {
+        let is_over = is_blank(self.char(0)) || (self.flow_level > 0 && self.char(0) == ',');
+        if !is_over {
             return self.fault("a tag ends with a space");
         }
         self.push(line, TokenData::Tag(handle, suffix));
