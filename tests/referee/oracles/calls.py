@@ -24,7 +24,17 @@ from referee.verdict import Verdict
 REGION = "eu-west-1"
 
 # The tables of the ledger, by owner.
-TABLES = ("authority", "approvals", "delivery", "promotion", "delivery-images", "promotion-images", "callbacks", "intake", "sweep")
+TABLES = (
+    "authority",
+    "approvals",
+    "delivery",
+    "promotion",
+    "delivery-images",
+    "promotion-images",
+    "callbacks",
+    "intake",
+    "sweep",
+)
 
 
 def judge(context: Context) -> Verdict:
