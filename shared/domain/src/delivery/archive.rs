@@ -5,10 +5,12 @@
 //! memory. The module never touches a file system.
 
 mod meter;
+mod namesakes;
 mod package;
 mod paths;
 mod tarball;
 
+pub(crate) use namesakes::namesakes;
 pub use package::{pack, pack_code, unpack, zip_entries};
 pub use tarball::{Tarball, unpack_tarball};
 

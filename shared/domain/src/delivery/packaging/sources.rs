@@ -2,12 +2,11 @@
 //! the same files.
 
 use super::find_components;
-use crate::delivery::archive::{Files, Tarball};
+use crate::delivery::archive::{Files, Tarball, namesakes};
 use crate::delivery::manifest;
 use crate::model::error::Problem;
 use crate::model::ids::{ComponentName, RepositoryId};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// A component's folder at one commit.
 #[derive(Clone, Debug)]
@@ -60,23 +59,15 @@ fn name(manifest: &[u8]) -> Option<ComponentName> {
 }
 
 /// Rejects components with the same name: each would overwrite the other's releases.
-fn refuse_namesakes(sources: &mut [Source]) {
-    let mut folders: BTreeMap<ComponentName, Vec<String>> = BTreeMap::new();
-    for source in sources.iter() {
-        if let Some(name) = &source.name {
-            folders.entry(name.clone()).or_default().push(source.folder.clone());
-        }
-    }
-    for source in sources {
-        let Some(namesakes) = source.name.as_ref().and_then(|name| folders.get(name)) else { continue };
-        if namesakes.len() > 1 {
-            let file = if source.folder.is_empty() {
-                manifest::FILE.to_owned()
-            } else {
-                format!("{}/{}", source.folder, manifest::FILE)
+fn refuse_namesakes(components: &mut [Source]) {
+    let shared = namesakes(components.iter().map(|source| (source.name.as_ref(), source.folder.as_str())));
+    for source in components {
+        if let Some(folders) = source.name.as_ref().and_then(|name| shared.get(name)) {
+            let file = match source.folder.as_str() {
+                "" => manifest::FILE.to_owned(),
+                folder => format!("{folder}/{}", manifest::FILE),
             };
-            let message =
-                format!("the name is used in {}; give each component its own", namesakes.join(" and "));
+            let message = format!("the name is used in {folders}; give each component its own");
             source.files = Err(Problem::at(file, None, message));
         }
     }

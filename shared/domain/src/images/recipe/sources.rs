@@ -2,10 +2,9 @@
 //! the same files.
 
 use super::{FILE, common_folder, find_recipes};
-use crate::delivery::archive::{Files, Tarball};
+use crate::delivery::archive::{Files, Tarball, namesakes};
 use crate::model::error::Problem;
 use crate::model::ids::{ImageName, RepositoryId};
-use std::collections::BTreeMap;
 
 /// A recipe's folder at one commit.
 #[derive(Clone, Debug)]
@@ -59,16 +58,10 @@ fn image_name(manifest: &[u8]) -> Option<ImageName> {
 
 /// Rejects recipes with the same image name: each would undo the other's versions.
 fn refuse_namesakes(recipes: &mut [Source]) {
-    let mut folders: BTreeMap<ImageName, Vec<String>> = BTreeMap::new();
-    for recipe in recipes.iter() {
-        if let Some(name) = &recipe.name {
-            folders.entry(name.clone()).or_default().push(recipe.folder.clone());
-        }
-    }
+    let shared = namesakes(recipes.iter().map(|recipe| (recipe.name.as_ref(), recipe.folder.as_str())));
     for recipe in recipes {
-        let Some(namesakes) = recipe.name.as_ref().and_then(|name| folders.get(name)) else { continue };
-        if namesakes.len() > 1 {
-            let message = format!("the name is used in {}; give each image its own", namesakes.join(" and "));
+        if let Some(folders) = recipe.name.as_ref().and_then(|name| shared.get(name)) {
+            let message = format!("the name is used in {folders}; give each image its own");
             recipe.files = Err(Problem::at(recipe.file(), None, message));
         }
     }
