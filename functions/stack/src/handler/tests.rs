@@ -14,7 +14,7 @@ use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::resource_change::Impact;
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{Approval, Deployed, Deployment, Environment, Subject};
+use lockstep_domain::records::{Approval, Deployment, Environment, Subject};
 use lockstep_domain::stacks::plan::{StackStatus, operation_key};
 use lockstep_domain::stacks::template::Template;
 use lockstep_runtime::HasLedger as _;
@@ -174,19 +174,7 @@ async fn an_environment_that_runs_the_same_digests_is_not_changed() {
     let id = deploy(&fixture).await;
     fixture.pass();
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::Check);
-    let (before, deploy) = (fixture.deployment(), fixture.deploy());
-    fixture.change_environment(|environment| {
-        environment.deployed = Some(Deployed {
-            version: before.version.clone(),
-            digest: deploy.digest,
-            template_digest: deploy.template_digest,
-            parameters_digest: deploy.parameters_digest.unwrap(),
-            stack_version: before.version.clone(),
-            deployment: before.id.clone(),
-            checked: true,
-            since: jiff::Timestamp::UNIX_EPOCH,
-        });
-    });
+    fixture.record_as_deployed();
     let next = fixture.next_deployment();
     assert_eq!(go(&fixture, plan(&next)).await, NextStep::Check);
     assert_eq!(fixture.cloud.change_set_requests().len(), 1);
@@ -202,20 +190,8 @@ async fn a_value_of_parameter_store_is_compared_by_a_change_set() {
     let id = deploy(&fixture).await;
     fixture.pass();
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::Check);
-    let (before, deploy) = (fixture.deployment(), fixture.deploy());
-    assert_eq!(deploy.late_values.parameters, ["Limit".to_owned()].into());
-    fixture.change_environment(|environment| {
-        environment.deployed = Some(Deployed {
-            version: before.version.clone(),
-            digest: deploy.digest,
-            template_digest: deploy.template_digest,
-            parameters_digest: deploy.parameters_digest.unwrap(),
-            stack_version: before.version.clone(),
-            deployment: before.id.clone(),
-            checked: true,
-            since: jiff::Timestamp::UNIX_EPOCH,
-        });
-    });
+    assert_eq!(fixture.deploy().late_values.parameters, ["Limit".to_owned()].into());
+    fixture.record_as_deployed();
     let next = fixture.next_deployment();
     assert_eq!(go(&fixture, plan(&next)).await, NextStep::ChangeSet, "equal digests prove nothing");
     assert_eq!(go(&fixture, change_set(&next)).await, NextStep::Check);

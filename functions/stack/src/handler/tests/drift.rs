@@ -37,20 +37,7 @@ async fn unexamined_nested_stacks_block_until_an_approval_names_each() {
 async fn drift_is_examined_even_if_the_same_release_runs() {
     let (fixture, id) = drifted().await;
     go(&fixture, plan(&id)).await;
-    let (before, deploy) = (fixture.deployment(), fixture.deploy());
-    let digest = fixture.release.digest.clone();
-    fixture.change_environment(|environment| {
-        environment.deployed = Some(Deployed {
-            version: before.version.clone(),
-            digest,
-            template_digest: deploy.template_digest,
-            parameters_digest: deploy.parameters_digest.unwrap(),
-            stack_version: before.version.clone(),
-            deployment: before.id.clone(),
-            checked: true,
-            since: jiff::Timestamp::UNIX_EPOCH,
-        });
-    });
+    fixture.record_as_deployed();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
     fixture.change_deploy(|deploy| deploy.revert_drift = false);
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::Check);

@@ -10,8 +10,8 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{DeploymentId, Digest, RepositoryId};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
-    ApprovalDecision, Decision, DeployBody, Deployment, DeploymentStart, Environment, LeaseHolder, Release,
-    ReleaseState, StackRun,
+    ApprovalDecision, Decision, DeployBody, Deployed, Deployment, DeploymentStart, Environment, LeaseHolder,
+    Release, ReleaseState, StackRun,
 };
 use lockstep_domain::stacks::identity::StackIdentity;
 use lockstep_domain::stacks::permissions::{Table, excerpt_key};
@@ -140,6 +140,23 @@ impl Fixture {
     /// Returns a fixture whose release has this template and these files beside it.
     pub fn with_files(stage: &str, template: &str, files: &[(&str, &str)]) -> Self {
         Self::of(stage, template, files)
+    }
+
+    /// Records that the environment runs what its deployment brought.
+    pub fn record_as_deployed(&self) {
+        let (before, deploy) = (self.deployment(), self.deploy());
+        self.change_environment(|environment| {
+            environment.deployed = Some(Deployed {
+                version: before.version.clone(),
+                digest: deploy.digest,
+                template_digest: deploy.template_digest,
+                parameters_digest: deploy.parameters_digest.unwrap(),
+                stack_version: before.version.clone(),
+                deployment: before.id.clone(),
+                checked: true,
+                since: jiff::Timestamp::UNIX_EPOCH,
+            });
+        });
     }
 
     /// Returns a fixture whose release leaves the version out of its tags.
