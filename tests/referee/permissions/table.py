@@ -91,13 +91,12 @@ def row(kind: str, schema: dict, mapping: Mapping, reference: Reference) -> dict
     result |= {
         "when": whens(when, always),
         "unmapped": {h: sorted(unmapped[h] - always[h]) for h in JUDGED if unmapped[h] - always[h]},
-        "tagging": tags_of(schema, tag_property, tagging) if tag_property else None,
+        "tagging": {"property": tag_property, "actions": sorted(tagging)} if tag_property else None,
         "service_linked_role": service if is_linked else None,
         "pass_role": role_properties(when),
         "name": name,
         "primary": [p.removeprefix("/properties") for p in schema.get("primaryIdentifier", [])],
         "required": sorted(required),
-        "create_only": sorted(p.removeprefix("/properties") for p in schema.get("createOnlyProperties", [])),
         "properties": schemas.property_tree(schema),
         "attributes": schemas.attributes(schema),
         "arn": arn_format(kind, schema, name, entry, reference, mapping.arns),
@@ -106,13 +105,6 @@ def row(kind: str, schema: dict, mapping: Mapping, reference: Reference) -> dict
     if result["pass_role"]:
         result["passed_to"] = mapping.passed_to(kind)
     return {key: value for key, value in result.items() if value}
-
-
-def tags_of(schema: dict, tag_property: str, actions: set[str]) -> dict:
-    """Returns the property that holds the tags, and what a change of them does."""
-    tags = {"property": tag_property, "actions": sorted(actions)}
-    replaces = (schema.get("tagging") or {}).get("tagUpdatable", True) is False
-    return tags | ({"replaces": True} if replaces else {})
 
 
 def whens(when: dict, always: dict) -> list[dict]:

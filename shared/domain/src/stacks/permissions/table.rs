@@ -85,15 +85,6 @@ pub struct ResourceType {
     /// Other resources on which the same actions are authorized.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub touches: Vec<Touch>,
-    /// JSON pointers of the properties that identify a resource. One that a template can set is a unique name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub primary: Vec<String>,
-    /// JSON pointers of the properties that a template must set.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub required: Vec<String>,
-    /// JSON pointers of the properties whose change replaces the resource.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub create_only: Vec<String>,
     /// Properties of the type, with those below each.
     #[serde(default, skip_serializing_if = "Properties::is_empty")]
     pub properties: Properties,
@@ -145,9 +136,6 @@ pub struct Tagging {
     pub property: Option<String>,
     /// Actions that the tags need.
     pub actions: Vec<String>,
-    /// True if a change of the tags replaces the resource.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub replaces: bool,
 }
 
 /// Resources that an action applies to.
@@ -221,7 +209,8 @@ impl Table {
 
     /// Returns the rows for these types and for the actions that occur in them.
     ///
-    /// A release carries such an excerpt, without the names that only packaging judges. With the parameters of a stage, it determines the needs of a deployment.
+    /// A release carries such an excerpt, without the names that only packaging judges. With the parameters of a stage, it
+    /// determines the needs of a deployment.
     pub fn excerpt<'k>(&self, kinds: impl IntoIterator<Item = &'k str>) -> Self {
         let kinds: BTreeSet<&str> = kinds.into_iter().collect();
         let types: BTreeMap<_, _> = self
