@@ -216,7 +216,7 @@ pub fn function_name() -> Option<String> {
     variable("AWS_LAMBDA_FUNCTION_NAME")
 }
 
-/// Returns the filter of log lines, such as `debug`; Lambda's advanced logging controls set it.
+/// Returns the name of the lowest level that is logged, such as `DEBUG`; Lambda's advanced logging controls set it.
 pub(crate) fn log_level() -> Option<String> {
     variable("AWS_LAMBDA_LOG_LEVEL")
 }

@@ -4,20 +4,24 @@ use crate::config;
 use lockstep_domain::model::visible;
 use std::io::{self, Write};
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
 
 /// Writes log lines to standard output from now on, those of panics too.
 pub(crate) fn start() {
-    let wanted = config::log_level().and_then(|level| filter(&level));
-    let filter = wanted.or_else(|| filter("info")).unwrap_or_default();
-    drop(tracing::subscriber::set_global_default(subscriber(std::io::stdout, filter)));
+    let level = config::log_level().map_or(LevelFilter::INFO, |name| level(&name));
+    drop(tracing::subscriber::set_global_default(subscriber(std::io::stdout, level)));
     std::panic::set_hook(Box::new(|panic| tracing::error!(error = "Bug", "{panic}")));
 }
 
-fn filter(level: &str) -> Option<EnvFilter> {
-    // The runtime would repeat every failure that the shell has logged.
-    EnvFilter::try_new(format!("{level},lambda_runtime::layers::panic=off")).ok()
+/// Returns the level that one of Lambda's names means. Lambda's `FATAL` has no counterpart here: it means `ERROR`.
+fn level(name: &str) -> LevelFilter {
+    match name.parse() {
+        Ok(level) => level,
+        Err(_) if name.eq_ignore_ascii_case("fatal") => LevelFilter::ERROR,
+        Err(_) => LevelFilter::INFO,
+    }
 }
 
 /// Returns the subscriber of log lines.
@@ -27,15 +31,13 @@ fn filter(level: &str) -> Option<EnvFilter> {
 /// them, and those of the invocation below `span`.
 pub(crate) fn subscriber(
     writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static,
-    filter: EnvFilter,
+    level: LevelFilter,
 ) -> impl Subscriber + Send + Sync {
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_span_list(false)
-        .with_writer(Visible(writer))
-        .with_env_filter(filter)
-        .finish()
+    // The runtime would repeat every failure that the shell has logged.
+    let filter =
+        Targets::new().with_default(level).with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
+    let lines = fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(Visible(writer));
+    tracing_subscriber::registry().with(lines).with(filter)
 }
 
 /// A writer of log lines that escapes every character that a terminal would obey or hide: operators read logs on terminals.
@@ -69,13 +71,28 @@ mod tests {
     fn no_log_line_holds_a_hidden_character() {
         let lines: Arc<Mutex<Vec<u8>>> = Arc::default();
         let writer = Arc::clone(&lines);
-        let subscriber = subscriber(move || Shared(Arc::clone(&writer)), EnvFilter::new("info"));
+        let subscriber = subscriber(move || Shared(Arc::clone(&writer)), LevelFilter::INFO);
         let hidden: String = ('\0'..=char::MAX).filter(|c| visible::is_hidden(*c)).collect();
         tracing::subscriber::with_default(subscriber, || tracing::info!(cause = hidden, "{hidden}"));
         let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
         assert!(!text.contains(|c| visible::is_hidden(c) && c != '\n'), "{text}");
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!([&line["cause"], &line["message"]], [hidden.as_str(); 2]);
+    }
+
+    #[test]
+    fn each_name_of_lambda_is_a_level() {
+        let names = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "bogus"];
+        let levels = [
+            LevelFilter::TRACE,
+            LevelFilter::DEBUG,
+            LevelFilter::INFO,
+            LevelFilter::WARN,
+            LevelFilter::ERROR,
+            LevelFilter::ERROR,
+            LevelFilter::INFO,
+        ];
+        assert_eq!(names.map(level), levels);
     }
 
     struct Shared(Arc<Mutex<Vec<u8>>>);

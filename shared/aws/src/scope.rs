@@ -143,7 +143,7 @@ mod tests {
     use serde_json::json;
     use std::io;
     use std::sync::{Arc, Mutex};
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::filter::LevelFilter;
 
     const EXECUTION: &str =
         "arn:aws:states:eu-west-1:111111111111:execution:lockstep-delivery-deploy:4f1c-2.1.0";
@@ -163,10 +163,10 @@ mod tests {
     }
 
     /// Returns the log line of an invocation with `payload`, after `work` in its span.
-    fn line_with(payload: &Value, level: &str, work: impl FnOnce()) -> Value {
+    fn line_with(payload: &Value, level: LevelFilter, work: impl FnOnce()) -> Value {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = logging::subscriber(move || writer.clone(), EnvFilter::new(level));
+        let subscriber = logging::subscriber(move || writer.clone(), level);
         tracing::subscriber::with_default(subscriber, || {
             span("request-1", payload).in_scope(|| {
                 work();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn fields(payload: &Value) -> Value {
-        let mut span = line_with(payload, "info", || ())["span"].take();
+        let mut span = line_with(payload, LevelFilter::INFO, || ())["span"].take();
         assert_eq!(span["request_id"], "request-1");
         let span = span.as_object_mut().unwrap();
         span.retain(|name, _| name != "request_id" && name != "name");
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_line_is_an_object_that_lambda_and_insights_read() {
-        let line = line_with(&json!({}), "info", || ());
+        let line = line_with(&json!({}), LevelFilter::INFO, || ());
         assert!(line["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{line}");
         assert_eq!(
             (&line["level"], &line["message"], &line["error"]),
@@ -226,7 +226,7 @@ mod tests {
         let forged = json!({"repository": "no repository", "commit": "HEAD"});
         assert_eq!(fields(&forged), json!({}));
         let component = "web".parse().unwrap();
-        let line = line_with(&of_commit, "info", || about_component(&component));
+        let line = line_with(&of_commit, LevelFilter::INFO, || about_component(&component));
         assert_eq!((&line["span"]["component"], &line["span"]["commit"]), (&json!("web"), &json!(sha)));
     }
 
@@ -241,7 +241,9 @@ mod tests {
     fn a_request_to_the_functions_url_adds_nothing_before_it_is_verified() {
         let forged = json!({"requestContext": {}, "stage": "production", "deployment": "x"});
         assert_eq!(fields(&forged), json!({}));
-        let line = line_with(&forged, "info", || about_request(&json!({"action": "unlock", "stage": "ci"})));
+        let line = line_with(&forged, LevelFilter::INFO, || {
+            about_request(&json!({"action": "unlock", "stage": "ci"}))
+        });
         assert_eq!((&line["span"]["action"], &line["span"]["stage"]), (&json!("unlock"), &json!("ci")));
     }
 
@@ -260,11 +262,12 @@ mod tests {
         };
         let deployment = Deployment::new(start, TeardownBody { stack, digest: None });
         // The span remains where a filter of levels leaves only errors.
-        let line = line_with(&json!({"deployment": deployment.id}), "error", || about(&deployment));
+        let line =
+            line_with(&json!({"deployment": deployment.id}), LevelFilter::ERROR, || about(&deployment));
         for (name, value) in [("component", "web"), ("stage", "ci"), ("execution", EXECUTION)] {
             assert_eq!(line["span"][name], value, "{line}");
         }
-        let line = line_with(&json!({"wake": "operation"}), "info", || about_execution(EXECUTION));
+        let line = line_with(&json!({"wake": "operation"}), LevelFilter::INFO, || about_execution(EXECUTION));
         assert_eq!(line["span"]["deployment"], json!(deployment.id));
     }
 }
