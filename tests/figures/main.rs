@@ -1,6 +1,6 @@
 //! Prints the figures of `docs/performance.md`.
 //!
-//! `functions <folder>`: size and start-up of each function's binary (build them with `--profile lambda`).
+//! `functions <folder>`: size and cost at the start of each function's binary (build them with `--profile lambda`).
 //! `workflows [times]`: duration and cost of a push and of a promotion on the local cloud.
 
 mod startup;
@@ -35,14 +35,16 @@ async fn main() -> ExitCode {
 }
 
 fn functions(folder: &Path) -> Result<(), String> {
-    println!("{:<10} {:>12} {:>12} {:>26}", "function", "binary", "zip", "instructions to first poll");
+    println!("at the first poll of the Runtime API, resident memory in KiB:");
+    println!("{:<10} {:>12} {:>12} {:>12} {:>8}", "function", "binary", "zip", "instructions", "memory");
     for (name, binary) in in_folder(folder).map_err(|e| e.to_string())? {
         let size = std::fs::metadata(&binary).map_err(|e| format!("{}: {e}", binary.display()))?.len();
         let zip = Package::of(&binary, Profile::Lambda, Destination::ThisMachine)
             .map_err(|e| e.to_string())?
             .zip
             .len();
-        println!("{name:<10} {size:>12} {zip:>12} {:>26}", startup::instructions(&binary)?);
+        let (instructions, memory) = (startup::instructions(&binary)?, startup::resident(&binary)?);
+        println!("{name:<10} {size:>12} {zip:>12} {instructions:>12} {memory:>8}");
     }
     Ok(())
 }

@@ -1,12 +1,12 @@
-//! Instructions from the start of a function's process to its first poll of the Lambda Runtime API.
+//! Cost of a function's process from its start to its first poll of the Lambda Runtime API.
 //!
-//! Callgrind counts them against a stub of the Runtime API, so each run of the same binary gives the same figure:
-//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
+//! A stub of the Runtime API receives the poll: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>. Callgrind
+//! counts the instructions, so each run of the same binary gives the same figure.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// The environment that a function needs to reach its first poll. It makes no call before that.
 const ENVIRONMENT: [(&str, &str); 15] = [
@@ -32,28 +32,10 @@ const ENVIRONMENT: [(&str, &str); 15] = [
 
 /// Runs `binary` under callgrind until it polls for its first invocation. Returns the number of instructions.
 pub fn instructions(binary: &Path) -> Result<u64, String> {
-    let stub = TcpListener::bind("127.0.0.1:0").map_err(|e| format!("no loopback port: {e}"))?;
-    let address = stub.local_addr().map_err(|e| e.to_string())?;
-    let mut child = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(binary)
-        .env_clear()
-        .envs(ENVIRONMENT)
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|e| format!("valgrind cannot be started ({e}); install it to take this figure"))?;
-
-    let first_request = stub.accept().map_err(|e| e.to_string()).and_then(|(stream, _)| {
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).map_err(|e| e.to_string())?;
-        Ok(line)
-    })?;
-    if !first_request.contains("/invocation/next") {
-        return Err(format!("the first request of {} was {}", binary.display(), first_request.trim()));
-    }
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(binary);
+    valgrind.stderr(Stdio::piped());
+    let (mut child, _poll) = polled(valgrind)?;
     // SIGTERM, so that callgrind still prints its total.
     let stopped = Command::new("kill").arg(child.id().to_string()).status().map_err(|e| e.to_string())?;
     let mut report = String::new();
@@ -65,4 +47,40 @@ pub fn instructions(binary: &Path) -> Result<u64, String> {
         .lines()
         .find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
         .ok_or_else(|| format!("callgrind printed no total (kill: {stopped}):\n{report}"))
+}
+
+/// Runs `binary` until it polls for its first invocation. Returns its resident memory then, in KiB.
+pub fn resident(binary: &Path) -> Result<u64, String> {
+    let mut command = Command::new(binary);
+    command.stderr(Stdio::null());
+    let (mut child, _poll) = polled(command)?;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
+    child.kill().and_then(|()| child.wait()).map_err(|e| e.to_string())?;
+    let status = status.map_err(|e| e.to_string())?;
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok())
+        .ok_or_else(|| format!("the kernel names no resident memory of {}:\n{status}", binary.display()))
+}
+
+/// Starts a function against a stub of the Runtime API. Returns its process, which waits for its first invocation until the
+/// connection of its poll is dropped.
+fn polled(mut function: Command) -> Result<(Child, TcpStream), String> {
+    let stub = TcpListener::bind("127.0.0.1:0").map_err(|e| format!("no loopback port: {e}"))?;
+    let address = stub.local_addr().map_err(|e| e.to_string())?;
+    let child = function
+        .env_clear()
+        .envs(ENVIRONMENT)
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(|e| format!("{} cannot be started: {e}", function.get_program().display()))?;
+    let (stream, _) = stub.accept().map_err(|e| e.to_string())?;
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).map_err(|e| e.to_string())?;
+    if !line.contains("/invocation/next") {
+        return Err(format!("the first request of {function:?} was {}", line.trim()));
+    }
+    Ok((child, stream))
 }
