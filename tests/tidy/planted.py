@@ -37,6 +37,15 @@ _MISTAKES = {
     "a cause in a log line": ('tracing::warn!("no file: {failure}");', "flattens"),
     "a cause in the message of an error": ('#[error("no file: {source}")]\nFile { source: io::Error },', "flattens"),
     "a first cause in the message of an error": ('#[error("no file: {0}")]\nFile(#[source] io::Error),', "flattens"),
+    "an unmarked cause in the message of an error": ('#[error("no file: {0}")]\nFile(io::Error),', "flattens"),
+    "a cause as a part of an error": ("read().map_err(|e| ArchiveError::Corrupt(e.to_string()))", "flattens"),
+    "a cause as a field of an error": (
+        "read().map_err(|error| HttpError::Unreadable { reason: error.to_string() })",
+        "flattens",
+    ),
+    "a cause as a text": ("read().map_err(|lack| lack.to_string())", "flattens"),
+    "a cause in a text": ('read().map_err(|lack: io::Error| format!("no file: {lack}"))', "flattens"),
+    "a cause in the problem of a file": ("read().map_err(|error| Problem::at(file, None, error.to_string()))", "flattens"),
     "an option with a forbidden word": ("struct Arguments {\n    pub inbox: String,\n}", "the option inbox"),
 }
 
@@ -51,7 +60,10 @@ def missed(limits: dict) -> list[str]:
         if not any(sentence in line for line in checks.judge(crate, strict, words)):
             found.append(f"no check finds {mistake}")
     kept = 'read().map_err(|error| Failure::bug("no file").caused_by(&error))'
-    lines = ["/// Deletes the stack.", "pub fn delete() {}", kept, "#[error(transparent)]", "File(#[from] io::Error),"]
+    shown = 'read().map_err(|error| format!("no file: {}", chain(&error)))'
+    said = 'read().map_err(|why| format!("no file: {why}"))'
+    lines = ["/// Deletes the stack.", "pub fn delete() {}", kept, shown, said]
+    lines += ["#[error(transparent)]", "File(#[from] io::Error),"]
     plain = Crate("cli", [Source("cli/src/commands/plain.rs", lines)])
     found += [f"a plain text is refused: {line}" for line in checks.judge(plain, strict, words)]
     return found + _documentation(strict) + _binaries(strict) + _links() + _templates(strict, words) + _downloads()

@@ -24,7 +24,7 @@ pub use variables::{VARIABLES, Variables};
 
 use crate::delivery::archive::{Files, pack};
 use crate::delivery::credentials::find_credentials;
-use crate::model::error::Problem;
+use crate::model::error::{Problem, chain};
 use crate::model::ids::{AccountId, Digest, ImageName};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -164,7 +164,7 @@ fn package(
     layered: &BTreeMap<AccountId, BTreeMap<String, serde_json::Value>>,
     hints: Vec<Problem>,
 ) -> Result<Package, Vec<Problem>> {
-    let packed = |files: &Files| pack(files).map_err(|error| vec![Problem::at("", None, error.to_string())]);
+    let packed = |files: &Files| pack(files).map_err(|error| vec![Problem::at("", None, chain(&error))]);
     let source_digest = Digest::of(&packed(all)?);
     let mut written = all.clone();
     for (account, values) in layered {
