@@ -35,7 +35,9 @@ def judge(crate: Crate) -> list[str]:
     for file in crate.files:
         if not file.is_test:
             text = "\n".join(file.product())
-            found += [_sentence(file, text, place) for place in sorted({*_calls(text), *_mapped(text), *_attributes(text)})]
+            found += [
+                _sentence(file, text, place) for place in sorted({*_calls(text), *_mapped(text), *_attributes(text)})
+            ]
     return found
 
 

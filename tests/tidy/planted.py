@@ -20,11 +20,13 @@ _GLOSSARY = """
 """
 
 _LONG = "fn long() {\n" + "    work();\n" * 90 + "}"
+_LINE = "// " + "Deletes the stack. " * 7
 _NAME = "a_" + "very_" * 20 + "long_name"
 
 _MISTAKES = {
     "a doc comment that opens with a question word": ("/// What a stack is.\nstruct Stack;", "question word"),
     "a listed phrase": ("// Nobody is told.\nstruct Stack;", "listed phrase"),
+    "a line of comments that is too long": (_LINE, "the line of comments"),
     "a name of a test that is too long": (f"#[test]\nfn {_NAME}() {{}}", "the name of the test"),
     "a type with a forbidden name": ("pub struct Cloud;", "the type Cloud"),
     "a type with a forbidden part": ("enum InboxState {}", "the type InboxState"),
@@ -45,7 +47,10 @@ _MISTAKES = {
     ),
     "a cause as a text": ("read().map_err(|lack| lack.to_string())", "flattens"),
     "a cause in a text": ('read().map_err(|lack: io::Error| format!("no file: {lack}"))', "flattens"),
-    "a cause in the problem of a file": ("read().map_err(|error| Problem::at(file, None, error.to_string()))", "flattens"),
+    "a cause in the problem of a file": (
+        "read().map_err(|error| Problem::at(file, None, error.to_string()))",
+        "flattens",
+    ),
     "an option with a forbidden word": ("struct Arguments {\n    pub inbox: String,\n}", "the option inbox"),
 }
 
@@ -62,7 +67,8 @@ def missed(limits: dict) -> list[str]:
     kept = 'read().map_err(|error| Failure::bug("no file").caused_by(&error))'
     shown = 'read().map_err(|error| format!("no file: {}", chain(&error)))'
     said = 'read().map_err(|why| format!("no file: {why}"))'
-    lines = ["/// Deletes the stack.", "pub fn delete() {}", kept, shown, said]
+    address = f"/// <https://docs.aws.amazon.com/{'a' * 120}>"
+    lines = ["/// Deletes the stack.", address, "pub fn delete() {}", kept, shown, said]
     lines += ["#[error(transparent)]", "File(#[from] io::Error),"]
     plain = Crate("cli", [Source("cli/src/commands/plain.rs", lines)])
     found += [f"a plain text is refused: {line}" for line in checks.judge(plain, strict, words)]

@@ -32,8 +32,8 @@ use lockstep_runtime::{answers, deployment_log, lease, stages};
 /// Maximum number of earlier versions among which the last build in the account is looked for.
 const EARLIER_MAX: usize = 200;
 
-/// Handles `begin_build`: creates the record of the build, unless the image exists in the account. Returns `Approve` if a person
-/// must approve the build first.
+/// Handles `begin_build`: creates the record of the build, unless the image exists in the account. Returns `Approve` if
+/// a person must approve the build first.
 pub async fn begin<C: BakeContext>(
     context: &C,
     execution: &str,
@@ -100,7 +100,8 @@ pub async fn begin<C: BakeContext>(
     begun(NextStep::Build)
 }
 
-/// Returns true if the state of the version permits a build. The first build is in the test stage, whose path owns the version.
+/// Returns true if the state of the version permits a build. The first build is in the test stage, whose path owns the
+/// version.
 fn may_build(version: &ImageVersion, path: DeploymentPath) -> bool {
     match path {
         DeploymentPath::Delivery => {
@@ -211,7 +212,8 @@ async fn base_at<C: BakeContext>(
     }
 }
 
-/// Handles `build`: starts the build, or finds the one that an earlier call started. [`crate::discard::fail_build`] undoes it.
+/// Handles `build`: starts the build, or finds the one that an earlier call started. [`crate::discard::fail_build`]
+/// undoes it.
 pub async fn start<C: BakeContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
     let mut building = Building::load_running(context, id).await?;
     let builds = context.builds(building.location(), &id.session()).await?;
@@ -312,7 +314,8 @@ async fn stored<C: BakeContext>(
     Ok(StoredRecipe { key: key.to_owned(), version })
 }
 
-/// Returns the key for the build; empty if the recipe decides. Logs a warning before the build if the image cannot be shared.
+/// Returns the key for the build; empty if the recipe decides. Logs a warning before the build if the image cannot be
+/// shared.
 async fn key_of<C: BakeContext>(context: &C, building: &Building) -> Result<&'static str, Failure> {
     let location = building.location();
     let encryption = context.encryption(location, &building.id().session()).await?;

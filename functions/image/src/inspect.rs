@@ -204,8 +204,8 @@ async fn look<'a, C: ImageContext>(
     Ok(seen)
 }
 
-/// Returns the first candidate that is available or pending in its account. Without one, returns the first candidate, for the
-/// message.
+/// Returns the first candidate that is available or pending in its account. Without one, returns the first candidate,
+/// for the message.
 async fn first_present<'a, C: ImageContext>(
     context: &C,
     candidates: &[&'a Image],

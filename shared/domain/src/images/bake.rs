@@ -146,8 +146,8 @@ pub fn to_discard<'a>(
         .collect()
 }
 
-/// Returns the environment whose last successful deployment used a version, or `None` if there is none. Such a version is not
-/// discarded, whatever its record says: the authority wrote the environment, and the delivery path the record.
+/// Returns the environment whose last successful deployment used a version, or `None` if there is none. Such a version
+/// is not discarded, whatever its record says: the authority wrote the environment, and the delivery path the record.
 pub fn proven_in<'a>(
     environments: &'a [Environment],
     image: &ImageName,

@@ -1,9 +1,9 @@
 //! Plan of a build: the checks of `package` before a build, and the problems that it reports.
 //!
 //! A recipe is a folder with an `image.toml`, Packer's HCL (`*.pkr.hcl`), and the scripts that it names. Packer reads the
-//! `*.pkr.hcl` of the folder [`COMMON_FOLDER`] together with those of the recipe. The variables are layered ([`Variables`]). The
-//! plan refuses, for every account that must have the image, what would otherwise fail after ten minutes of a build: a variable
-//! without a value, a missing script, a source that would share its image.
+//! `*.pkr.hcl` of the folder [`COMMON_FOLDER`] together with those of the recipe. The variables are layered
+//! ([`Variables`]). The plan refuses, for every account that must have the image, what would otherwise fail after ten
+//! minutes of a build: a variable without a value, a missing script, a source that would share its image.
 
 pub mod allowed;
 mod builder;

@@ -35,8 +35,8 @@ impl SimCloudFormation {
         self.0.borrow_mut().refusal = Some(Refusal { reason: reason.to_owned(), findings });
     }
 
-    /// Lets each change set that examines the nested stack `logical_id` fail, because that of the nested stack fails for this
-    /// reason: a value that another nested stack returns is not known yet.
+    /// Lets each change set that examines the nested stack `logical_id` fail, because that of the nested stack fails
+    /// for this reason: a value that another nested stack returns is not known yet.
     pub fn refuse_nested_change_set(&self, logical_id: &str, reason: &str) {
         self.0.borrow_mut().nested_refusals.insert(logical_id.to_owned(), reason.to_owned());
     }
