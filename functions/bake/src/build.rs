@@ -44,11 +44,11 @@ pub async fn begin<C: BakeContext>(
     let location = stage.location();
     let version = load::version(context, &input.image, &input.version).await?.record;
     let id = build_id(&input.image, &input.version, &location, stage.path());
-    let begun = |next| Ok(BuildStarted { build: id.clone(), next });
+    let started = |next| Ok(BuildStarted { build: id.clone(), next });
     let key = Image::key_of(&input.image, &input.version, &location, stage.path());
     let there = context.ledger().get::<Image>(&key).await?;
     if there.is_some_and(|image| image.record.is_usable()) {
-        return begun(NextStep::Present);
+        return started(NextStep::Present);
     }
     if !may_build(&version, stage.path()) {
         return Err(unusable(format!(
@@ -90,14 +90,14 @@ pub async fn begin<C: BakeContext>(
         Inserted::Exists(other) => resume(context, other, execution).await?,
     };
     if permission(context, &stages, &build.record).await? == Permission::NeedsApproval {
-        return begun(NextStep::Approve);
+        return started(NextStep::Approve);
     }
     // A build that is refused ends where it would start, so that its record is closed with the reason.
     if build.record.state == DeploymentState::AwaitingApproval {
         let answered = Deployment { state: DeploymentState::Running, ..build.record.clone() };
         context.ledger().replace(&build, answered).await?;
     }
-    begun(NextStep::Build)
+    started(NextStep::Build)
 }
 
 /// Returns true if the state of the version permits a build. The first build is in the test stage, whose path owns the
@@ -247,8 +247,8 @@ pub async fn start<C: BakeContext>(context: &C, id: &DeploymentId, task: &Task) 
 
 /// Records the attempt before the call to CodeBuild, whose client tokens are valid for five minutes only.
 async fn intend<C: BakeContext>(context: &C, building: &mut Building) -> Result<Operation, Failure> {
-    if let Some(begun) = building.deployment.record.operation().filter(|last| last.target != OVER) {
-        return Ok(begun.clone());
+    if let Some(earlier) = building.deployment.record.operation().filter(|last| last.target != OVER) {
+        return Ok(earlier.clone());
     }
     let attempt = building.deployment.record.operation().map_or(1, |last| last.attempt + 1);
     let operation = Operation {

@@ -182,8 +182,8 @@ async fn intend<C: ImageContext>(
     promotion: &mut Promotion,
     plan: &CopyPlan,
 ) -> Result<Operation, Failure> {
-    if let Some(begun) = promotion.deployment.record.operation() {
-        return Ok(begun.clone());
+    if let Some(earlier) = promotion.deployment.record.operation() {
+        return Ok(earlier.clone());
     }
     let operation = attempt(plan, 1, context.now());
     let mut record = promotion.deployment.record.clone();

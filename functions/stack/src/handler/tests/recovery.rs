@@ -118,8 +118,8 @@ async fn a_failed_update_is_rolled_back_if_its_events_prove_a_stable_state() {
     let id = fixture.id();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::Recover);
     wait(&fixture, recover(&id)).await;
-    let begun = fixture.deployment().operations;
-    assert_eq!(begun[0].operation, lockstep_domain::records::OperationKind::Rollback);
+    let operations = fixture.deployment().operations;
+    assert_eq!(operations[0].operation, lockstep_domain::records::OperationKind::Rollback);
     fixture.pass();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
 }
