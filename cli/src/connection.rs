@@ -1,7 +1,8 @@
 //! The AWS account that a command uses.
 //!
-//! `--profile` and the `AWS_*` variables choose it, as for the AWS CLI. `--as` chooses a person of the local cloud. If none is given and a local cloud runs, the
-//! command uses its tooling account, and prints one line on standard error about it.
+//! `--profile` and the `AWS_*` variables choose it, as for the AWS CLI. `--as` chooses a person of the local cloud. If
+//! none is given and a local cloud runs, the command uses its tooling account, and prints one line on standard error
+//! about it.
 
 use crate::context::CommandContext;
 use crate::failure::{Failure, at};

@@ -93,8 +93,8 @@ impl CommandContext {
         std::fs::read_to_string(self.path(typed)).map_err(at(typed.display()))
     }
 
-    /// Returns the directory of Lockstep's sources, with the functions and templates: that of a variable, or the one in which
-    /// this command was built.
+    /// Returns the directory of Lockstep's sources, with the functions and templates: that of a variable, or the one in
+    /// which this command was built.
     pub fn sources(&self) -> Result<PathBuf, Failure> {
         let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"));
         let candidates =

@@ -121,8 +121,8 @@ impl Doctor {
         Ok(owned.filter(|(_, owner)| !registered.contains(owner)).collect())
     }
 
-    /// Returns the names of the stacks of an installation: the common ones, and one for each account that was added or that a
-    /// stage names. Accounts that cannot be read here are reported as findings of their own.
+    /// Returns the names of the stacks of an installation: the common ones, and one for each account that was added or
+    /// that a stage names. Accounts that cannot be read here are reported as findings of their own.
     async fn stack_names(&self) -> BTreeSet<String> {
         let added = readings::stack_names(&self.connection.aws, ACCOUNT_STACKS).await.unwrap_or_default();
         let staged = self.staged().await.unwrap_or_default();

@@ -109,8 +109,8 @@ fn stops(deployment: &Deployment, options: FollowOptions) -> bool {
     options.after_question.is_some_and(|after| number.is_some_and(|number| number > after))
 }
 
-/// Returns the pauses between polls. They grow from 100 ms to 400 ms on this machine, and to 4 s on AWS, where each poll counts
-/// against a quota.
+/// Returns the pauses between polls. They grow from 100 ms to 400 ms on this machine, and to 4 s on AWS, where each
+/// poll counts against a quota.
 fn pauses(local: bool) -> impl Iterator<Item = Duration> {
     let longest = if local { Duration::from_millis(400) } else { Duration::from_secs(4) };
     let growing = ExponentialBuilder::new().with_min_delay(Duration::from_millis(100)).with_factor(1.5);

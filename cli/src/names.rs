@@ -1,10 +1,12 @@
 //! Names on the command line that have an inner structure, each with one parser.
 
 use lockstep_domain::model::administrators::Administrators;
+use lockstep_domain::model::error::chain;
 use lockstep_domain::model::ids::{AmiId, ComponentName, DeploymentId, ImageName, RepositoryId};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::ConfigKind;
 use serde::Deserialize;
+use std::error::Error;
 use std::str::FromStr;
 
 /// `<component>@<version>`.
@@ -78,12 +80,14 @@ pub struct Override {
 /// Maximum length of a reason in characters.
 const REASON_CHARS: usize = 1000;
 
+/// Returns the text that clap shows for an error: the error with its causes.
+fn shown<E: Error + 'static>(error: E) -> String {
+    chain(&error)
+}
+
 fn at_version(text: &str, wanted: &str) -> Result<(String, Version), String> {
     let (name, version) = text.split_once('@').ok_or_else(|| format!("write it as {wanted}"))?;
-    Ok((
-        name.to_owned(),
-        version.parse().map_err(|e: lockstep_domain::model::version::InvalidVersion| e.to_string())?,
-    ))
+    Ok((name.to_owned(), version.parse().map_err(shown)?))
 }
 
 impl FromStr for ReleaseName {
@@ -91,7 +95,7 @@ impl FromStr for ReleaseName {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, version) = at_version(text, "component@version, such as logs-broker@2.1.0")?;
-        Ok(Self { component: name.parse().map_err(|e| format!("{e}"))?, version })
+        Ok(Self { component: name.parse().map_err(shown)?, version })
     }
 }
 
@@ -100,7 +104,7 @@ impl FromStr for ImageVersionName {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, version) = at_version(text, "image@version, such as logstash@2.1.0")?;
-        Ok(Self { image: name.parse().map_err(|e| format!("{e}"))?, version })
+        Ok(Self { image: name.parse().map_err(shown)?, version })
     }
 }
 
@@ -109,10 +113,7 @@ impl FromStr for SubjectName {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.starts_with("ami-") {
-            return text
-                .parse()
-                .map(Self::Ami)
-                .map_err(|error: lockstep_domain::model::ids::InvalidId| error.to_string());
+            return text.parse().map(Self::Ami).map_err(shown);
         }
         if text.contains('@') {
             return text.parse().map(Self::Image);
@@ -131,7 +132,7 @@ impl FromStr for RepositoryName {
         if provider != "github" {
             return Err(format!("provider '{provider}' is not supported; {wanted}"));
         }
-        RepositoryId::github(owner, name).map(Self).map_err(|error| error.to_string())
+        RepositoryId::github(owner, name).map(Self).map_err(shown)
     }
 }
 

@@ -4,8 +4,8 @@
 //! at the end (`watch` prints many, each on a line). Progress is a spinner on standard error on a terminal and a plain line
 //! elsewhere, and is omitted with `--json`.
 //!
-//! Every text passes [`lockstep_domain::model::visible`] on its way out, so no text of an author or of a git host controls the
-//! terminal of an operator. No other part of the command prints.
+//! Every text passes [`lockstep_domain::model::visible`] on its way out, so no text of an author or of a git host
+//! controls the terminal of an operator. No other part of the command prints.
 
 use comfy_table::presets;
 use comfy_table::{ContentArrangement, LineStyle, Row, Table};

@@ -1,6 +1,7 @@
 //! The command's copy of the permissions table: the actions that CloudFormation calls for each resource type.
 
 use crate::failure::Failure;
+use lockstep_domain::model::error::chain;
 use lockstep_domain::model::ids::Digest;
 use lockstep_domain::stacks::permissions::Table;
 use std::sync::LazyLock;
@@ -13,7 +14,7 @@ const PINNED: &str = include_str!("../../shared/permissions/cloudformation.json.
 
 static TABLE: LazyLock<Result<Table, String>> = LazyLock::new(|| {
     let digest = digest().map_err(|failure| failure.chain())?;
-    Table::read(COMPRESSED, &digest).map_err(|error| error.to_string())
+    Table::read(COMPRESSED, &digest).map_err(|error| chain(&error))
 });
 
 /// Returns the table.

@@ -9,6 +9,7 @@ use crate::git::working_tree_archive;
 use lockstep_domain::delivery::archive::{Limits, Tarball, unpack_tarball};
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::images::recipe;
+use lockstep_domain::model::error::chain;
 use std::path::Path;
 
 /// The files of a repository, or of a folder outside of one.
@@ -62,7 +63,7 @@ pub async fn pushed_files(folder: &Path) -> Result<Result<PushedFiles, String>, 
     };
     Ok(match unpack_tarball(&archive.gzipped, &Limits::DEFAULT) {
         Ok(tarball) => Ok(PushedFiles { tarball, prefix: archive.prefix }),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(chain(&error)),
     })
 }
 

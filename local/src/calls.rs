@@ -194,10 +194,8 @@ impl<T: Entry> CallLog<T> {
             T::query(filter).into_iter().map(|(name, value)| format!("{name}={}", escape(&value))).collect();
         let url = format!("{}?{}", self.url(), query.join("&"));
         let mut answer: BTreeMap<String, Value> = self.client.json(Method::GET, &url, NOTHING).await?;
-        let unreadable =
-            |reason: String| HttpError::Unreadable { method: Method::GET, url: url.clone(), reason };
         let entries = serde_json::from_value(answer.remove(T::PATH).unwrap_or_default())
-            .map_err(|error| unreadable(error.to_string()))?;
+            .map_err(|source| HttpError::Unreadable { method: Method::GET, url, source })?;
         let forgotten = answer.get("forgotten").and_then(Value::as_u64).unwrap_or(0);
         Ok(CallLogPage { entries, forgotten })
     }

@@ -1,6 +1,7 @@
 //! A small HTTP client for this machine: the emulator's control paths and webhook deliveries.
 
 use axum::body::Bytes;
+use axum::http::uri::InvalidUri;
 use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client as Connections;
@@ -8,24 +9,27 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::error::Error as _;
+use std::error::Error;
 use std::time::Duration;
 
 /// Maximum size of a response, in bytes.
 const LARGEST_ANSWER: usize = 64 << 20;
 
+/// Error of a connection, or a sentence.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
 /// Reason why an HTTP request to a local server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// No response came.
-    #[error("{method} {url} got no answer: {reason}")]
+    #[error("{method} {url} got no answer")]
     NoAnswer {
         /// Method of the request.
         method: Method,
         /// Address of the request.
         url: String,
         /// Error of the connection.
-        reason: String,
+        source: Cause,
     },
     /// The server refused.
     #[error("{method} {url} was refused with {status}: {body}")]
@@ -40,14 +44,14 @@ pub enum HttpError {
         body: String,
     },
     /// The response has an unexpected form.
-    #[error("the answer to {method} {url} cannot be understood: {reason}")]
+    #[error("the answer to {method} {url} cannot be understood")]
     Unreadable {
         /// Method of the request.
         method: Method,
         /// Address of the request.
         url: String,
         /// Fault of the response.
-        reason: String,
+        source: serde_json::Error,
     },
 }
 
@@ -80,8 +84,8 @@ impl Client {
         body: Bytes,
     ) -> Result<HttpResponse, HttpError> {
         let no_answer =
-            |reason: String| HttpError::NoAnswer { method: method.clone(), url: url.to_owned(), reason };
-        let uri: Uri = url.parse().map_err(|error| no_answer(format!("it is not an address: {error}")))?;
+            |source: Cause| HttpError::NoAnswer { method: method.clone(), url: url.to_owned(), source };
+        let uri: Uri = url.parse().map_err(|error: InvalidUri| no_answer(error.into()))?;
         if uri.scheme_str() != Some("http") {
             return Err(no_answer("only http:// addresses on this machine are supported".into()));
         }
@@ -91,17 +95,15 @@ impl Client {
         *request.headers_mut() = headers;
         match tokio::time::timeout(self.deadline, self.exchange(request)).await {
             Ok(answer) => answer.map_err(no_answer),
-            Err(_) => Err(no_answer(format!("nothing within {} seconds", self.deadline.as_secs_f32()))),
+            Err(_) => {
+                Err(no_answer(format!("nothing within {} seconds", self.deadline.as_secs_f32()).into()))
+            }
         }
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<HttpResponse, String> {
-        let response = self.connections.request(request).await.map_err(|error| match error.source() {
-            Some(cause) => format!("{error}: {cause}"),
-            None => error.to_string(),
-        })?;
-        let (parts, body) = response.into_parts();
-        let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| error.to_string())?;
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<HttpResponse, Cause> {
+        let (parts, body) = self.connections.request(request).await?.into_parts();
+        let body = Limited::new(body, LARGEST_ANSWER).collect().await?;
         Ok(HttpResponse { status: parts.status, headers: parts.headers, body: body.to_bytes() })
     }
 
@@ -113,9 +115,9 @@ impl Client {
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<T, HttpError> {
         let unreadable =
-            |reason: String| HttpError::Unreadable { method: method.clone(), url: url.to_owned(), reason };
+            |source| HttpError::Unreadable { method: method.clone(), url: url.to_owned(), source };
         let bytes = match body {
-            Some(body) => serde_json::to_vec(body).map_err(|error| unreadable(error.to_string()))?,
+            Some(body) => serde_json::to_vec(body).map_err(unreadable)?,
             None => Vec::new(),
         };
         let answer = self.send(method.clone(), url, HeaderMap::new(), bytes.into()).await?;
@@ -123,8 +125,14 @@ impl Client {
             let body = String::from_utf8_lossy(&answer.body).chars().take(500).collect();
             return Err(HttpError::Refused { method, url: url.to_owned(), status: answer.status, body });
         }
-        serde_json::from_slice(&answer.body).map_err(|error| unreadable(error.to_string()))
+        serde_json::from_slice(&answer.body).map_err(unreadable)
     }
+}
+
+/// Returns an error with each of its causes, as one line for a person.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Absence of a body.

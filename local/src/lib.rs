@@ -13,6 +13,7 @@
 mod accounts;
 mod calls;
 mod cloud;
+mod controls;
 mod emulator;
 mod faults;
 mod git_host;
@@ -24,7 +25,8 @@ mod virtual_environment;
 
 pub use accounts::{Account, Accounts, PEOPLE, REGION, RootSecrets};
 pub use calls::{CallFilter, CallLog, CallLogPage, CallRecord, EventFilter, EventRecord};
-pub use cloud::{BuildOutcome, CloudError, CloudOptions, Controls, ImageAttributes, LocalCloud, ProductCode};
+pub use cloud::{CloudError, CloudOptions, LocalCloud};
+pub use controls::{BuildOutcome, Controls, ImageAttributes, ProductCode};
 pub use emulator::Emulator;
 pub use faults::{
     AwaitedEvent, CallEffect, CallFault, EventEffect, EventFault, FaultId, FaultStatus, Faults,

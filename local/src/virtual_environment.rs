@@ -1,5 +1,6 @@
 //! Virtual environments of Python with exactly the pinned packages.
 
+use crate::http::chain;
 use sha2::{Digest, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,14 @@ pub enum PythonError {
         step: &'static str,
         /// End of the command's output.
         output: String,
+    },
+    /// The command of a step could not be started.
+    #[error("could not {step}; check that Python is installed")]
+    Start {
+        /// Failed step, as a verb phrase.
+        step: &'static str,
+        /// Error of the operating system.
+        source: io::Error,
     },
     /// A file of the installation could not be read or written.
     #[error("could not {step} {path}; check that the folder exists and may be written to")]
@@ -163,7 +172,7 @@ async fn find_python() -> Result<(PathBuf, String), PythonError> {
             Ok(version) if is_new_enough(&version) => return Ok((PathBuf::from(name), version)),
             Ok(version) => tried.push(format!("{name}: {version} is too old")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => tried.push(format!("{name}: not found")),
-            Err(error) => tried.push(format!("{name}: {error}")),
+            Err(error) => tried.push(format!("{name}: {}", chain(&error))),
         }
     }
     Err(PythonError::PythonMissing { tried: tried.join("; ") })
@@ -215,7 +224,7 @@ async fn run(step: &'static str, mut command: Command) -> Result<(), PythonError
         .kill_on_drop(true)
         .output()
         .await
-        .map_err(|error| PythonError::Step { step, output: error.to_string() })?;
+        .map_err(|source| PythonError::Start { step, source })?;
     if output.status.success() {
         return Ok(());
     }

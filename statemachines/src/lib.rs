@@ -31,16 +31,26 @@ const RETRIES: &str = "retries.yaml";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read or written.
-    #[error("{}: {error}", path.display())]
+    #[error("{} cannot be read or written", path.display())]
     File {
         /// The file, or its folder.
         path: PathBuf,
         /// The cause.
-        error: std::io::Error,
+        source: std::io::Error,
     },
     /// The sources are wrong, each problem at its position.
     #[error("{}", lines(.0))]
     Sources(Vec<Problem>),
+}
+
+impl Error {
+    /// Returns the error with its cause: the text for the boundary.
+    pub fn chain(&self) -> String {
+        match self {
+            Self::File { source, .. } => format!("{self}: {source}"),
+            Self::Sources(_) => self.to_string(),
+        }
+    }
 }
 
 fn lines(problems: &[Problem]) -> String {
@@ -197,7 +207,7 @@ fn read_file(path: &Path) -> Result<Source, Error> {
 /// Adds the path to an error of the file system.
 fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_owned();
-    move |error| Error::File { path, error }
+    move |source| Error::File { path, source }
 }
 
 /// Returns the value, or adds its problems to the others.

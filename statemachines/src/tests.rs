@@ -204,8 +204,8 @@ fn graphs_replace_what_follows_the_mark_of_the_readme() {
 fn a_folder_is_read_and_its_json_written() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("deploy.asl.yaml"), MACHINE).unwrap();
-    let missing = StateMachines::read(folder.path()).unwrap_err().to_string();
-    assert!(missing.contains("retries.yaml: "), "{missing}");
+    let missing = StateMachines::read(folder.path()).unwrap_err().chain();
+    assert!(missing.contains("retries.yaml cannot be read or written: "), "{missing}");
 
     std::fs::write(folder.path().join("retries.yaml"), LAMBDA).unwrap();
     let machines = StateMachines::read(folder.path()).unwrap();

@@ -1,7 +1,7 @@
 //! S6 S7 C4: a function that an attacker controls writes an answer, a charter, evidence or a deployment of production.
 //!
-//! Fails without a table for each domain: a role that may write `lockstep-approvals`, `lockstep-authority` or the deployments of
-//! the other path is found here.
+//! Fails without a table for each domain: a role that may write `lockstep-approvals`, `lockstep-authority` or the
+//! deployments of the other path is found here.
 
 use crate::{reached_by_a_push, role_of};
 use lockstep_domain::records::Table;

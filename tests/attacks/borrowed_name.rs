@@ -1,7 +1,7 @@
 //! S13: a push replaces a release of another repository under its name.
 //!
-//! Fails without the split of drafts from releases: `package` writes drafts in `lockstep-intake`, and only the authority writes
-//! what is deployed.
+//! Fails without the split of drafts from releases: `package` writes drafts in `lockstep-intake`, and only the
+//! authority writes what is deployed.
 
 use crate::role_of;
 use lockstep_domain::records::Table;

@@ -1,6 +1,7 @@
 //! S1 C2: a function that a push reaches starts a build of an image in production.
 //!
-//! Fails without the paths in the names of state machines and roles: delivery's functions start no machine of the other path.
+//! Fails without the paths in the names of state machines and roles: delivery's functions start no machine of the other
+//! path.
 
 use crate::reached_by_a_push;
 use lockstep_tests::installed::{PRODUCTION, TOOLING};

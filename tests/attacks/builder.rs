@@ -1,7 +1,7 @@
 //! S3 S4 C1 C2: the code of a recipe copies foreign disks, removes images, ends the fleet and reads secrets.
 //!
-//! Fails without the conditions on `lockstep:build` of the role `lockstep-image-build`, and without the policy of its own that the
-//! role `lockstep-image-instance` has in place of AWS's.
+//! Fails without the conditions on `lockstep:build` of the role `lockstep-image-build`, and without the policy of its
+//! own that the role `lockstep-image-instance` has in place of AWS's.
 
 use crate::in_development;
 use lockstep_tests::installed::DEVELOPMENT;

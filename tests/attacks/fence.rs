@@ -1,7 +1,7 @@
 //! S11 C5: a template of any branch, or a function whose role it makes, changes what Lockstep builds and deploys.
 //!
-//! Fails without the policy `keep-off-lockstep` of CloudFormation's role, without the boundary `lockstep-boundary` of the roles
-//! that templates make, and without the boundary in each deployed template.
+//! Fails without the policy `keep-off-lockstep` of CloudFormation's role, without the boundary `lockstep-boundary` of
+//! the roles that templates make, and without the boundary in each deployed template.
 
 use crate::{STACKS, in_development};
 use lockstep_domain::stacks::template::Template;

@@ -1,7 +1,7 @@
 //! S5 C3 C5: a push decides which image production's parameters name.
 //!
-//! Fails without the role `lockstep-promotion-image-target`, which alone writes these parameters, and which no function of a push
-//! assumes.
+//! Fails without the role `lockstep-promotion-image-target`, which alone writes these parameters, and which no function
+//! of a push assumes.
 
 use crate::{every_role, reached_by_a_push};
 use lockstep_tests::installed::PRODUCTION;

@@ -1,8 +1,9 @@
 //! Attacks: each finding of the security review, and each chain of findings, as an attacker would try it.
 //!
 //! An attack is a file of this folder and a line below. Its first line names the findings (`S6`) and chains (`C4`); a line
-//! `Fails without` names the defence that it tests. An attack on templates and roles uses the evaluator of policies, any other
-//! one the decision itself. Where a whole function or a local cloud is needed, the test is beside them: `elsewhere.txt`.
+//! `Fails without` names the defence that it tests. An attack on templates and roles uses the evaluator of policies,
+//! any other one the decision itself. Where a whole function or a local cloud is needed, the test is beside them:
+//! `elsewhere.txt`.
 
 mod account_switch;
 mod any_stack;

@@ -1,6 +1,7 @@
 //! S15 C4: a function that an attacker controls answers a pending question of production by its task token.
 //!
-//! Fails without the rule that only `resume` has `states:SendTaskSuccess`. `elsewhere.txt` names the tests of `resume` itself.
+//! Fails without the rule that only `resume` has `states:SendTaskSuccess`. `elsewhere.txt` names the tests of `resume`
+//! itself.
 
 use crate::every_role;
 use lockstep_tests::installed::TOOLING;

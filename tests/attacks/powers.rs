@@ -1,6 +1,7 @@
-//! The strongest that each function can do with its credentials, derived from the templates: what an attacker gains who controls
-//! its code. `powers.txt` holds the list, so that a change of the templates that gives a function a new power must write it
-//! down. `cargo test --test attacks powers -- --nocapture` prints it; with `LOCKSTEP_WRITE_POWERS=1` the test writes it.
+//! The strongest that each function can do with its credentials, derived from the templates: what an attacker gains who
+//! controls its code. `powers.txt` holds the list, so that a change of the templates that gives a function a new power
+//! must write it down. `cargo test --test attacks powers -- --nocapture` prints it; with `LOCKSTEP_WRITE_POWERS=1` the
+//! test writes it.
 
 use crate::{every_role, folder};
 use lockstep_tests::installed::TOOLING;

@@ -1,6 +1,7 @@
 //! S9 S17 C6: one person approves twice, under two names of sessions, or under a name that the person chose.
 //!
-//! Fails without the rule that a name of a session counts only where the caller cannot choose it (`domain::delivery::people`).
+//! Fails without the rule that a name of a session counts only where the caller cannot choose it
+//! (`domain::delivery::people`).
 
 use lockstep_domain::delivery::people::People;
 use lockstep_domain::model::person::{Caller, Person};

@@ -51,7 +51,7 @@ fn claimed(step: &str) -> Said {
 }
 
 /// The answer that begins the build, with the next step.
-fn begun(step: &str) -> Said {
+fn build_started(step: &str) -> Said {
     Answer(json!({"build": ID, "next": step}))
 }
 
@@ -168,7 +168,7 @@ fn scenarios() -> Vec<Scenario> {
             &[("package commit", &[changed_recipe("baked-in-vain"), refused()])],
         ),
         of("build-image", "builds", &[]),
-        of("build-image", "finds-it", &[("bake begin_build", &[begun("present")])]),
+        of("build-image", "finds-it", &[("bake begin_build", &[build_started("present")])]),
         of("build-image", "waits-for-another", &[("bake begin_build", &[busy(), busy()])]),
         of("build-image", "is-refused", &[("bake begin_build", &[refused()])]),
         of("build-image", "waits-longer", &[("bake observe_build", &[next("wait"), next("wait")])]),
@@ -210,7 +210,7 @@ fn scenarios() -> Vec<Scenario> {
             &[
                 ("image inspect", &[stays()]),
                 ("bake copy_failed", &[next("build")]),
-                ("bake begin_build", &[begun("build"), refused()]),
+                ("bake begin_build", &[build_started("build"), refused()]),
                 ("bake complete", &[failed()]),
             ],
         ),

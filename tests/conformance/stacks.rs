@@ -189,12 +189,41 @@ async fn check_promises(place: &impl StacksUnderTest) {
     stacks.delete_stack(&update.stack_arn, &token, "", &[]).await.expect("a second deletion");
 }
 
+/// Checks that an export names its importers, which `stack` asks for before it withdraws the export.
+async fn check_exports(place: &impl StacksUnderTest) {
+    let stacks = place.stacks();
+    let exporting = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\nOutputs:\n  Name:\n    Value: one\n    Export:\n      \
+                     Name: conformance-name\n";
+    let importing = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Properties:\n      DisplayName: !ImportValue \
+                     conformance-name\n";
+    let exporter = created(place, "conformance-b", exporting).await;
+    let stack = stacks.describe(&exporter).await.expect("a look").expect("a stack");
+    assert_eq!(stack.exports, BTreeMap::from([("Name".to_owned(), "conformance-name".to_owned())]));
+    assert_eq!(stacks.importers("conformance-name").await.expect("a list"), Vec::<String>::new());
+    created(place, "conformance-c", importing).await;
+    assert_eq!(stacks.importers("conformance-name").await.expect("a list"), ["conformance-c"]);
+}
+
+/// Creates a stack and returns its ARN.
+async fn created(place: &impl StacksUnderTest, stack: &str, template: &str) -> String {
+    let url = place.put(stack, template).await;
+    let view = made(place, &wanted(stack, 1, ChangeSetKind::Create, &url)).await;
+    assert_eq!(view.state, ChangeSetState::Ready, "{stack}");
+    let token = client_token(stack, "execute", 1);
+    let begins = place.stacks().execute_change_set(&view.arn, &token).await.expect("a call");
+    assert_eq!(begins, Execution::Accepted, "{stack}");
+    assert_eq!(ended(place, stack).await, Some(StackStatus::CreateComplete), "{stack}");
+    view.stack_arn
+}
+
 #[tokio::test]
 async fn the_simulated_cloudformation_keeps_its_promises() {
     let clock = VirtualClock::at(jiff::Timestamp::UNIX_EPOCH);
     let cloud = SimCloudFormation::new(&clock);
     let stacks = cloud.stacks();
-    check_promises(&Simulated { clock, cloud, stacks }).await;
+    let simulated = Simulated { clock, cloud, stacks };
+    check_promises(&simulated).await;
+    check_exports(&simulated).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,5 +239,7 @@ async fn the_adapter_on_the_emulator_keeps_the_same_promises() {
     };
     Installer::new(&emulator.aws).apply(&store, Duration::from_secs(60)).await.expect("a bucket");
     let bucket = Artifacts::new(&emulator.aws, "conformance-templates");
-    check_promises(&Emulated { bucket, stacks: CloudFormation::new(&emulator.aws) }).await;
+    let emulated = Emulated { bucket, stacks: CloudFormation::new(&emulator.aws) };
+    check_promises(&emulated).await;
+    check_exports(&emulated).await;
 }

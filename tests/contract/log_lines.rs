@@ -1,7 +1,7 @@
 //! The log lines of each function's binary, which runs as in Lambda.
 //!
-//! One server plays Lambda's runtime API and AWS. Its ledger is the engine of the other tests. It denies every other call, so that
-//! each function also logs a failure.
+//! One server plays Lambda's runtime API and AWS. Its ledger is the engine of the other tests. It denies every other
+//! call, so that each function also logs a failure.
 
 use crate::operations::{FUNCTIONS, binaries};
 use axum::Router;

@@ -63,7 +63,8 @@ fn untouched(listener: &TcpListener) -> Result<bool, Failure> {
     Ok(is_untouched)
 }
 
-/// Responds once that the page is not ready, then twice that it is. The thread returns true if each request was for the page.
+/// Responds once that the page is not ready, then twice that it is. The thread returns true if each request was for the
+/// page.
 fn serve(listener: TcpListener) -> JoinHandle<std::io::Result<bool>> {
     std::thread::spawn(move || {
         let mut all_for_the_page = true;

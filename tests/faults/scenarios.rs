@@ -66,7 +66,7 @@ impl Meanwhile {
     /// Performs the action.
     pub fn happen(self, harness: &Harness) {
         let arn = harness.cloud.arn("production-logs").expect("there is a stack");
-        harness.cloud.somebody_updates(&arn, "Console-UpdateStack-1");
+        harness.cloud.update_as_other_caller(&arn, "Console-UpdateStack-1");
     }
 }
 
@@ -237,7 +237,7 @@ impl Step {
             }
             Self::ForeignUpdate => {
                 let arn = harness.cloud.arn("ci-logs").expect("a stack");
-                harness.cloud.somebody_updates(&arn, "Console-UpdateStack-1");
+                harness.cloud.update_as_other_caller(&arn, "Console-UpdateStack-1");
             }
             Self::Foreign => {
                 let (template, none) = (&release(FIRST).template, BTreeMap::new());

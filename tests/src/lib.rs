@@ -15,6 +15,6 @@ use std::sync::LazyLock;
 /// If their sources are invalid.
 pub fn state_machines() -> &'static StateMachines {
     static RENDERED: LazyLock<StateMachines> =
-        LazyLock::new(|| StateMachines::own().unwrap_or_else(|error| panic!("{error}")));
+        LazyLock::new(|| StateMachines::own().unwrap_or_else(|error| panic!("{}", error.chain())));
     &RENDERED
 }

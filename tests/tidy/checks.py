@@ -12,6 +12,7 @@ def judge(crate: Crate, limits: dict, words: list[Forbidden]) -> list[str]:
     return [
         *_openers(crate, limits["openers"]),
         *_phrases(crate, limits),
+        *_comments(crate, limits["comment_line"]),
         *_test_names(crate, limits["test_name_length"]),
         *_types(crate, words),
         *_functions(crate, limits["function_lines"]),
@@ -37,6 +38,14 @@ def _phrases(crate: Crate, limits: dict) -> list[str]:
         f"{place}: '{phrase}' is a listed phrase; docs/STYLE.md says how to write it"
         for place, phrase in listed(crate, limits)
         if not any(phrase.lower() == rule["phrase"] and place.partition(":")[0] in rule["files"] for rule in allowed)
+    ]
+
+
+def _comments(crate: Crate, limit: int) -> list[str]:
+    return [
+        f"{place}: the line of comments has {len(line)} characters, more than {limit}"
+        for place, line in crate.lines()
+        if len(line) > limit and line.lstrip().startswith("//") and "://" not in line
     ]
 
 

@@ -20,11 +20,13 @@ _GLOSSARY = """
 """
 
 _LONG = "fn long() {\n" + "    work();\n" * 90 + "}"
+_LINE = "// " + "Deletes the stack. " * 7
 _NAME = "a_" + "very_" * 20 + "long_name"
 
 _MISTAKES = {
     "a doc comment that opens with a question word": ("/// What a stack is.\nstruct Stack;", "question word"),
     "a listed phrase": ("// Nobody is told.\nstruct Stack;", "listed phrase"),
+    "a line of comments that is too long": (_LINE, "the line of comments"),
     "a name of a test that is too long": (f"#[test]\nfn {_NAME}() {{}}", "the name of the test"),
     "a type with a forbidden name": ("pub struct Cloud;", "the type Cloud"),
     "a type with a forbidden part": ("enum InboxState {}", "the type InboxState"),
@@ -37,6 +39,18 @@ _MISTAKES = {
     "a cause in a log line": ('tracing::warn!("no file: {failure}");', "flattens"),
     "a cause in the message of an error": ('#[error("no file: {source}")]\nFile { source: io::Error },', "flattens"),
     "a first cause in the message of an error": ('#[error("no file: {0}")]\nFile(#[source] io::Error),', "flattens"),
+    "an unmarked cause in the message of an error": ('#[error("no file: {0}")]\nFile(io::Error),', "flattens"),
+    "a cause as a part of an error": ("read().map_err(|e| ArchiveError::Corrupt(e.to_string()))", "flattens"),
+    "a cause as a field of an error": (
+        "read().map_err(|error| HttpError::Unreadable { reason: error.to_string() })",
+        "flattens",
+    ),
+    "a cause as a text": ("read().map_err(|lack| lack.to_string())", "flattens"),
+    "a cause in a text": ('read().map_err(|lack: io::Error| format!("no file: {lack}"))', "flattens"),
+    "a cause in the problem of a file": (
+        "read().map_err(|error| Problem::at(file, None, error.to_string()))",
+        "flattens",
+    ),
     "an option with a forbidden word": ("struct Arguments {\n    pub inbox: String,\n}", "the option inbox"),
 }
 
@@ -51,7 +65,11 @@ def missed(limits: dict) -> list[str]:
         if not any(sentence in line for line in checks.judge(crate, strict, words)):
             found.append(f"no check finds {mistake}")
     kept = 'read().map_err(|error| Failure::bug("no file").caused_by(&error))'
-    lines = ["/// Deletes the stack.", "pub fn delete() {}", kept, "#[error(transparent)]", "File(#[from] io::Error),"]
+    shown = 'read().map_err(|error| format!("no file: {}", chain(&error)))'
+    said = 'read().map_err(|why| format!("no file: {why}"))'
+    address = f"/// <https://docs.aws.amazon.com/{'a' * 120}>"
+    lines = ["/// Deletes the stack.", address, "pub fn delete() {}", kept, shown, said]
+    lines += ["#[error(transparent)]", "File(#[from] io::Error),"]
     plain = Crate("cli", [Source("cli/src/commands/plain.rs", lines)])
     found += [f"a plain text is refused: {line}" for line in checks.judge(plain, strict, words)]
     return found + _documentation(strict) + _binaries(strict) + _links() + _templates(strict, words) + _downloads()

@@ -69,22 +69,22 @@ async fn why_image(
     context: &CommandContext,
 ) -> Result<Report, Failure> {
     let runs = inventory.runs_of(version);
-    let mut brought: Vec<Deployment> = Vec::new();
+    let mut deployments: Vec<Deployment> = Vec::new();
     for run in &runs {
-        brought.push(plane.deployment(&run.deployed.deployment).await?);
+        deployments.push(plane.deployment(&run.deployed.deployment).await?);
     }
     let mut decisions: Vec<ApprovalDecision> = Vec::new();
-    for deployment in &brought {
+    for deployment in &deployments {
         decisions.extend(plane.decisions(&deployment.id).await?);
     }
-    let lines = images::history(inventory, version, &brought, &decisions);
+    let lines = images::history(inventory, version, &deployments, &decisions);
     lines.iter().for_each(|line| context.output.line(line));
     Ok(Report::done(json!({
         "version": version,
         "places": inventory.places_of(version),
         "releases": inventory.releases_of(version),
         "environments": images::running_document(&runs),
-        "deployments": brought,
+        "deployments": deployments,
         "decisions": decisions,
     })))
 }

@@ -37,8 +37,8 @@ pub struct Arguments {
     /// The number of requests that the webhook handles at once, reserved out of the account's concurrency; 0 reserves none
     #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u16).range(0..=1000))]
     webhook_at_once: Option<u16>,
-    /// The number of administrators, which a new installation needs: with `many`, a second one confirms each change that weakens
-    /// a stage; with `one`, such a change takes effect after a day, in which it can be cancelled
+    /// The number of administrators, which a new installation needs: with `many`, a second one confirms each change
+    /// that weakens a stage; with `one`, such a change takes effect after a day, in which it can be cancelled
     #[arg(long, value_name = "one|many", value_parser = names::administrators)]
     administrators: Option<Administrators>,
 }
@@ -72,7 +72,8 @@ struct Add {
     /// The profile of that account
     #[arg(long, value_name = "NAME")]
     target_profile: Option<String>,
-    /// Another region of an account that was added before: adds its bucket and its events; the roles are valid in every region
+    /// Another region of an account that was added before: adds its bucket and its events; the roles are valid in every
+    /// region
     #[arg(long, value_name = "REGION", conflicts_with_all = ["path", "execution_policies", "boundary", "build_subnet", "build_security_group", "build_instance_profile", "build_environment"])]
     in_region: Option<Region>,
     /// Create a KMS key there for copies of encrypted images; it is never removed again

@@ -164,7 +164,8 @@ pub(super) async fn show(
     Ok(Report::done(json!(found)))
 }
 
-/// Prints the outcome of a new version of a part of the configuration, with its differences. Exits with 3 if the change waits.
+/// Prints the outcome of a new version of a part of the configuration, with its differences. Exits with 3 if the change
+/// waits.
 pub(super) fn applied(kind: ConfigKind, head: &str, configured: &Configured, output: &Output) -> Report {
     let document = json!(configured);
     output.line(head);

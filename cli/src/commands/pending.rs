@@ -49,7 +49,8 @@ struct Change {
 /// The arguments of `administrators`.
 #[derive(Args, Debug)]
 pub struct AdministratorsArguments {
-    /// `many`: a second administrator confirms what weakens a stage; `one`: it takes effect after a day. Without it, print the number
+    /// `many`: a second administrator confirms what weakens a stage; `one`: it takes effect after a day. Without it,
+    /// print the number
     #[arg(value_name = "one|many", value_parser = names::administrators)]
     administrators: Option<Administrators>,
 }

@@ -43,12 +43,12 @@ pub async fn run(
     let clean = git::clean(&folder).await?;
     let plane = ControlPlane::open(global, context).await?;
     let repository = subscribed(arguments, &folder, &plane).await?;
-    let begun = Timestamp::now();
+    let since = Timestamp::now();
     let refspec = format!("HEAD:refs/heads/{}", clean.branch);
     git::git(&folder, &["push", "--quiet", &arguments.remote, &refspec]).await?;
     context.output.line(format!("pushed {} of {} to {}", clean.commit.short(), clean.branch, repository.id));
     let time_limit = Duration::from_secs(arguments.webhook_wait);
-    let execution = match by_webhook(&plane, &clean.commit, begun, time_limit).await? {
+    let execution = match by_webhook(&plane, &clean.commit, since, time_limit).await? {
         Some(execution) => execution,
         None => {
             context.output.note("no webhook has started a release of this commit; starting it from here");
@@ -80,13 +80,13 @@ async fn subscribed(
 async fn by_webhook(
     plane: &ControlPlane,
     commit: &CommitSha,
-    begun: Timestamp,
+    since: Timestamp,
     time_limit: Duration,
 ) -> Result<Option<String>, Failure> {
     let deadline = Instant::now() + time_limit;
     loop {
         let newest = plane.executions.newest(&plane.found.state_machines.release, LOOKED_AT).await?;
-        for (arn, _) in newest.into_iter().filter(|(_, started_at)| not_before(*started_at, begun)) {
+        for (arn, _) in newest.into_iter().filter(|(_, started_at)| not_before(*started_at, since)) {
             let input = plane.executions.describe(&arn).await?.map(|execution| execution.input);
             if input.is_some_and(|input| input["commit"] == commit.as_str()) {
                 return Ok(Some(arn));
@@ -100,8 +100,8 @@ async fn by_webhook(
 }
 
 /// Allows two seconds: Step Functions may report times in whole seconds, and its clock differs from this machine's.
-fn not_before(started_at: Timestamp, begun: Timestamp) -> bool {
-    begun.as_second() - started_at.as_second() <= 2
+fn not_before(started_at: Timestamp, since: Timestamp) -> bool {
+    since.as_second() - started_at.as_second() <= 2
 }
 
 /// Returns the run that the webhook would have started.

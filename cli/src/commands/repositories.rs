@@ -62,7 +62,8 @@ struct Add {
     /// Release the default branch alone from now on
     #[arg(long)]
     default_branch_only: bool,
-    /// The base URL of the git host's API; by default that of the registration, GitHub's, or that of the local cloud's git host
+    /// The base URL of the git host's API; by default that of the registration, GitHub's, or that of the local cloud's
+    /// git host
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
 }

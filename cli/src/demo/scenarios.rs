@@ -174,8 +174,8 @@ impl Demo {
         self.type_in(&["images"], Exit::Done).await.map(drop)
     }
 
-    /// Adds the recipe of the log stack's Logstash to the repository and pushes it. An administrator imported the image before,
-    /// so the repository must be given its name.
+    /// Adds the recipe of the log stack's Logstash to the repository and pushes it. An administrator imported the image
+    /// before, so the repository must be given its name.
     pub async fn bake(&self) -> Result<Value, Failure> {
         self.type_in(&["images", "assign", "logstash", "--to", REPOSITORY], Exit::Done).await?;
         let recipes = self.context.sources()?.join("infra/images");

@@ -6,6 +6,7 @@ use crate::failure::{Failure, at};
 use lockstep_aws::operator::stacks::Installer;
 use lockstep_domain::installation::accounts::{self, Registered};
 use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::chain;
 use lockstep_domain::model::ids::{AccountId, InvalidId, OrganizationId};
 use std::str::FromStr;
 
@@ -30,7 +31,7 @@ impl FromStr for OrganizationChoice {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "none" => Ok(Self::None),
-            id => id.parse().map(Self::Of).map_err(|error: InvalidId| error.to_string()),
+            id => id.parse().map(Self::Of).map_err(|error: InvalidId| chain(&error)),
         }
     }
 }

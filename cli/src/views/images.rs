@@ -480,9 +480,9 @@ mod tests {
             policies: None,
         };
         let question = asking(Subject::Proposal(proposal));
-        let brought = Deployment { approvals: vec![question], ..deployment() };
-        let given = [decided(&brought, AnswerKind::Approve, 30)];
-        let copied = history(&inventory, &inventory.versions[0], std::slice::from_ref(&brought), &given);
+        let asked = Deployment { approvals: vec![question], ..deployment() };
+        let given = [decided(&asked, AnswerKind::Approve, 30)];
+        let copied = history(&inventory, &inventory.versions[0], std::slice::from_ref(&asked), &given);
         insta::assert_snapshot!(copied.join("\n"));
         let unasked = history(&inventory, &inventory.versions[0], &[deployment()], &[]).join("\n");
         assert!(unasked.contains("no approval was needed"), "{unasked}");

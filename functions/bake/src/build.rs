@@ -32,8 +32,8 @@ use lockstep_runtime::{answers, deployment_log, lease, stages};
 /// Maximum number of earlier versions among which the last build in the account is looked for.
 const EARLIER_MAX: usize = 200;
 
-/// Handles `begin_build`: creates the record of the build, unless the image exists in the account. Returns `Approve` if a person
-/// must approve the build first.
+/// Handles `begin_build`: creates the record of the build, unless the image exists in the account. Returns `Approve` if
+/// a person must approve the build first.
 pub async fn begin<C: BakeContext>(
     context: &C,
     execution: &str,
@@ -44,11 +44,11 @@ pub async fn begin<C: BakeContext>(
     let location = stage.location();
     let version = load::version(context, &input.image, &input.version).await?.record;
     let id = build_id(&input.image, &input.version, &location, stage.path());
-    let begun = |next| Ok(BuildStarted { build: id.clone(), next });
+    let started = |next| Ok(BuildStarted { build: id.clone(), next });
     let key = Image::key_of(&input.image, &input.version, &location, stage.path());
     let there = context.ledger().get::<Image>(&key).await?;
     if there.is_some_and(|image| image.record.is_usable()) {
-        return begun(NextStep::Present);
+        return started(NextStep::Present);
     }
     if !may_build(&version, stage.path()) {
         return Err(unusable(format!(
@@ -90,17 +90,18 @@ pub async fn begin<C: BakeContext>(
         Inserted::Exists(other) => resume(context, other, execution).await?,
     };
     if permission(context, &stages, &build.record).await? == Permission::NeedsApproval {
-        return begun(NextStep::Approve);
+        return started(NextStep::Approve);
     }
     // A build that is refused ends where it would start, so that its record is closed with the reason.
     if build.record.state == DeploymentState::AwaitingApproval {
         let answered = Deployment { state: DeploymentState::Running, ..build.record.clone() };
         context.ledger().replace(&build, answered).await?;
     }
-    begun(NextStep::Build)
+    started(NextStep::Build)
 }
 
-/// Returns true if the state of the version permits a build. The first build is in the test stage, whose path owns the version.
+/// Returns true if the state of the version permits a build. The first build is in the test stage, whose path owns the
+/// version.
 fn may_build(version: &ImageVersion, path: DeploymentPath) -> bool {
     match path {
         DeploymentPath::Delivery => {
@@ -211,7 +212,8 @@ async fn base_at<C: BakeContext>(
     }
 }
 
-/// Handles `build`: starts the build, or finds the one that an earlier call started. [`crate::discard::fail_build`] undoes it.
+/// Handles `build`: starts the build, or finds the one that an earlier call started. [`crate::discard::fail_build`]
+/// undoes it.
 pub async fn start<C: BakeContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
     let mut building = Building::load_running(context, id).await?;
     let builds = context.builds(building.location(), &id.session()).await?;
@@ -245,8 +247,8 @@ pub async fn start<C: BakeContext>(context: &C, id: &DeploymentId, task: &Task) 
 
 /// Records the attempt before the call to CodeBuild, whose client tokens are valid for five minutes only.
 async fn intend<C: BakeContext>(context: &C, building: &mut Building) -> Result<Operation, Failure> {
-    if let Some(begun) = building.deployment.record.operation().filter(|last| last.target != OVER) {
-        return Ok(begun.clone());
+    if let Some(earlier) = building.deployment.record.operation().filter(|last| last.target != OVER) {
+        return Ok(earlier.clone());
     }
     let attempt = building.deployment.record.operation().map_or(1, |last| last.attempt + 1);
     let operation = Operation {
@@ -312,7 +314,8 @@ async fn stored<C: BakeContext>(
     Ok(StoredRecipe { key: key.to_owned(), version })
 }
 
-/// Returns the key for the build; empty if the recipe decides. Logs a warning before the build if the image cannot be shared.
+/// Returns the key for the build; empty if the recipe decides. Logs a warning before the build if the image cannot be
+/// shared.
 async fn key_of<C: BakeContext>(context: &C, building: &Building) -> Result<&'static str, Failure> {
     let location = building.location();
     let encryption = context.encryption(location, &building.id().session()).await?;

@@ -27,8 +27,8 @@ use std::collections::BTreeSet;
 /// The most environments of a stage that are read.
 const ENVIRONMENTS_MAX: usize = 10_000;
 
-/// Handles `fail_build`: removes the images of the build and closes it as failed. An interrupted attempt may have made an image
-/// that no record names.
+/// Handles `fail_build`: removes the images of the build and closes it as failed. An interrupted attempt may have made
+/// an image that no record names.
 pub async fn fail_build<C: BakeContext>(
     context: &C,
     id: &DeploymentId,
@@ -129,8 +129,8 @@ pub async fn fail_version<C: BakeContext>(
 
 /// Handles `discard_version`: deletes the image and its snapshots in one account and region.
 ///
-/// Returns `EnvironmentBusy` while a resource refers to the image. The version was never usable, so no image lock names it, and
-/// only a resource outside Lockstep can refer to it.
+/// Returns `EnvironmentBusy` while a resource refers to the image. The version was never usable, so no image lock names
+/// it, and only a resource outside Lockstep can refer to it.
 pub async fn discard<C: BakeContext>(
     context: &C,
     image: &ImageName,
@@ -166,8 +166,8 @@ pub async fn discard<C: BakeContext>(
         return Err(Failure::new(FailureKind::EnvironmentBusy, message));
     }
     let deleted = remove(&images, &there).await?;
-    // Also the snapshots whose image was deregistered before a crash. A snapshot that does not exist has no tag, without which
-    // the role may delete nothing.
+    // Also the snapshots whose image was deregistered before a crash. A snapshot that does not exist has no tag,
+    // without which the role may delete nothing.
     let recorded = record.iter().flat_map(|record| record.record.snapshots.clone()).collect();
     let mut left: BTreeSet<SnapshotId> =
         images.snapshots(&recorded).await?.into_iter().map(|snapshot| snapshot.id).collect();

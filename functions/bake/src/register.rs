@@ -39,8 +39,8 @@ pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<
     let seen = images.describe(&ami).await?;
     let seen = judged(&building, seen, &ami, &arn)?;
 
-    // All images of one recipe and commit carry the same source tag, in each account. The builder's role cannot change an image
-    // that carries the tag of acceptance.
+    // All images of one recipe and commit carry the same source tag, in each account. The builder's role cannot change
+    // an image that carries the tag of acceptance.
     let tags: Vec<(String, String)> = building
         .tags()
         .into_iter()

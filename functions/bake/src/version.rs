@@ -132,8 +132,8 @@ fn days_after(now: Timestamp, days: u32) -> Result<Timestamp, Failure> {
     end.map_err(|error| Failure::bug(format!("{now} and {days} days")).caused_by(&error))
 }
 
-/// Returns the base of each build of the version, pinned: one version of an image of this installation, or one name of a public
-/// image.
+/// Returns the base of each build of the version, pinned: one version of an image of this installation, or one name of
+/// a public image.
 async fn pinned<C: BakeContext>(
     context: &C,
     recipe: &Recipe,
@@ -169,8 +169,8 @@ pub async fn versions<C: BakeContext>(context: &C, image: &ImageName) -> Result<
     Ok(found)
 }
 
-/// Handles `distribute`: returns the locations that lack the version. Each execution name is derived from the execution and the
-/// location, so a retry joins the executions that run.
+/// Handles `distribute`: returns the locations that lack the version. Each execution name is derived from the execution
+/// and the location, so a retry joins the executions that run.
 pub async fn distribute<C: BakeContext>(
     context: &C,
     execution: &str,

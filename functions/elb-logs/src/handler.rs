@@ -53,8 +53,8 @@ pub struct ItemFailure {
 /// Ships what `payload` asks for, within the time that is `left`.
 ///
 /// # Errors
-/// The first failure, if the caller is no queue and so gets no response for each message. For a queue, the response names each
-/// failed message, and the queue delivers it again.
+/// The first failure, if the caller is no queue and so gets no response for each message. For a queue, the response
+/// names each failed message, and the queue delivers it again.
 pub async fn handle(context: &AwsContext, payload: &Value, left: Duration) -> Result<Response, Failure> {
     let until = Deadlines::of(left);
     if is_check(payload) {

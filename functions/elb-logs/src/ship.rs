@@ -74,7 +74,8 @@ pub(crate) async fn ship(context: &AwsContext, asked: &Object, until: Deadlines)
     Ok(Shipped { account: run.account, reached, stopped, written })
 }
 
-/// Returns the source that the ids of events are derived from. It is the same with and without a version in the notification.
+/// Returns the source that the ids of events are derived from. It is the same with and without a version in the
+/// notification.
 fn source(asked: &Object, reading: &Reading) -> Result<Source, Failure> {
     let version = reading.version_id().or(reading.etag());
     let version = version.ok_or_else(|| Failure::bug("S3 returned an object without version and ETag"))?;
@@ -101,7 +102,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Reads to the end or to the deadline. The outer result is a failure of the object, the inner one a stop of the shipping.
+    /// Reads to the end or to the deadline. The outer result is a failure of the object, the inner one a stop of the
+    /// shipping.
     async fn read(
         &mut self,
         reader: &mut Reader,

@@ -1,5 +1,5 @@
-//! The parameters that name images for deployments outside of Lockstep. A function sets those of its own path alone: it has no role
-//! in an account of the other one.
+//! The parameters that name images for deployments outside of Lockstep. A function sets those of its own path alone: it
+//! has no role in an account of the other one.
 
 use crate::context::ImageContext;
 use lockstep_aws::channels::Channels;

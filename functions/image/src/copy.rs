@@ -23,8 +23,8 @@ use std::time::Duration;
 /// Seconds for which a new copy may be invisible. After that it counts as deleted.
 const GRACE_SECONDS: i64 = 900;
 
-/// Returns the pauses between tries to copy an image that was shared a moment ago: one to sixteen seconds, half a minute in all.
-/// A share becomes visible everywhere within seconds.
+/// Returns the pauses between tries to copy an image that was shared a moment ago: one to sixteen seconds, half a
+/// minute in all. A share becomes visible everywhere within seconds.
 fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::new().with_min_delay(Duration::from_secs(1)).with_max_times(5).build()
 }
@@ -64,8 +64,8 @@ enum CopyStart {
     NoSlot(String),
 }
 
-/// Queues the promotion until a copy of Lockstep ends in the account, or the callback times out. Others copy into the account
-/// too, so AWS may refuse a copy within our limit.
+/// Queues the promotion until a copy of Lockstep ends in the account, or the callback times out. Others copy into the
+/// account too, so AWS may refuse a copy within our limit.
 async fn wait_for_slot<C: ImageContext>(
     context: &C,
     promotion: &Promotion,
@@ -182,8 +182,8 @@ async fn intend<C: ImageContext>(
     promotion: &mut Promotion,
     plan: &CopyPlan,
 ) -> Result<Operation, Failure> {
-    if let Some(begun) = promotion.deployment.record.operation() {
-        return Ok(begun.clone());
+    if let Some(earlier) = promotion.deployment.record.operation() {
+        return Ok(earlier.clone());
     }
     let operation = attempt(plan, 1, context.now());
     let mut record = promotion.deployment.record.clone();

@@ -83,7 +83,8 @@ pub async fn abandon<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<
     write_closed(context, old, closed).await
 }
 
-/// Handles `close`: closes a failed inspection. It may have created the promotion, or taken over one that had shared the image.
+/// Handles `close`: closes a failed inspection. It may have created the promotion, or taken over one that had shared
+/// the image.
 pub async fn close_inspection<C: ImageContext>(
     context: &C,
     execution: &str,

@@ -204,8 +204,8 @@ async fn look<'a, C: ImageContext>(
     Ok(seen)
 }
 
-/// Returns the first candidate that is available or pending in its account. Without one, returns the first candidate, for the
-/// message.
+/// Returns the first candidate that is available or pending in its account. Without one, returns the first candidate,
+/// for the message.
 async fn first_present<'a, C: ImageContext>(
     context: &C,
     candidates: &[&'a Image],
@@ -264,8 +264,8 @@ fn copy_plan(
     key: Option<String>,
 ) -> CopyPlan {
     let tag = |key: &str| seen.source.as_ref().and_then(|ami| ami.tags.get(key).cloned());
-    let begun = ami.and_then(|id| seen.owned.iter().find(|owned| owned.id == *id));
-    let made_by = begun.and_then(|copy| copy.tags.get(TAG_DEPLOYMENT)?.parse().ok());
+    let copy = ami.and_then(|id| seen.owned.iter().find(|owned| owned.id == *id));
+    let made_by = copy.and_then(|copy| copy.tags.get(TAG_DEPLOYMENT)?.parse().ok());
     let record = seen.record;
     CopyPlan {
         copied_from: record.ami.clone().unwrap_or_else(|| record.source_ami.clone()),

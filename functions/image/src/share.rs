@@ -1,7 +1,7 @@
 //! Shares the image, its snapshots and the use of their keys with the target account, and withdraws the shares.
 //!
-//! Promotions to several regions of one account need the same shares. The record of the share names each of them, and the last
-//! one withdraws the shares. Each promotion has its own grants on the keys.
+//! Promotions to several regions of one account need the same shares. The record of the share names each of them, and
+//! the last one withdraws the shares. Each promotion has its own grants on the keys.
 
 use crate::context::ImageContext;
 use crate::load::{Promotion, unusable};

@@ -12,7 +12,8 @@ use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState};
 use lockstep_runtime::lease;
 
-/// Returns the promotion whose work `execution` continues, if there is one. A promotion without an end is closed as abandoned.
+/// Returns the promotion whose work `execution` continues, if there is one. A promotion without an end is closed as
+/// abandoned.
 ///
 /// # Errors
 /// `EnvironmentBusy` while that promotion runs or may run.

@@ -37,8 +37,8 @@ pub async fn verify<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(
 
 /// Returns the reason why a locked image may not be used at `location`; `None` if it may.
 ///
-/// The revocation is a record of the authority, and the image one of the path of the deployment. The state of the version is one of
-/// the delivery path: on the promotion path, it adds a reason and replaces none.
+/// The revocation is a record of the authority, and the image one of the path of the deployment. The state of the
+/// version is one of the delivery path: on the promotion path, it adds a reason and replaces none.
 async fn why_not<C: ImageContext>(
     context: &C,
     there: &C::Images,

@@ -166,8 +166,8 @@ fn waiting(current: &Current, pending: &PendingConfig) -> Configured {
     }
 }
 
-/// Stores the number of administrators that the installation chose as the first version. A later choice of an installer is then
-/// a change like any other, and weakens nothing by itself.
+/// Stores the number of administrators that the installation chose as the first version. A later choice of an installer
+/// is then a change like any other, and weakens nothing by itself.
 async fn keep_initial(context: &impl LedgerContext, now: Timestamp) -> Result<(), Failure> {
     let kind = ConfigKind::Administrators;
     if context.ledger().config(kind).await?.is_some() {

@@ -15,8 +15,8 @@ use lockstep_runtime::retry::retry_on_conflict;
 /// Age up to which a cached record, or its absence, counts. A revoked key is refused after half a minute at most.
 const RECORD_AGE: SignedDuration = SignedDuration::from_secs(30);
 
-/// Age up to which the absence of a key counts. A new key is accepted after two seconds at most, and a caller with invented keys
-/// causes at most one read in two seconds.
+/// Age up to which the absence of a key counts. A new key is accepted after two seconds at most, and a caller with
+/// invented keys causes at most one read in two seconds.
 const IGNORANCE_AGE: SignedDuration = SignedDuration::from_secs(2);
 
 /// Applications that may send.
@@ -30,8 +30,8 @@ impl Applications {
         Self { table: Ledger::of_component(aws, table), known: Remembered::new(RECORD_AGE) }
     }
 
-    /// Returns the application of a key; `None` if there is none. An unauthenticated caller costs at most one read, whose result
-    /// is cached.
+    /// Returns the application of a key; `None` if there is none. An unauthenticated caller costs at most one read,
+    /// whose result is cached.
     pub(crate) async fn of(&self, key: &KeyId, now: Timestamp) -> Result<Option<Application>, Failure> {
         let name = &key.application;
         let holds = |known: &Option<Application>| {

@@ -5,7 +5,7 @@ use lockstep_aws::aws::Aws;
 use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::shipper::{Output, Pace};
 use lockstep_domain::logs::ingest::{Labels, Rate};
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::error::{Failure, chain};
 use std::time::Duration;
 
 /// Required settings.
@@ -69,5 +69,5 @@ impl AwsContext {
 
 fn rate(events_per_second: &str, burst: &str) -> Result<Rate, String> {
     let number = |text: &str| text.parse::<u32>().map_err(|_| format!("{text} is no number"));
-    Rate::new(number(events_per_second)?, number(burst)?).map_err(|error| error.to_string())
+    Rate::new(number(events_per_second)?, number(burst)?).map_err(|error| chain(&error))
 }

@@ -32,7 +32,8 @@ pub enum Answered {
 /// Handles an invocation within the time that is `left`.
 ///
 /// # Errors
-/// The failure of a check, and `Rejected` for a payload that is neither a check nor a request. A request always gets a response.
+/// The failure of a check, and `Rejected` for a payload that is neither a check nor a request. A request always gets a
+/// response.
 pub async fn handle(
     context: &AwsContext,
     invocation: Invocation<Value>,

@@ -54,7 +54,8 @@ pub fn still_the_head(
     ))
 }
 
-/// Refuses a branch whose pushes are not released, also if an operator names it: what is built runs in the development account.
+/// Refuses a branch whose pushes are not released, also if an operator names it: what is built runs in the development
+/// account.
 pub fn released(repository: &Repository, branch: &BranchName) -> Result<(), Failure> {
     unreleased(repository, branch.as_str()).map_or(Ok(()), |reason| Err(Failure::rejected(reason)))
 }

@@ -24,17 +24,18 @@ pub async fn execute<C: StackContext>(context: &C, id: &DeploymentId, task: &Tas
     let stacks = context.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let token = client_token(id.as_str(), "execute", change_set.attempt);
     let key = operation_key(&stack_arn, &token);
-    let begun = executed(&loaded).filter(|operation| operation.token == token);
-    let operation = match begun {
-        Some(begun) => {
+    let earlier = executed(&loaded).filter(|operation| operation.token == token);
+    let operation = match earlier {
+        Some(earlier) => {
             context.callbacks().register(&key, task).await?;
-            let (progress, _) = observe::progress(&stacks, &stack_arn, &tokens(&begun, id), begun.at).await?;
+            let (progress, _) =
+                observe::progress(&stacks, &stack_arn, &tokens(&earlier, id), earlier.at).await?;
             match operation_state(&progress) {
                 OperationState::Running => return Ok(()),
                 OperationState::Succeeded | OperationState::Failed { .. } => {
                     return context.callbacks().wake(&key).await;
                 }
-                OperationState::NotStarted => begun,
+                OperationState::NotStarted => earlier,
             }
         }
         None => {

@@ -5,7 +5,7 @@
 use crate::context::StackContext;
 use crate::load::{self, Loaded};
 use lockstep_domain::delivery::packaging::Contents;
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::error::{Failure, chain};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::missing_permissions::MissingPermissions;
 use lockstep_domain::records::{DeployBody, Release};
@@ -49,7 +49,7 @@ async fn table<C: StackContext>(context: &C, release: &Release) -> Result<Table,
     let digest = release.permissions.as_ref();
     let digest = digest.ok_or("the release was packaged before its permissions were written down")?;
     let packed = context.artifact(&excerpt_key(&release.component, digest)).await;
-    Table::read(&packed.map_err(|failure| sentence(&failure))?, digest).map_err(|error| error.to_string())
+    Table::read(&packed.map_err(|failure| sentence(&failure))?, digest).map_err(|error| chain(&error))
 }
 
 fn known<C: StackContext>(context: &C, deploy: &DeployBody, location: &Location) -> TemplateContext {

@@ -1,4 +1,5 @@
-//! The parameters that name images. The function of images of a path sets those of its accounts; the sweep asks it to repair them.
+//! The parameters that name images. The function of images of a path sets those of its accounts; the sweep asks it to
+//! repair them.
 
 use crate::context::SweepContext;
 use crate::images::Inventory;

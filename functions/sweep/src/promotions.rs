@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(110);
 /// The most images, and the most shares, that are read.
 const IMAGES: usize = 10_000;
 
-/// Examines every promotion that copies or shares an image. The index may lag behind; the function of images reads the promotion
-/// again before it undoes anything.
+/// Examines every promotion that copies or shares an image. The index may lag behind; the function of images reads the
+/// promotion again before it undoes anything.
 pub async fn sweep(context: &impl SweepContext, report: &mut SweepReport) -> Result<(), Failure> {
     let images = context.ledger().list_kind::<Image>(IMAGES).await?;
     let shares = context.ledger().list_kind::<ImageShare>(IMAGES).await?;

@@ -28,8 +28,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 /// Runs the checks of a deployment's release concurrently and writes the results to the deployment log.
 ///
 /// # Errors
-/// `CheckFailed` with every failed check; `Superseded` if the deployment no longer runs. A retryable failure of AWS if it lasts
-/// until the deadline of a check, so that the checks run again.
+/// `CheckFailed` with every failed check; `Superseded` if the deployment no longer runs. A retryable failure of AWS if
+/// it lasts until the deadline of a check, so that the checks run again.
 pub async fn handle(context: &impl VerifyContext, deployment: &DeploymentId) -> Result<Response, Failure> {
     let deployment = load_deployment(context, deployment).await?;
     let deploy = judge::running(&deployment)?;

@@ -3,6 +3,7 @@
 use super::deliveries::{self, ContentType, Hook, NewHook};
 use super::repositories::{Repository, RepositoryError};
 use super::{Shared, payload, pushes, tarball};
+use crate::http::chain;
 use axum::Json;
 use axum::Router;
 use axum::extract::{FromRequestParts, Path, Query, State};
@@ -72,8 +73,8 @@ impl IntoResponse for Refused {
 impl From<RepositoryError> for Refused {
     fn from(error: RepositoryError) -> Self {
         match error {
-            RepositoryError::Name(_) => Self::unprocessable(error.to_string()),
-            other => Self(StatusCode::INTERNAL_SERVER_ERROR, other.to_string()),
+            RepositoryError::Name(_) => Self::unprocessable(chain(&error)),
+            other => Self(StatusCode::INTERNAL_SERVER_ERROR, chain(&other)),
         }
     }
 }

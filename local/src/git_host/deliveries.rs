@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::repositories::Repository;
+use crate::http::chain;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use hmac::{Hmac, KeyInit, Mac};
@@ -252,7 +253,7 @@ async fn attempt(
             headers: shown_headers(&answer.headers),
             body: String::from_utf8_lossy(&answer.body[..answer.body.len().min(LONGEST_ANSWER)]).into_owned(),
         },
-        Err(error) => Outcome::Failed(error.to_string()),
+        Err(error) => Outcome::Failed(chain(&error)),
     };
     let delivery = Delivery {
         id: 0,

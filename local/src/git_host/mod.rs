@@ -14,9 +14,9 @@ mod tarball;
 
 pub use repositories::Repository;
 
-use crate::http::Client;
+use crate::http::{Cause, Client};
 use deliveries::Hooks;
-use repositories::{Repositories, RepositoryError};
+use repositories::Repositories;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -51,12 +51,12 @@ pub enum GitHostError {
         source: io::Error,
     },
     /// A repository could not be created.
-    #[error("could not create the repository {repository}: {reason}")]
+    #[error("could not create the repository {repository}")]
     Create {
         /// `owner/name`.
         repository: String,
         /// Reason, with the necessary change.
-        reason: String,
+        source: Cause,
     },
 }
 
@@ -150,8 +150,9 @@ impl GitHost {
     ///
     /// [`GitHostError::Create`] if GitHub would not accept the name, or git fails.
     pub async fn create_repository(&self, owner: &str, name: &str) -> Result<Repository, GitHostError> {
-        self.shared.repositories.create(owner, name).await.map_err(|error: RepositoryError| {
-            GitHostError::Create { repository: format!("{owner}/{name}"), reason: error.to_string() }
+        self.shared.repositories.create(owner, name).await.map_err(|source| GitHostError::Create {
+            repository: format!("{owner}/{name}"),
+            source: source.into(),
         })
     }
 

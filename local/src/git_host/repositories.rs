@@ -99,16 +99,10 @@ pub(super) struct Comparison {
 pub(super) enum RepositoryError {
     #[error("'{0}' is not a name: letters, digits, '-', '_' and '.' only, and not beginning with '.' or '-'")]
     Name(String),
-    #[error("git could not be run: {0}. Is git installed?")]
-    Run(io::Error),
+    #[error("git could not be run; check that it is installed")]
+    Run(#[from] io::Error),
     #[error("git {command} failed: {message}")]
     Git { command: String, message: String },
-}
-
-impl From<io::Error> for RepositoryError {
-    fn from(error: io::Error) -> Self {
-        Self::Run(error)
-    }
 }
 
 /// All repositories below a folder: `<root>/<owner>/<name>.git`.

@@ -89,8 +89,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// Creates the client of the API at `base_url`, with `token` if there is one. Only the local cloud (`is_local`) has a git
-    /// host on this machine; in a function on AWS, Lambda's runtime API is there.
+    /// Creates the client of the API at `base_url`, with `token` if there is one. Only the local cloud (`is_local`) has
+    /// a git host on this machine; in a function on AWS, Lambda's runtime API is there.
     ///
     /// # Errors
     /// [`FetchError::BaseUrl`] unless the URL is `https` to another machine, or in the local cloud `http` to this machine

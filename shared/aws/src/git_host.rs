@@ -53,8 +53,8 @@ impl GitHosts {
         head(&self.of(repository).await?, repository, branch).await
     }
 
-    /// Returns true if `commit` is on `branch` of `repository` now: it is the branch's head or an ancestor of it. The host also
-    /// has commits that are on no branch, such as those of forks and those that a force-push removed.
+    /// Returns true if `commit` is on `branch` of `repository` now: it is the branch's head or an ancestor of it. The
+    /// host also has commits that are on no branch, such as those of forks and those that a force-push removed.
     ///
     /// # Errors
     /// Those of [`of`](Self::of) and [`judge`]: every failure that leaves the answer unknown.

@@ -1,7 +1,7 @@
 //! The span that holds every log line of an invocation, and the fields that it adds to each.
 //!
-//! `docs/logging.md` lists the fields. The values come from places of a request that name things, so no token of a waiting state
-//! and no secret is among them.
+//! `docs/logging.md` lists the fields. The values come from places of a request that name things, so no token of a
+//! waiting state and no secret is among them.
 
 use lockstep_domain::model::ids::{
     CommitSha, ComponentName, DeploymentId, ImageName, RepositoryId, StageName,

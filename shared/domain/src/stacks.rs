@@ -1,4 +1,5 @@
-//! CloudFormation: templates, identity of stacks, plans of stack operations, comparison of stacks with reports about them, reviews of change sets, drift, diagnosis and permissions.
+//! CloudFormation: templates, identity of stacks, plans of stack operations, comparison of stacks with reports about
+//! them, reviews of change sets, drift, diagnosis and permissions.
 
 pub mod access;
 pub mod change_set_review;

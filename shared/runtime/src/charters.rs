@@ -11,11 +11,12 @@ pub async fn charter(ledger: &Ledger, id: &DeploymentId) -> Result<Charter, Fail
     Ok(ledger.expect::<Charter>(&Charter::key_of(id), &what).await?.record)
 }
 
-/// Confirms that the deployment is as it was begun. The publication of an image has a record of its own. A copy and a build of an
-/// image have neither: they hold no environment and earn no evidence.
+/// Confirms that the deployment is as it was begun. The publication of an image has a record of its own. A copy and a
+/// build of an image have neither: they hold no environment and earn no evidence.
 ///
 /// # Errors
-/// `Rejected` if a fact of the deployment differs from what the authority recorded. The functions of a path write the deployment.
+/// `Rejected` if a fact of the deployment differs from what the authority recorded. The functions of a path write the
+/// deployment.
 pub async fn ensure_as_begun(ledger: &Ledger, deployment: &Deployment) -> Result<(), Failure> {
     if let Some(PublishImageBody { image, .. }) = deployment.publication() {
         let (stage, id) = (&deployment.stage, &deployment.id);

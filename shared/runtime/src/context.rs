@@ -179,8 +179,8 @@ pub trait TargetBuckets {
         code: &FunctionCode,
     ) -> Result<(), Failure>;
 
-    /// Writes a packaged file of a component to a bucket that CloudFormation at `location` can read. The key is the digest of
-    /// the file, so that a repeated call changes nothing and needs no undo.
+    /// Writes a packaged file of a component to a bucket that CloudFormation at `location` can read. The key is the
+    /// digest of the file, so that a repeated call changes nothing and needs no undo.
     async fn put_file(
         &self,
         location: &Location,

@@ -43,6 +43,7 @@ use aws_types::SdkConfig;
 use dynoxide::{Database, DynoxideError};
 use lockstep_aws::aws::Aws;
 use lockstep_aws::ledger::{Inserted, Ledger};
+use lockstep_domain::model::error::chain;
 use lockstep_domain::records::{Key, Record, Table};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -489,7 +490,7 @@ where
     Q: serde::de::DeserializeOwned,
     A: serde::Serialize,
 {
-    let malformed = |error: serde_json::Error| DynoxideError::SerializationException(error.to_string());
+    let malformed = |error: serde_json::Error| DynoxideError::SerializationException(chain(&error));
     let answer = call(serde_json::from_str(body).map_err(malformed)?)?;
     serde_json::to_string(&answer).map_err(malformed)
 }

@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     match write(Path::new(FOLDER)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", error.chain());
             ExitCode::FAILURE
         }
     }
@@ -17,5 +17,5 @@ fn main() -> ExitCode {
 fn write(folder: &Path) -> Result<(), Error> {
     let text = with_graphs(folder)?;
     let path = folder.join("README.md");
-    std::fs::write(&path, text).map_err(|error| Error::File { path, error })
+    std::fs::write(&path, text).map_err(|source| Error::File { path, source })
 }

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     match render(sources, output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", error.chain());
             ExitCode::FAILURE
         }
     }

@@ -119,8 +119,8 @@ impl<'a> BakeRemains<'a> {
         broken
     }
 
-    /// Invariant 14: no code of an author runs in an account of the promotion path without an approval of this recipe, unless
-    /// an administrator let builds begin there.
+    /// Invariant 14: no code of an author runs in an account of the promotion path without an approval of this recipe,
+    /// unless an administrator let builds begin there.
     fn every_build_in_production_is_permitted(&self) -> Vec<String> {
         let production = location_of("production").account;
         let approved = |started: &Started| {

@@ -270,8 +270,8 @@ async fn begin_rival(harness: &Harness) {
     let claimed = harness.function("bake", &claim).await.expect("it claims");
     let input = json!({"image": IMAGE, "version": claimed["version"], "stage": claimed["stage"]});
     let begin = json!({"action": "begin_build", "execution": RIVAL_BUILD, "input": input});
-    let begun = harness.function("bake", &begin).await.expect("it begins");
-    let build: DeploymentId = serde_json::from_value(begun["build"].clone()).expect("an id");
+    let started = harness.function("bake", &begin).await.expect("it begins");
+    let build: DeploymentId = serde_json::from_value(started["build"].clone()).expect("an id");
     let task = json!({
         "token": harness.new_token(), "execution": RIVAL_BUILD, "entered_at": harness.clock.now(), "retry": 0,
     });

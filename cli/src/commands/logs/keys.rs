@@ -1,7 +1,7 @@
 //! `lockstep logs keys`: the keys and rate limits of applications that send to the log intake.
 //!
-//! A key is printed once, alone on standard output, so that the operator can pipe it into a store. Lockstep stores its digest
-//! only. All other lines are printed on standard error.
+//! A key is printed once, alone on standard output, so that the operator can pipe it into a store. Lockstep stores its
+//! digest only. All other lines are printed on standard error.
 
 use super::StageArguments;
 use crate::context::CommandContext;

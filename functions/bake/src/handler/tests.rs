@@ -131,7 +131,7 @@ impl Fixture {
         let input =
             inputs::BuildImage { image: "logstash".parse().unwrap(), version, stage: stage.parse().unwrap() };
         match self.ask(Request::BeginBuild { execution: execution.into(), input }).await? {
-            Reply::BuildStarted(begun) => Ok(begun),
+            Reply::BuildStarted(started) => Ok(started),
             other => panic!("{other:?}"),
         }
     }
@@ -260,7 +260,7 @@ fn no() -> CaughtError {
     CaughtError { error: "ImageUnusable".into(), cause: r#"{"errorMessage":"no key"}"#.into() }
 }
 
-fn brought(stage: &str, error: &str) -> DistributionResult {
+fn distributed(stage: &str, error: &str) -> DistributionResult {
     DistributionResult { stage: stage.parse().unwrap(), error: error.into(), cause: error.into() }
 }
 
@@ -286,10 +286,10 @@ async fn version_is_withheld_until_every_account_has_it() {
             .all(|tag| tags.contains_key(*tag)),
         "{tags:?}"
     );
-    let lacking = fixture.complete(vec![brought("production", "no key")]).await.unwrap_err();
+    let lacking = fixture.complete(vec![distributed("production", "no key")]).await.unwrap_err();
     assert!(lacking.message.contains("was not copied to production: no key"), "{lacking:?}");
     fixture.build_at("production").await;
-    fixture.complete(vec![brought("production", "")]).await.unwrap();
+    fixture.complete(vec![distributed("production", "")]).await.unwrap();
     assert_eq!(fixture.version().await.state, ImageVersionState::Usable);
     assert!(fixture.images().await.iter().all(|image| image.source_ami == ami));
 }
@@ -598,15 +598,15 @@ const THERE: &str = "arn:aws:states:eu-west-1:111111111111:execution:lockstep-pr
 #[tokio::test]
 async fn a_build_in_production_begins_only_once_a_person_approved_it() {
     let fixture = Fixture::withheld().await;
-    let begun = fixture.begin(THERE, "production").await.unwrap();
-    assert_eq!(begun.next, NextStep::Approve);
-    let refused = fixture.start(&begun.build).await.unwrap_err();
+    let started = fixture.begin(THERE, "production").await.unwrap();
+    assert_eq!(started.next, NextStep::Approve);
+    let refused = fixture.start(&started.build).await.unwrap_err();
     assert_eq!(refused.kind, FailureKind::ApprovalRefused, "{refused:?}");
-    fixture.ask_person(&begun.build).await;
-    assert!(fixture.start(&begun.build).await.is_err());
+    fixture.ask_person(&started.build).await;
+    assert!(fixture.start(&started.build).await.is_err());
     assert_eq!(fixture.builds_in(PRODUCTION), 0);
-    fixture.answer(&begun.build, AnswerKind::Approve).await;
-    fixture.start(&begun.build).await.unwrap();
+    fixture.answer(&started.build, AnswerKind::Approve).await;
+    fixture.start(&started.build).await.unwrap();
     assert_eq!(fixture.builds_in(PRODUCTION), 1);
 }
 

@@ -65,8 +65,8 @@ impl Watched {
     }
 }
 
-/// Delivers a message and its continuations until all are done, and returns the number of kills. For each of `kills`, kills the
-/// function after the broker has taken so many further events. `tamper` may change a continuation.
+/// Delivers a message and its continuations until all are done, and returns the number of kills. For each of `kills`,
+/// kills the function after the broker has taken so many further events. `tamper` may change a continuation.
 async fn deliver(
     cloud: &FakeAccount,
     answers: &mut mpsc::UnboundedReceiver<Result<Value, Value>>,

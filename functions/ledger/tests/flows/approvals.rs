@@ -178,8 +178,8 @@ async fn a_teardown_continues_after_an_approval_names_its_resources() {
     };
     assert_eq!(fixture.ask(answer(json!([]))).await.0, 400);
     assert_eq!(fixture.ask(answer(json!(["Archive"]))).await.0, 200);
-    let begun = fixture.invoke(Request::Reacquire { deployment: id("prod-t") }).await.unwrap();
-    assert_eq!(begun["images"], false);
+    let started = fixture.invoke(Request::Reacquire { deployment: id("prod-t") }).await.unwrap();
+    assert_eq!(started["images"], false);
     assert_eq!(fixture.environment("production").await.holder.unwrap().deployment, id("prod-t"));
 }
 

@@ -24,9 +24,9 @@ async fn fail(fixture: &Fixture, name: &str, error: CaughtError) -> Failed {
 async fn beginning_again_finds_the_same_deployment() {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test"]).await;
-    let begun = fixture.begin("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
-    assert_eq!((&begun.deployment, begun.images), (&id("a"), false));
-    assert_eq!(fixture.begin("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap(), begun);
+    let started = fixture.begin("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
+    assert_eq!((&started.deployment, started.images), (&id("a"), false));
+    assert_eq!(fixture.begin("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap(), started);
     let environment = fixture.environment("ci").await;
     assert_eq!(environment.epoch, 1);
     assert_eq!(environment.holder.unwrap().deployment, id("a"));
@@ -65,8 +65,8 @@ async fn a_release_needs_the_evidence_of_the_stage_before() {
     let fixture = Fixture::new().await;
     let release = fixture.published("1.0.0", &[]).await;
     fixture.cloud.take_calls();
-    let begun = fixture.begin_by_hand("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await;
-    let closed = begun.unwrap_err();
+    let refused = fixture.begin_by_hand("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await;
+    let closed = refused.unwrap_err();
     assert_eq!(closed.kind, FailureKind::GateClosed);
     assert!(closed.message.contains(&format!("digest {} passed test", release.digest)), "{closed}");
     let calls = fixture.cloud.take_calls();
@@ -90,9 +90,9 @@ async fn each_path_deploys_to_its_own_stages_only() {
 async fn a_machine_begins_no_execution_of_the_other_path() {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test", "ci"]).await;
-    let begun = fixture.begin("prod-a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap_err();
+    let pushed = fixture.begin("prod-a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap_err();
     let torn = fixture.begin_teardown("t", DeploymentPath::Promotion, "production", None).await.unwrap_err();
-    for (refused, own) in [(begun, "promotion"), (torn, "delivery")] {
+    for (refused, own) in [(pushed, "promotion"), (torn, "delivery")] {
         assert_eq!(refused.kind, FailureKind::Rejected);
         assert!(refused.message.contains(&format!("is on the {own} path")), "{refused}");
     }
@@ -267,9 +267,9 @@ async fn a_deployment_of_a_push_records_the_pusher() {
         let name = gate::deploy_execution("e", &"ci".parse().unwrap(), &release.component);
         let name = if by_hand { "by-hand" } else { &name };
         fixture.begin_by_hand(name, DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
-        let begun = fixture.deployment(name).await;
+        let started = fixture.deployment(name).await;
         let starter = expected.map_or(Starter::Unknown, |name| Starter::Pusher(name.parse().unwrap()));
-        assert_eq!(begun.starter, starter);
-        assert_eq!(begun.deploy().unwrap().pusher, Some(login));
+        assert_eq!(started.starter, starter);
+        assert_eq!(started.deploy().unwrap().pusher, Some(login));
     }
 }

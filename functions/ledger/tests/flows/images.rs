@@ -54,20 +54,20 @@ async fn missing_images_are_named_before_the_environment_is_acquired() {
         (DeploymentPath::Delivery, "ci", "111111111111"),
         (DeploymentPath::Promotion, "production", "222222222222"),
     ] {
-        let begun = fixture.begin(stage, path, deploy("1.0.0", stage)).await.unwrap();
-        let [missing] = begun.missing.as_slice() else { panic!("{begun:?}") };
+        let started = fixture.begin(stage, path, deploy("1.0.0", stage)).await.unwrap();
+        let [missing] = started.missing.as_slice() else { panic!("{started:?}") };
         assert_eq!((missing.image.as_str(), missing.version.to_string()), ("logstash", "2.1.0".to_owned()));
         assert_ne!(missing.execution, execution(stage));
         assert_eq!(
             fixture.begin(stage, path, deploy("1.0.0", stage)).await.unwrap(),
-            begun,
+            started,
             "the same name again"
         );
         assert!(fixture.find_environment(stage).await.is_none());
 
         fixture.ledger.insert(&image(account)).await.unwrap();
-        let begun = fixture.begin(stage, path, deploy("1.0.0", stage)).await.unwrap();
-        assert!(begun.images && begun.missing.is_empty(), "{begun:?}");
+        let started = fixture.begin(stage, path, deploy("1.0.0", stage)).await.unwrap();
+        assert!(started.images && started.missing.is_empty(), "{started:?}");
         assert!(fixture.environment(stage).await.holder.is_some());
     }
 }
@@ -77,8 +77,8 @@ async fn a_plan_names_no_missing_images() {
     let fixture = Fixture::new().await;
     with_an_image(&fixture, &["test"]).await;
     let input = inputs::Deploy { plan_only: true, ..deploy("1.0.0", "ci") };
-    let begun = fixture.begin("a", DeploymentPath::Delivery, input).await.unwrap();
-    assert!(begun.images && begun.missing.is_empty(), "{begun:?}");
+    let started = fixture.begin("a", DeploymentPath::Delivery, input).await.unwrap();
+    assert!(started.images && started.missing.is_empty(), "{started:?}");
 }
 
 #[tokio::test]

@@ -21,9 +21,9 @@ async fn running() -> Fixture {
 #[tokio::test]
 async fn a_teardown_acquires_the_environment_and_records_its_target() {
     let fixture = running().await;
-    let begun = fixture.begin_teardown("t", DeploymentPath::Delivery, "ci", None).await.unwrap();
-    assert_eq!((&begun.deployment, begun.images), (&id("t"), false));
-    assert_eq!(fixture.begin_teardown("t", DeploymentPath::Delivery, "ci", None).await.unwrap(), begun);
+    let started = fixture.begin_teardown("t", DeploymentPath::Delivery, "ci", None).await.unwrap();
+    assert_eq!((&started.deployment, started.images), (&id("t"), false));
+    assert_eq!(fixture.begin_teardown("t", DeploymentPath::Delivery, "ci", None).await.unwrap(), started);
     let deployment = fixture.deployment("t").await;
     assert_eq!(deployment.version.to_string(), "1.0.0");
     let stack = StackRun::new("logs".parse().unwrap(), "logs".into(), "ci-logs".parse().unwrap());

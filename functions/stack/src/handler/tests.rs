@@ -233,7 +233,7 @@ async fn the_successor_of_an_obsolete_change_set_needs_its_own_approval() {
     go(&fixture, plan(&id)).await;
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Approve);
     approve(&fixture);
-    fixture.cloud.somebody_updates(&arn, "another-caller");
+    fixture.cloud.update_as_other_caller(&arn, "another-caller");
     fixture.pass();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Approve);
@@ -334,7 +334,7 @@ async fn a_change_set_that_is_obsolete_at_execution_fails_the_deployment() {
     let id = fixture.id();
     go(&fixture, plan(&id)).await;
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Execute);
-    fixture.cloud.somebody_updates(&arn, "another-caller");
+    fixture.cloud.update_as_other_caller(&arn, "another-caller");
     fixture.pass();
     assert_eq!(failure(&fixture, execute(&id)).await.kind, FailureKind::StackFailed);
 }

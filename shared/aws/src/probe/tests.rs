@@ -70,9 +70,9 @@ impl Server {
     }
 }
 
-/// Starts a server that answers the first request with `begun` and keeps the connection open until the sender is
+/// Starts a server that answers the first request with `start` and keeps the connection open until the sender is
 /// dropped.
-fn stalling(begun: Vec<u8>) -> (u16, mpsc::Sender<()>) {
+fn stalling(start: Vec<u8>) -> (u16, mpsc::Sender<()>) {
     let listener = listener();
     let port = listener.local_addr().unwrap().port();
     let (sender, dropped) = mpsc::channel();
@@ -80,7 +80,7 @@ fn stalling(begun: Vec<u8>) -> (u16, mpsc::Sender<()>) {
         let mut peer = listener.accept().unwrap().0;
         assert!(peer.read(&mut [0; 4096]).unwrap() > 0);
         // A client that has read enough closes the connection, and the rest cannot be written.
-        let _ = peer.write_all(&begun);
+        let _ = peer.write_all(&start);
         let _ = dropped.recv();
     });
     (port, sender)
@@ -291,8 +291,8 @@ async fn a_request_carries_no_credentials_of_the_function() {
 #[tokio::test]
 async fn a_slow_peer_is_cut_off_wherever_it_stops() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n";
-    for begun in ["", "HTTP/1.1 200 OK\r\nx: y\r\n", head, &format!("{head}half")] {
-        let (port, _open) = stalling(begun.into());
+    for start in ["", "HTTP/1.1 200 OK\r\nx: y\r\n", head, &format!("{head}half")] {
+        let (port, _open) = stalling(start.into());
         let url = Url::parse(&format!("http://127.0.0.1:{port}/x?token=secret")).unwrap();
         let question = Get { url: &url, wanted: &Statuses::default(), body: true };
         let reason = not_yet(Prober::new(SystemResolver).get(question, &loopback(), SHORT).await);
@@ -302,9 +302,9 @@ async fn a_slow_peer_is_cut_off_wherever_it_stops() {
 
 #[tokio::test]
 async fn a_body_is_read_as_far_as_the_cap_and_no_further() {
-    let mut begun = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n".to_vec();
-    begun.extend(vec![b'x'; BODY_BYTES_MAX + 1]);
-    let (port, _open) = stalling(begun);
+    let mut start = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n".to_vec();
+    start.extend(vec![b'x'; BODY_BYTES_MAX + 1]);
+    let (port, _open) = stalling(start);
     let url = Url::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
     let answer = get(&Prober::new(SystemResolver), &url, &loopback()).await.unwrap();
     assert_eq!(answer, ProbeResponse { status: 200, body: vec![b'x'; BODY_BYTES_MAX] });
@@ -325,8 +325,8 @@ async fn a_response_without_http_or_without_end_of_headers_is_no_answer() {
     let large = format!("x: {}\r\n", "y".repeat(1 << 20));
     let answers = ["SSH-2.0-OpenSSH_9.6\r\n".to_owned(), many, large];
     for (n, answer) in answers.into_iter().enumerate() {
-        let begun = if n == 0 { answer } else { format!("HTTP/1.1 200 OK\r\n{answer}") };
-        let (port, _open) = stalling(begun.into_bytes());
+        let start = if n == 0 { answer } else { format!("HTTP/1.1 200 OK\r\n{answer}") };
+        let (port, _open) = stalling(start.into_bytes());
         let url = Url::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
         let reason = not_yet(get(&Prober::new(SystemResolver), &url, &loopback()).await);
         assert_eq!(reason, format!("127.0.0.1:{port} answers something that is no HTTP"), "{n}");

@@ -22,8 +22,9 @@ pub struct Jury<'a> {
 }
 
 impl<'a> Jury<'a> {
-    /// Returns the jury of a deployment with `rule`. A teardown and a publication deploy no release and have no author. The starter and the
-    /// author of the build of an image are unknown: no record that only the authority writes names them.
+    /// Returns the jury of a deployment with `rule`. A teardown and a publication deploy no release and have no author.
+    /// The starter and the author of the build of an image are unknown: no record that only the authority writes names
+    /// them.
     pub fn new(rule: &ApprovalRule, people: &'a People, deployment: &Deployment) -> Self {
         let has_author = deployment.teardown().is_none() && deployment.publication().is_none();
         let rule = if has_author { rule.clone() } else { rule.without_author() };

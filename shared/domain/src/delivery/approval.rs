@@ -125,8 +125,8 @@ fn asked(
     Ok(asking)
 }
 
-/// Returns the digest of all that a question shows: its subject with values and access, its reasons, and the facts with which
-/// the deployment began, such as its starter, its overrides and a break-glass.
+/// Returns the digest of all that a question shows: its subject with values and access, its reasons, and the facts with
+/// which the deployment began, such as its starter, its overrides and a break-glass.
 pub fn shown(deployment: &Deployment, question: &Approval) -> Result<Digest, Failure> {
     let question = Approval { shown: None, ..question.clone() };
     let glass = deployment.deploy().and_then(|deploy| deploy.break_glass.as_ref());

@@ -14,6 +14,7 @@ pub(crate) use namesakes::namesakes;
 pub use package::{pack, pack_code, unpack, zip_entries};
 pub use tarball::{Tarball, unpack_tarball};
 
+use crate::model::error::ErrorCause;
 use std::collections::BTreeMap;
 
 /// Files by their relative path, whose separator is `/`.
@@ -91,8 +92,8 @@ pub enum ArchiveError {
         second: String,
     },
     /// The archive is damaged, cut short or not of the expected format.
-    #[error("the archive cannot be read: {0}")]
-    Corrupt(String),
+    #[error("the archive cannot be read")]
+    Corrupt(#[source] ErrorCause),
     /// The repository has no such folder at this commit.
     #[error("the repository has no files in '{0}' at this commit")]
     NoSuchFolder(String),

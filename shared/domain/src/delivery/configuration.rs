@@ -1,4 +1,5 @@
-//! The parts of the organisation's configuration together: whether they fit each other, and what a new version of one changes.
+//! The parts of the organisation's configuration together: whether they fit each other, and what a new version of one
+//! changes.
 
 use crate::delivery::parameters::OrganisationParameters;
 use crate::delivery::people::{self, People};

@@ -235,8 +235,8 @@ pub struct Completed {
     pub deployment: Deployment,
 }
 
-/// Closes a deployment that succeeded: its checks passed, its stack is deleted, or its plan is shown. `lock` has the images of
-/// its release, and is read on the promotion path alone.
+/// Closes a deployment that succeeded: its checks passed, its stack is deleted, or its plan is shown. `lock` has the
+/// images of its release, and is read on the promotion path alone.
 pub fn complete(
     environment: &Environment,
     deployment: &Deployment,

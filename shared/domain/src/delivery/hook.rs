@@ -1,7 +1,7 @@
 //! Address of a webhook: the repository's id and a MAC over it.
 //!
-//! The webhook's URL is open to the internet. The MAC proves without a call that this installation gave the address out, so a
-//! made-up address costs nothing but the invocation.
+//! The webhook's URL is open to the internet. The MAC proves without a call that this installation gave the address
+//! out, so a made-up address costs nothing but the invocation.
 
 use crate::model::ids::RepositoryId;
 use hmac::{Hmac, KeyInit, Mac};
@@ -80,7 +80,8 @@ impl HookId {
     }
 }
 
-/// Reason to deny a request before its sender is proven. The reply to all of them is the same; only the log names the reason.
+/// Reason to deny a request before its sender is proven. The reply to all of them is the same; only the log names the
+/// reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Denial {

@@ -1,9 +1,10 @@
 //! Local files of a template: code, definitions and nested templates that the template names by a path.
 //!
-//! CloudFormation takes addresses in S3 only. `aws cloudformation package` uploads such files and writes their addresses into
-//! the template. Packaging does the same inside the release: [`read`] returns the template with the addresses, and the
-//! objects that belong there. Every object is named by its digest, and the bucket by the parameter [`ARTIFACT_BUCKET`], so
-//! that the template is the same text in every account. A deployment writes the objects into the bucket of its account.
+//! CloudFormation takes addresses in S3 only. `aws cloudformation package` uploads such files and writes their
+//! addresses into the template. Packaging does the same inside the release: [`read`] returns the template with the
+//! addresses, and the objects that belong there. Every object is named by its digest, and the bucket by the parameter
+//! [`ARTIFACT_BUCKET`], so that the template is the same text in every account. A deployment writes the objects into
+//! the bucket of its account.
 
 mod code;
 mod facts;

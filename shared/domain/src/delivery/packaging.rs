@@ -19,7 +19,7 @@ use crate::delivery::local_files::{self, LocalFiles, Reading};
 use crate::delivery::manifest::{self, Lines, Manifest};
 use crate::delivery::parameters::{ComponentParameters, OrganisationParameters};
 use crate::delivery::stages::Stages;
-use crate::model::error::{Failure, Problem};
+use crate::model::error::{Failure, Problem, chain};
 use crate::model::ids::{ComponentName, Digest};
 use crate::model::image_lock::ImageLock;
 use crate::model::test_difference::TestDifference;
@@ -166,10 +166,11 @@ pub fn open_release(release: &Release, artifact: &[u8]) -> Result<Contents, Fail
 ///
 /// Problems mean that the artifact is damaged, or that a version of Lockstep with other rules made it.
 pub fn open(artifact: &[u8]) -> Result<Contents, Vec<Problem>> {
-    let mut files = unpack(artifact, &Limits::DEFAULT)
-        .map_err(|error| vec![Problem::at("", None, format!("the artifact cannot be read: {error}"))])?;
+    let mut files = unpack(artifact, &Limits::DEFAULT).map_err(|error| {
+        vec![Problem::at("", None, format!("the artifact cannot be read: {}", chain(&error)))]
+    })?;
     let unreadable = |file: &str, error: serde_json::Error| {
-        vec![Problem::at(file, None, format!("cannot be read: {error}"))]
+        vec![Problem::at(file, None, format!("cannot be read: {}", chain(&error)))]
     };
     let lock = files.remove(IMAGE_LOCK_FILE).unwrap_or_default();
     let image_lock = serde_json::from_slice(&lock).map_err(|error| unreadable(IMAGE_LOCK_FILE, error))?;
@@ -344,7 +345,7 @@ impl<'a> Planner<'a> {
     }
 
     fn packed(&mut self, files: &Files) -> Option<Vec<u8>> {
-        pack(files).map_err(|error| self.problems.push(Problem::at("", None, error.to_string()))).ok()
+        pack(files).map_err(|error| self.problems.push(Problem::at("", None, chain(&error)))).ok()
     }
 }
 

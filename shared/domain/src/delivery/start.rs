@@ -1,4 +1,5 @@
-//! The starter of a deployment: the caller of the operators' function, if the deployment is the one that the caller asked for.
+//! The starter of a deployment: the caller of the operators' function, if the deployment is the one that the caller
+//! asked for.
 //!
 //! The function records the caller before the execution exists. Step Functions reports no starter, so the name of the
 //! execution, and the input that it was given, connect a deployment with the record.

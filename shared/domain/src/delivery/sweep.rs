@@ -219,8 +219,8 @@ fn removal(last: &Deployment, due: Timestamp, now: Timestamp) -> String {
 pub enum CallbackStep {
     /// Leave it: it has ended, is recent, or waits for an approver.
     Leave,
-    /// Remove it, because its execution has ended. First propose to the authority to close this deployment, which waited for an
-    /// answer.
+    /// Remove it, because its execution has ended. First propose to the authority to close this deployment, which
+    /// waited for an answer.
     Remove(Option<DeploymentId>),
     /// Let `resume` complete it; the waiting state then checks its operation.
     Wake,

@@ -105,8 +105,8 @@ checked_text! {
 checked_text! {
     /// A branch's name by git's rules (<https://git-scm.com/docs/git-check-ref-format>), at most 244 bytes.
     ///
-    /// The name is safe to compare. It may hold characters that a terminal does not show (`model::visible`), quotes, dollars and slashes, and never reaches a shell, an
-    /// ARN or a template.
+    /// The name is safe to compare. It may hold characters that a terminal does not show (`model::visible`), quotes,
+    /// dollars and slashes, and never reaches a shell, an ARN or a template.
     BranchName,
     InvalidText("not a branch name that git allows"),
     is_branch_name

@@ -7,7 +7,7 @@
 use crate::delivery::packaging::{BranchKind, next_version};
 use crate::delivery::stages::{Stage, Stages};
 use crate::model::caught_error::CaughtError;
-use crate::model::error::FailureKind;
+use crate::model::error::{FailureKind, chain};
 use crate::model::ids::{AmiId, CommitSha, Digest, ImageName, Region};
 use crate::model::image_version_state::ImageVersionState;
 use crate::model::location::Location;
@@ -146,8 +146,8 @@ pub fn to_discard<'a>(
         .collect()
 }
 
-/// Returns the environment whose last successful deployment used a version, or `None` if there is none. Such a version is not
-/// discarded, whatever its record says: the authority wrote the environment, and the delivery path the record.
+/// Returns the environment whose last successful deployment used a version, or `None` if there is none. Such a version
+/// is not discarded, whatever its record says: the authority wrote the environment, and the delivery path the record.
 pub fn proven_in<'a>(
     environments: &'a [Environment],
     image: &ImageName,
@@ -233,7 +233,7 @@ fn ami_made(artifact: &str, region: &Region) -> Result<AmiId, String> {
         artifact.split(',').filter_map(|part| part.trim().split_once(':')).collect();
     match parts[..] {
         [(place, ami)] if place == region.as_str() => {
-            ami.parse().map_err(|error| format!("Packer's manifest names no image: {error}"))
+            ami.parse().map_err(|error| format!("Packer's manifest names no image: {}", chain(&error)))
         }
         [] => Err("Packer's manifest names no image".to_owned()),
         _ => Err(format!("Packer's manifest names {artifact} instead of one image in {region}")),

@@ -2,8 +2,8 @@
 //! account and region, where a channel is `latest` or a `<major.minor>`.
 //!
 //! On the delivery path they follow a push: they name the newest version. On the promotion path they follow the newest
-//! deployment that succeeded in the stage of the account, or a later publication (`lockstep images publish`), so a push never
-//! changes what is launched there.
+//! deployment that succeeded in the stage of the account, or a later publication (`lockstep images publish`), so a push
+//! never changes what is launched there.
 //!
 //! The wanted values follow from the ledger alone, so the writer compares and repairs.
 
@@ -80,8 +80,8 @@ pub struct ChannelSources<'a> {
     pub publications: &'a [Publication],
 }
 
-/// Returns the stage whose deployments set the parameters of `location`: the last one there, which asks for the most evidence.
-/// `None` for a location without a stage, whose parameters stay as they are.
+/// Returns the stage whose deployments set the parameters of `location`: the last one there, which asks for the most
+/// evidence. `None` for a location without a stage, whose parameters stay as they are.
 pub fn leading<'a>(stages: &'a Stages, location: &Location) -> Option<&'a Stage> {
     stages.iter().filter(|stage| stage.location() == *location).last()
 }
@@ -95,8 +95,8 @@ pub fn wanted(sources: &ChannelSources<'_>, location: &Location) -> Option<BTree
     })
 }
 
-/// Returns the channels of an account of the delivery path. Of the versions that packaging can pin and that are available there,
-/// `latest` names the newest, and each `<major.minor>` the newest of its line.
+/// Returns the channels of an account of the delivery path. Of the versions that packaging can pin and that are
+/// available there, `latest` names the newest, and each `<major.minor>` the newest of its line.
 fn newest(versions: &[ImageVersion], places: &[Image], location: &Location) -> BTreeMap<String, Channel> {
     let mut found: BTreeMap<String, Channel> = BTreeMap::new();
     for version in versions.iter().filter(|version| obstacle(version, Purpose::Pin).is_none()) {
@@ -123,9 +123,9 @@ fn newest(versions: &[ImageVersion], places: &[Image], location: &Location) -> B
     found
 }
 
-/// Returns the channels of an account of the promotion path: each follows the newest publication in the stage, or deployment that
-/// succeeded there and locks the image, and for a `<major.minor>` a version of that line. Of two versions in one lock the newer one
-/// counts.
+/// Returns the channels of an account of the promotion path: each follows the newest publication in the stage, or
+/// deployment that succeeded there and locks the image, and for a `<major.minor>` a version of that line. Of two
+/// versions in one lock the newer one counts.
 fn proven(
     environments: &[Environment],
     publications: &[Publication],

@@ -146,8 +146,8 @@ pub fn completed(version: &ImageVersion, places: &[Image]) -> Option<ImageVersio
     if complete { apply(version, &Transition::Complete).ok() } else { None }
 }
 
-/// Returns `versions` with their revocations. A revocation that a version carries without a record of the authority counts for
-/// nothing.
+/// Returns `versions` with their revocations. A revocation that a version carries without a record of the authority
+/// counts for nothing.
 pub fn with_revocations(versions: Vec<ImageVersion>, revocations: &[Revocation]) -> Vec<ImageVersion> {
     let revoked = |version: &ImageVersion| {
         let is_it = |it: &&Revocation| it.image == version.name && it.version == version.version;

@@ -1,5 +1,5 @@
-//! Publication of a version of an image outside of a deployment: the parameters of an account of the promotion path name it once
-//! the approvers of the stage agree.
+//! Publication of a version of an image outside of a deployment: the parameters of an account of the promotion path
+//! name it once the approvers of the stage agree.
 
 use crate::delivery::approval;
 use crate::delivery::stages::{Stage, Stages};
@@ -54,7 +54,8 @@ pub struct Step {
     pub deployment: Deployment,
 }
 
-/// Returns a publication that begins: published at once if the stage asks for no approval, and else waiting with its question.
+/// Returns a publication that begins: published at once if the stage asks for no approval, and else waiting with its
+/// question.
 pub fn begin(publication: Publication, wants_approval: bool, now: Timestamp) -> Result<Step, Failure> {
     let deployment = publication.begun();
     if wants_approval {
@@ -64,8 +65,9 @@ pub fn begin(publication: Publication, wants_approval: bool, now: Timestamp) -> 
     Ok(ended(publication, deployment, PublicationState::Published { at: now }, now))
 }
 
-/// Returns the next step of a waiting publication, or `None` if it continues to wait. `decision` is the record of the answers to
-/// the question of `deployment`, and counts only for the facts of the publication. `ami` is the AMI of the version now.
+/// Returns the next step of a waiting publication, or `None` if it continues to wait. `decision` is the record of the
+/// answers to the question of `deployment`, and counts only for the facts of the publication. `ami` is the AMI of the
+/// version now.
 pub fn settle(
     (publication, deployment): (&Publication, &Deployment),
     decision: Option<&ApprovalDecision>,

@@ -1,9 +1,9 @@
 //! Plan of a build: the checks of `package` before a build, and the problems that it reports.
 //!
 //! A recipe is a folder with an `image.toml`, Packer's HCL (`*.pkr.hcl`), and the scripts that it names. Packer reads the
-//! `*.pkr.hcl` of the folder [`COMMON_FOLDER`] together with those of the recipe. The variables are layered ([`Variables`]). The
-//! plan refuses, for every account that must have the image, what would otherwise fail after ten minutes of a build: a variable
-//! without a value, a missing script, a source that would share its image.
+//! `*.pkr.hcl` of the folder [`COMMON_FOLDER`] together with those of the recipe. The variables are layered
+//! ([`Variables`]). The plan refuses, for every account that must have the image, what would otherwise fail after ten
+//! minutes of a build: a variable without a value, a missing script, a source that would share its image.
 
 pub mod allowed;
 mod builder;
@@ -24,7 +24,7 @@ pub use variables::{VARIABLES, Variables};
 
 use crate::delivery::archive::{Files, pack};
 use crate::delivery::credentials::find_credentials;
-use crate::model::error::Problem;
+use crate::model::error::{Problem, chain};
 use crate::model::ids::{AccountId, Digest, ImageName};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -164,7 +164,7 @@ fn package(
     layered: &BTreeMap<AccountId, BTreeMap<String, serde_json::Value>>,
     hints: Vec<Problem>,
 ) -> Result<Package, Vec<Problem>> {
-    let packed = |files: &Files| pack(files).map_err(|error| vec![Problem::at("", None, error.to_string())]);
+    let packed = |files: &Files| pack(files).map_err(|error| vec![Problem::at("", None, chain(&error))]);
     let source_digest = Digest::of(&packed(all)?);
     let mut written = all.clone();
     for (account, values) in layered {

@@ -98,8 +98,8 @@ pub enum Request {
         /// Images that may have no parameter yet. The images of existing parameters are compared too.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         images: Vec<ImageName>,
-        /// A stage whose account and region are meant; `None` for every location of this path. A stage of the other path has no
-        /// parameter that this function may set.
+        /// A stage whose account and region are meant; `None` for every location of this path. A stage of the other
+        /// path has no parameter that this function may set.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stage: Option<StageName>,
     },

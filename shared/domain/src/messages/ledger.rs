@@ -35,7 +35,8 @@ pub enum Request {
         /// The waiting state.
         task: Task,
     },
-    /// Acquires the environment again after the answer; the build of an image holds none. Returns [`Started`]; a refusal is the error `ApprovalRefused`.
+    /// Acquires the environment again after the answer; the build of an image holds none. Returns [`Started`]; a
+    /// refusal is the error `ApprovalRefused`.
     Reacquire {
         /// The deployment.
         deployment: DeploymentId,

@@ -148,8 +148,8 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owner: Option<RepositoryId>,
     },
-    /// Publishes a version of an image in a stage of the promotion path, or asks the approvers of the stage. Repeated after their
-    /// answer, it carries the answer out. Returns [`Published`].
+    /// Publishes a version of an image in a stage of the promotion path, or asks the approvers of the stage. Repeated
+    /// after their answer, it carries the answer out. Returns [`Published`].
     PublishImage {
         /// The image.
         image: ImageName,

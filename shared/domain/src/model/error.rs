@@ -109,10 +109,15 @@ pub struct ErrorCause {
 }
 
 impl ErrorCause {
+    /// Returns a cause that no other error caused.
+    pub fn new(text: &str) -> Self {
+        Self { text: text.chars().take(CAUSE_CHARS).collect(), source: None }
+    }
+
     /// Returns the text of an error with its own causes.
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        let text = error.to_string().chars().take(CAUSE_CHARS).collect();
-        Self { text, source: error.source().map(|source| Box::new(Self::of(source))) }
+        let source = error.source().map(|source| Box::new(Self::of(source)));
+        Self { source, ..Self::new(&error.to_string()) }
     }
 }
 

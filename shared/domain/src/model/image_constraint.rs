@@ -1,5 +1,6 @@
 //! An image by name, and the versions of it that a template accepts.
 
+use crate::model::error::chain;
 use crate::model::ids::{ImageName, InvalidId};
 use crate::model::text::stored_as_text;
 use crate::model::version::Version;
@@ -39,8 +40,9 @@ impl FromStr for ImageConstraint {
         if requirement.contains('@') || requirement.trim().is_empty() || requirement.len() > 100 {
             return Err(InvalidConstraint::Shape);
         }
-        let requirement: semver::VersionReq =
-            requirement.parse().map_err(|e: semver::Error| InvalidConstraint::Requirement(e.to_string()))?;
+        let requirement: semver::VersionReq = requirement
+            .parse()
+            .map_err(|error: semver::Error| InvalidConstraint::Requirement(chain(&error)))?;
         if requirement.comparators.iter().any(|c| !c.pre.is_empty()) {
             return Err(InvalidConstraint::PreRelease);
         }

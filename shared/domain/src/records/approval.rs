@@ -88,7 +88,8 @@ pub struct BuildSubject {
     pub version: Version,
     /// Account and region of the build.
     pub location: Location,
-    /// S3 key of the recipe in the control plane's bucket. It holds the digest of the recipe with the values of each account.
+    /// S3 key of the recipe in the control plane's bucket. It holds the digest of the recipe with the values of each
+    /// account.
     pub artifact: String,
     /// Base image of the build.
     pub base: AmiId,

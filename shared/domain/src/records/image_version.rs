@@ -38,8 +38,8 @@ pub enum ImageOrigin {
     },
 }
 
-/// One version of an image in all locations, with its state. The delivery path owns it. Each account and region has an [`Image`] with
-/// the AMI id there.
+/// One version of an image in all locations, with its state. The delivery path owns it. Each account and region has an
+/// [`Image`] with the AMI id there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageVersion {
     /// Name of the image.
@@ -51,8 +51,8 @@ pub struct ImageVersion {
     /// Sentence with the reason why it is withheld or was discarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// Revocation, which is a record of the authority that the reader adds. A release may not use a revoked version, whatever
-    /// its state.
+    /// Revocation, which is a record of the authority that the reader adds. A release may not use a revoked version,
+    /// whatever its state.
     #[serde(skip)]
     pub revoked: Option<Revocation>,
     /// Origin of the version.

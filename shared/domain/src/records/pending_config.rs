@@ -47,8 +47,8 @@ pub struct PendingChange {
     pub ended_at: Option<Timestamp>,
 }
 
-/// A proposed version of a part of the configuration that weakens a protection. Proposals are counted, and at most the newest
-/// one waits.
+/// A proposed version of a part of the configuration that weakens a protection. Proposals are counted, and at most the
+/// newest one waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingConfig {
     /// Part of the configuration.

@@ -9,8 +9,8 @@ use strum::{IntoStaticStr, VariantArray};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
 #[strum(prefix = "lockstep-", serialize_all = "kebab-case")]
 pub enum Table {
-    /// Configuration, registrations, owners of names, published releases, evidence, environments, and charters of deployments. Only `ledger`
-    /// writes it.
+    /// Configuration, registrations, owners of names, published releases, evidence, environments, and charters of
+    /// deployments. Only `ledger` writes it.
     Authority,
     /// Answers of approvers. Only the ledger's function of approvers writes it.
     Approvals,

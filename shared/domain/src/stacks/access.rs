@@ -1,8 +1,8 @@
 //! Access that two templates give: policy statements, principals, network rules and settings of public access.
 //!
-//! The lines of each resource are compared as sets, so that a moved statement is no change. The search does not know resource
-//! types. It finds each statement, each rule with an address, and each property whose name is that of a setting of access,
-//! wherever it is. So a type that AWS adds later is searched too.
+//! The lines of each resource are compared as sets, so that a moved statement is no change. The search does not know
+//! resource types. It finds each statement, each rule with an address, and each property whose name is that of a
+//! setting of access, wherever it is. So a type that AWS adds later is searched too.
 
 mod render;
 
@@ -109,8 +109,8 @@ pub struct AccessReview {
     pub unseen: Vec<String>,
 }
 
-/// Returns the access that the update from `old` to `new` changes; `old` is `None` for a new stack. `changes` are those of the
-/// change set.
+/// Returns the access that the update from `old` to `new` changes; `old` is `None` for a new stack. `changes` are those
+/// of the change set.
 pub fn review(old: Option<Side<'_>>, new: Side<'_>, changes: &[Change]) -> AccessReview {
     let before = old.map(lines).unwrap_or_default();
     let after = lines(new);

@@ -2,9 +2,9 @@
 //! use.
 //!
 //! A type is listed if deleting or replacing the resource loses what a template cannot rebuild: stored data, copies of
-//! it, messages, logs, keys, credentials, identities of users. A type whose content a deployment rebuilds is not listed: an SSM
-//! parameter with its value in the template, a Lambda layer, an Amplify application. A component that needs more
-//! protection names the resource in `[protect]`.
+//! it, messages, logs, keys, credentials, identities of users. A type whose content a deployment rebuilds is not
+//! listed: an SSM parameter with its value in the template, a Lambda layer, an Amplify application. A component that
+//! needs more protection names the resource in `[protect]`.
 
 /// A protected type.
 struct Protected {

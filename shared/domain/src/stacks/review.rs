@@ -1,4 +1,5 @@
-//! The content of a change set that a question shows: the values of parameters before and after, and the access that changes.
+//! The content of a change set that a question shows: the values of parameters before and after, and the access that
+//! changes.
 
 use crate::model::resource_change::Change;
 use crate::records::{ParameterChange, Review, ShownValue};

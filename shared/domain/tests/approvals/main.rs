@@ -240,7 +240,8 @@ struct History<'a> {
     deployment: Deployment,
     /// The record of the answers to the open question, if there is one.
     given: Option<ApprovalDecision>,
-    /// Number of writes to the deployment and to that record. A write that names an older number is refused, as DynamoDB refuses it.
+    /// Number of writes to the deployment and to that record. A write that names an older number is refused, as
+    /// DynamoDB refuses it.
     revision: u64,
     question: u32,
     answers: Vec<Answer>,
@@ -381,8 +382,8 @@ impl History<'_> {
     }
 }
 
-/// Returns the starter that the product takes from the record of a start. `same` is true if the deployment has the input that
-/// the caller asked for.
+/// Returns the starter that the product takes from the record of a start. `same` is true if the deployment has the
+/// input that the caller asked for.
 fn starter_of(by: Option<&Identity>, same: bool) -> Starter {
     let input = inputs::Deploy::new(
         "logs".parse().expect("a component"),

@@ -1,5 +1,5 @@
-//! Hostile inputs at random: requests to the webhook, archives, and addresses of checks. Each test prints its seed, which repeats
-//! the run; `LOCKSTEP_HOSTILE_SEED` sets it. `just soak` runs more of each.
+//! Hostile inputs at random: requests to the webhook, archives, and addresses of checks. Each test prints its seed,
+//! which repeats the run; `LOCKSTEP_HOSTILE_SEED` sets it. `just soak` runs more of each.
 
 #[path = "../approvals/random.rs"]
 mod random;

@@ -35,8 +35,8 @@ impl SimCloudFormation {
         self.0.borrow_mut().refusal = Some(Refusal { reason: reason.to_owned(), findings });
     }
 
-    /// Lets each change set that examines the nested stack `logical_id` fail, because that of the nested stack fails for this
-    /// reason: a value that another nested stack returns is not known yet.
+    /// Lets each change set that examines the nested stack `logical_id` fail, because that of the nested stack fails
+    /// for this reason: a value that another nested stack returns is not known yet.
     pub fn refuse_nested_change_set(&self, logical_id: &str, reason: &str) {
         self.0.borrow_mut().nested_refusals.insert(logical_id.to_owned(), reason.to_owned());
     }
@@ -161,8 +161,9 @@ impl SimCloudFormation {
         self.0.borrow_mut().stack_mut(arn).is_protected = protected;
     }
 
-    /// Updates the stack as another writer, under that writer's token, without a change of its resources.
-    pub fn somebody_updates(&self, arn: &str, token: &str) {
+    /// Starts an update of another caller, under its token and without a change of the resources. Every change set of the
+    /// stack is obsolete from then on.
+    pub fn update_as_other_caller(&self, arn: &str, token: &str) {
         let mut inner = self.0.borrow_mut();
         inner.settle();
         let design = inner.stack_mut(arn).holdings.design.clone();

@@ -18,6 +18,8 @@ struct Here {
     cloud: SimCloudFormation,
     stacks: SimStacks,
     attempt: u32,
+    /// True if change sets examine nested stacks.
+    with_nested: bool,
 }
 
 impl Here {
@@ -25,7 +27,7 @@ impl Here {
         let clock = VirtualClock::at(Timestamp::UNIX_EPOCH);
         let cloud = SimCloudFormation::new(&clock);
         let stacks = cloud.stacks();
-        Self { clock, cloud, stacks, attempt: 0 }
+        Self { clock, cloud, stacks, attempt: 0, with_nested: true }
     }
 
     /// Creates the change set from the current state to `template`.
@@ -50,7 +52,7 @@ impl Here {
             role: String::new(),
             imports_existing: false,
             revert_drift,
-            with_nested: true,
+            with_nested: self.with_nested,
             description: String::new(),
         };
         self.stacks.create_change_set(&wanted).await.unwrap();
@@ -210,6 +212,49 @@ async fn a_refused_change_set_has_findings_and_the_next_one_has_none() {
     assert!(here.stacks.validation_failures(&next.arn).await.unwrap().is_empty());
     let requests: Vec<String> = here.cloud.change_set_requests().into_iter().map(|set| set.name).collect();
     assert_eq!(requests, ["change-1", "change-2"]);
+}
+
+#[tokio::test]
+async fn a_change_set_fails_and_names_that_of_its_nested_stack() {
+    let mut here = Here::new();
+    here.cloud.refuse_nested_change_set("Child", "no such subnet");
+    let parent = template("one", "  Child: {Type: AWS::CloudFormation::Stack}\n");
+    let refused = here.change_set(ChangeSetKind::Create, &parent, false).await;
+    let ChangeSetState::Failed(why) = refused.state else { panic!("{refused:?}") };
+    let nested = why.split(' ').find(|word| word.starts_with("arn:")).unwrap();
+    let nested = here.stacks.describe_change_set("logs", nested).await.unwrap().unwrap();
+    assert_eq!(nested.state, ChangeSetState::Failed("no such subnet".into()));
+    assert!(nested.stack_arn.contains("stack/logs-Child/"), "{}", nested.stack_arn);
+    // A template without this nested stack has no part in it.
+    let alone = here.change_set(ChangeSetKind::Create, &template("one", ""), false).await;
+    assert_eq!(alone.state, ChangeSetState::Ready);
+}
+
+#[tokio::test]
+async fn a_change_set_can_leave_its_nested_stacks_unexamined() {
+    let mut here = Here::new();
+    here.with_nested = false;
+    here.cloud.refuse_nested_change_set("Child", "no such subnet");
+    let parent = template("one", "  Child: {Type: AWS::CloudFormation::Stack}\n");
+    let made = here.change_set(ChangeSetKind::Create, &parent, false).await;
+    assert_eq!(made.state, ChangeSetState::Ready);
+    here.cloud.refuse_change_set_without_nested("no such bucket");
+    let refused = here.change_set(ChangeSetKind::Create, &parent, false).await;
+    assert_eq!(refused.state, ChangeSetState::Failed("no such bucket".into()));
+    assert!(!here.cloud.change_set_requests()[0].with_nested);
+}
+
+#[tokio::test]
+async fn an_update_of_another_caller_makes_change_sets_obsolete() {
+    let mut here = Here::new();
+    let arn = add(&here.cloud, "logs", &template("one", ""));
+    let made = here.change_set(ChangeSetKind::Update, &template("two", ""), false).await;
+    here.cloud.update_as_other_caller(&arn, "another-caller");
+    assert_eq!(here.stacks.describe(&arn).await.unwrap().unwrap().status, StackStatus::UpdateInProgress);
+    let refused = here.stacks.execute_change_set(&made.arn, "execute-1").await.unwrap();
+    assert_eq!(refused, Execution::Refused);
+    let events = here.stacks.events(&arn, &|_| true).await.unwrap();
+    assert_eq!(events[0].token.as_deref(), Some("another-caller"));
 }
 
 #[tokio::test]

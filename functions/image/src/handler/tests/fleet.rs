@@ -1,5 +1,5 @@
-//! Promotes many images to many regions in virtual time, and compares the duration and the number of calls with AWS's limits.
-//! The handlers are the real ones. This module runs the states between them as the state machine does.
+//! Promotes many images to many regions in virtual time, and compares the duration and the number of calls with AWS's
+//! limits. The handlers are the real ones. This module runs the states between them as the state machine does.
 
 use super::fixture::{COPY_ACCOUNT, Fixture, SOURCE_ACCOUNT, location};
 use super::{Reply, Request, handle};

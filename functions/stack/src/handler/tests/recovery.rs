@@ -118,8 +118,8 @@ async fn a_failed_update_is_rolled_back_if_its_events_prove_a_stable_state() {
     let id = fixture.id();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::Recover);
     wait(&fixture, recover(&id)).await;
-    let begun = fixture.deployment().operations;
-    assert_eq!(begun[0].operation, lockstep_domain::records::OperationKind::Rollback);
+    let operations = fixture.deployment().operations;
+    assert_eq!(operations[0].operation, lockstep_domain::records::OperationKind::Rollback);
     fixture.pass();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
 }
@@ -148,7 +148,7 @@ async fn an_operation_that_begins_after_the_plan_is_awaited_too() {
     let arn = fixture.own_stack(StackStatus::UpdateComplete);
     let id = fixture.id();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
-    fixture.cloud.somebody_updates(&arn, "another-caller");
+    fixture.cloud.update_as_other_caller(&arn, "another-caller");
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Recover);
     assert!(fixture.cloud.change_set_requests().is_empty());
 }

@@ -2,6 +2,7 @@
 
 use super::meter::Meter;
 use super::{ArchiveError, Files, Limits, paths};
+use crate::model::error::ErrorCause;
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read, Write};
 use zip::result::ZipError;
@@ -147,9 +148,9 @@ fn read_entry<R: Read>(
 }
 
 fn corrupt(error: ZipError) -> ArchiveError {
-    ArchiveError::Corrupt(error.to_string())
+    ArchiveError::Corrupt(ErrorCause::of(&error))
 }
 
 fn broken(why: &str) -> ArchiveError {
-    ArchiveError::Corrupt(why.to_owned())
+    ArchiveError::Corrupt(ErrorCause::new(why))
 }

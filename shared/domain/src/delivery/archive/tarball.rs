@@ -6,6 +6,7 @@
 
 use super::meter::{Meter, Metered, within};
 use super::{ArchiveError, Files, Limits, paths};
+use crate::model::error::ErrorCause;
 use crate::model::ids::CommitSha;
 use flate2::bufread::GzDecoder;
 use std::cell::RefCell;
@@ -277,9 +278,9 @@ fn pax_record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 fn corrupt(error: io::Error) -> ArchiveError {
-    ArchiveError::Corrupt(error.to_string())
+    ArchiveError::Corrupt(ErrorCause::of(&error))
 }
 
 fn broken(why: &str) -> ArchiveError {
-    ArchiveError::Corrupt(why.to_owned())
+    ArchiveError::Corrupt(ErrorCause::new(why))
 }

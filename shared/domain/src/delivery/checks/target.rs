@@ -1,6 +1,7 @@
 //! Targets of checks: as written, and with the stack's outputs filled in.
 
 use super::{Outputs, required_output, shown};
+use crate::model::error::chain;
 use crate::model::ids::LogicalId;
 use crate::model::text::stored_as_text;
 use serde::{Deserialize, Serialize};
@@ -171,14 +172,16 @@ impl FromStr for TcpTarget {
 impl HttpTarget {
     /// Returns the URL with the stack's outputs filled in, or a sentence with the reason of the failure.
     pub fn resolve(&self, outputs: &Outputs) -> Result<Url, String> {
-        url(&self.0.filled(outputs)?).map_err(|error| format!("with the stack's outputs, {self} is {error}"))
+        url(&self.0.filled(outputs)?)
+            .map_err(|error| format!("with the stack's outputs, {self} is {}", chain(&error)))
     }
 }
 
 impl TcpTarget {
     /// Returns the host and port with the stack's outputs filled in, or a sentence with the reason of the failure.
     pub fn resolve(&self, outputs: &Outputs) -> Result<Peer, String> {
-        peer(&self.0.filled(outputs)?).map_err(|error| format!("with the stack's outputs, {self} is {error}"))
+        peer(&self.0.filled(outputs)?)
+            .map_err(|error| format!("with the stack's outputs, {self} is {}", chain(&error)))
     }
 }
 

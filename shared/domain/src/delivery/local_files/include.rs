@@ -1,7 +1,7 @@
 //! Local files of the transform `AWS::Include`.
 //!
-//! The content replaces the transform. CloudFormation would do the same with a file in S3, where no rule of Lockstep sees it:
-//! a role in it would have no boundary, and data no deletion policy.
+//! The content replaces the transform. CloudFormation would do the same with a file in S3, where no rule of Lockstep
+//! sees it: a role in it would have no boundary, and data no deletion policy.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/transform-aws-include.html>
 
 use super::paths::is_local;

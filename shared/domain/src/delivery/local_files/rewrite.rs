@@ -8,7 +8,7 @@ use super::paths::{is_local, resolve};
 use super::properties::{Content, Form, GLOBALS, LocalProperty, PROPERTIES};
 use super::{ARTIFACT_BUCKET, LocalFiles, NestedTemplate, Reading, Text};
 use crate::delivery::archive::{Files, pack_code, zip_entries};
-use crate::model::error::Problem;
+use crate::model::error::{Problem, chain};
 use crate::model::ids::Digest;
 use crate::model::toml_file::suggestion;
 use crate::stacks::template::node::{Entry, Node, Value};
@@ -315,7 +315,7 @@ impl<'f> Packager<'f> {
         let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(error) => {
-                self.problem(file, line, error.to_string());
+                self.problem(file, line, chain(&error));
                 return None;
             }
         };

@@ -4,7 +4,7 @@
 use super::find_components;
 use crate::delivery::archive::{Files, Tarball, namesakes};
 use crate::delivery::manifest;
-use crate::model::error::Problem;
+use crate::model::error::{Problem, chain};
 use crate::model::ids::{ComponentName, RepositoryId};
 use serde::Deserialize;
 
@@ -39,7 +39,7 @@ pub fn sources(tarball: &Tarball) -> Vec<Source> {
 }
 
 fn source(tarball: &Tarball, folder: String) -> Source {
-    let files = tarball.folder(&folder).map_err(|error| Problem::at(folder.clone(), None, error.to_string()));
+    let files = tarball.folder(&folder).map_err(|error| Problem::at(folder.clone(), None, chain(&error)));
     let name = files.as_ref().ok().and_then(|files| files.get(manifest::FILE)).and_then(|bytes| name(bytes));
     Source { folder, name, files }
 }

@@ -1,9 +1,12 @@
 //! References in values: `${stage}`, `${outputs.<component>.<Output>}` and others.
 
+use crate::model::error::chain;
 use crate::model::ids::{ComponentName, FunctionName, LogicalId, StageName};
 use crate::model::toml_file::suggestion;
 use serde::{Deserialize, Serialize};
+use std::error::Error;
 use std::fmt;
+use std::str::FromStr;
 
 /// An output of another component in the same stage.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -78,8 +81,8 @@ fn reference(name: &str) -> Result<Reference, String> {
     }
 }
 
-fn part<T: std::str::FromStr<Err: fmt::Display>>(name: &str, part: &str) -> Result<T, String> {
-    part.parse().map_err(|error| format!("in ${{{}}}: {error}", shown(name)))
+fn part<T: FromStr<Err: Error + 'static>>(name: &str, part: &str) -> Result<T, String> {
+    part.parse().map_err(|error| format!("in ${{{}}}: {}", shown(name), chain(&error)))
 }
 
 fn unknown(name: &str) -> String {

@@ -316,11 +316,11 @@ fn credentials_are_refused_in_files_overrides_and_referenced_values() {
     assert_eq!(organisation.unwrap_err()[0].line, Some(2));
     let typed = reported(Layer::overrides(&[("A".to_owned(), key.clone())].into()).unwrap_err());
     assert!(typed[0].starts_with("override of A: ") && !typed[0].contains(&key), "{typed:?}");
-    let brought = [("parameters/default.toml", "A = \"${outputs.broker.Key}\"\n")];
-    let brought = case("  A: {Type: String}\n", &brought).problems();
+    let layer = [("parameters/default.toml", "A = \"${outputs.broker.Key}\"\n")];
+    let referenced = case("  A: {Type: String}\n", &layer).problems();
     assert!(
-        brought[0].starts_with("parameters/default.toml:1: `A`: ") && !brought[0].contains(&key),
-        "{brought:?}"
+        referenced[0].starts_with("parameters/default.toml:1: `A`: ") && !referenced[0].contains(&key),
+        "{referenced:?}"
     );
 }
 

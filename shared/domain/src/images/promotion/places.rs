@@ -34,8 +34,9 @@ pub fn sources<'a>(places: &[&'a Image], target: &Location) -> Vec<&'a Image> {
     found
 }
 
-/// Returns true if `image`, which is in the table of `path`, is a record that the functions of `path` may make: the image is in
-/// an account of that path. A function of the delivery path therefore cannot give an image to an account of the promotion path.
+/// Returns true if `image`, which is in the table of `path`, is a record that the functions of `path` may make: the
+/// image is in an account of that path. A function of the delivery path therefore cannot give an image to an account of
+/// the promotion path.
 pub fn of_its_path(image: &Image, path: DeploymentPath, stages: &Stages) -> bool {
     image.path == path && stages.path_of(&image.location.account).is_none_or(|its| its == path)
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 /// Number of unchanged lines around a change.
 const CONTEXT: usize = 3;
 
-/// Maximum number of pairs of lines that are compared. Longer files are shown as replaced: each of their lines is still shown.
+/// Maximum number of pairs of lines that are compared. Longer files are shown as replaced: each of their lines is still
+/// shown.
 const PAIRS_MAX: usize = 4_000_000;
 
 /// A line of a file, before and after.

@@ -3,7 +3,7 @@
 
 use super::{FILE, common_folder, find_recipes};
 use crate::delivery::archive::{Files, Tarball, namesakes};
-use crate::model::error::Problem;
+use crate::model::error::{Problem, chain};
 use crate::model::ids::{ImageName, RepositoryId};
 
 /// A recipe's folder at one commit.
@@ -44,7 +44,7 @@ pub fn sources(tarball: &Tarball) -> Vec<Source> {
 }
 
 fn source(tarball: &Tarball, folder: String) -> Source {
-    let files = tarball.folder(&folder).map_err(|error| Problem::at(folder.clone(), None, error.to_string()));
+    let files = tarball.folder(&folder).map_err(|error| Problem::at(folder.clone(), None, chain(&error)));
     let name = files.as_ref().ok().and_then(|files| files.get(FILE)).and_then(|bytes| image_name(bytes));
     let common = common_folder(&folder).and_then(|folder| tarball.folder(&folder).ok());
     Source { folder, name, files, common }

@@ -2,7 +2,7 @@
 
 use super::lumberjack::{self, Acks};
 use super::{Protocol, Window};
-use crate::model::error::ErrorCause;
+use crate::model::error::{ErrorCause, chain};
 use std::collections::VecDeque;
 
 /// The state that the shipper waits for.
@@ -174,8 +174,7 @@ impl Conversation {
             return Ok(());
         };
         let mut numbers = Vec::new();
-        acks.read(bytes, |number| numbers.push(number))
-            .map_err(|error| Lost::Violation(error.to_string()))?;
+        acks.read(bytes, |number| numbers.push(number)).map_err(|error| Lost::Violation(chain(&error)))?;
         numbers.into_iter().try_for_each(|number| acknowledge(number, windows, window))
     }
 

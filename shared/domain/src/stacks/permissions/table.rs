@@ -1,6 +1,7 @@
 //! Table of the permissions that CloudFormation's resource types need, and of their properties and attributes,
 //! generated from AWS's resource schemas.
 
+use crate::model::error::ErrorCause;
 use crate::model::ids::{ComponentName, Digest};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,8 +162,8 @@ pub enum UnreadableTable {
     #[error("the permissions table has more than {0} bytes")]
     TooLarge(u64),
     /// The bytes are not a table.
-    #[error("the permissions table cannot be read: {0}")]
-    Corrupt(String),
+    #[error("the permissions table cannot be read")]
+    Corrupt(#[source] ErrorCause),
 }
 
 impl Table {
@@ -188,11 +189,11 @@ impl Table {
         }
         let mut json = Vec::new();
         let mut unpacked = flate2::read::GzDecoder::new(compressed).take(TABLE_UNPACKED_MAX + 1);
-        unpacked.read_to_end(&mut json).map_err(|error| UnreadableTable::Corrupt(error.to_string()))?;
+        unpacked.read_to_end(&mut json).map_err(|error| UnreadableTable::Corrupt(ErrorCause::of(&error)))?;
         if json.len() as u64 > TABLE_UNPACKED_MAX {
             return Err(UnreadableTable::TooLarge(TABLE_UNPACKED_MAX));
         }
-        serde_json::from_slice(&json).map_err(|error| UnreadableTable::Corrupt(error.to_string()))
+        serde_json::from_slice(&json).map_err(|error| UnreadableTable::Corrupt(ErrorCause::of(&error)))
     }
 
     /// Returns the compressed table. Equal tables give equal bytes.

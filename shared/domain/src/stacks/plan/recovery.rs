@@ -238,12 +238,12 @@ pub(super) fn was_tried(
         return true;
     }
     let Some(newest) = stack.newest.token() else { return false };
-    let Some(reached) = known.operations.iter().rposition(|begun| begun.token == newest) else {
+    let Some(reached) = known.operations.iter().rposition(|earlier| earlier.token == newest) else {
         return false;
     };
     known.operations[..=reached]
         .iter()
-        .any(|begun| is_that(begun, stack, operation) && begun.without == without)
+        .any(|earlier| is_that(earlier, stack, operation) && earlier.without == without)
 }
 
 /// Returns true if this deployment has used all its attempts for that operation.
@@ -252,11 +252,12 @@ pub(super) fn is_tried_enough(
     known: &PlanInput<'_>,
     operation: OperationKind,
 ) -> bool {
-    known.operations.iter().filter(|begun| is_that(begun, stack, operation)).count() >= ATTEMPTS_MAX as usize
+    known.operations.iter().filter(|earlier| is_that(earlier, stack, operation)).count()
+        >= ATTEMPTS_MAX as usize
 }
 
-fn is_that(begun: &Operation, stack: &StackSnapshot, operation: OperationKind) -> bool {
-    begun.operation == operation && begun.target == stack.arn
+fn is_that(earlier: &Operation, stack: &StackSnapshot, operation: OperationKind) -> bool {
+    earlier.operation == operation && earlier.target == stack.arn
 }
 
 /// Returns the record of a recovery that is about to start. Reuses the record of an earlier attempt if CloudFormation
@@ -269,21 +270,22 @@ pub fn intend(
     now: Timestamp,
 ) -> Operation {
     let without = recovery.without();
-    let same = |begun: &&Operation| {
-        (begun.operation, &begun.target, &begun.without) == (recovery.operation, &recovery.arn, &without)
+    let same = |earlier: &&Operation| {
+        (earlier.operation, &earlier.target, &earlier.without)
+            == (recovery.operation, &recovery.arn, &without)
     };
     // After an operation of another caller, Lockstep's own may have ended or may never have arrived: its token is of no
     // use.
-    let unreached = |begun: &&Operation| match &stack.newest {
+    let unreached = |earlier: &&Operation| match &stack.newest {
         LatestOperation::Unseen => true,
         LatestOperation::Nameless => false,
-        LatestOperation::Named(token) => *token != begun.token && is_client_token(token),
+        LatestOperation::Named(token) => *token != earlier.token && is_client_token(token),
     };
-    if let Some(begun) = operations.last().filter(same).filter(unreached) {
-        return begun.clone();
+    if let Some(earlier) = operations.last().filter(same).filter(unreached) {
+        return earlier.clone();
     }
-    let before = operations.iter().filter(|begun| begun.operation == recovery.operation);
-    let attempt = before.map(|begun| begun.attempt).max().unwrap_or(0) + 1;
+    let before = operations.iter().filter(|earlier| earlier.operation == recovery.operation);
+    let attempt = before.map(|earlier| earlier.attempt).max().unwrap_or(0) + 1;
     Operation {
         operation: recovery.operation,
         token: client_token(deployment.as_str(), recovery.operation.into(), attempt),

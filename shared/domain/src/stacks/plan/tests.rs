@@ -62,9 +62,9 @@ impl StackFixture {
     /// Returns the input and the snapshot after `recovery` was started.
     fn after(mut self, found: &StackSnapshot, plan: &Plan) -> (Self, StackSnapshot) {
         let Plan::Recover(recovery) = plan else { panic!("{plan:?}") };
-        let begun = intend(&id(), recovery, found, &self.operations, Timestamp::UNIX_EPOCH);
-        let newest = LatestOperation::Named(begun.token.clone());
-        self.operations.push(begun);
+        let operation = intend(&id(), recovery, found, &self.operations, Timestamp::UNIX_EPOCH);
+        let newest = LatestOperation::Named(operation.token.clone());
+        self.operations.push(operation);
         (self, StackSnapshot { newest, ..found.clone() })
     }
 }

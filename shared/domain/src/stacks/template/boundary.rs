@@ -1,8 +1,8 @@
 //! The permissions boundary of the roles that a template makes.
 //!
 //! CloudFormation's role may not touch what belongs to Lockstep. A function that the same template makes has a role of its
-//! own, to which that denial does not apply. So the deployed template gives the boundary `lockstep-boundary` to each role and
-//! user, and CloudFormation's role may create none without it (`infra/target-account/template.yaml`).
+//! own, to which that denial does not apply. So the deployed template gives the boundary `lockstep-boundary` to each
+//! role and user, and CloudFormation's role may create none without it (`infra/target-account/template.yaml`).
 
 use super::node::{Entry, Fault, Node};
 use super::sections::loop_body;
