@@ -7,7 +7,7 @@ use crate::context::SweepContext;
 use crate::{events, owners, report};
 use jiff::Timestamp;
 use lockstep_domain::delivery::sweep;
-use lockstep_domain::messages::webhook::{Found, Request};
+use lockstep_domain::messages::webhook::{AcceptedHead, Request};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::{Cursor, Record as _, Repository, SweepReport, WebhookDelivery};
 use std::collections::BTreeMap;
@@ -66,7 +66,7 @@ async fn sweep_head(
         return Ok(());
     }
     let request = Request::AcceptHead { repository: repository.id.clone(), commit: head.clone() };
-    let found = owners::ask::<Found>(context, owners::INTAKE, &request).await?;
+    let found = owners::ask::<AcceptedHead>(context, owners::INTAKE, &request).await?;
     if let Some(delivery) = found.and_then(|found| found.delivery) {
         report.found.push(format!(
             "commit {} of {} in {} as delivery {delivery}",

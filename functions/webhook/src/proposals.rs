@@ -8,7 +8,7 @@ use lockstep_aws::executions::Started;
 use lockstep_aws::ledger::{Inserted, Versioned};
 use lockstep_domain::delivery::sweep::{self, DeliveryStep};
 use lockstep_domain::delivery::webhook_delivery;
-use lockstep_domain::messages::webhook::{Found, Request, Settled};
+use lockstep_domain::messages::webhook::{AcceptedHead, Request, Settled};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{CommitSha, RepositoryId};
 use lockstep_domain::model::token::execution_arn;
@@ -42,16 +42,16 @@ async fn accept_head(
     id: &RepositoryId,
     commit: &CommitSha,
     now: Timestamp,
-) -> Result<Found, Failure> {
+) -> Result<AcceptedHead, Failure> {
     let Some(repository) = context.ledger().get::<Repository>(&Repository::key_of(id)).await? else {
-        return Ok(Found { delivery: None });
+        return Ok(AcceptedHead { delivery: None });
     };
     let cursor = context.ledger().get::<Cursor>(&Cursor::key_of(id)).await?.map(|found| found.record);
     let latest = latest(context).await?;
     let unheard = sweep::unheard_of(&repository.record, cursor.as_ref(), commit, &latest, now);
-    let Some(delivery) = unheard else { return Ok(Found { delivery: None }) };
+    let Some(delivery) = unheard else { return Ok(AcceptedHead { delivery: None }) };
     let inserted = context.ledger().insert(&delivery).await?;
-    Ok(Found { delivery: matches!(inserted, Inserted::New(_)).then_some(delivery.delivery) })
+    Ok(AcceptedHead { delivery: matches!(inserted, Inserted::New(_)).then_some(delivery.delivery) })
 }
 
 async fn latest(context: &impl WebhookContext) -> Result<Vec<WebhookDelivery>, Failure> {

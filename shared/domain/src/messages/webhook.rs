@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Request {
-    /// Accepts the head of a repository's default branch if no webhook delivery reported it. Returns [`Found`].
+    /// Accepts the head of a repository's default branch if no webhook delivery reported it. Returns [`AcceptedHead`].
     AcceptHead {
         /// The repository.
         repository: RepositoryId,
@@ -26,7 +26,7 @@ pub enum Request {
 
 /// Result of a request to accept a head.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Found {
+pub struct AcceptedHead {
     /// Id of the new webhook delivery; `None` if the head is known.
     pub delivery: Option<String>,
 }
