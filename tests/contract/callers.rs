@@ -76,7 +76,7 @@ fn people_cannot_write_the_ledger_directly_or_assume_a_role() {
 /// IAM cannot read a request, so the roles are the boundary between the kinds of callers.
 #[test]
 fn each_ledger_writes_only_what_its_callers_decide() {
-    use Table::{Approvals, Authority, Callbacks, Delivery, Intake, Promotion};
+    use Table::{Approvals, Authority, Delivery, Intake, Promotion};
     let written = |callers: Callers| -> Vec<(Table, Vec<String>)> {
         let role = role_of(callers);
         let by_table = |table: &Table| {
@@ -104,18 +104,10 @@ fn each_ledger_writes_only_what_its_callers_decide() {
             vec![
                 (Authority, vec!["COMPONENT#*", runs, "EVIDENCE#*", "OWNER#*", "STAGE#*"]),
                 (Delivery, vec![runs]),
-                (Callbacks, vec!["WAIT#*"]),
                 (Intake, vec!["COMPONENT#*", "EVENT#*"]),
             ],
         ),
-        (
-            Callers::Promotion,
-            vec![
-                (Authority, vec![runs, "EVIDENCE#*", "STAGE#*"]),
-                (Promotion, vec![runs]),
-                (Callbacks, vec!["WAIT#*"]),
-            ],
-        ),
+        (Callers::Promotion, vec![(Authority, vec![runs, "EVIDENCE#*", "STAGE#*"]), (Promotion, vec![runs])]),
         (Callers::Sweep, vec![(Authority, vec!["STAGE#*"]), (Delivery, vec![runs]), (Promotion, vec![runs])]),
     ] {
         let expected: Vec<(Table, Vec<String>)> = expected

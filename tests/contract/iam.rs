@@ -494,39 +494,33 @@ fn a_function_that_acts_in_accounts_cannot_write_what_permits_it() {
     for path in PATHS {
         let of =
             |function: &str| &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-{path}-{function}-role")];
-        let table = |name: &str| format!("arn:aws:dynamodb:{REGION}:{TOOLING}:table/lockstep-{name}");
-        let written = BTreeSet::from([table(path), table("callbacks")]);
-        assert_eq!(of("stack").resources_for("dynamodb:PutItem"), written);
+        let table = format!("arn:aws:dynamodb:{REGION}:{TOOLING}:table/lockstep-{path}");
+        assert_eq!(of("stack").resources_for("dynamodb:PutItem"), BTreeSet::from([table]));
         assert_eq!(of("stack").resources_for("dynamodb:DeleteItem"), BTreeSet::new());
-        assert_eq!(
-            keys_for(of("image"), "dynamodb:PutItem"),
-            ["DEPLOYMENT#*", "IMAGE#*", "TRAFFIC#*", "WAIT#*"]
-        );
+        assert_eq!(keys_for(of("image"), "dynamodb:PutItem"), ["DEPLOYMENT#*", "IMAGE#*", "TRAFFIC#*"]);
         assert_eq!(keys_for(of("image"), "dynamodb:DeleteItem"), ["IMAGE#*"]);
-        assert_eq!(keys_for(of("bake"), "dynamodb:PutItem"), ["DEPLOYMENT#*", "IMAGE#*", "WAIT#*"]);
+        assert_eq!(keys_for(of("bake"), "dynamodb:PutItem"), ["DEPLOYMENT#*", "IMAGE#*"]);
         assert_eq!(keys_for(of("bake"), "dynamodb:DeleteItem"), ["IMAGE#*"]);
         assert_eq!(keys_for(of("verify"), "dynamodb:PutItem"), ["DEPLOYMENT#*"]);
     }
 }
 
 #[test]
-fn the_sweep_admits_no_release_and_removes_only_discarded_images() {
+fn the_sweep_proposes_and_changes_no_record() {
     let roles = roles(&stacks());
     let sweep = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-sweep-role")];
-    assert_eq!(keys_for(sweep, "dynamodb:PutItem"), ["EVENT#*", "IMAGE#*", "SWEEP"]);
-    assert_eq!(keys_for(sweep, "dynamodb:DeleteItem"), ["IMAGE#*", "WAIT#*"]);
+    assert_eq!(keys_for(sweep, "dynamodb:PutItem"), ["SWEEP"]);
+    assert_eq!(sweep.resources_for("dynamodb:DeleteItem"), BTreeSet::new());
     let token = format!("arn:aws:secretsmanager:{REGION}:{TOOLING}:secret:lockstep/repositories/*/token*");
     assert_eq!(sweep.resources_for("secretsmanager:GetSecretValue"), BTreeSet::from([token]));
     let machine = |name: &str| format!("arn:aws:states:{REGION}:{TOOLING}:stateMachine:lockstep-{name}");
-    assert_eq!(
-        sweep.resources_for("states:StartExecution"),
-        BTreeSet::from([machine("release"), machine("delivery-teardown")])
-    );
+    assert_eq!(sweep.resources_for("states:StartExecution"), BTreeSet::from([machine("delivery-teardown")]));
     let function = |name: &str| format!("arn:aws:lambda:{REGION}:{TOOLING}:function:lockstep-{name}");
     assert_eq!(
         sweep.resources_for("lambda:InvokeFunction"),
         BTreeSet::from([
             function("resume"),
+            function("webhook"),
             function("ledger-sweep"),
             function("delivery-image"),
             function("promotion-image")

@@ -27,6 +27,7 @@ mod payloads;
 mod permissions;
 mod pipelines;
 mod tables;
+mod tags;
 mod variables;
 
 use lockstep_tests::{installed, policy, stack};

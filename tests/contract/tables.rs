@@ -68,30 +68,37 @@ fn each_table_has_its_writers_and_no_other() {
             ],
         ),
         // The promotion path also copies images to accounts of the delivery path.
-        (Table::DeliveryImages, &["delivery-bake", "delivery-image", "promotion-image", "sweep"]),
-        (Table::PromotionImages, &["promotion-bake", "promotion-image", "sweep"]),
-        (
-            Table::Callbacks,
-            &[
-                "delivery-bake",
-                "delivery-image",
-                "delivery-stack",
-                "ledger-delivery",
-                "ledger-promotion",
-                "promotion-bake",
-                "promotion-image",
-                "promotion-stack",
-                "resume",
-                "sweep",
-            ],
-        ),
-        (Table::Intake, &["ledger-delivery", "package", "sweep", "webhook"]),
+        (Table::DeliveryImages, &["delivery-bake", "delivery-image", "promotion-image"]),
+        (Table::PromotionImages, &["promotion-bake", "promotion-image"]),
+        (Table::Callbacks, &["resume"]),
+        (Table::Intake, &["ledger-delivery", "package", "webhook"]),
         (Table::Sweep, &["sweep"]),
     ];
     assert_eq!(expected.len(), Table::OF_CONTROL_PLANE.len());
     for (table, names) in expected {
         assert_eq!(writers(table), set(names), "{}", table.name());
     }
+}
+
+/// Task tokens are secrets of executions. The sweep names callbacks and reads the executions that they belong to.
+#[test]
+fn only_the_owner_of_callbacks_and_the_sweep_read_task_tokens() {
+    let arn = format!("arn:aws:dynamodb:{REGION}:{TOOLING}:table/{}", Table::Callbacks.name());
+    let reads = |role: &crate::policy::Role| {
+        ["dynamodb:GetItem", "dynamodb:Query"].iter().any(|action| role.resources_for(action).contains(&arn))
+    };
+    let of_functions = roles(&stacks());
+    let readers = of_functions.values().filter(|role| reads(role) && role.name.ends_with("-role"));
+    let readers: BTreeSet<&str> = readers.map(|role| role.name.as_str()).collect();
+    assert_eq!(readers, ["lockstep-resume-role", "lockstep-sweep-role"].into());
+}
+
+/// The sweep proposes. Only its report is its own.
+#[test]
+fn the_sweep_writes_its_report_and_no_other_table() {
+    let writes = |table: &&Table| writers(**table).contains("sweep");
+    let written: Vec<Table> = Table::OF_CONTROL_PLANE.iter().filter(writes).copied().collect();
+    assert_eq!(written, [Table::Sweep]);
 }
 
 /// A function of a path reaches neither the deployments of the other path, nor the records that permit a deployment.

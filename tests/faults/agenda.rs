@@ -5,6 +5,7 @@ use crate::harness::Harness;
 use crate::scenarios::Meanwhile;
 use jiff::Timestamp;
 use lockstep_domain::delivery::aws_events::ended_operation;
+use lockstep_domain::messages::resume::Request;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_sim::faults::{Kind, Site};
 use serde_json::Value;
@@ -50,15 +51,15 @@ impl Harness {
         [self.codebuild.take_events(), self.cloud.take_events(), self.ec2.take_events()].concat()
     }
 
-    /// Schedules the events that AWS raised, and the wakes that functions requested.
+    /// Schedules the events that AWS raised, and the requests of functions to `resume`.
     pub fn collect(&self) {
         for event in self.raised() {
             if ended_operation(&event).is_some() {
                 self.schedule(DELIVERY, Happening::Event(event, 0));
             }
         }
-        for (_, wake) in self.account.take_invocations() {
-            self.schedule(DELIVERY, Happening::Event(wake, 0));
+        for (_, request) in self.account.take_invocations() {
+            self.schedule(DELIVERY, Happening::Event(request, 0));
         }
     }
 
@@ -117,12 +118,12 @@ impl Harness {
     /// Delivers an event to `resume`: not at all, once, or twice. Delivers it again later if the function fails.
     async fn deliver(&self, event: Value, tries: u32) {
         let operation = ended_operation(&event).unwrap_or_default();
-        let is_wake = event.get("wake").is_some();
+        let is_request = serde_json::from_value::<Request>(event.clone()).is_ok();
         let what = operation.split('#').next().unwrap_or_default().rsplit('/').nth(1).unwrap_or("approval");
         let what = what.rsplit(':').next().unwrap_or_default();
         let struck = match tries {
-            // A wake meets its fault where it is sent.
-            0 if !is_wake => self.faults.meet(&format!("event of {what}"), Site::Event),
+            // A request meets its fault where it is sent.
+            0 if !is_request => self.faults.meet(&format!("event of {what}"), Site::Event),
             _ => None,
         };
         match struck {

@@ -3,13 +3,13 @@
 use crate::harness::{Harness, Token};
 use crate::stacks::checks::Verifying;
 use crate::workflows::{Work, machines_of, path};
-use lockstep_aws::executions::Answered;
+use lockstep_aws::executions::{Answered, Executions};
 use lockstep_aws::function_url::Invocation;
 use lockstep_aws::ledger::Ledger;
 use lockstep_domain::messages::{self, callers::Callers};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
-use lockstep_runtime::{HasLedger, RegisteredAccounts, TaskTokens};
+use lockstep_runtime::{HasExecutions, HasLedger, RegisteredAccounts, TaskTokens};
 use lockstep_sim::faults::{Driven, Pause, Site};
 use lockstep_sim::faulty::FaultyContext;
 use lockstep_tests::asl::TaskError;
@@ -79,8 +79,7 @@ impl Harness {
             }),
             "resume" => Box::pin(async move {
                 let now = self.clock.now();
-                lockstep_resume::handler::handle(&Resuming(self), &payload, now).await?;
-                Ok(json!({}))
+                written(lockstep_resume::handler::handle(&Resuming(self), &payload, now).await?)
             }),
             other => panic!("no function {other}"),
         }
@@ -172,6 +171,12 @@ struct Resuming<'a>(&'a Harness);
 impl HasLedger for Resuming<'_> {
     fn ledger(&self) -> &Ledger {
         self.0.context.ledger()
+    }
+}
+
+impl HasExecutions for Resuming<'_> {
+    fn executions(&self) -> &Executions {
+        self.0.context.executions()
     }
 }
 

@@ -134,6 +134,7 @@ impl Harness {
             bug,
             written: Default::default(),
             past: Default::default(),
+            units: Default::default(),
         });
         // Calls without faults are recorded too.
         let calm = Wire {
@@ -142,6 +143,7 @@ impl Harness {
             bug: None,
             written: Arc::clone(&wire.written),
             past: Default::default(),
+            units: Default::default(),
         };
         let sim = SimContext::of(&clock, account, cloud.clone(), ec2.clone(), codebuild.clone());
         let sim = sim.on_path(DeploymentPath::Promotion);

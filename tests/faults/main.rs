@@ -18,6 +18,7 @@ mod people;
 mod planted;
 mod scenarios;
 mod stacks;
+mod units;
 mod wire;
 mod workflows;
 

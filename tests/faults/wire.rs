@@ -2,6 +2,7 @@
 //! write.
 
 use crate::bugs::Bug;
+use crate::units::Units;
 use lockstep_sim::clock::VirtualClock;
 use lockstep_sim::faults::Faults;
 use lockstep_sim::faulty::cross;
@@ -42,6 +43,8 @@ pub struct Wire {
     pub written: Arc<Mutex<Vec<Written>>>,
     /// Each item before its last write, and the time of that write: an inconsistent read may return it.
     pub past: Mutex<BTreeMap<String, (jiff::Timestamp, Reply)>>,
+    /// The write units, once they are counted: that costs a read for each write.
+    pub units: Mutex<Option<Units>>,
 }
 
 impl Wire {
@@ -57,11 +60,23 @@ impl Wire {
             }
             self.keep_what_was(request, account);
         }
+        let units = self.units().map(|before| before.and(Units::of(request, account)));
         let reply = account.serve(request);
         if reply.0 == 200 {
             self.remember(request);
+            *self.units.lock().unwrap_or_else(PoisonError::into_inner) = units;
         }
         reply
+    }
+
+    /// Counts write units from now on.
+    pub fn count_units(&self) {
+        *self.units.lock().unwrap_or_else(PoisonError::into_inner) = Some(Units::default());
+    }
+
+    /// Returns the write units so far, if they are counted.
+    pub fn units(&self) -> Option<Units> {
+        *self.units.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the reply of an inconsistent read for a moment after a write.

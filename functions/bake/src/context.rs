@@ -63,7 +63,7 @@ impl AwsContext {
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         let ledger = Ledger::new(aws);
         Ok(Self {
-            callbacks: Callbacks::new(aws, &ledger, config.get(Setting::ResumeFunction)?),
+            callbacks: Callbacks::new(aws, config.get(Setting::ResumeFunction)?),
             ledger,
             executions: Executions::new(aws),
             artifacts: lockstep_aws::artifacts::Artifacts::new(aws, config.get(Setting::Bucket)?),

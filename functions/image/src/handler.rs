@@ -1,8 +1,10 @@
 //! Dispatches each request to its action.
 
 use crate::context::ImageContext;
-use crate::{channels, copy, finish, import, inspect, share, verify, wait};
-use lockstep_domain::messages::image::{Followed, Inspected, Next, NextStep, Promoted, Request};
+use crate::{channels, copy, finish, import, inspect, retain, share, verify, wait};
+use lockstep_domain::messages::image::{
+    Followed, Forgotten, Inspected, Next, NextStep, Promoted, Request, Retained,
+};
 use lockstep_domain::messages::ledger::Failed;
 use lockstep_domain::model::error::Failure;
 use serde::Serialize;
@@ -19,6 +21,10 @@ pub enum Reply {
     Promoted(Promoted),
     /// The parameters that were changed.
     Followed(Followed),
+    /// The step of a retirement.
+    Retained(Retained),
+    /// The record of an image that is gone.
+    Forgotten(Forgotten),
     /// The promotion is closed as failed.
     Failed(Failed),
     /// The action is done, or its result comes by task token.
@@ -48,6 +54,12 @@ pub async fn handle<C: ImageContext>(context: &C, request: Request) -> Result<Re
             finish::fail(context, &promotion, &error).await.map(Reply::Failed)
         }
         Request::Abandon { promotion } => finish::abandon(context, &promotion).await.map(nothing),
+        Request::Retain { image, version } => {
+            retain::retain(context, &image, &version).await.map(Reply::Retained)
+        }
+        Request::Forget { image, version, location } => {
+            retain::forget(context, &image, &version, &location).await.map(Reply::Forgotten)
+        }
         Request::Channels { images, stage } => {
             channels::follow(context, &images, stage.as_ref()).await.map(Reply::Followed)
         }

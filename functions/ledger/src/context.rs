@@ -72,7 +72,7 @@ impl AwsContext {
     /// Creates the adapters with the name of the function that answers task tokens, and without a reader of stacks.
     pub fn of(aws: &Aws, callers: Callers, resume_function: &str, installed: InstallationFacts) -> Self {
         let ledger = Ledger::new(aws);
-        let callbacks = Callbacks::new(aws, &ledger, resume_function);
+        let callbacks = Callbacks::new(aws, resume_function);
         Self {
             callers,
             ledger,

@@ -6,12 +6,12 @@ use lockstep_aws::executions::{Answered, Executions};
 use lockstep_aws::ledger::Ledger;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
-use lockstep_runtime::{HasLedger, RegisteredAccounts, TaskTokens};
+use lockstep_runtime::{HasExecutions, HasLedger, RegisteredAccounts, TaskTokens};
 
 /// Capabilities that the handler uses.
-pub trait ResumeContext: HasLedger + TaskTokens + RegisteredAccounts {}
+pub trait ResumeContext: HasExecutions + HasLedger + TaskTokens + RegisteredAccounts {}
 
-impl<T: HasLedger + TaskTokens + RegisteredAccounts> ResumeContext for T {}
+impl<T: HasExecutions + HasLedger + TaskTokens + RegisteredAccounts> ResumeContext for T {}
 
 /// Capabilities on AWS.
 pub struct AwsContext {
@@ -30,6 +30,12 @@ impl AwsContext {
 impl HasLedger for AwsContext {
     fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+}
+
+impl HasExecutions for AwsContext {
+    fn executions(&self) -> &Executions {
+        &self.executions
     }
 }
 

@@ -65,7 +65,7 @@ impl AwsContext {
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         let ledger = Ledger::new(aws);
         Ok(Self {
-            callbacks: Callbacks::new(aws, &ledger, config.get(Setting::ResumeFunction)?),
+            callbacks: Callbacks::new(aws, config.get(Setting::ResumeFunction)?),
             ledger,
             artifacts: artifacts::Artifacts::new(aws, config.get(Setting::Bucket)?),
             roles: AssumedRoles::new(aws, config)?,

@@ -2,14 +2,14 @@
 //! repair them.
 
 use crate::context::SweepContext;
-use crate::images::Inventory;
-use crate::promotions::asked;
+use crate::owners;
 use lockstep_domain::images::channels::leading;
 use lockstep_domain::messages::image::{Followed, Request};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::ImageName;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::SweepReport;
+use lockstep_runtime::retention::Inventory;
 use std::collections::BTreeSet;
 
 /// Has the parameters of one location repaired. A location without a stage keeps its parameters.
@@ -23,10 +23,8 @@ pub async fn sweep(
     let images: BTreeSet<ImageName> = found.versions.iter().map(|version| version.name.clone()).collect();
     let images = images.into_iter().collect();
     let request = Request::Channels { images, stage: Some(stage.name.clone()) };
-    // Without an answer, the next sweep asks again.
-    let Some(payload) = asked(context, stage.path(), &request).await? else { return Ok(()) };
-    let followed: Followed = serde_json::from_slice(&payload)
-        .map_err(|error| Failure::bug("the function of images sent an unknown response").caused_by(&error))?;
-    report.parameters.extend(followed.parameters);
+    // Without a reply, the next sweep asks again.
+    let followed = owners::ask::<Followed>(context, &owners::of_images(stage.path()), &request).await?;
+    report.parameters.extend(followed.into_iter().flat_map(|followed| followed.parameters));
     Ok(())
 }

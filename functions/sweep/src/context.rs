@@ -76,7 +76,7 @@ impl AwsContext {
         let ledger = Ledger::new(aws);
         Ok(Self {
             aws: aws.clone(),
-            callbacks: Callbacks::new(aws, &ledger, config.get(Setting::ResumeFunction)?),
+            callbacks: Callbacks::new(aws, config.get(Setting::ResumeFunction)?),
             ledger,
             executions: Executions::new(aws),
             functions: Functions::new(aws),

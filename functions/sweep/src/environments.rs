@@ -1,8 +1,7 @@
 //! Environments whose holder's execution has ended, and test environments older than their time to live.
 
-use crate::authority;
 use crate::context::SweepContext;
-use crate::report;
+use crate::{owners, report};
 use jiff::Timestamp;
 use lockstep_aws::executions::Started;
 use lockstep_aws::ledger::Order;
@@ -59,7 +58,7 @@ async fn free(
     }
     // The authority owns the environment. It asks Step Functions again, and releases a dead holder only.
     let request = Request::FreeEnvironment { stage: held.stage.clone(), environment: held.name.clone() };
-    let freed: Option<Freed> = authority::ask(context, &request).await?;
+    let freed: Option<Freed> = owners::ask_authority(context, &request).await?;
     report.freed.extend(freed.and_then(|freed| freed.deployment).map(|_| what.to_owned()));
     Ok(())
 }

@@ -1,13 +1,11 @@
 //! Webhook deliveries that were accepted and never started, or whose execution ended without finishing them.
 
 use crate::context::SweepContext;
-use crate::report;
+use crate::{owners, report};
 use jiff::Timestamp;
-use lockstep_aws::executions::Started;
-use lockstep_aws::ledger::Versioned;
 use lockstep_domain::delivery::sweep::{self, DeliveryStep};
-use lockstep_domain::delivery::webhook_delivery;
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::messages::webhook::{Request, Settled};
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{Record as _, SweepReport, WebhookDelivery, WebhookDeliveryState};
 
@@ -26,7 +24,7 @@ pub async fn latest(context: &impl SweepContext) -> Result<Vec<WebhookDelivery>,
 }
 
 /// Examines the latest webhook deliveries. The index only lists them, so each is read again before the
-/// decision.
+/// proposal.
 pub async fn sweep(
     context: &impl SweepContext,
     report: &mut SweepReport,
@@ -50,77 +48,22 @@ async fn sweep_event(
     now: Timestamp,
 ) -> Result<(), Failure> {
     let Some(stored) = context.ledger().get::<WebhookDelivery>(&listed.key()).await? else { return Ok(()) };
+    let WebhookDelivery { provider, delivery, execution, .. } = &stored.record;
     match sweep::event(&stored.record, latest, now) {
-        DeliveryStep::Leave => Ok(()),
-        DeliveryStep::Look => look(context, report, what, &stored, now).await,
-        DeliveryStep::Start => start(context, report, what, &stored, now).await,
-        DeliveryStep::Supersede(overtaken) => {
-            // A function may have started the execution and ended before it recorded the start.
-            if is_running(context, &stored.record).await.is_some() {
-                return look(context, report, what, &stored, now).await;
+        DeliveryStep::Leave => return Ok(()),
+        DeliveryStep::Look => {
+            let execution = execution_arn(context.release_machine(), execution);
+            if context.executions().is_running(&execution).await != Some(false) {
+                return Ok(());
             }
-            report.finished.push(what.to_owned());
-            write(context, &stored, *overtaken).await
         }
+        DeliveryStep::Start | DeliveryStep::Supersede(_) => {}
     }
-}
-
-async fn start(
-    context: &impl SweepContext,
-    report: &mut SweepReport,
-    what: &str,
-    stored: &Versioned<WebhookDelivery>,
-    now: Timestamp,
-) -> Result<(), Failure> {
-    let event = &stored.record;
-    let input = serde_json::to_value(webhook_delivery::input(event))
-        .map_err(|error| Failure::bug("the input of a release cannot be written").caused_by(&error))?;
-    match context.executions().start(context.release_machine(), &event.execution, &input).await? {
-        Started::New(_) => {
-            report.released.push(what.to_owned());
-            write(context, stored, WebhookDelivery { state: WebhookDeliveryState::Started, ..event.clone() })
-                .await
-        }
-        Started::Exists => look(context, report, what, stored, now).await,
+    let request = Request::Settle { provider: provider.clone(), delivery: delivery.clone() };
+    match owners::ask::<Settled>(context, owners::INTAKE, &request).await? {
+        Some(Settled::Released) => report.released.push(what.to_owned()),
+        Some(Settled::Finished) => report.finished.push(what.to_owned()),
+        Some(Settled::Left) | None => {}
     }
-}
-
-/// Finishes a webhook delivery whose execution has ended without finishing it.
-async fn look(
-    context: &impl SweepContext,
-    report: &mut SweepReport,
-    what: &str,
-    stored: &Versioned<WebhookDelivery>,
-    now: Timestamp,
-) -> Result<(), Failure> {
-    if is_running(context, &stored.record).await != Some(false) {
-        return Ok(());
-    }
-    // The execution may have written the record until it ended, so the record is read again.
-    let Some(stored) = context.ledger().get::<WebhookDelivery>(&stored.record.key()).await? else {
-        return Ok(());
-    };
-    match sweep::event_of_ended(&stored.record, now) {
-        Some(finished) => {
-            report.finished.push(what.to_owned());
-            write(context, &stored, finished).await
-        }
-        None => Ok(()),
-    }
-}
-
-async fn is_running(context: &impl SweepContext, event: &WebhookDelivery) -> Option<bool> {
-    context.executions().is_running(&execution_arn(context.release_machine(), &event.execution)).await
-}
-
-/// Writes a webhook delivery. Ignores a conflict, because the other writer knows at least as much.
-async fn write(
-    context: &impl SweepContext,
-    stored: &Versioned<WebhookDelivery>,
-    event: WebhookDelivery,
-) -> Result<(), Failure> {
-    match context.ledger().replace(stored, event).await {
-        Err(lost) if lost.kind == FailureKind::Conflict => Ok(()),
-        written => written.map(drop),
-    }
+    Ok(())
 }

@@ -4,10 +4,10 @@
 //! commits from long before the subscription would become releases without a use.
 
 use crate::context::SweepContext;
-use crate::{events, report};
+use crate::{events, owners, report};
 use jiff::Timestamp;
-use lockstep_aws::ledger::Inserted;
 use lockstep_domain::delivery::sweep;
+use lockstep_domain::messages::webhook::{AcceptedHead, Request};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::{Cursor, Record as _, Repository, SweepReport, WebhookDelivery};
 use std::collections::BTreeMap;
@@ -62,16 +62,17 @@ async fn sweep_head(
     };
     let cursor =
         context.ledger().get::<Cursor>(&Cursor::key_of(&repository.id)).await?.map(|found| found.record);
-    let Some(event) = sweep::unheard_of(&repository, cursor.as_ref(), &head, latest, now) else {
+    if sweep::unheard_of(&repository, cursor.as_ref(), &head, latest, now).is_none() {
         return Ok(());
-    };
-    if let Inserted::New(_) = context.ledger().insert(&event).await? {
+    }
+    let request = Request::AcceptHead { repository: repository.id.clone(), commit: head.clone() };
+    let found = owners::ask::<AcceptedHead>(context, owners::INTAKE, &request).await?;
+    if let Some(delivery) = found.and_then(|found| found.delivery) {
         report.found.push(format!(
-            "commit {} of {} in {} as delivery {}",
+            "commit {} of {} in {} as delivery {delivery}",
             head.short(),
             repository.branch,
             repository.id,
-            event.delivery
         ));
     }
     Ok(())

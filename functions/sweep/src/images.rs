@@ -1,45 +1,27 @@
 //! Unreferenced images, images without a record, and the channel parameters.
 
 use crate::context::SweepContext;
-use crate::{channels, orphans, records, report};
+use crate::{channels, orphans, owners, report};
 use jiff::{Timestamp, ToSpan};
 use lockstep_aws::ec2::references::References;
 use lockstep_aws::ec2::retention::ImageRetention;
-use lockstep_aws::ledger::{Order, Versioned};
+use lockstep_aws::ledger::Versioned;
 use lockstep_domain::delivery::stages::{Stage, Stages};
-use lockstep_domain::images::lifecycle::{Transition, apply};
-use lockstep_domain::images::promotion::places::of_its_path;
-use lockstep_domain::images::references::{ReferenceSources, reference_graph};
-use lockstep_domain::images::retention::{self, Planned, Removed, RetentionInput, RetentionStep};
-use lockstep_domain::images::settings::ImageSettings;
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::images::lifecycle::Transition;
+use lockstep_domain::images::retention::{self, Planned, Removed, RetentionStep};
+use lockstep_domain::messages::image::{Forgotten, Request, Retained};
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::orphan::SeenOrphan;
-use lockstep_domain::records::{
-    Deployed, Deployment, Environment, Image, ImageShare, ImageVersion, Publication, Release, SweepReport,
-};
-use lockstep_runtime::{images, stages};
+use lockstep_domain::records::{Image, ImageVersion, SweepReport};
+use lockstep_runtime::images;
+use lockstep_runtime::retention::{self as due, Inventory};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The most records of a kind that are read.
-const RECORDS: usize = 10_000;
 
 /// The most versions that one sweep changes. The next sweep changes more.
 const STEPS: usize = 20;
-
-/// Records and settings of images in the ledger.
-pub struct Inventory {
-    /// Every version of every image.
-    pub versions: Vec<ImageVersion>,
-    /// Each copy of a version in an account and region.
-    pub places: Vec<Image>,
-    /// The shares of images.
-    pub shares: Vec<ImageShare>,
-    /// The stages.
-    pub stages: Stages,
-    settings: ImageSettings,
-}
 
 /// Examines every version of every image.
 pub async fn sweep(
@@ -47,19 +29,19 @@ pub async fn sweep(
     report: &mut SweepReport,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let Some(found) = load(context).await? else { return Ok(()) };
+    let Some(found) = due::inventory(context.ledger()).await? else { return Ok(()) };
     for version in &found.versions {
         if let Some(why) = retention::stuck(version, now) {
             report::left(report, &format!("image {}@{}", version.name, version.version), &why);
         }
     }
-    for planned in plan(context, &found, now).await?.into_iter().take(STEPS) {
+    for planned in due::due(context.ledger(), &found, now).await?.into_iter().take(STEPS) {
         let what = format!("image {}@{}", planned.image, planned.version);
         let outcome = carry_out(context, report, (&planned, &found.stages), now).await;
         report::go_on(report, &what, outcome);
     }
     // The records are loaded again, because the steps above changed them.
-    let Some(found) = load(context).await? else { return Ok(()) };
+    let Some(found) = due::inventory(context.ledger()).await? else { return Ok(()) };
     let before = orphans::before(context).await?;
     for location in locations(&found) {
         let what = format!("images in account {}, {}", location.account, location.region);
@@ -67,80 +49,6 @@ pub async fn sweep(
         report::go_on(report, &what, outcome);
     }
     Ok(())
-}
-
-/// Returns the records, or `None` if there are no images or no stages.
-async fn load(context: &impl SweepContext) -> Result<Option<Inventory>, Failure> {
-    let versions = images::every_version(context.ledger()).await?;
-    if versions.is_empty() {
-        return Ok(None);
-    }
-    let Some(stages) = stages::applied(context.ledger()).await? else { return Ok(None) };
-    let mut places = records(context.ledger().list_kind::<Image>(RECORDS).await?);
-    places.retain(|image| of_its_path(image, image.path, &stages));
-    Ok(Some(Inventory {
-        versions,
-        places,
-        shares: records(context.ledger().list_kind::<ImageShare>(RECORDS).await?),
-        stages,
-        settings: stages::image_settings(context.ledger()).await?,
-    }))
-}
-
-async fn plan(
-    context: &impl SweepContext,
-    found: &Inventory,
-    now: Timestamp,
-) -> Result<Vec<Planned>, Failure> {
-    let (mut environments, mut publications) = (Vec::new(), Vec::new());
-    for stage in found.stages.iter() {
-        let partition = Publication::all_of(&stage.name);
-        publications
-            .extend(records(context.ledger().list::<Publication>(&partition, Order::Oldest, RECORDS).await?));
-        let partition = Environment::all_of(&stage.name);
-        environments
-            .extend(records(context.ledger().list::<Environment>(&partition, Order::Oldest, RECORDS).await?));
-    }
-    let mut unfinished = records(context.ledger().list_kind::<Deployment>(RECORDS).await?);
-    unfinished.retain(|deployment| !deployment.state.is_final());
-    let releases = releases(context, &environments).await?;
-    let needs = ReferenceSources {
-        environments: &environments,
-        unfinished: &unfinished,
-        releases: &releases,
-        publications: &publications,
-    };
-    let known = RetentionInput {
-        versions: &found.versions,
-        places: &found.places,
-        shares: &found.shares,
-        uses: &reference_graph(&needs),
-        keep: found.settings.keep as usize,
-        now,
-    };
-    Ok(retention::plan(&known))
-}
-
-/// Returns the newest releases, and the current and previous release of each environment whatever its age.
-/// The latter are read from the table itself.
-async fn releases(
-    context: &impl SweepContext,
-    environments: &[Environment],
-) -> Result<Vec<Release>, Failure> {
-    let mut all = records(context.ledger().list_kind::<Release>(RECORDS).await?);
-    for environment in environments {
-        for Deployed { version, .. } in [&environment.deployed, &environment.previous].into_iter().flatten() {
-            let is_it =
-                |release: &Release| release.component == environment.component && release.version == *version;
-            if !all.iter().any(is_it) {
-                let component = &environment.component;
-                for key in Release::keys_of(component, version) {
-                    all.extend(context.ledger().get::<Release>(&key).await?.map(|found| found.record));
-                }
-            }
-        }
-    }
-    Ok(all)
 }
 
 /// Carries out one step for one version. The index only lists the version, so it is read again before the
@@ -157,9 +65,9 @@ async fn carry_out(
     let places = images::everywhere(context.ledger(), stages, &planned.image, &planned.version).await?;
     match &planned.step {
         RetentionStep::Deprecate => {
-            let Some(_) = change(context, &stored, &Transition::Retire { at: now }).await? else {
+            if !propose(context, planned).await? {
                 return Ok(());
-            };
+            }
             for image in &places {
                 let Some(ami) = &image.record.ami else { continue };
                 let location = &image.record.location;
@@ -178,30 +86,45 @@ async fn carry_out(
                     context.kept_images(&image.record.location).await?.restore(ami).await?;
                 }
             }
-            if change(context, &stored, &Transition::Keep).await?.is_some() {
+            if propose(context, planned).await? {
                 report.retired.push(format!("{what} is kept after all: {}", planned.why));
             }
         }
-        RetentionStep::Remove => remove(context, report, &stored, &places, &what).await?,
+        RetentionStep::Remove => remove(context, report, planned, &stored, &places).await?,
     }
     Ok(())
 }
 
-/// Writes the version. Returns `None` if another writer was faster, or if the transition does not apply any
-/// more.
-async fn change(
+/// Proposes the step to the owner of versions, which plans again. Returns false if another writer was faster, or if the step is not
+/// due any more.
+async fn propose(context: &impl SweepContext, planned: &Planned) -> Result<bool, Failure> {
+    let request = Request::Retain { image: planned.image.clone(), version: planned.version.clone() };
+    let owner = owners::of_images(DeploymentPath::Delivery);
+    Ok(owners::ask::<Retained>(context, &owner, &request).await?.is_some_and(|retained| retained.is_done))
+}
+
+/// Proposes to delete the record of an image that was removed. Returns false if the owner keeps it.
+async fn forget(
     context: &impl SweepContext,
-    stored: &Versioned<ImageVersion>,
-    change: &Transition,
-) -> Result<Option<Versioned<ImageVersion>>, Failure> {
-    let Ok(next) = apply(&stored.record, change) else { return Ok(None) };
-    if next == stored.record {
-        return Ok(Some(stored.clone()));
+    report: &mut SweepReport,
+    place: &Image,
+    what: &str,
+) -> Result<bool, Failure> {
+    let request = Request::Forget {
+        image: place.name.clone(),
+        version: place.version.clone(),
+        location: place.location.clone(),
+    };
+    let Some(Forgotten { why_not }) =
+        owners::ask::<Forgotten>(context, &owners::of_images(place.path), &request).await?
+    else {
+        return Ok(false);
+    };
+    if let Some(why) = &why_not {
+        let Location { account, region } = &place.location;
+        report::left(report, &format!("image {what}"), &format!("in account {account}, {region}: {why}"));
     }
-    match context.ledger().replace(stored, next).await {
-        Err(lost) if lost.kind == FailureKind::Conflict => Ok(None),
-        written => written.map(Some),
-    }
+    Ok(why_not.is_none())
 }
 
 /// Removes the images of a version everywhere, once every account reported that nothing refers to them.
@@ -212,13 +135,13 @@ async fn change(
 async fn remove(
     context: &impl SweepContext,
     report: &mut SweepReport,
+    planned: &Planned,
     stored: &Versioned<ImageVersion>,
     places: &[Versioned<Image>],
-    what: &str,
 ) -> Result<(), Failure> {
+    let what = &format!("{}@{}", planned.image, planned.version);
     let images: Vec<Image> = places.iter().map(|place| place.record.clone()).collect();
-    let closing = retention::closing(&stored.record);
-    let given_up = closing == Transition::Discarded;
+    let given_up = retention::closing(&stored.record) == Transition::Discarded;
     if stored.record.state != ImageVersionState::Retired {
         let answers = answers(context, report, &images).await;
         if let Err(why) = retention::judge(&images, &answers) {
@@ -226,7 +149,7 @@ async fn remove(
             report::left(report, &format!("image {what}"), &format!("it is {is} and stays: {why}"));
             return Ok(());
         }
-        if !given_up && change(context, stored, &closing).await?.is_none() {
+        if !given_up && !propose(context, planned).await? {
             return Ok(());
         }
     }
@@ -250,13 +173,13 @@ async fn remove(
                     );
                     report::left(report, &format!("image {what}"), &why);
                 }
-                context.ledger().remove(place).await?;
+                is_gone &= forget(context, report, &place.record, what).await?;
             }
         }
     }
     if is_gone {
         if given_up {
-            change(context, stored, &closing).await?;
+            propose(context, planned).await?;
         }
         report.retired.push(format!("{what} is gone, in {} places", places.len()));
     }

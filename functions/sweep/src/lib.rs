@@ -1,4 +1,4 @@
-//! The `sweep` function: it runs on a schedule, finds what no event reported, and repairs it.
+//! The `sweep` function: it runs on a schedule, finds what no event reported, and proposes the repair.
 //!
 //! An event or an execution can be lost, and a leftover can remain unnoticed. So the sweep examines:
 //!
@@ -9,10 +9,11 @@
 //! - image promotions whose execution has ended
 //! - images without a reference or without a record
 //!
+//! It writes only its report. The function that owns a record looks itself and changes it ([`owners`]).
+//!
 //! It takes no input and keeps no state in memory. A second run, even at the same time, changes nothing more.
 //! A part that fails does not stop the next one. The report lists what is left, and why.
 
-mod authority;
 mod channels;
 pub mod context;
 mod environments;
@@ -21,12 +22,7 @@ pub mod handler;
 mod heads;
 mod images;
 mod orphans;
+mod owners;
 mod promotions;
 mod report;
 mod waits;
-
-use lockstep_aws::ledger::Versioned;
-
-fn records<T>(found: Vec<Versioned<T>>) -> Vec<T> {
-    found.into_iter().map(|found| found.record).collect()
-}

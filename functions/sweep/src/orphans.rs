@@ -2,7 +2,6 @@
 //! proven orphans.
 
 use crate::context::SweepContext;
-use crate::images::Inventory;
 use crate::report;
 use jiff::Timestamp;
 use lockstep_aws::ec2::references::References;
@@ -13,6 +12,7 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::orphan::{OrphanResource, SeenOrphan};
 use lockstep_domain::records::{Deployment, SweepReport};
+use lockstep_runtime::retention::Inventory;
 
 /// Returns the orphans that the previous sweep reported.
 pub async fn before(context: &impl SweepContext) -> Result<Vec<SeenOrphan>, Failure> {

@@ -2,21 +2,14 @@
 //! other function withdraws what they shared.
 
 use crate::context::SweepContext;
-use crate::report;
-use lockstep_aws::functions::Called;
+use crate::{owners, report};
 use lockstep_domain::delivery::sweep;
 use lockstep_domain::messages::image::Request;
-use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, Image, ImageShare, PromoteImageBody, SweepReport};
-use serde_json::json;
 use std::collections::BTreeSet;
-use std::time::Duration;
-
-/// Timeout of a call of a function of images: a little longer than the function's own.
-const PATIENCE: Duration = Duration::from_secs(110);
 
 /// The most images, and the most shares, that are read.
 const IMAGES: usize = 10_000;
@@ -48,9 +41,10 @@ async fn sweep_promotion(
     if !sweep::is_dead_promotion(&promotion, context.executions().is_running(&promotion.execution).await) {
         return Ok(());
     }
-    // Without an answer, the next sweep finds the promotion closed, or asks again.
+    // Without a reply, the next sweep finds the promotion closed, or asks again.
     let abandon = Request::Abandon { promotion: id.clone() };
-    if asked(context, DeploymentPath::Promotion, &abandon).await?.is_some() {
+    let owner = owners::of_images(DeploymentPath::Promotion);
+    if owners::send(context, &owner, &abandon).await?.is_some() {
         let place = &promotion.location;
         report.abandoned.push(format!(
             "{image}@{} to account {}, {}: its execution had ended",
@@ -58,22 +52,4 @@ async fn sweep_promotion(
         ));
     }
     Ok(())
-}
-
-/// Sends a request to the function of images of a path. Returns its response, or `None` if it did not respond in time.
-pub async fn asked(
-    context: &impl SweepContext,
-    path: DeploymentPath,
-    request: &Request,
-) -> Result<Option<Vec<u8>>, Failure> {
-    let function = format!("lockstep-{}-image", path.as_str());
-    match context.call(&function, &json!(request), PATIENCE).await? {
-        Called::Answered { error: None, payload, .. } => Ok(Some(payload)),
-        Called::Answered { error: Some(error), payload, .. } => {
-            let caught = CaughtError { error, cause: String::from_utf8_lossy(&payload).into_owned() };
-            Err(Failure::rejected(format!("{function} failed: {}", caught.sentence())))
-        }
-        Called::Silent => Ok(None),
-        Called::Absent => Err(Failure::not_found(format!("there is no function {function}"))),
-    }
 }

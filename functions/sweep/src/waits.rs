@@ -1,13 +1,14 @@
 //! Open callbacks whose execution has ended, and callbacks that are open for long.
 
 use crate::context::SweepContext;
-use crate::{authority, report};
+use crate::{owners, report};
 use jiff::Timestamp;
 use lockstep_aws::metrics;
 use lockstep_domain::delivery::approval;
 use lockstep_domain::delivery::sweep::{self, CallbackStep};
 use lockstep_domain::messages::ledger::{Freed, Request};
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::messages::resume::{Done, Forget};
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::{
     ApprovalDecision, Callback, CallbackState, Deployment, Record as _, SweepReport,
@@ -32,11 +33,8 @@ pub async fn sweep(
     }
     for listed in open {
         let what = format!("the wait for {}", listed.record.operation);
-        match sweep_callback(context, report, &listed.record, now).await {
-            // The callback was completed or registered again meanwhile.
-            Err(lost) if lost.kind == FailureKind::Conflict => {}
-            outcome => report::go_on(report, &what, outcome),
-        }
+        let outcome = sweep_callback(context, report, &listed.record, now).await;
+        report::go_on(report, &what, outcome);
     }
     Ok(())
 }
@@ -57,12 +55,15 @@ async fn sweep_callback(
         CallbackStep::Remove(closes) => {
             // The callback remains until the authority has closed the deployment, so that the next sweep finds both.
             if let Some(deployment) = closes
-                && authority::ask::<Freed>(context, &Request::CloseUnanswered { deployment }).await?.is_none()
+                && owners::ask_authority::<Freed>(context, &Request::CloseUnanswered { deployment })
+                    .await?
+                    .is_none()
             {
                 return Ok(());
             }
-            context.ledger().remove(&stored).await?;
-            report.waits_removed += 1;
+            let forget = Forget { forget: stored.record.operation.clone() };
+            let done = owners::ask::<Done>(context, owners::CALLBACKS, &forget).await?;
+            report.waits_removed += u32::from(done.unwrap_or_default().is_forgotten);
         }
         CallbackStep::Wake => {
             context.callbacks().wake(&stored.record.operation).await?;

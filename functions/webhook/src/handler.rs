@@ -2,19 +2,36 @@
 
 use crate::context::WebhookContext;
 use crate::decide::{self, Next, Reply};
+use crate::proposals;
 use jiff::Timestamp;
-use lockstep_aws::function_url::{UrlRequest, UrlResponse, body};
+use lockstep_aws::function_url::{Invocation, UrlRequest, UrlResponse, body};
 use lockstep_aws::ledger::Inserted;
 use lockstep_aws::metrics;
 use lockstep_aws::secrets::ExposeSecret as _;
 use lockstep_domain::delivery::hook::{Denial, HookId, LOG_MESSAGE};
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
 use lockstep_domain::delivery::webhook_delivery::{self, Repetition};
+use lockstep_domain::messages::webhook::Request;
 use lockstep_domain::model::error::{Failure, FailureKind, Policy};
 use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::{Cursor, Record, Repository, WebhookDelivery, WebhookDeliveryState};
+use serde_json::Value;
 
-/// Handles one request. A failure becomes a reply: 503 for one that a retry may pass, so that GitHub shows the webhook
+/// Handles one invocation: a request over the URL, or a proposal of the sweep. Only a principal of this account, whose policy
+/// permits it, can invoke the function without the URL.
+pub async fn handle_any(
+    context: &impl WebhookContext,
+    invocation: Invocation<Request>,
+    now: Timestamp,
+) -> Result<Value, Failure> {
+    match invocation {
+        Invocation::Direct(request) => proposals::handle(context, &request, now).await,
+        Invocation::Url(request) => serde_json::to_value(handle(context, *request, now).await?)
+            .map_err(|error| Failure::bug("a reply cannot be written").caused_by(&error)),
+    }
+}
+
+/// Handles one request over the URL. A failure becomes a reply: 503 for one that a retry may pass, so that GitHub shows the webhook
 /// delivery as failed and can send it again.
 pub async fn handle(
     context: &impl WebhookContext,

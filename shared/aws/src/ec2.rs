@@ -7,6 +7,7 @@ mod encryption;
 mod read;
 pub mod references;
 pub mod retention;
+pub mod under_tags;
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};
@@ -323,14 +324,22 @@ impl Images for Ec2 {
     ) -> Result<(), Failure> {
         let ids = std::iter::once(ami.to_string()).chain(snapshots.iter().map(ToString::to_string)).collect();
         let request = self.client().create_tags().set_resources(Some(ids)).set_tags(Some(sdk_tags(tags)));
-        request.send().await.map(drop).map_err(|error| failure("CreateTags", ami.as_str(), &error))
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let failed = failure("CreateTags", ami.as_str(), &error);
+                Err(if self.is_image_gone(&failed, ami).await { gone(ami.as_str()) } else { failed })
+            }
+        }
     }
 
     async fn deregister(&self, ami: &AmiId) -> Result<(), Failure> {
         match self.client().deregister_image().image_id(ami.as_str()).send().await {
             Ok(_) => Ok(()),
             Err(error) if is_gone(code(&error)) => Ok(()),
-            Err(error) => Err(failure("DeregisterImage", ami.as_str(), &error)),
+            Err(error) => {
+                self.unless_image_is_gone(failure("DeregisterImage", ami.as_str(), &error), ami).await
+            }
         }
     }
 
@@ -338,7 +347,10 @@ impl Images for Ec2 {
         match self.client().delete_snapshot().snapshot_id(snapshot.as_str()).send().await {
             Ok(_) => Ok(()),
             Err(error) if is_gone(code(&error)) => Ok(()),
-            Err(error) => Err(failure("DeleteSnapshot", snapshot.as_str(), &error)),
+            Err(error) => {
+                let failed = failure("DeleteSnapshot", snapshot.as_str(), &error);
+                if self.is_snapshot_gone(&failed, snapshot).await { Ok(()) } else { Err(failed) }
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod resume;
 pub mod run;
 pub mod stack;
 pub mod verify;
+pub mod webhook;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

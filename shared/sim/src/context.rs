@@ -149,7 +149,7 @@ impl SimContext {
             permissions: Arc::default(),
             path: DeploymentPath::Delivery,
             callees: Rc::default(),
-            callbacks: Callbacks::new(&account.aws(), &ledger, RESUME),
+            callbacks: Callbacks::new(&account.aws(), RESUME),
             executions: Executions::new(&account.aws()),
             secrets: Rc::new(Secrets::new(&account.aws(), SECRET_AGE)),
             hook_key: Rc::new(HookKey::new(&account.aws())),

@@ -143,7 +143,7 @@ impl FaultyContext {
             sim: sim.clone(),
             faults: Arc::clone(faults),
             mistake,
-            callbacks: Callbacks::new(&aws, &ledger, RESUME),
+            callbacks: Callbacks::new(&aws, RESUME),
             ledger,
             executions: Executions::new(&aws),
             secrets: Secrets::new(&aws, SECRET_AGE),

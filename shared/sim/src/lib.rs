@@ -43,6 +43,7 @@ use aws_types::SdkConfig;
 use dynoxide::{Database, DynoxideError};
 use lockstep_aws::aws::Aws;
 use lockstep_aws::ledger::{Inserted, Ledger};
+use lockstep_domain::messages::resume::{Register, Waiting};
 use lockstep_domain::model::error::chain;
 use lockstep_domain::records::{Key, Record, Table};
 use serde_json::{Value, json};
@@ -244,8 +245,14 @@ impl FakeAws {
 
     /// Returns the operations that a task waits for, as they were registered, in order.
     pub fn registered(&self) -> Vec<String> {
-        let written = self.written().into_iter();
-        written.filter_map(|key| key.pk.strip_prefix("WAIT#").map(str::to_owned)).collect()
+        self.waiting().into_iter().map(|waiting| waiting.operation).collect()
+    }
+
+    /// Returns the states that functions had registered with `resume`, each with its operation, in order.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        let invocations = self.invocations().into_iter();
+        let register = |(_, payload): (String, Value)| serde_json::from_value::<Register>(payload).ok();
+        invocations.filter_map(register).map(|request| request.register).collect()
     }
 
     /// Returns the operations that were reported to `resume` as possibly ended, in order.

@@ -9,8 +9,8 @@ use lockstep_domain::model::ids::Digest;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::person::{GithubLogin, Starter};
 use lockstep_domain::records::{
-    ApprovalDecision, BuildImageBody, Callback, CallbackState, Deployment, DeploymentStart, DeploymentState,
-    NamedResource, Proposal, ProposedAction,
+    ApprovalDecision, BuildImageBody, Deployment, DeploymentStart, DeploymentState, NamedResource, Proposal,
+    ProposedAction,
 };
 use lockstep_sim::stages::stage_text;
 use serde_json::{Value, json};
@@ -49,9 +49,9 @@ async fn the_environment_is_free_while_an_approval_is_open() {
     let fixture = asking().await;
     assert_eq!(fixture.environment("production").await.holder, None);
     assert_eq!(fixture.deployment("prod-a").await.state, DeploymentState::AwaitingApproval);
-    let callback = fixture.versioned::<Callback>(&Callback::key_of(&operation())).await.record;
-    assert!(matches!(callback.state, CallbackState::Open { token, .. } if token == "token"));
-    assert!(fixture.cloud.invocations().is_empty());
+    let waiting = fixture.cloud.waiting().pop().unwrap();
+    assert_eq!((waiting.operation, waiting.task.token.as_str()), (operation(), "token"));
+    assert!(fixture.cloud.woken().is_empty());
 }
 
 #[tokio::test]
@@ -61,8 +61,8 @@ async fn a_repeated_request_keeps_the_question_and_takes_the_new_token() {
     retried.retry = 1;
     fixture.invoke(Request::RequestApproval { deployment: id("prod-a"), task: retried }).await.unwrap();
     assert_eq!(fixture.deployment("prod-a").await.approvals.len(), 1);
-    let callback = fixture.versioned::<Callback>(&Callback::key_of(&operation())).await.record;
-    assert!(matches!(callback.state, CallbackState::Open { token, .. } if token == "second"));
+    let waiting = fixture.cloud.waiting().pop().unwrap();
+    assert_eq!((waiting.operation, waiting.task.token.as_str()), (operation(), "second"));
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn an_approval_records_its_caller_and_continues_the_deployment() {
     let key = ApprovalDecision::key_of(&id("prod-a"), 1);
     let given = fixture.versioned::<ApprovalDecision>(&key).await.record;
     assert_eq!((given.by(), given.reason()), (ADA, Some("because")));
-    assert_eq!(fixture.cloud.invocations(), [("lockstep-resume".to_owned(), json!({"wake": operation()}))]);
+    assert_eq!(fixture.cloud.woken(), [operation()]);
     for _ in 0..2 {
         fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap();
         let environment = fixture.environment("production").await;
@@ -86,10 +86,10 @@ async fn a_repeated_answer_wakes_again_and_a_different_one_is_refused() {
     let fixture = asking().await;
     decide(&fixture, "approve").await;
     assert_eq!(decide(&fixture, "approve").await, (200, json!({"version": 1, "changed": false})));
-    assert_eq!(fixture.cloud.invocations().len(), 2);
+    assert_eq!(fixture.cloud.woken().len(), 2);
     let (status, body) = decide(&fixture, "refuse").await;
     assert_eq!((status, &body["error"]), (409, &json!("Conflict")));
-    assert_eq!(fixture.cloud.invocations().len(), 2);
+    assert_eq!(fixture.cloud.woken().len(), 2);
 }
 
 // FAILURES 54: a force-push leads to another commit, and so to another digest.
@@ -102,7 +102,7 @@ async fn an_answer_to_another_subject_is_refused_and_changes_nothing() {
         assert_eq!(decide_on(&fixture, "approve", change_set, digest).await.0, 409);
     }
     assert_eq!(fixture.deployment("prod-a").await, before);
-    assert!(fixture.cloud.invocations().is_empty());
+    assert!(fixture.cloud.woken().is_empty());
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn an_answer_before_the_callback_is_registered_is_not_lost() {
     let mut retried = task("second");
     retried.retry = 1;
     fixture.invoke(Request::RequestApproval { deployment: id("prod-a"), task: retried }).await.unwrap();
-    assert_eq!(fixture.cloud.invocations().len(), 2);
+    assert_eq!(fixture.cloud.woken().len(), 2);
 }
 
 #[tokio::test]
@@ -216,12 +216,12 @@ async fn two_people_approve_what_was_started_by_hand() {
     let fixture = asking_a_second_person().await;
     for _ in 0..2 {
         assert_eq!(answer_as(&fixture, "ada", "approve").await.0, 200);
-        assert!(fixture.cloud.invocations().is_empty(), "one person is not enough");
+        assert!(fixture.cloud.woken().is_empty(), "one person is not enough");
         let waits = fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap_err();
         assert_eq!(waits.kind, FailureKind::ApprovalRefused);
     }
     assert_eq!(answer_as(&fixture, "grace", "approve").await.0, 200);
-    assert_eq!(fixture.cloud.invocations().len(), 1);
+    assert_eq!(fixture.cloud.woken().len(), 1);
     let given =
         fixture.versioned::<ApprovalDecision>(&ApprovalDecision::key_of(&id("prod-a"), 1)).await.record;
     let people: Vec<&str> = given.answers.iter().map(|answer| answer.by.user_id.as_str()).collect();
@@ -254,9 +254,9 @@ async fn a_withdrawn_approval_does_not_count_and_one_refusal_ends() {
     assert_eq!(answer_as(&fixture, "ada", "approve").await.0, 200);
     assert_eq!(answer_as(&fixture, "ada", "withdraw").await.0, 200);
     assert_eq!(answer_as(&fixture, "grace", "approve").await.0, 200);
-    assert!(fixture.cloud.invocations().is_empty());
+    assert!(fixture.cloud.woken().is_empty());
     assert_eq!(answer_as(&fixture, "ada", "refuse").await.0, 200);
-    assert_eq!(fixture.cloud.invocations().len(), 1);
+    assert_eq!(fixture.cloud.woken().len(), 1);
     assert_eq!(answer_as(&fixture, "eve", "approve").await.0, 409);
 }
 
@@ -268,7 +268,7 @@ async fn two_identities_of_one_person_are_one_approver() {
     for name in ["ada", "admin"] {
         assert_eq!(answer_as(&fixture, name, "approve").await.0, 200);
     }
-    assert!(fixture.cloud.invocations().is_empty());
+    assert!(fixture.cloud.woken().is_empty());
 }
 
 #[tokio::test]
@@ -331,12 +331,9 @@ async fn a_build_waits_for_an_answer_without_an_environment() {
     assert_eq!(waiting.state, DeploymentState::AwaitingApproval);
     assert!(fixture.find_environment("production").await.is_none());
     assert_eq!(answer_about_the_build(&fixture, "ada", "approve").await, 200);
-    assert!(
-        fixture.cloud.invocations().is_empty(),
-        "who started the build is unknown: one of two people did not"
-    );
+    assert!(fixture.cloud.woken().is_empty(), "who started the build is unknown: one of two people did not");
     assert_eq!(answer_about_the_build(&fixture, "grace", "approve").await, 200);
-    assert_eq!(fixture.cloud.invocations().len(), 1, "the authority wakes the waiting state");
+    assert_eq!(fixture.cloud.woken().len(), 1, "the authority wakes the waiting state");
     for _ in 0..2 {
         fixture.invoke(Request::Reacquire { deployment: id("prod-build") }).await.unwrap();
         assert_eq!(fixture.deployment("prod-build").await.state, DeploymentState::Running);
@@ -366,8 +363,8 @@ async fn the_strictest_rule_of_the_account_judges_a_build() {
     assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": text})).await.0, 200);
     for name in ["ada", "grace"] {
         assert_eq!(answer_about_the_build(&fixture, name, "approve").await, 200);
-        assert!(fixture.cloud.invocations().is_empty(), "frankfurt asks for two, and for one more");
+        assert!(fixture.cloud.woken().is_empty(), "frankfurt asks for two, and for one more");
     }
     assert_eq!(answer_about_the_build(&fixture, "joan", "approve").await, 200);
-    assert_eq!(fixture.cloud.invocations().len(), 1);
+    assert_eq!(fixture.cloud.woken().len(), 1);
 }

@@ -1,6 +1,7 @@
 //! An organisation with two stages, and one release.
 
 use jiff::Timestamp;
+use lockstep_aws::executions::{Answered, Executions};
 use lockstep_aws::function_url::Invocation;
 use lockstep_aws::ledger::{Ledger, Versioned};
 use lockstep_domain::delivery::environment::acquire;
@@ -8,15 +9,17 @@ use lockstep_domain::delivery::packaging;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::deployment_path::DeploymentPath;
-use lockstep_domain::model::ids::{DeploymentId, Digest};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{AccountId, DeploymentId, Digest};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
     Charter, Config, ConfigKind, DeployBody, Deployment, DeploymentStart, DeploymentState, Environment, Key,
     PromoteImageBody, Record, Release, ReleaseState, StackRun, SweepReport,
 };
 use lockstep_ledger::context::{AwsContext, InstallationFacts};
-use lockstep_runtime::HasLedger;
+use lockstep_runtime::{HasExecutions, HasLedger, RegisteredAccounts, TaskTokens};
 use lockstep_sim::FakeAws;
+use lockstep_sim::clock::VirtualClock;
 use lockstep_sim::context::{BUCKET, Callee, MACHINES, SimContext};
 use lockstep_sim::stages::{stage_text, text_of};
 use lockstep_sweep::handler::handle;
@@ -52,8 +55,10 @@ pub struct Fixture {
     pub cloud: FakeAws,
     pub ledger: Ledger,
     pub sim: SimContext,
-    /// The time of the authority.
+    /// The time of the owners.
     now: Rc<Cell<Timestamp>>,
+    /// The same for the functions of images.
+    clock: VirtualClock,
 }
 
 /// Returns a moment in the year 2100. A record that expires after it has not expired by the real clock.
@@ -116,9 +121,11 @@ fn authority(account: &FakeAws, now: &Rc<Cell<Timestamp>>) -> Callee {
     })
 }
 
-/// Returns the function of images of a path, over the same accounts.
-fn images(sim: &SimContext, path: DeploymentPath) -> Callee {
-    let context = Rc::new(sim.clone().on_path(path));
+/// Returns the function of images of a path, over the same accounts. Its time is that of the sweeps.
+fn images(sim: &SimContext, clock: &VirtualClock, path: DeploymentPath) -> Callee {
+    let mut sim = sim.clone().on_path(path);
+    sim.clock = clock.clone();
+    let context = Rc::new(sim);
     Rc::new(move |payload| {
         let context = Rc::clone(&context);
         Box::pin(async move {
@@ -128,20 +135,74 @@ fn images(sim: &SimContext, path: DeploymentPath) -> Callee {
     })
 }
 
+/// Returns the function that owns webhook deliveries, over the same account.
+fn webhook(sim: &SimContext, now: &Rc<Cell<Timestamp>>) -> Callee {
+    let (context, now) = (Rc::new(sim.clone()), Rc::clone(now));
+    Rc::new(move |payload| {
+        let (context, now) = (Rc::clone(&context), now.get());
+        Box::pin(async move {
+            let request = serde_json::from_value(payload).unwrap();
+            lockstep_webhook::proposals::handle(context.as_ref(), &request, now).await
+        })
+    })
+}
+
+/// The function that owns callbacks, over the same account. It answers no token here.
+struct Resuming(SimContext);
+
+impl HasLedger for Resuming {
+    fn ledger(&self) -> &Ledger {
+        self.0.ledger()
+    }
+}
+
+impl HasExecutions for Resuming {
+    fn executions(&self) -> &Executions {
+        self.0.executions()
+    }
+}
+
+impl TaskTokens for Resuming {
+    async fn answer(&self, _token: &str) -> Result<Answered, Failure> {
+        Err(Failure::bug("the sweep has no token answered"))
+    }
+}
+
+impl RegisteredAccounts for Resuming {
+    async fn is_registered(&self, _account: &AccountId) -> Result<bool, Failure> {
+        Ok(true)
+    }
+}
+
+fn resume(sim: &SimContext, now: &Rc<Cell<Timestamp>>) -> Callee {
+    let (context, now) = (Rc::new(Resuming(sim.clone())), Rc::clone(now));
+    Rc::new(move |payload| {
+        let (context, now) = (Rc::clone(&context), now.get());
+        Box::pin(async move {
+            Ok(json!(lockstep_resume::handler::handle(context.as_ref(), &payload, now).await?))
+        })
+    })
+}
+
 impl Fixture {
     /// Returns an installation without configuration.
     pub fn bare() -> Self {
         let sim = SimContext::at(Timestamp::UNIX_EPOCH);
         let now = Rc::new(Cell::new(at(0)));
-        sim.callees.borrow_mut().insert(Callers::Sweep.function(), authority(&sim.account, &now));
-        Self { cloud: sim.account.clone(), ledger: sim.ledger().clone(), sim, now }
+        let mut callees = sim.callees.borrow_mut();
+        callees.insert(Callers::Sweep.function(), authority(&sim.account, &now));
+        callees.insert("lockstep-webhook".to_owned(), webhook(&sim, &now));
+        callees.insert("lockstep-resume".to_owned(), resume(&sim, &now));
+        drop(callees);
+        let clock = VirtualClock::at(at(0));
+        Self { cloud: sim.account.clone(), ledger: sim.ledger().clone(), sim, now, clock }
     }
 
     /// Adds the functions of images of both paths.
     pub fn add_functions_of_images(&self) {
         for path in [DeploymentPath::Delivery, DeploymentPath::Promotion] {
             let function = format!("lockstep-{}-image", path.as_str());
-            self.sim.callees.borrow_mut().insert(function, images(&self.sim, path));
+            self.sim.callees.borrow_mut().insert(function, images(&self.sim, &self.clock, path));
         }
     }
 
@@ -201,6 +262,7 @@ impl Fixture {
     /// Runs a sweep at this minute.
     pub async fn sweep(&self, minute: i64) -> SweepReport {
         self.now.set(at(minute));
+        self.clock.advance_to(at(minute));
         let report = handle(&self.sim, at(minute)).await.unwrap();
         let kept = self.versioned::<SweepReport>(&SweepReport::last()).await;
         assert_eq!(kept.record, report, "what is answered is what is kept");

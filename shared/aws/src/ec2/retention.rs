@@ -42,7 +42,9 @@ impl ImageRetention for Ec2 {
         match self.client().enable_image_deprecation().image_id(ami.as_str()).deprecate_at(at).send().await {
             Ok(_) => Ok(()),
             Err(error) if is_gone(code(&error)) => Ok(()),
-            Err(error) => Err(failure("EnableImageDeprecation", ami.as_str(), &error)),
+            Err(error) => {
+                self.unless_image_is_gone(failure("EnableImageDeprecation", ami.as_str(), &error), ami).await
+            }
         }
     }
 
@@ -50,7 +52,9 @@ impl ImageRetention for Ec2 {
         match self.client().disable_image_deprecation().image_id(ami.as_str()).send().await {
             Ok(_) => Ok(()),
             Err(error) if is_gone(code(&error)) => Ok(()),
-            Err(error) => Err(failure("DisableImageDeprecation", ami.as_str(), &error)),
+            Err(error) => {
+                self.unless_image_is_gone(failure("DisableImageDeprecation", ami.as_str(), &error), ami).await
+            }
         }
     }
 
@@ -65,6 +69,9 @@ impl ImageRetention for Ec2 {
                 return match (code(&error), failed.kind) {
                     (Some("OperationNotPermitted"), FailureKind::Rejected | FailureKind::AccessDenied) => {
                         Ok(Removed::Protected { why: failed.message })
+                    }
+                    _ if self.is_image_gone(&failed, ami).await => {
+                        Ok(Removed::Gone { left: BTreeMap::new() })
                     }
                     _ => Err(failed),
                 };
@@ -88,6 +95,8 @@ impl ImageRetention for Ec2 {
                 let failed = failure("DeleteSnapshot", snapshot.as_str(), &error);
                 if code(&error) == Some("InvalidSnapshot.InUse") {
                     Ok(Some(failed.chain()))
+                } else if self.is_snapshot_gone(&failed, snapshot).await {
+                    Ok(None)
                 } else {
                     Err(failed)
                 }

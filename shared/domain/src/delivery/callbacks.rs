@@ -7,18 +7,27 @@
 
 use crate::messages::Task;
 use crate::records::{Callback, CallbackState};
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
+
+/// Seconds by which the clock of Step Functions may be ahead of that of `resume`.
+const SKEW_SECONDS: i64 = 300;
 
 /// Decision about a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Registration {
     /// Write no callback: a newer one is registered.
     Stale,
+    /// Write no callback, because the registration cannot be true, or takes the callback from an execution that may run. The
+    /// waiting state looks at its operation once it times out.
+    Refused {
+        /// Reason as a sentence.
+        why: String,
+    },
     /// Write this callback, which may equal the stored one.
     Open {
         /// The callback to write.
         wait: Callback,
-        /// True if the operation is known to have ended: the caller must then ask `resume` to look.
+        /// True if the operation is known to have ended: the token must then be answered at once.
         is_over: bool,
     },
 }
@@ -28,7 +37,26 @@ pub enum Registration {
 /// The state that was entered later has precedence, within one execution and across executions. Within one entry, the
 /// later retry has precedence. Between equals, the later registration has precedence, because Step Functions gives a
 /// state one valid token at a time.
-pub fn register(existing: Option<&Callback>, operation: &str, task: &Task, now: Timestamp) -> Registration {
+///
+/// The functions that wait only claim an execution and a time. So no registration takes the callback of another execution that may
+/// still run (`holder_has_ended` is false), and none claims the future, which would keep later ones out.
+pub fn register(
+    existing: Option<&Callback>,
+    operation: &str,
+    task: &Task,
+    holder_has_ended: bool,
+    now: Timestamp,
+) -> Registration {
+    let refused = |why: String| Registration::Refused { why };
+    if now.checked_add(SKEW_SECONDS.seconds()).is_ok_and(|latest| task.entered_at > latest) {
+        return refused(format!(
+            "{} claims to wait since {}, in the future",
+            task.execution, task.entered_at
+        ));
+    }
+    if let Some(holder) = holder(existing, task).filter(|_| !holder_has_ended) {
+        return refused(format!("{holder} may still wait for it, so {} cannot", task.execution));
+    }
     let open = |at| Callback {
         operation: operation.to_owned(),
         state: CallbackState::Open {
@@ -56,6 +84,14 @@ pub fn register(existing: Option<&Callback>, operation: &str, task: &Task, now: 
                 Registration::Open { wait: open(now), is_over: true }
             }
         },
+    }
+}
+
+/// Returns the other execution that waits for the operation; `None` if none does.
+pub fn holder<'a>(existing: Option<&'a Callback>, task: &Task) -> Option<&'a str> {
+    match existing.map(|wait| &wait.state) {
+        Some(CallbackState::Open { execution, .. }) if *execution != task.execution => Some(execution),
+        _ => None,
     }
 }
 

@@ -158,6 +158,41 @@ pub fn closing(version: &ImageVersion) -> Transition {
     }
 }
 
+/// Returns the change of a version's record in `step`, or `None` if the record does not change, or not yet. `is_somewhere` is true
+/// if an account still has an image of the version.
+///
+/// A retired version is closed before its images are removed, so that nothing starts to use one of them meanwhile. A version that
+/// was given up is never resolved, so it is closed at the end.
+pub fn change(
+    step: &RetentionStep,
+    version: &ImageVersion,
+    is_somewhere: bool,
+    now: Timestamp,
+) -> Option<Transition> {
+    match step {
+        RetentionStep::Deprecate => Some(Transition::Retire { at: now }),
+        RetentionStep::Restore { .. } => Some(Transition::Keep),
+        RetentionStep::Remove if version.state == ImageVersionState::Retired => None,
+        RetentionStep::Remove => match closing(version) {
+            Transition::Discarded if is_somewhere => None,
+            closing => Some(closing),
+        },
+    }
+}
+
+/// Returns the reason to keep the record of an image in an account: the owner of versions did not close its version, or EC2 still
+/// has it. `closed` is the state of the version.
+pub fn why_record_stays(closed: Option<ImageVersionState>, is_there: bool) -> Option<String> {
+    use ImageVersionState::{Discarded, Discarding, Retired};
+    match closed {
+        Some(state) if !matches!(state, Retired | Discarding | Discarded) => {
+            Some(format!("its version is {state}, so its record stays"))
+        }
+        Some(_) | None if is_there => Some("EC2 still has it, so its record stays".to_owned()),
+        Some(_) | None => None,
+    }
+}
+
 /// Returns true if `bake-image`, which ends within hours, certainly does not work on the version any more.
 fn is_left(version: &ImageVersion, now: Timestamp) -> bool {
     version.recorded_at.checked_add(24.hours()).is_ok_and(|end| now >= end)

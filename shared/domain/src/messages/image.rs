@@ -3,6 +3,7 @@
 use super::{Task, inputs};
 use crate::model::caught_error::CaughtError;
 use crate::model::ids::{DeploymentId, ImageName, StageName};
+use crate::model::location::Location;
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +94,24 @@ pub enum Request {
         /// The promotion.
         promotion: DeploymentId,
     },
+    /// Takes the step that is due in the retirement of a version, as far as its record changes. The sweep proposes it to the
+    /// function of the delivery path, which owns versions. Returns [`Retained`].
+    Retain {
+        /// The image.
+        image: ImageName,
+        /// The version.
+        version: Version,
+    },
+    /// Deletes the record of an image that EC2 does not have any more. The sweep proposes it to the function of the path of the
+    /// account. Returns [`Forgotten`].
+    Forget {
+        /// The image.
+        image: ImageName,
+        /// The version.
+        version: Version,
+        /// The account and region.
+        location: Location,
+    },
     /// Sets the parameters below `/lockstep/images` at the locations of this path. Returns [`Followed`].
     Channels {
         /// Images that may have no parameter yet. The images of existing parameters are compared too.
@@ -157,6 +176,20 @@ pub struct Promoted {
     pub version: Version,
     /// Id of the AMI in the target.
     pub ami: crate::model::ids::AmiId,
+}
+
+/// Result of a step in the retirement of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retained {
+    /// True if the record is as the step leaves it. False if no step is due, or if it does not change the record yet.
+    pub is_done: bool,
+}
+
+/// Result of a request to delete the record of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// The reason to keep the record; `None` if it is deleted.
+    pub why_not: Option<String>,
 }
 
 /// The parameters that were changed.

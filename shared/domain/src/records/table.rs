@@ -24,9 +24,9 @@ pub enum Table {
     DeliveryImages,
     /// Images in accounts of the promotion path, and shares of images. Only the functions of that path write it.
     PromotionImages,
-    /// Callbacks. The functions of a deployment path add them, and `resume` completes them.
+    /// Callbacks. Only `resume` writes it.
     Callbacks,
-    /// Webhook deliveries, drafts of releases, rejections, and counters of versions. `webhook` and `package` add them, and
+    /// Webhook deliveries, drafts of releases, rejections, and counters of versions. `webhook` and `package` write them, and
     /// `ledger` closes webhook deliveries.
     Intake,
     /// Reports of the sweep, which writes them.

@@ -11,8 +11,8 @@ fn task(token: &str, entered: i64, retry: u32) -> Task {
 
 /// Returns the callback that a registration writes, and true if `resume` must be asked to look.
 fn registered(existing: Option<&Callback>, task: &Task) -> Option<(Callback, bool)> {
-    match register(existing, "op", task, at(99)) {
-        Registration::Stale => None,
+    match register(existing, "op", task, false, at(99)) {
+        Registration::Stale | Registration::Refused { .. } => None,
         Registration::Open { wait, is_over } => Some((wait, is_over)),
     }
 }
@@ -51,6 +51,27 @@ fn a_newer_registration_replaces_an_older_one_and_never_the_reverse() {
 fn registering_the_same_task_again_writes_nothing_new() {
     let (first, _) = registered(None, &task("a", 1, 0)).unwrap();
     assert_eq!(registered(Some(&first), &task("a", 1, 0)), Some((first, false)));
+}
+
+#[test]
+fn a_callback_is_taken_only_from_an_execution_that_has_ended() {
+    let (held, _) = registered(None, &task("a", 1, 0)).unwrap();
+    let rival = Task { execution: "rival".into(), ..task("b", 2, 0) };
+    let refused = register(Some(&held), "op", &rival, false, at(99));
+    assert!(
+        matches!(&refused, Registration::Refused { why } if why.contains("may still wait")),
+        "{refused:?}"
+    );
+    let taken = register(Some(&held), "op", &rival, true, at(99));
+    assert!(matches!(&taken, Registration::Open { wait, .. } if token(wait) == Some("b")), "{taken:?}");
+}
+
+#[test]
+fn a_registration_from_the_future_is_refused() {
+    for (entered, is_refused) in [(99 + SKEW_SECONDS, false), (100 + SKEW_SECONDS, true)] {
+        let decided = register(None, "op", &task("a", entered, 0), false, at(99));
+        assert_eq!(matches!(decided, Registration::Refused { .. }), is_refused, "{entered}: {decided:?}");
+    }
 }
 
 #[test]
