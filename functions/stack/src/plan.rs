@@ -1,6 +1,7 @@
 //! Plan: resolves the parameters, reads the stack, and decides the next step.
 
 use crate::context::StackContext;
+use crate::late;
 use crate::load::{self, Loaded};
 use crate::observe::{self, Depth, StackReading};
 use jiff::Timestamp;
@@ -16,9 +17,8 @@ use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::{
     AmiId, ComponentName, DeploymentId, Digest, FunctionName, LogicalId, StackName, TEST,
 };
-use lockstep_domain::model::late_values::LateValues;
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{Environment, Image, ImageState, Release, StackClaim};
+use lockstep_domain::records::{Deployed, Environment, Image, ImageState, Release, StackClaim};
 use lockstep_domain::stacks::identity::StackIdentity;
 use lockstep_domain::stacks::plan::{self, ChangeSetKind, Plan, PlanInput, Recovery};
 use lockstep_runtime::deployment_log;
@@ -35,7 +35,7 @@ pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Nex
     let contents = load::contents(context, &release).await?;
     let resolved = resolve(context, &loaded, &release, &contents, &stages, &stage).await?;
     let wanted = wanted_template(&release, &contents, &stage)?;
-    let late = LateValues::of(&contents.template, &resolved.values);
+    let late = late::read(context, &loaded, &contents, &resolved.values).await?;
     loaded
         .change_deploy(context, |deploy| {
             deploy.parameters_digest = Some(resolved.digest());
@@ -103,10 +103,7 @@ async fn next<C: StackContext>(
             deployment_log::append(
                 context.ledger(),
                 &id,
-                &format!(
-                    "the stack runs this template with these parameters: nothing to change{}",
-                    loaded.deploy()?.late_values.reservation()
-                ),
+                "the stack runs this template with these parameters: nothing to change",
                 context.now(),
             )
             .await?;
@@ -154,9 +151,10 @@ pub async fn decide<C: StackContext>(
     // The deployed digests do not show drift. Only a change set that compares every resource does.
     let deploy = deployment.deploy();
     let reverts_drift = deploy.is_some_and(|deploy| deploy.revert_drift);
-    // Nor do they show another value of a parameter in Parameter Store. A change set compares it.
-    let resolves = deploy.is_some_and(|deploy| !deploy.late_values.parameters.is_empty());
-    let deployed = environment.deployed.as_ref().filter(|_| !reverts_drift && !resolves);
+    let is_same = |deployed: &&Deployed| {
+        deploy.is_none_or(|deploy| deploy.late_values.are_deployed(deployed.late_digest.as_ref()))
+    };
+    let deployed = environment.deployed.as_ref().filter(is_same).filter(|_| !reverts_drift);
     let identity = loaded.identity(context)?;
     let known = PlanInput {
         identity: &identity,

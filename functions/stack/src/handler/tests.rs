@@ -2,6 +2,7 @@
 
 mod drift;
 mod fixture;
+mod late;
 mod nested;
 mod recovery;
 
@@ -180,22 +181,6 @@ async fn an_environment_that_runs_the_same_digests_is_not_changed() {
     assert_eq!(fixture.cloud.change_set_requests().len(), 1);
     assert_eq!(fixture.deploy().outputs["Host"], fixture.cloud.physical_ids("ci-logs")["Topic"]);
     assert!(!fixture.deploy().stack_changed);
-}
-
-#[tokio::test]
-async fn a_value_of_parameter_store_is_compared_by_a_change_set() {
-    let late = "Parameters:\n  Limit: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /shop/limit}\n";
-    let template = TEMPLATE.replacen("Parameters:\n", late, 1);
-    let fixture = Fixture::with_template("ci", &template);
-    let id = deploy(&fixture).await;
-    fixture.pass();
-    assert_eq!(go(&fixture, observe(&id)).await, NextStep::Check);
-    assert_eq!(fixture.deploy().late_values.parameters, ["Limit".to_owned()].into());
-    fixture.record_as_deployed();
-    let next = fixture.next_deployment();
-    assert_eq!(go(&fixture, plan(&next)).await, NextStep::ChangeSet, "equal digests prove nothing");
-    assert_eq!(go(&fixture, change_set(&next)).await, NextStep::Check);
-    assert_eq!(fixture.cloud.change_set_requests().len(), 2);
 }
 
 #[tokio::test]

@@ -8,7 +8,10 @@ use crate::delivery::stages::{Stage, Stages};
 use crate::model::error::Failure;
 use crate::model::ids::StageName;
 use crate::model::image_lock::ImageLock;
+use crate::model::late_values::LateValues;
+use crate::model::location::Location;
 use crate::records::Release;
+use crate::stacks::names::StageValues;
 use crate::stacks::template::Template;
 use std::collections::BTreeMap;
 
@@ -49,6 +52,29 @@ impl Contents {
                 Failure::bug(format!("the deployed template cannot be read: {}", found.join("; ")))
             },
         )
+    }
+
+    /// Returns the values that CloudFormation reads when it deploys these `parameters` to a stage. `references` are known
+    /// values of `Ref`: pseudo parameters, and physical ids of resources that exist.
+    pub fn late_values(
+        &self,
+        stage: &StageName,
+        location: &Location,
+        parameters: &BTreeMap<String, String>,
+        references: &BTreeMap<String, String>,
+    ) -> LateValues {
+        let values = StageValues {
+            stage: stage.clone(),
+            location: location.clone(),
+            parameters: parameters.clone(),
+            references: references.clone(),
+        };
+        let mut found = LateValues::default();
+        found.add("", &self.template, &values);
+        for nested in self.local.stacks(&self.template, &values) {
+            found.add(&nested.path, nested.template, &nested.values);
+        }
+        found
     }
 
     /// Returns the values of the parameters that are the same in every deployment to `stage` with the layers of
