@@ -13,7 +13,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use lockstep_aws::cloudformation::{ChangeSetState, ChangeSetView, NewChangeSet, Stacks, TemplateSource};
 use lockstep_domain::delivery::function_code::FunctionCode;
-use lockstep_domain::delivery::packaging::Contents;
+use lockstep_domain::delivery::packaging::PackedContents;
 use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::drift_status::DriftStatus;
@@ -203,7 +203,7 @@ fn next(
 /// The input of a change set.
 struct ChangeSetSpec<'a> {
     release: &'a Release,
-    contents: &'a Contents,
+    contents: &'a PackedContents,
     stage: &'a Stage,
     kind: ChangeSetKind,
 }
@@ -292,7 +292,7 @@ async fn note_unexaminable<C: StackContext>(
 async fn ensure_exports_unused(
     stacks: &impl Stacks,
     reading: Option<&StackReading>,
-    contents: &Contents,
+    contents: &PackedContents,
 ) -> Result<(), Failure> {
     let Some(reading) = reading else { return Ok(()) };
     for export in exports::withdrawn(&reading.stack.exports, &contents.template.to_json()) {
@@ -389,7 +389,7 @@ async fn create<C: StackContext>(
 /// Returns the functions of Lockstep whose code a parameter of this deployment names.
 fn functions_in_use<'a>(
     deploy: &'a DeployBody,
-    contents: &'a Contents,
+    contents: &'a PackedContents,
 ) -> impl Iterator<Item = &'a FunctionCode> {
     let named = |code: &&FunctionCode| deploy.parameters.values().any(|value| *value == code.to_string());
     contents.function_lock.0.values().filter(named)

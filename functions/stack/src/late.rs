@@ -4,7 +4,7 @@ use crate::context::StackContext;
 use crate::load::{self, Loaded};
 use crate::observe;
 use lockstep_aws::stored_values::StoredValues;
-use lockstep_domain::delivery::packaging::Contents;
+use lockstep_domain::delivery::packaging::PackedContents;
 use lockstep_domain::model::error::{Failure, FailureKind, Policy};
 use lockstep_domain::model::late_values::{LateReadings, LateSource, LateValues, StoredAnswers};
 use lockstep_domain::records::Deployment;
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub async fn read<C: StackContext>(
     context: &C,
     loaded: &Loaded,
-    contents: &Contents,
+    contents: &PackedContents,
     parameters: &BTreeMap<String, String>,
 ) -> Result<LateReadings, Failure> {
     let deployment = &loaded.deployment.record;

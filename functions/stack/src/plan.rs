@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use lockstep_aws::cloudformation::Stacks;
 use lockstep_domain::delivery::environment;
 use lockstep_domain::delivery::gate;
-use lockstep_domain::delivery::packaging::Contents;
+use lockstep_domain::delivery::packaging::PackedContents;
 use lockstep_domain::delivery::parameters::{self, Layer, Layers, OutputName, Request, ResolvedParameters};
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::messages::stack::NextStep;
@@ -257,7 +257,7 @@ pub async fn unchanged<C: StackContext>(
 }
 
 /// Returns the digest of the template that the stack runs. Fails if it is not the template that was packaged.
-fn wanted_template(release: &Release, contents: &Contents, stage: &Stage) -> Result<Digest, Failure> {
+fn wanted_template(release: &Release, contents: &PackedContents, stage: &Stage) -> Result<Digest, Failure> {
     let digest = Digest::of(contents.template_in(stage).as_bytes());
     let packaged = if stage.is_test() { &release.test_template_digest } else { &release.template_digest };
     if digest == *packaged {
@@ -273,7 +273,7 @@ async fn resolve<C: StackContext>(
     context: &C,
     loaded: &Loaded,
     release: &Release,
-    contents: &Contents,
+    contents: &PackedContents,
     stages: &Stages,
     stage: &Stage,
 ) -> Result<ResolvedParameters, Failure> {
@@ -348,7 +348,7 @@ async fn images<C: StackContext>(
 async fn outputs<C: StackContext>(
     context: &C,
     loaded: &Loaded,
-    contents: &Contents,
+    contents: &PackedContents,
     stages: &Stages,
     stage: &Stage,
     wanted: &BTreeSet<OutputName>,

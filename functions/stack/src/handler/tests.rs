@@ -9,6 +9,7 @@ mod recovery;
 use super::*;
 use fixture::{CHILD, CHILD_KEPT, Fixture, SHIPPED, TEMPLATE, nested_stack, with_resources};
 use lockstep_aws::cloudformation::{ChangeSetView, Stacks as _, TemplateSource};
+use lockstep_domain::delivery::packaging;
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::FailureKind;
@@ -567,7 +568,7 @@ async fn local_files_are_copied_to_the_target_before_the_change_set() {
     for (stage, is_test) in [("ci", false), ("test", true)] {
         let fixture = Fixture::with_files(stage, &template, &files);
         let artifact = fixture.account.object(BUCKET, &fixture.release.artifact).unwrap();
-        let contents = lockstep_domain::delivery::packaging::open(&artifact).unwrap();
+        let contents = packaging::open_packed(&fixture.release, &artifact).unwrap();
         let expected: Vec<String> =
             contents.local.objects(is_test).map(|(key, _)| format!("{key} to 111111111111")).collect();
         deploy(&fixture).await;
