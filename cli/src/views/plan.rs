@@ -167,9 +167,9 @@ mod tests {
             new: LateReading::Secret("v2".into()),
         }];
         let (asks, text) = shown(&deploy, false);
-        let told =
+        let shown_line =
             "NOT COVERED: {{resolve:secretsmanager:db}}: (hidden, version v1) -> (hidden, version v2); ";
-        assert!(!asks && text.contains(told), "{text}");
+        assert!(!asks && text.contains(shown_line), "{text}");
     }
 
     #[test]

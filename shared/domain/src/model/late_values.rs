@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn what_is_not_covered_is_told() {
         assert_eq!(unread(&[]), "");
-        let told = unread(&read((1, "7"), "v1").changes(None));
-        assert!(told.starts_with("; not covered: Limit (/limit): 7 (version 1), "), "{told}");
+        let text = unread(&read((1, "7"), "v1").changes(None));
+        assert!(text.starts_with("; not covered: Limit (/limit): 7 (version 1), "), "{text}");
     }
 }

@@ -48,7 +48,7 @@ async fn equal_values_make_no_change_set() {
 }
 
 #[tokio::test]
-async fn another_value_of_parameter_store_makes_a_change_set_that_shows_both() {
+async fn another_value_of_parameter_store_is_compared_by_a_change_set() {
     let fixture = fixture("ci");
     let next = again(&fixture).await;
     fixture.change_deploy(|deploy| deploy.plan_only = true);
