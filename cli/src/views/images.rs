@@ -417,6 +417,7 @@ mod tests {
             digest: release.digest.clone(),
             template_digest: release.digest.clone(),
             parameters_digest: release.digest.clone(),
+            late_digest: None,
             stack_version: release.version.clone(),
             deployment: deployment().id,
             checked: true,

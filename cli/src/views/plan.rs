@@ -15,6 +15,9 @@ pub enum Finding<'a> {
         /// The nested stacks that were not examined.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         not_examined: Vec<&'a str>,
+        /// The values that changed and that the stack does not read again.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        not_read: Vec<String>,
     },
     /// The stack would change.
     Changes {
@@ -37,7 +40,11 @@ pub fn finding(deploy: &DeployBody, stage_wants_approval: bool) -> Finding<'_> {
         }
         (None, made) => {
             let nested = made.iter().flat_map(|made| &made.unexamined);
-            Finding::Nothing { not_examined: nested.map(|nested| nested.name.as_str()).collect() }
+            let late = made.iter().flat_map(|made| &made.review.late);
+            Finding::Nothing {
+                not_examined: nested.map(|nested| nested.name.as_str()).collect(),
+                not_read: late.map(ToString::to_string).collect(),
+            }
         }
     }
 }
@@ -57,10 +64,15 @@ impl Finding<'_> {
 pub fn show(deployment: &Deployment, finding: &Finding<'_>, command: &str, output: &Output) {
     let (what, account) = (why::subject(deployment), &deployment.location.account);
     match finding {
-        Finding::Nothing { not_examined } => {
+        Finding::Nothing { not_examined, not_read } => {
             output.line(format!("nothing would change: {what} has the template and the parameters that run"));
             if !not_examined.is_empty() {
                 output.line(format!("NOT EXAMINED: the nested stacks {}", not_examined.join(", ")));
+            }
+            for value in not_read {
+                output.line(format!(
+                    "NOT COVERED: {value}; CloudFormation reads it again only with another change of its resource"
+                ));
             }
             return;
         }
@@ -93,6 +105,7 @@ mod tests {
     use super::*;
     use crate::views::testing::{change, deploy, deployment_of, stack_run};
     use lockstep_domain::model::ids::Digest;
+    use lockstep_domain::model::late_values::{LateChange, LateReading};
     use lockstep_domain::model::resource_change::{Change, Impact};
     use lockstep_domain::records::{ChangeSet, NamedResource, ProposedAction, StackRun};
 
@@ -143,6 +156,20 @@ mod tests {
         deploy.change_set.as_mut().unwrap().changes = vec![change("Queue", Impact::None, false)];
         let (asks, text) = shown(&deploy, false);
         assert!(asks && text.contains("because Child (nested stack arn:child) was not examined"), "{text}");
+    }
+
+    #[test]
+    fn a_value_that_the_stack_does_not_read_again_is_told() {
+        let mut deploy = planned(vec![]);
+        deploy.change_set.as_mut().unwrap().review.late = vec![LateChange {
+            name: "{{resolve:secretsmanager:db}}".into(),
+            old: Some(LateReading::Secret("v1".into())),
+            new: LateReading::Secret("v2".into()),
+        }];
+        let (asks, text) = shown(&deploy, false);
+        let shown_line =
+            "NOT COVERED: {{resolve:secretsmanager:db}}: (hidden, version v1) -> (hidden, version v2); ";
+        assert!(!asks && text.contains(shown_line), "{text}");
     }
 
     #[test]

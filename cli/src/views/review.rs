@@ -1,6 +1,7 @@
 //! The values and the access that a change set changes, as they are printed for an approver.
 
 use crate::output::Output;
+use lockstep_domain::model::late_values::{LateChange, LateReading};
 use lockstep_domain::records::{AccessChange, DeployBody, ParameterChange, Review, ShownValue};
 
 /// Prints the review of a change set.
@@ -8,6 +9,10 @@ pub fn show(review: &Review, output: &Output) {
     if !review.parameters.is_empty() {
         output.line("  parameters:");
         output.table(["parameter", "now", "then", ""], review.parameters.iter().map(row));
+    }
+    if !review.late.is_empty() {
+        output.line("  values that CloudFormation reads:");
+        output.table(["value", "now", "then"], review.late.iter().map(late_row));
     }
     if !review.access.is_empty() {
         output.line("  access (- before, + after):");
@@ -19,6 +24,11 @@ pub fn show(review: &Review, output: &Output) {
 fn row(change: &ParameterChange) -> [String; 4] {
     let mark = if change.overridden { "OVERRIDDEN for this deployment" } else { "" };
     [change.name.clone(), value(change.old.as_ref()), value(change.new.as_ref()), mark.to_owned()]
+}
+
+fn late_row(change: &LateChange) -> [String; 3] {
+    let old = change.old.as_ref().map_or_else(|| "-".to_owned(), LateReading::to_string);
+    [change.name.clone(), old, change.new.to_string()]
 }
 
 fn value(shown: Option<&ShownValue>) -> String {
@@ -86,6 +96,18 @@ mod tests {
                 parameter("AdminCidr", text("10.0.0.0/8"), text("0.0.0.0/0"), true),
                 parameter("Password", Some(ShownValue::Hidden), Some(ShownValue::Hidden), false),
                 parameter("Added", None, text(""), false),
+            ],
+            late: vec![
+                LateChange {
+                    name: "Limit (/shop/limit)".into(),
+                    old: Some(LateReading::Text { version: 1, value: "7".into() }),
+                    new: LateReading::Text { version: 2, value: "8".into() },
+                },
+                LateChange {
+                    name: "{{resolve:secretsmanager:db}}".into(),
+                    old: None,
+                    new: LateReading::Secret("8a1c".into()),
+                },
             ],
             access: vec![
                 access(false, "AssumeRolePolicyDocument: Allow sts:AssumeRole to {AWS: 222222222222}"),

@@ -198,6 +198,7 @@ mod tests {
             digest: digest.clone(),
             template_digest: digest.clone(),
             parameters_digest: digest,
+            late_digest: None,
             stack_version: "2.1.0".parse().unwrap(),
             deployment: DeploymentId::of_execution("arn:x"),
             checked: true,

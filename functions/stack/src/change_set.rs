@@ -1,6 +1,7 @@
 //! ChangeSet: creates the change set, reads all of it, and decides if it needs an approval.
 
 use crate::context::StackContext;
+use crate::late;
 use crate::load::{self, CHANGE_SETS_MAX, Loaded};
 use crate::nested;
 use crate::observe::{self, NESTING_MAX, StackReading, unreadable};
@@ -12,12 +13,13 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use lockstep_aws::cloudformation::{ChangeSetState, ChangeSetView, NewChangeSet, Stacks, TemplateSource};
 use lockstep_domain::delivery::function_code::FunctionCode;
-use lockstep_domain::delivery::packaging::Contents;
+use lockstep_domain::delivery::packaging::PackedContents;
 use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, LogicalId};
+use lockstep_domain::model::late_values::{self, LateChange, LateReadings};
 use lockstep_domain::model::resource_change::{Change, NESTED_STACK};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{ApprovalDecision, ChangeSet, DeployBody, NamedResource, Release, Review};
@@ -86,6 +88,7 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
         let template = contents.deployed_template(stage)?;
         change_set.review =
             review::review(context, &stacks, &loaded, existing, &template, &change_set.changes).await?;
+        change_set.review.late = late_changes(context, &loaded).await?.1;
     }
     let go = match plan_only {
         true => NextStep::Planned,
@@ -124,16 +127,42 @@ async fn empty<C: StackContext>(
     (attempt, view): (u32, ChangeSetView),
     unexamined: Vec<NamedResource>,
 ) -> Result<NextStep, Failure> {
-    let change_set = record(loaded.deploy()?, &view, attempt, Vec::new(), unexamined)?;
-    let reservation = loaded.deploy()?.late_values.reservation();
-    let lines = [format!("the change set is empty: nothing to change{reservation}")];
+    let mut change_set = record(loaded.deploy()?, &view, attempt, Vec::new(), unexamined)?;
+    let (before, changes) = late_changes(context, &loaded).await?;
+    let reached = loaded.deploy()?.late_values.reached(before.as_ref(), &BTreeSet::new());
+    // What is still another value after an empty change set does not reach the stack.
+    change_set.review.late = changes
+        .into_iter()
+        .filter(|change| reached.0.get(&change.name).is_none_or(|it| !it.reading.is_same(&change.new)))
+        .collect();
+    let uncovered = late_values::unread(&change_set.review.late);
+    let lines = [format!("the change set is empty: nothing to change{uncovered}")];
     let lines: Vec<String> = lines.into_iter().chain(change_set_review::summary(&change_set)).collect();
     deployment_log::append(context.ledger(), loaded.id(), &lines.join("; "), context.now()).await?;
     stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;
-    if loaded.deploy()?.plan_only && !change_set.unexamined.is_empty() {
-        loaded.change_deploy(context, |deploy| deploy.change_set = Some(change_set)).await?;
-    }
+    let is_shown = loaded.deploy()?.plan_only
+        && !(change_set.unexamined.is_empty() && change_set.review.late.is_empty());
+    loaded
+        .change_deploy(context, |deploy| {
+            deploy.late_values = reached;
+            deploy.change_set = is_shown.then_some(change_set).or(deploy.change_set.take());
+        })
+        .await?;
     unchanged(context, loaded, reading).await
+}
+
+/// Returns the late values of the last deployment, and those that differ now.
+async fn late_changes<C: StackContext>(
+    context: &C,
+    loaded: &Loaded,
+) -> Result<(Option<LateReadings>, Vec<LateChange>), Failure> {
+    let values = &loaded.deploy()?.late_values;
+    if values.is_empty() {
+        return Ok((None, Vec::new()));
+    }
+    let before = late::deployed(context, loaded).await?;
+    let changes = values.changes(before.as_ref());
+    Ok((before, changes))
 }
 
 /// Removes a change set that was only shown or failed. For a new stack it removes the placeholder, and the change set with
@@ -174,7 +203,7 @@ fn next(
 /// The input of a change set.
 struct ChangeSetSpec<'a> {
     release: &'a Release,
-    contents: &'a Contents,
+    contents: &'a PackedContents,
     stage: &'a Stage,
     kind: ChangeSetKind,
 }
@@ -263,7 +292,7 @@ async fn note_unexaminable<C: StackContext>(
 async fn ensure_exports_unused(
     stacks: &impl Stacks,
     reading: Option<&StackReading>,
-    contents: &Contents,
+    contents: &PackedContents,
 ) -> Result<(), Failure> {
     let Some(reading) = reading else { return Ok(()) };
     for export in exports::withdrawn(&reading.stack.exports, &contents.template.to_json()) {
@@ -360,7 +389,7 @@ async fn create<C: StackContext>(
 /// Returns the functions of Lockstep whose code a parameter of this deployment names.
 fn functions_in_use<'a>(
     deploy: &'a DeployBody,
-    contents: &'a Contents,
+    contents: &'a PackedContents,
 ) -> impl Iterator<Item = &'a FunctionCode> {
     let named = |code: &&FunctionCode| deploy.parameters.values().any(|value| *value == code.to_string());
     contents.function_lock.0.values().filter(named)
@@ -370,7 +399,8 @@ fn functions_in_use<'a>(
 /// input.
 fn description(id: &DeploymentId, deploy: &DeployBody) -> String {
     let parameters = deploy.parameters_digest.as_ref().map(ToString::to_string).unwrap_or_default();
-    format!("Lockstep deployment {id}, template {}, parameters {parameters}", deploy.template_digest)
+    let values = deploy.late_values.digest().map(|digest| format!(", values {digest}")).unwrap_or_default();
+    format!("Lockstep deployment {id}, template {}, parameters {parameters}{values}", deploy.template_digest)
 }
 
 /// Returns true if the change set was made from the input of the deployment.

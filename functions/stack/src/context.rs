@@ -7,6 +7,7 @@ use lockstep_aws::cloudformation::CloudFormation;
 use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::ledger::Ledger;
 use lockstep_aws::simulation::Simulator;
+use lockstep_aws::stored_values::ValueStores;
 use lockstep_domain::delivery::function_code::{FunctionCode, MAX_ZIP_BYTES};
 use lockstep_domain::delivery::local_files::artifact_bucket;
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -18,7 +19,7 @@ use lockstep_domain::stacks::identity::InstallationId;
 use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
 use lockstep_runtime::{
     Artifacts, AssumedRoles, Callbacks, Clock, HasCallbacks, HasLedger, Installed, PolicySimulation,
-    StacksOf, TargetBuckets, TargetRoles,
+    StacksOf, StoredValuesOf, TargetBuckets, TargetRoles,
 };
 
 /// The capabilities of this function.
@@ -30,6 +31,7 @@ pub trait StackContext:
     + Installed
     + TargetRoles
     + StacksOf
+    + StoredValuesOf
     + TargetBuckets
     + PolicySimulation
 {
@@ -43,6 +45,7 @@ impl<T> StackContext for T where
         + Installed
         + TargetRoles
         + StacksOf
+        + StoredValuesOf
         + TargetBuckets
         + PolicySimulation
 {
@@ -128,6 +131,14 @@ impl StacksOf for AwsContext {
 
     async fn stacks(&self, location: &Location, session: &str) -> Result<CloudFormation, Failure> {
         Ok(CloudFormation::new(&self.deployer(location, session).await?))
+    }
+}
+
+impl StoredValuesOf for AwsContext {
+    type StoredValues = ValueStores;
+
+    async fn stored_values(&self, location: &Location, session: &str) -> Result<ValueStores, Failure> {
+        Ok(ValueStores::new(&self.deployer(location, session).await?))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Execution of the change set, and observation of its end.
 
 use crate::context::StackContext;
+use crate::late;
 use crate::load::{self, Loaded};
 use crate::observe;
 use crate::plan::decide;
@@ -83,6 +84,7 @@ async fn intend<C: StackContext>(
     token: &str,
 ) -> Result<Operation, Failure> {
     allowed(context, &loaded, change_set).await?;
+    late::ensure_unchanged(context, &loaded).await?;
     let operation = Operation {
         operation: OperationKind::Execute,
         token: token.to_owned(),
@@ -207,7 +209,15 @@ async fn succeeded<C: StackContext>(
     stack: Stack,
 ) -> Result<NextStep, Failure> {
     let mut deployment = loaded.deployment.record.clone();
+    // A repeated step finds the values that the first one settled.
+    let is_first = !loaded.deploy()?.stack_changed && !loaded.deploy()?.late_values.is_empty();
+    let before = if is_first { late::deployed(context, &loaded).await? } else { None };
     if let Some(deploy) = deployment.deploy_mut() {
+        if is_first {
+            let changes = deploy.change_set.iter().flat_map(|made| &made.changes);
+            let changed = changes.filter(|change| !change.tags_only).map(|change| change.logical_id.as_str());
+            deploy.late_values = deploy.late_values.reached(before.as_ref(), &changed.collect());
+        }
         deploy.outputs = stack.outputs;
         deploy.stack_changed = true;
         deploy.stack.claim = Some(StackClaim { arn: stack.arn, stable: true });

@@ -10,6 +10,7 @@ pub mod context;
 mod destroy;
 mod execute;
 pub mod handler;
+mod late;
 mod load;
 mod nested;
 mod observe;

@@ -3,7 +3,7 @@
 use crate::context::StackContext;
 use lockstep_aws::ledger::{Order, Versioned};
 use lockstep_aws::scope;
-use lockstep_domain::delivery::packaging::{self, Contents};
+use lockstep_domain::delivery::packaging::{self, PackedContents};
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::delivery::{approval, environment};
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -81,7 +81,8 @@ impl Loaded {
     /// ledger's record alone is no proof.
     pub async fn protected<C: StackContext>(&self, context: &C) -> Result<BTreeSet<LogicalId>, Failure> {
         let release = self.release(context).await?;
-        Ok(contents(context, &release).await?.manifest.protect.logical_ids)
+        let artifact = context.artifact(&release.artifact).await?;
+        Ok(packaging::open_release(&release, &artifact)?.manifest.protect.logical_ids)
     }
 
     /// Returns the deployment's work on its stack.
@@ -188,9 +189,9 @@ fn superseded(id: &DeploymentId, why: &str) -> Failure {
     Failure::new(FailureKind::Superseded, format!("the deployment {id} must stop: {why}"))
 }
 
-/// Opens the artifact of `release`. Refuses an artifact with another digest.
-pub async fn contents<C: StackContext>(context: &C, release: &Release) -> Result<Contents, Failure> {
-    packaging::open_release(release, &context.artifact(&release.artifact).await?)
+/// Opens the artifact of `release`, with the files that its templates name. Refuses an artifact with another digest.
+pub async fn contents<C: StackContext>(context: &C, release: &Release) -> Result<PackedContents, Failure> {
+    packaging::open_packed(release, &context.artifact(&release.artifact).await?)
 }
 
 /// Returns the ARN of the role that CloudFormation acts as at `location`.

@@ -4,7 +4,7 @@
 
 use crate::context::StackContext;
 use crate::load::{self, Loaded};
-use lockstep_domain::delivery::packaging::Contents;
+use lockstep_domain::delivery::packaging::PackedContents;
 use lockstep_domain::model::error::{Failure, chain};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::missing_permissions::MissingPermissions;
@@ -22,7 +22,7 @@ pub async fn lack<C: StackContext>(
     loaded: &Loaded,
     deploy: &DeployBody,
     release: &Release,
-    contents: &Contents,
+    contents: &PackedContents,
 ) -> MissingPermissions {
     let table = match table(context, release).await {
         Ok(table) => table,

@@ -1,13 +1,14 @@
 //! Plan: resolves the parameters, reads the stack, and decides the next step.
 
 use crate::context::StackContext;
+use crate::late;
 use crate::load::{self, Loaded};
 use crate::observe::{self, Depth, StackReading};
 use jiff::Timestamp;
 use lockstep_aws::cloudformation::Stacks;
 use lockstep_domain::delivery::environment;
 use lockstep_domain::delivery::gate;
-use lockstep_domain::delivery::packaging::Contents;
+use lockstep_domain::delivery::packaging::PackedContents;
 use lockstep_domain::delivery::parameters::{self, Layer, Layers, OutputName, Request, ResolvedParameters};
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::messages::stack::NextStep;
@@ -16,9 +17,8 @@ use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::{
     AmiId, ComponentName, DeploymentId, Digest, FunctionName, LogicalId, StackName, TEST,
 };
-use lockstep_domain::model::late_values::LateValues;
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{Environment, Image, ImageState, Release, StackClaim};
+use lockstep_domain::records::{Deployed, Environment, Image, ImageState, Release, StackClaim};
 use lockstep_domain::stacks::identity::StackIdentity;
 use lockstep_domain::stacks::plan::{self, ChangeSetKind, Plan, PlanInput, Recovery};
 use lockstep_runtime::deployment_log;
@@ -35,7 +35,7 @@ pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Nex
     let contents = load::contents(context, &release).await?;
     let resolved = resolve(context, &loaded, &release, &contents, &stages, &stage).await?;
     let wanted = wanted_template(&release, &contents, &stage)?;
-    let late = LateValues::of(&contents.template, &resolved.values);
+    let late = late::read(context, &loaded, &contents, &resolved.values).await?;
     loaded
         .change_deploy(context, |deploy| {
             deploy.parameters_digest = Some(resolved.digest());
@@ -103,10 +103,7 @@ async fn next<C: StackContext>(
             deployment_log::append(
                 context.ledger(),
                 &id,
-                &format!(
-                    "the stack runs this template with these parameters: nothing to change{}",
-                    loaded.deploy()?.late_values.reservation()
-                ),
+                "the stack runs this template with these parameters: nothing to change",
                 context.now(),
             )
             .await?;
@@ -154,9 +151,10 @@ pub async fn decide<C: StackContext>(
     // The deployed digests do not show drift. Only a change set that compares every resource does.
     let deploy = deployment.deploy();
     let reverts_drift = deploy.is_some_and(|deploy| deploy.revert_drift);
-    // Nor do they show another value of a parameter in Parameter Store. A change set compares it.
-    let resolves = deploy.is_some_and(|deploy| !deploy.late_values.parameters.is_empty());
-    let deployed = environment.deployed.as_ref().filter(|_| !reverts_drift && !resolves);
+    let is_same = |deployed: &&Deployed| {
+        deploy.is_none_or(|deploy| deploy.late_values.are_deployed(deployed.late_digest.as_ref()))
+    };
+    let deployed = environment.deployed.as_ref().filter(is_same).filter(|_| !reverts_drift);
     let identity = loaded.identity(context)?;
     let known = PlanInput {
         identity: &identity,
@@ -259,7 +257,7 @@ pub async fn unchanged<C: StackContext>(
 }
 
 /// Returns the digest of the template that the stack runs. Fails if it is not the template that was packaged.
-fn wanted_template(release: &Release, contents: &Contents, stage: &Stage) -> Result<Digest, Failure> {
+fn wanted_template(release: &Release, contents: &PackedContents, stage: &Stage) -> Result<Digest, Failure> {
     let digest = Digest::of(contents.template_in(stage).as_bytes());
     let packaged = if stage.is_test() { &release.test_template_digest } else { &release.template_digest };
     if digest == *packaged {
@@ -275,7 +273,7 @@ async fn resolve<C: StackContext>(
     context: &C,
     loaded: &Loaded,
     release: &Release,
-    contents: &Contents,
+    contents: &PackedContents,
     stages: &Stages,
     stage: &Stage,
 ) -> Result<ResolvedParameters, Failure> {
@@ -350,7 +348,7 @@ async fn images<C: StackContext>(
 async fn outputs<C: StackContext>(
     context: &C,
     loaded: &Loaded,
-    contents: &Contents,
+    contents: &PackedContents,
     stages: &Stages,
     stage: &Stage,
     wanted: &BTreeSet<OutputName>,

@@ -223,6 +223,7 @@ fn artifact(checks: &str) -> Vec<u8> {
         ("lockstep.toml", manifest.as_str()),
         ("template.yaml", template),
         ("image-lock.json", "{}"),
+        ("deployed-template.yaml", template),
         ("test-template.json", "{}"),
     ];
     let files: Files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();

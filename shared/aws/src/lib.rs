@@ -60,3 +60,5 @@ pub mod shell;
 pub mod shipper;
 #[cfg(feature = "iam")]
 pub mod simulation;
+#[cfg(all(feature = "secretsmanager", feature = "ssm"))]
+pub mod stored_values;

@@ -28,6 +28,8 @@ use lockstep_aws::kms::Keys;
 use lockstep_aws::ledger::Ledger;
 #[cfg(all(feature = "ec2", feature = "ssm"))]
 use lockstep_aws::public_images::PublicImages;
+#[cfg(all(feature = "secretsmanager", feature = "ssm"))]
+use lockstep_aws::stored_values::StoredValues;
 #[cfg(feature = "secretsmanager")]
 use lockstep_aws::{hook_key::HookKey, secrets::Secrets};
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
@@ -289,6 +291,17 @@ pub trait ChannelsOf {
 
     /// Returns the parameters at `location`, with the credentials that copy images there.
     async fn channels(&self, location: &Location, session: &str) -> Result<Self::Channels, Failure>;
+}
+
+/// Reads the state of stored values in target accounts.
+#[cfg(all(feature = "secretsmanager", feature = "ssm"))]
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait StoredValuesOf {
+    /// The stored values of one account and region.
+    type StoredValues: StoredValues;
+
+    /// Returns the stored values at `location`, as the deployer may read them.
+    async fn stored_values(&self, location: &Location, session: &str) -> Result<Self::StoredValues, Failure>;
 }
 
 /// Reads the heads of branches from git hosts.

@@ -8,6 +8,7 @@ mod clouds;
 mod control_plane;
 mod hosts;
 mod published;
+mod stored;
 
 use crate::FakeAws;
 use crate::clock::VirtualClock;
@@ -36,6 +37,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+pub use stored::SimStored;
 
 /// The bucket of the control plane.
 pub const BUCKET: &str = "artifacts";
@@ -82,6 +84,8 @@ pub struct SimContext {
     pub codebuild: SimCodeBuild,
     /// The published images.
     pub published: SimPublished,
+    /// The parameters and secrets of target accounts.
+    pub stored: SimStored,
     /// The other contents of target accounts.
     pub accounts: Rc<SimAccounts>,
     /// The git hosts with their branches.
@@ -143,6 +147,7 @@ impl SimContext {
             ec2,
             codebuild,
             published: SimPublished::new(newest()),
+            stored: SimStored::default(),
             accounts: Rc::default(),
             hosts: Rc::default(),
             shipped: FunctionLock::default(),

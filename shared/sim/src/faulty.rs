@@ -10,7 +10,8 @@ use crate::ec2::SimImages;
 use crate::faults::{Faults, Site};
 pub use account::{FaultyAccount, cross};
 pub use clouds::{
-    FaultyBuilds, FaultyImages, FaultyKeys, FaultyPort, FaultyPublished, FaultyStacks, NeverStale, ReadsStale,
+    FaultyBuilds, FaultyImages, FaultyKeys, FaultyPort, FaultyPublished, FaultyStacks, FaultyStored,
+    NeverStale, ReadsStale,
 };
 use jiff::Timestamp;
 use lockstep_aws::cloudformation::{ChangeSetView, Stack};
@@ -37,8 +38,8 @@ use lockstep_runtime::{
     Artifacts, BranchCommits, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock,
     CommitArchive, CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
     HasSecrets, ImagesOf, InstallationSettings, Installed, KeptImagesOf, KeysOf, Locality, PermissionTable,
-    PolicySimulation, PublicImagesOf, ReadsBack, ReleaseMachine, ShippedFunctions, StacksOf, StoresArtifacts,
-    TargetBuckets, TargetRoles, TeardownMachine,
+    PolicySimulation, PublicImagesOf, ReadsBack, ReleaseMachine, ShippedFunctions, StacksOf, StoredValuesOf,
+    StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
 use std::rc::Rc;
@@ -370,6 +371,15 @@ impl PublicImagesOf for FaultyContext {
 
     async fn public_images(&self, _: &Location, _: &str) -> Result<FaultyPublished, Failure> {
         Ok(FaultyPort::new(NeverStale, self.sim.published.clone(), self.boundary(), &self.mistake))
+    }
+}
+
+impl StoredValuesOf for FaultyContext {
+    type StoredValues = FaultyStored;
+
+    async fn stored_values(&self, location: &Location, session: &str) -> Result<FaultyStored, Failure> {
+        let port = self.sim.stored_values(location, session).await?;
+        Ok(FaultyPort::new(NeverStale, port, self.boundary(), &self.mistake))
     }
 }
 

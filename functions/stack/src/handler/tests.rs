@@ -2,12 +2,14 @@
 
 mod drift;
 mod fixture;
+mod late;
 mod nested;
 mod recovery;
 
 use super::*;
 use fixture::{CHILD, CHILD_KEPT, Fixture, SHIPPED, TEMPLATE, nested_stack, with_resources};
 use lockstep_aws::cloudformation::{ChangeSetView, Stacks as _, TemplateSource};
+use lockstep_domain::delivery::packaging;
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::FailureKind;
@@ -180,22 +182,6 @@ async fn an_environment_that_runs_the_same_digests_is_not_changed() {
     assert_eq!(fixture.cloud.change_set_requests().len(), 1);
     assert_eq!(fixture.deploy().outputs["Host"], fixture.cloud.physical_ids("ci-logs")["Topic"]);
     assert!(!fixture.deploy().stack_changed);
-}
-
-#[tokio::test]
-async fn a_value_of_parameter_store_is_compared_by_a_change_set() {
-    let late = "Parameters:\n  Limit: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /shop/limit}\n";
-    let template = TEMPLATE.replacen("Parameters:\n", late, 1);
-    let fixture = Fixture::with_template("ci", &template);
-    let id = deploy(&fixture).await;
-    fixture.pass();
-    assert_eq!(go(&fixture, observe(&id)).await, NextStep::Check);
-    assert_eq!(fixture.deploy().late_values.parameters, ["Limit".to_owned()].into());
-    fixture.record_as_deployed();
-    let next = fixture.next_deployment();
-    assert_eq!(go(&fixture, plan(&next)).await, NextStep::ChangeSet, "equal digests prove nothing");
-    assert_eq!(go(&fixture, change_set(&next)).await, NextStep::Check);
-    assert_eq!(fixture.cloud.change_set_requests().len(), 2);
 }
 
 #[tokio::test]
@@ -582,7 +568,7 @@ async fn local_files_are_copied_to_the_target_before_the_change_set() {
     for (stage, is_test) in [("ci", false), ("test", true)] {
         let fixture = Fixture::with_files(stage, &template, &files);
         let artifact = fixture.account.object(BUCKET, &fixture.release.artifact).unwrap();
-        let contents = lockstep_domain::delivery::packaging::open(&artifact).unwrap();
+        let contents = packaging::open_packed(&fixture.release, &artifact).unwrap();
         let expected: Vec<String> =
             contents.local.objects(is_test).map(|(key, _)| format!("{key} to 111111111111")).collect();
         deploy(&fixture).await;

@@ -135,6 +135,7 @@ impl Fixture {
             digest: release.digest.clone(),
             template_digest: release.template_digest.clone(),
             parameters_digest: release.digest.clone(),
+            late_digest: None,
             stack_version: release.version,
             deployment: super::fixture::id("brought"),
             checked: true,

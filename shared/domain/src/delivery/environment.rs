@@ -312,6 +312,7 @@ fn runs(
         digest: deploy.digest.clone(),
         template_digest: deploy.template_digest.clone(),
         parameters_digest: deploy.parameters_digest.clone().ok_or_else(missing)?,
+        late_digest: deploy.late_values.digest(),
         stack_version: kept.map_or_else(|| deployment.version.clone(), |d| d.stack_version.clone()),
         deployment: deployment.id.clone(),
         checked,

@@ -9,6 +9,7 @@
 mod code;
 mod facts;
 mod include;
+mod nested_stacks;
 mod nodes;
 mod outputs;
 mod paths;

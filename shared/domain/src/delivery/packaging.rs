@@ -8,30 +8,31 @@ mod contents;
 mod judge;
 mod names;
 mod needs;
+mod opened;
 mod sources;
 mod values;
 mod versions;
 
-use crate::delivery::archive::{Files, Limits, pack, unpack};
+use crate::delivery::archive::{Files, pack};
 use crate::delivery::credentials::find_credentials;
 use crate::delivery::function_code::FunctionLock;
 use crate::delivery::local_files::{self, LocalFiles, Reading};
 use crate::delivery::manifest::{self, Lines, Manifest};
 use crate::delivery::parameters::{ComponentParameters, OrganisationParameters};
 use crate::delivery::stages::Stages;
-use crate::model::error::{Failure, Problem, chain};
+use crate::model::error::{Problem, chain};
 use crate::model::ids::{ComponentName, Digest};
 use crate::model::image_lock::ImageLock;
 use crate::model::test_difference::TestDifference;
 use crate::records::ImageVersion;
-use crate::records::Release;
 use crate::stacks::names::FixedNames;
 use crate::stacks::permissions::Table;
 use crate::stacks::template::{TEMPLATE_BYTES_MAX, Template};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use contents::Contents;
+pub use contents::{Contents, PackedContents};
 pub use needs::{Scope, StageNeeds, needs_by_stage};
+pub use opened::{open, open_packed, open_release};
 pub use sources::{Source, sources};
 pub use versions::{BranchKind, next_version};
 
@@ -42,8 +43,15 @@ pub const IMAGE_LOCK_FILE: &str = "image-lock.json";
 /// image lock's name.
 pub const FUNCTION_LOCK_FILE: &str = "function-lock.json";
 
+/// Name of the deployed template in an artifact, with addresses in the place of local paths; reserved like the image lock's
+/// name. It is the text that stacks run, so only the function that writes the files behind the addresses packs them again.
+pub const DEPLOYED_TEMPLATE_FILE: &str = "deployed-template.yaml";
+
 /// Name of the template of the test stack in an artifact; reserved like the image lock's name.
 pub const TEST_TEMPLATE_FILE: &str = "test-template.json";
+
+/// Names in an artifact that no file of a component may have.
+const RESERVED: [&str; 4] = [IMAGE_LOCK_FILE, FUNCTION_LOCK_FILE, DEPLOYED_TEMPLATE_FILE, TEST_TEMPLATE_FILE];
 
 /// Maximum bytes of a component's files together. A component is text; binaries belong into images and registries.
 pub const MAX_COMPONENT_BYTES: usize = 50 << 20;
@@ -147,54 +155,6 @@ pub fn plan(folder: &str, files: &Files, input: &PackagingInput<'_>) -> Result<P
     }
 }
 
-/// Opens the artifact of `release`. Returns `Rejected` if the bytes differ from the packaged ones, and `Bug` if they
-/// cannot be read.
-pub fn open_release(release: &Release, artifact: &[u8]) -> Result<Contents, Failure> {
-    let label = format!("the artifact of {}@{}", release.component, release.version);
-    if Digest::of(artifact) != release.digest {
-        return Err(Failure::rejected(format!(
-            "{label} is not the one that was packaged: its digest differs"
-        )));
-    }
-    open(artifact).map_err(|problems| {
-        let reported: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::bug(format!("{label} cannot be opened: {}", reported.join("; ")))
-    })
-}
-
-/// Reads an artifact that [`plan`] made.
-///
-/// Problems mean that the artifact is damaged, or that a version of Lockstep with other rules made it.
-pub fn open(artifact: &[u8]) -> Result<Contents, Vec<Problem>> {
-    let mut files = unpack(artifact, &Limits::DEFAULT).map_err(|error| {
-        vec![Problem::at("", None, format!("the artifact cannot be read: {}", chain(&error)))]
-    })?;
-    let unreadable = |file: &str, error: serde_json::Error| {
-        vec![Problem::at(file, None, format!("cannot be read: {}", chain(&error)))]
-    };
-    let lock = files.remove(IMAGE_LOCK_FILE).unwrap_or_default();
-    let image_lock = serde_json::from_slice(&lock).map_err(|error| unreadable(IMAGE_LOCK_FILE, error))?;
-    let function_lock = match files.remove(FUNCTION_LOCK_FILE) {
-        Some(lock) => serde_json::from_slice(&lock).map_err(|error| unreadable(FUNCTION_LOCK_FILE, error))?,
-        None => FunctionLock::default(),
-    };
-    let test_template = files.remove(TEST_TEMPLATE_FILE).and_then(|text| String::from_utf8(text).ok());
-    let Some(test_template) = test_template else {
-        let message =
-            "is missing or no text: another version of Lockstep packaged this release; package it again";
-        return Err(vec![Problem::at(TEST_TEMPLATE_FILE, None, message)]);
-    };
-    let input = PackagingInput::default();
-    let mut planner = Planner::new(&files, &input);
-    match planner.source() {
-        Some(ParsedFolder { manifest, reading: Some(reading), layers: Some(layers), .. }) => {
-            let Reading { template, local, .. } = reading;
-            Ok(Contents { manifest, template, test_template, local, layers, image_lock, function_lock })
-        }
-        _ => Err(planner.problems),
-    }
-}
-
 /// Collects problems while it reads and judges.
 struct Planner<'a> {
     files: &'a Files,
@@ -279,7 +239,7 @@ impl<'a> Planner<'a> {
                 self.problems.push(Problem::at(path.clone(), None, message));
             }
         }
-        for reserved in [IMAGE_LOCK_FILE, FUNCTION_LOCK_FILE, TEST_TEMPLATE_FILE] {
+        for reserved in RESERVED {
             if self.files.contains_key(reserved) {
                 let message = "is a name that Lockstep uses in the release; rename this file";
                 self.problems.push(Problem::at(reserved, None, message));
@@ -305,6 +265,7 @@ impl<'a> Planner<'a> {
             files.insert(FUNCTION_LOCK_FILE.to_owned(), function_lock.to_json().into_bytes());
         }
         let deployed = template.deployed_text();
+        files.insert(DEPLOYED_TEMPLATE_FILE.to_owned(), deployed.clone().into_bytes());
         let (test_template, test_differences) = local.test_template(&template, &names.left_out);
         files.insert(TEST_TEMPLATE_FILE.to_owned(), test_template.clone().into_bytes());
         let artifact = self.packed(&files)?;

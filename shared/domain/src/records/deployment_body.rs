@@ -6,7 +6,7 @@ use super::{
 use crate::model::ids::{
     AmiId, CommitSha, ComponentName, Digest, ImageName, RepositoryId, StackName, StageName,
 };
-use crate::model::late_values::LateValues;
+use crate::model::late_values::LateReadings;
 use crate::model::location::Location;
 use crate::model::missing_permissions::MissingPermissions;
 use crate::model::person::GithubLogin;
@@ -162,9 +162,10 @@ pub struct DeployBody {
     /// Digest of the resolved parameters, once the step `plan` resolved them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters_digest: Option<Digest>,
-    /// Values that CloudFormation resolves when it deploys, once the step `plan` found them.
-    #[serde(default, skip_serializing_if = "LateValues::is_empty")]
-    pub late_values: LateValues,
+    /// Values that CloudFormation reads when it deploys, as the step `plan` read them. After the operation, as the stack has
+    /// them.
+    #[serde(default, skip_serializing_if = "LateReadings::is_empty")]
+    pub late_values: LateReadings,
     /// The current change set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_set: Option<ChangeSet>,
@@ -198,7 +199,7 @@ impl DeployBody {
             break_glass: None,
             parameters: BTreeMap::new(),
             parameters_digest: None,
-            late_values: LateValues::default(),
+            late_values: LateReadings::default(),
             change_set: None,
             lack: None,
             stack_changed: false,

@@ -26,6 +26,9 @@ pub struct Deployed {
     pub template_digest: Digest,
     /// Digest of the resolved parameters that the stack runs with.
     pub parameters_digest: Digest,
+    /// Digest of the values that CloudFormation read when it deployed; `None` if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_digest: Option<Digest>,
     /// Version of the release that last changed the stack: the value of its `environment:version` tag.
     pub stack_version: Version,
     /// The deployment that deployed the release.

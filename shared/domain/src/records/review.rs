@@ -1,5 +1,6 @@
 //! The content of a change set that a person must see to say no.
 
+use crate::model::late_values::LateChange;
 use serde::{Deserialize, Serialize};
 
 /// The values and the access that a change set changes, as the question shows them.
@@ -8,6 +9,9 @@ pub struct Review {
     /// Parameters whose value changes, and those that this deployment overrides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<ParameterChange>,
+    /// Values of Parameter Store and Secrets Manager that changed since the last deployment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<LateChange>,
     /// Policy statements, principals, network rules and settings of public access that change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub access: Vec<AccessChange>,

@@ -4,7 +4,7 @@
 //! stack leaves such a name out if CloudFormation generates one and no other part of the component mentions it.
 
 mod mention;
-mod render;
+pub(crate) mod render;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +29,8 @@ pub(crate) struct StageValues {
     pub(crate) location: Location,
     /// Parameters with a value. A value that depends on the release or the stack contains [`VARYING`].
     pub(crate) parameters: BTreeMap<String, String>,
+    /// Values of `Ref` to pseudo parameters and resources, as far as the stack is known.
+    pub(crate) references: BTreeMap<String, String>,
 }
 
 /// Names of a component that its stacks share.
@@ -119,27 +121,37 @@ pub(crate) fn judge(
     found
 }
 
-/// Finds the fixed names of a nested template that do not depend on its parameters. The test stack cannot leave them out.
-pub(crate) fn judge_nested(file: &str, template: &Template, stages: &[StageValues]) -> FixedNames {
-    let varying = |stage: &StageValues| StageValues {
-        parameters: template.parameters().keys().map(|name| (name.clone(), VARYING.to_owned())).collect(),
-        ..stage.clone()
-    };
-    let stages: Vec<StageValues> = stages.iter().map(varying).collect();
-    let Some((test, others)) = stages.split_first() else { return FixedNames::default() };
-    let claims = claims_in(template.root(), template, test);
-    let elsewhere: Vec<_> =
-        others.iter().map(|stage| (stage, claims_in(template.root(), template, stage))).collect();
-    let shared = shared(&claims, test, &elsewhere);
-    let problem = |(claim, stages): &(&Claim<'_>, Vec<&StageValues>)| {
-        let message = refusal(claim, &place(claim.scope, stages), "the template is a nested one");
-        Problem::at(file, claim.line, message)
-    };
-    FixedNames {
-        problems: shared.iter().map(problem).collect(),
-        serial_tests: shared.len() < claims.len(),
-        ..FixedNames::default()
+/// A template as one nested stack runs it in one stage.
+#[derive(Clone, Debug)]
+pub(crate) struct NestedStack<'a> {
+    /// Logical ids of the nested stacks down to this one, each with a dot behind it.
+    pub(crate) path: String,
+    pub(crate) template: &'a Template,
+    pub(crate) values: StageValues,
+}
+
+/// Finds the fixed names of nested stacks, with the values that their parents pass. The test stack cannot leave them out.
+/// `stages` begins with the nested stacks of `test`.
+pub(crate) fn judge_nested(stages: &[Vec<NestedStack<'_>>]) -> FixedNames {
+    let mut found = FixedNames::default();
+    let Some((test, others)) = stages.split_first() else { return found };
+    for stack in test {
+        let (template, values) = (stack.template, &stack.values);
+        let claims = claims_in(template.root(), template, values);
+        let same = others.iter().flatten().filter(|other| other.path == stack.path);
+        let elsewhere: Vec<_> = same
+            .map(|other| (&other.values, claims_in(other.template.root(), other.template, &other.values)))
+            .collect();
+        let shared = shared(&claims, values, &elsewhere);
+        found.serial_tests |= shared.len() < claims.len();
+        found.problems.extend(shared.iter().map(|(claim, stages)| {
+            let message = refusal(claim, &place(claim.scope, stages), "the template is a nested one");
+            Problem::at(template.file(), claim.line, message)
+        }));
     }
+    found.problems.sort();
+    found.problems.dedup();
+    found
 }
 
 /// Returns the claims of `test` that later stages have too, with these stages.
@@ -282,7 +294,7 @@ fn property<'n>(properties: &'n Node, path: &str) -> Option<(u32, &'n Node)> {
 }
 
 /// Returns the declarations of a section, those in loops included.
-fn declared<'n>(root: &'n Node, section: &str) -> Vec<&'n Entry> {
+pub(crate) fn declared<'n>(root: &'n Node, section: &str) -> Vec<&'n Entry> {
     fn collect<'n>(entries: &'n [Entry], into: &mut Vec<&'n Entry>) {
         for entry in entries {
             match loop_body(entry) {

@@ -72,7 +72,7 @@ pub fn review(before: Option<Before<'_>>, after: After<'_>) -> Review {
     if before.is_some_and(|before| before.template.is_none()) {
         unseen.push("the template that runs cannot be read: all access is shown as new".to_owned());
     }
-    Review { parameters, access: found.changes, unseen }
+    Review { parameters, late: Vec::new(), access: found.changes, unseen }
 }
 
 fn refers_to_a_secret(value: &str) -> bool {

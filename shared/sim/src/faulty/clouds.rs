@@ -4,7 +4,7 @@ use super::Mistake;
 use crate::boundary::Boundary;
 use crate::cloudformation::{SimCloudFormation, SimStacks};
 use crate::codebuild::{SimBuilds, SimCodeBuild};
-use crate::context::SimPublished;
+use crate::context::{SimPublished, SimStored};
 use crate::ec2::{SimEc2, SimImages, SimKeys};
 use crate::faults::Site;
 use lockstep_aws::cloudformation::{
@@ -15,12 +15,14 @@ use lockstep_aws::ec2::references::References;
 use lockstep_aws::ec2::{Copied, Images, NewCopy};
 use lockstep_aws::kms::{Keys, NewGrant};
 use lockstep_aws::public_images::PublicImages;
+use lockstep_aws::stored_values::StoredValues;
 use lockstep_domain::images::bake::Build;
 use lockstep_domain::images::promotion::keys::{Grant, Key};
 use lockstep_domain::images::promotion::{Ami, Snapshot};
 use lockstep_domain::model::base_image::{ImageSearch, NamePattern, ParameterName};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, AmiId, DeploymentId, ImageName, SnapshotId};
+use lockstep_domain::model::late_values::{Answer, StoredParameter};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::plan::LiveResource;
@@ -50,13 +52,17 @@ pub type FaultyBuilds = FaultyPort<SimCodeBuild, SimBuilds>;
 /// The published images, with the faults of the case.
 pub type FaultyPublished = FaultyPort<NeverStale, SimPublished>;
 
+/// The stored values of an account, with the faults of the case.
+pub type FaultyStored = FaultyPort<NeverStale, SimStored>;
+
 /// A cloud that can show a past state.
 pub trait ReadsStale {
     /// Makes the next read a stale one.
     fn read_stale_once(&self);
 }
 
-/// A cloud whose reads are always up to date: stale reads of KMS and of published images are not simulated.
+/// A cloud whose reads are always up to date: stale reads of KMS, of published images and of stored values are not
+/// simulated.
 pub struct NeverStale;
 
 impl ReadsStale for NeverStale {
@@ -373,5 +379,20 @@ impl PublicImages for FaultyPublished {
     async fn find(&self, search: &ImageSearch) -> Result<(NamePattern, AmiId), Failure> {
         let found = async || self.port.find(search).await;
         self.call("DescribeImages", Site::Consistent, found).await
+    }
+}
+
+impl StoredValues for FaultyStored {
+    async fn parameters(
+        &self,
+        names: &[String],
+    ) -> Result<BTreeMap<String, Answer<StoredParameter>>, Failure> {
+        let read = async || self.port.parameters(names).await;
+        self.call("GetParameters", Site::Consistent, read).await
+    }
+
+    async fn secret_versions(&self, id: &str) -> Result<Answer<BTreeMap<String, String>>, Failure> {
+        let read = async || self.port.secret_versions(id).await;
+        self.call("DescribeSecret", Site::Consistent, read).await
     }
 }

@@ -151,6 +151,7 @@ impl Fixture {
                 digest: deploy.digest,
                 template_digest: deploy.template_digest,
                 parameters_digest: deploy.parameters_digest.unwrap(),
+                late_digest: deploy.late_values.digest(),
                 stack_version: before.version.clone(),
                 deployment: before.id.clone(),
                 checked: true,

@@ -8,21 +8,25 @@ use crate::delivery::stages::{Stage, Stages};
 use crate::model::error::Failure;
 use crate::model::ids::StageName;
 use crate::model::image_lock::ImageLock;
+use crate::model::late_values::LateValues;
+use crate::model::location::Location;
 use crate::records::Release;
+use crate::stacks::names::StageValues;
 use crate::stacks::template::Template;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 /// Content of an artifact.
 #[derive(Clone, Debug)]
 pub struct Contents {
     /// The component's manifest.
     pub manifest: Manifest,
-    /// Its template, with addresses in the place of local paths.
+    /// Its deployed template.
     pub template: Template,
+    /// The text of its deployed template.
+    pub deployed: String,
     /// The template of its test stack.
     pub test_template: String,
-    /// The files that the template names.
-    pub local: LocalFiles,
     /// The component's parameter files.
     pub layers: ComponentParameters,
     /// Every image, pinned.
@@ -35,7 +39,7 @@ impl Contents {
     /// Returns the template text that the stack in `stage` runs. A test stack runs the template that packaging derived
     /// from the deployed one.
     pub fn template_in(&self, stage: &Stage) -> String {
-        if stage.is_test() { self.test_template.clone() } else { self.template.deployed_text() }
+        if stage.is_test() { self.test_template.clone() } else { self.deployed.clone() }
     }
 
     /// Returns the template that the stack in `stage` runs, as [`Contents::template_in`].
@@ -81,5 +85,49 @@ impl Contents {
             !masked && !self.image_lock.0.keys().any(|bound| bound.as_str() == name)
         });
         values
+    }
+}
+
+/// Content of an artifact with the files that its templates name.
+#[derive(Clone, Debug)]
+pub struct PackedContents {
+    /// The content.
+    pub contents: Contents,
+    /// The author's template with its lines, and with addresses in the place of local paths.
+    pub template: Template,
+    /// The files that the template names.
+    pub local: LocalFiles,
+}
+
+impl Deref for PackedContents {
+    type Target = Contents;
+
+    fn deref(&self) -> &Contents {
+        &self.contents
+    }
+}
+
+impl PackedContents {
+    /// Returns the values that CloudFormation reads when it deploys these `parameters` to a stage. `references` are known
+    /// values of `Ref`: pseudo parameters, and physical ids of resources that exist.
+    pub fn late_values(
+        &self,
+        stage: &StageName,
+        location: &Location,
+        parameters: &BTreeMap<String, String>,
+        references: &BTreeMap<String, String>,
+    ) -> LateValues {
+        let values = StageValues {
+            stage: stage.clone(),
+            location: location.clone(),
+            parameters: parameters.clone(),
+            references: references.clone(),
+        };
+        let mut found = LateValues::default();
+        found.add("", &self.template, &values);
+        for nested in self.local.stacks(&self.template, &values) {
+            found.add(&nested.path, nested.template, &nested.values);
+        }
+        found
     }
 }

@@ -29,11 +29,10 @@ impl Planner<'_> {
             stages.iter().map(|stage| self.stage_values(stages, stage, manifest, template, layers)).collect();
         let file = manifest.component.template.as_str();
         let mut found = names::judge(file, template, &values, &self.other_texts(manifest));
-        for nested in local.nested() {
-            let theirs = names::judge_nested(nested.file(), nested, &values);
-            found.problems.extend(theirs.problems);
-            found.serial_tests |= theirs.serial_tests;
-        }
+        let nested: Vec<_> = values.iter().map(|stage| local.stacks(template, stage)).collect();
+        let theirs = names::judge_nested(&nested);
+        found.problems.extend(theirs.problems);
+        found.serial_tests |= theirs.serial_tests;
         self.problems.extend(found.problems.iter().cloned());
         self.hints.extend(found.hints.iter().cloned());
         found
@@ -78,6 +77,7 @@ impl Planner<'_> {
             stage: stage.name.clone(),
             location: stage.location(),
             parameters: first.into_iter().map(settled).collect(),
+            references: BTreeMap::new(),
         }
     }
 

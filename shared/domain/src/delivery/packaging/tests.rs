@@ -1,6 +1,9 @@
 use super::*;
-use crate::delivery::archive::Files;
+use crate::delivery::archive::{Files, Limits, unpack};
 use crate::delivery::stages::testing::{stage_text, with_production};
+use crate::model::ids::RepositoryId;
+use crate::records::{Release, ReleaseState};
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 const MANIFEST: &str = r#"[component]
@@ -169,6 +172,7 @@ fn an_artifact_holds_the_folder_and_the_lock_and_is_read_back() {
     assert_eq!(package.digest, Digest::of(&package.artifact));
     let mut expected = component();
     expected.insert("image-lock.json".to_owned(), package.image_lock.to_json().into_bytes());
+    expected.insert("deployed-template.yaml".to_owned(), TEMPLATE.as_bytes().to_vec());
     expected.insert("test-template.json".to_owned(), package.test_template.clone().into_bytes());
     assert_eq!(unpack(&package.artifact, &Limits::DEFAULT).unwrap(), expected);
 
@@ -185,14 +189,79 @@ fn a_damaged_artifact_is_not_opened() {
     assert!(open(b"PK\x03\x04").is_err());
     let no_lock = pack(&component()).unwrap();
     assert!(open(&no_lock).unwrap_err()[0].to_string().starts_with("image-lock.json: cannot be read"));
-    let mut files = without("template.yaml");
+    let mut files = component();
     files.insert("image-lock.json".to_owned(), b"{}".to_vec());
-    let no_test = open(&pack(&files).unwrap()).unwrap_err();
-    assert!(no_test[0].to_string().starts_with("test-template.json: is missing"), "{}", no_test[0]);
-    files.insert("test-template.json".to_owned(), b"{}".to_vec());
-    assert!(
-        open(&pack(&files).unwrap()).unwrap_err()[0].to_string().starts_with("template.yaml: is missing")
-    );
+    for (name, text) in [("deployed-template.yaml", TEMPLATE), ("test-template.json", "{}")] {
+        let [problem] = open(&pack(&files).unwrap()).unwrap_err().try_into().unwrap();
+        assert!(problem.to_string().starts_with(&format!("{name}: is missing")), "{problem}");
+        files.insert(name.to_owned(), text.as_bytes().to_vec());
+    }
+    assert!(open(&pack(&files).unwrap()).is_ok());
+    files.remove("lockstep.toml");
+    let problems = open(&pack(&files).unwrap()).unwrap_err();
+    assert!(problems[0].to_string().starts_with("lockstep.toml: is missing"), "{}", problems[0]);
+}
+
+/// Returns a release of these bytes.
+fn release_of(package: &Package, artifact: &[u8]) -> Release {
+    Release {
+        component: package.manifest.component.name.clone(),
+        version: "2.1.0".parse().unwrap(),
+        state: ReleaseState::Packaged,
+        repository: RepositoryId::github("acme", "logs").unwrap(),
+        commit: "a".repeat(40).parse().unwrap(),
+        author: "Ada".into(),
+        pusher: None,
+        folder: String::new(),
+        template: String::new(),
+        artifact: "artifact".into(),
+        digest: Digest::of(artifact),
+        source_digest: package.source_digest.clone(),
+        template_digest: package.template_digest.clone(),
+        test_template_digest: package.test_template_digest.clone(),
+        test_differences: Vec::new(),
+        serial_tests: false,
+        permissions: None,
+        image_lock: package.image_lock.clone(),
+        outputs: package.outputs.clone(),
+        team: "platform".into(),
+        function: "logging".into(),
+        packaged_at: Timestamp::UNIX_EPOCH,
+        execution: "arn:release".into(),
+        failure: None,
+    }
+}
+
+#[test]
+fn a_deployed_template_that_the_files_do_not_give_is_refused() {
+    let nested = "  Net:\n    Type: AWS::CloudFormation::Stack\n    Properties: {TemplateURL: net.yaml}\n";
+    let mut files = edited("template.yaml", "Outputs:", &format!("{nested}Outputs:"));
+    let topic = "Resources:\n  Topic: {Type: AWS::SNS::Topic}\n";
+    files.insert("net.yaml".to_owned(), topic.as_bytes().to_vec());
+    let package = packaged(&files);
+    let sound = release_of(&package, &package.artifact);
+    let opened = open_packed(&sound, &package.artifact).unwrap();
+    assert_eq!(opened.local.objects(false).count(), 1);
+    for is_test in [false, true] {
+        assert!(opened.local.objects(is_test).eq(package.local.objects(is_test)));
+    }
+    assert_eq!(open_release(&sound, &package.artifact).unwrap().deployed, package.template.deployed_text());
+
+    let changed = |name: &str, change: &dyn Fn(String) -> String| {
+        let mut files = unpack(&package.artifact, &Limits::DEFAULT).unwrap();
+        let text = String::from_utf8(files.remove(name).unwrap()).unwrap();
+        files.insert(name.to_owned(), change(text).into_bytes());
+        pack(&files).unwrap()
+    };
+    let other =
+        changed("deployed-template.yaml", &|text| text.replacen("AWS::SNS::Topic", "AWS::IAM::User", 1));
+    let of_code = changed("net.yaml", &|text| text.replace("Topic", "Queue"));
+    for forged in [other, of_code] {
+        let refused = open_release(&sound, &forged).unwrap_err();
+        assert!(refused.message.contains("its digest differs"), "{refused}");
+        let refused = open_packed(&release_of(&package, &forged), &forged).unwrap_err();
+        assert!(refused.message.contains("that its files do not give"), "{refused}");
+    }
 }
 
 #[test]

@@ -17,6 +17,11 @@ const OPAQUE: char = '\u{1}';
 /// Nested conditions that are followed.
 const DEPTH_MAX: u32 = 20;
 
+/// Returns true if a rendered text has no part that differs from stack to stack or that only CloudFormation knows.
+pub(crate) fn is_known(text: &str) -> bool {
+    !text.contains(VARIES) && !text.contains(OPAQUE)
+}
+
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Rendered {
@@ -41,14 +46,14 @@ impl Rendered {
 }
 
 /// Renders the values of a template.
-pub(super) struct Renderer<'a> {
+pub(crate) struct Renderer<'a> {
     root: &'a Node,
     declared: &'a BTreeMap<String, Parameter>,
     values: &'a StageValues,
 }
 
 impl<'a> Renderer<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         root: &'a Node,
         declared: &'a BTreeMap<String, Parameter>,
         values: &'a StageValues,
@@ -57,12 +62,12 @@ impl<'a> Renderer<'a> {
     }
 
     /// Returns a value as text; `None` if it is absent.
-    pub(super) fn text(&self, node: &Node) -> Option<String> {
+    pub(crate) fn text(&self, node: &Node) -> Option<String> {
         self.value(node).text()
     }
 
     /// Returns false if the condition of a declaration is certainly not met.
-    pub(super) fn exists(&self, declaration: &Node) -> bool {
+    pub(crate) fn exists(&self, declaration: &Node) -> bool {
         let condition = declaration.get("Condition").and_then(Node::as_text);
         condition.and_then(|name| self.named_condition(name, 0)).unwrap_or(true)
     }
@@ -104,6 +109,9 @@ impl<'a> Renderer<'a> {
     }
 
     fn reference(&self, name: &str) -> Rendered {
+        if let Some(known) = self.values.references.get(name) {
+            return Rendered::Text(known.clone());
+        }
         let location = &self.values.location;
         match name {
             "AWS::AccountId" => Rendered::Text(location.account.to_string()),
@@ -238,8 +246,7 @@ impl<'a> Renderer<'a> {
             "Fn::Equals" => {
                 let [one, other] = parts else { return None };
                 let (one, other) = (self.text(one)?, self.text(other)?);
-                let known = |text: &str| !text.contains(OPAQUE) && !text.contains(VARIES);
-                (one == other && known(&one) || known(&one) && known(&other)).then(|| one == other)
+                (one == other && is_known(&one) || is_known(&one) && is_known(&other)).then(|| one == other)
             }
             _ => None,
         }

@@ -7,6 +7,7 @@ fn stage(name: &str, account: &str, parameters: &[(&str, &str)]) -> StageValues 
         stage: name.parse().unwrap(),
         location: Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() },
         parameters: parameters.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+        references: BTreeMap::new(),
     }
 }
 
@@ -216,23 +217,28 @@ fn a_name_made_by_a_loop_is_found() {
     assert_eq!(judged(text).left_out, [expected].into());
 }
 
+/// Judges a nested stack that each stage gives the values of `stages`.
+fn judged_nested(text: &str, stages: &[StageValues]) -> FixedNames {
+    let template = Template::parse("queues.yaml", text).unwrap();
+    let stack = |values: &StageValues| {
+        vec![NestedStack { path: "Net.".into(), template: &template, values: values.clone() }]
+    };
+    judge_nested(&stages.iter().map(stack).collect::<Vec<_>>())
+}
+
 #[test]
 fn a_fixed_name_of_a_nested_template_is_refused() {
-    let nested = |name: &str| {
-        let text = queue(name);
-        judge_nested("queues.yaml", &Template::parse("queues.yaml", &text).unwrap(), &sharing())
-    };
-    for name in ["bills", "!Sub 'bills-${AWS::Region}'"] {
-        let found = nested(name);
+    for name in ["bills", "!Sub 'bills-${AWS::Region}'", "!Ref Fixed"] {
+        let found = judged_nested(&queue(name), &sharing());
         let [problem] = found.problems.as_slice() else { panic!("{name}: {found:?}") };
         assert_eq!(problem.file, "queues.yaml");
         assert!(problem.message.contains("the template is a nested one"), "{problem}");
         assert!(!found.serial_tests);
     }
-    for name in ["!Ref Fixed", "!Sub '${AWS::StackName}-bills'"] {
-        assert_eq!(nested(name).problems, [], "{name}");
+    for name in ["!Ref Stage", "!Ref Unset", "!Sub '${AWS::StackName}-bills'"] {
+        assert_eq!(judged_nested(&queue(name), &sharing()).problems, [], "{name}");
     }
     let apart = vec![stage("test", "444444444444", &[]), stage("ci", DEVELOPMENT, &[])];
-    let found = judge_nested("q", &Template::parse("q", &queue("bills")).unwrap(), &apart);
+    let found = judged_nested(&queue("bills"), &apart);
     assert_eq!((found.problems.len(), found.serial_tests), (0, true));
 }

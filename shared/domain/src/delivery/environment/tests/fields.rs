@@ -71,6 +71,7 @@ fn success_closes_the_deployment_and_forgets_an_earlier_failure() {
         digest: digest("1.0.0"),
         template_digest: digest("template"),
         parameters_digest: digest("parameters"),
+        late_digest: None,
         stack_version: "1.0.0".parse().unwrap(),
         deployment: taken.deployment.id.clone(),
         checked: true,
