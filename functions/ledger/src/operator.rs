@@ -159,6 +159,7 @@ fn status(kind: FailureKind) -> u16 {
         FailureKind::NotFound => 404,
         FailureKind::Conflict
         | FailureKind::Superseded
+        | FailureKind::Overtaken
         | FailureKind::EnvironmentBusy
         | FailureKind::TestBusy
         | FailureKind::GateClosed

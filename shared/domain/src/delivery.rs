@@ -22,6 +22,7 @@ pub mod packaging;
 pub mod parameters;
 pub mod pending_change;
 pub mod people;
+pub mod queue;
 pub mod stages;
 pub mod start;
 pub mod sweep;

@@ -106,20 +106,9 @@ pub fn acquire(
     if existing.is_none() && deployment.teardown().is_some() {
         return Err(environment_not_found(&deployment.stage, name));
     }
-    let mut environment = existing.cloned().unwrap_or_else(|| Environment {
-        stage: deployment.stage.clone(),
-        name: name.to_owned(),
-        component: component.clone(),
-        epoch: 0,
-        holder: None,
-        deployed: None,
-        previous: None,
-        proven_images: None,
-        stack_arn: None,
-        ever_stable: false,
-        taint: None,
-        last_deployment: None,
-    });
+    let mut environment = existing
+        .cloned()
+        .unwrap_or_else(|| Environment::new(deployment.stage.clone(), name, component.clone()));
     if environment.component != *component {
         return Err(Failure::rejected(format!(
             "environment {name} of stage {} runs component {}, not {component}; choose another name",
@@ -207,16 +196,6 @@ pub fn with_claims(environment: &Environment, deployment: &Deployment) -> Enviro
         taint,
         ..environment.clone()
     }
-}
-
-/// Returns the deployment without the reports that [`with_claims`] copied. A deployment that waits for an approval
-/// holds no environment, and must not repeat them later.
-pub fn without_claims(deployment: &Deployment) -> Deployment {
-    let mut deployment = deployment.clone();
-    if let Some(run) = deployment.stack_mut() {
-        (run.claim, run.taint) = (None, None);
-    }
-    deployment
 }
 
 /// Releases the lease of `dead`, a deployment whose execution certainly ended. The epoch rises, so that late writes of

@@ -241,18 +241,11 @@ mod tests {
 
     fn environment(stage: &str, runs: Option<&str>, ran: Option<&str>) -> Environment {
         Environment {
-            stage: stage.parse().unwrap(),
-            name: "logs".into(),
-            component: "logs".parse().unwrap(),
             epoch: 1,
-            holder: None,
             deployed: runs.map(deployed),
             previous: ran.map(deployed),
-            proven_images: None,
-            stack_arn: None,
             ever_stable: true,
-            taint: None,
-            last_deployment: None,
+            ..Environment::new(stage.parse().unwrap(), "logs", "logs".parse().unwrap())
         }
     }
 

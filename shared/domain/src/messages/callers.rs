@@ -132,8 +132,9 @@ impl ledger::Request {
         match self {
             Self::Begin { .. }
             | Self::BeginTeardown { .. }
+            | Self::AwaitTurn { .. }
             | Self::RequestApproval { .. }
-            | Self::Reacquire { .. }
+            | Self::Proceed { .. }
             | Self::Complete { .. }
             | Self::Fail { .. } => &[Callers::Delivery, Callers::Promotion],
             Self::ClaimImage { .. }

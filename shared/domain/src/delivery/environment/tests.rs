@@ -241,13 +241,15 @@ fn a_failure_names_the_first_true_cause_once() {
 }
 
 #[test]
-fn a_refused_approval_closes_as_refused_and_touches_no_environment() {
-    let first = taken("a", "1.0.0", None);
+fn a_refused_approval_closes_as_refused_and_releases_the_environment() {
+    let first = taken("a", "1.0.0", Some(&completed("z", "0.9.0", None)));
     let mut waiting = first.deployment.clone();
     waiting.state = DeploymentState::AwaitingApproval;
-    let given_back = release_lease(&first.environment, &waiting);
-    let failed = fail(Some(&given_back), &waiting, &caught("ApprovalRefused", "ada refused it"), at(3));
-    assert_eq!(failed.environment, None);
+    change(&mut waiting, |deploy| deploy.stack_changed = false);
+    let failed =
+        fail(Some(&first.environment), &waiting, &caught("ApprovalRefused", "ada refused it"), at(3));
+    let released = failed.environment.unwrap();
+    assert_eq!((released.holder, released.deployed), (None, first.environment.deployed));
     assert_eq!(failed.deployment.unwrap().state, DeploymentState::Refused);
 }
 

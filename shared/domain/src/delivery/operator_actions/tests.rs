@@ -37,18 +37,12 @@ fn environment(ever_stable: bool) -> Environment {
     let holder =
         LeaseHolder { deployment: DeploymentId::of_execution("e"), execution: "e".into(), since: at(0) };
     Environment {
-        stage: "production".parse().unwrap(),
-        name: "logs".into(),
-        component: "logs".parse().unwrap(),
         epoch: 1,
         holder: Some(holder),
-        deployed: None,
-        previous: None,
-        proven_images: None,
         stack_arn: Some(STACK.into()),
         ever_stable,
-        taint: None,
         last_deployment: Some(DeploymentId::of_execution("e")),
+        ..Environment::new("production".parse().unwrap(), "logs", "logs".parse().unwrap())
     }
 }
 
