@@ -102,13 +102,13 @@ mod tests {
             Behind { environment: environment("production", "logs"), queued, holder: Some(asking) };
         let sentence = behind.sentence();
         assert!(
-            sentence.starts_with("logs 2.1.0 waits for its turn in production, behind the open question")
+            sentence.starts_with("logs 2.1.3 waits for its turn in production, behind the open question")
         );
         behind.holder = Some(deployment());
         assert!(
             behind.asking().is_none() && behind.sentence().contains(&deployment().id.short().to_string())
         );
         behind.holder = None;
-        assert_eq!(behind.sentence(), "logs 2.1.0 waits for its turn in production");
+        assert_eq!(behind.sentence(), "logs 2.1.3 waits for its turn in production");
     }
 }

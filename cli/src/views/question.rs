@@ -195,7 +195,7 @@ mod tests {
         let mut held = environment("production", "logs");
         assert_eq!(shown(&held), "");
         held.queue.push(queue::entry(&deployment(), None, at(1)));
-        assert_eq!(shown(&held).trim(), "1 deployment waits behind it, of 2.1.0");
+        assert_eq!(shown(&held).trim(), "1 deployment waits behind it, of 2.1.3");
     }
 
     #[test]

@@ -124,6 +124,31 @@ pub async fn reconcile(
     Ok(written(stored.rev() + 1))
 }
 
+/// Keeps the releases of pushes waiting for an environment.
+pub async fn hold(
+    context: &impl LedgerContext,
+    stage: &StageName,
+    name: &str,
+    action: &OperatorAction,
+) -> Result<Applied, Failure> {
+    let stored = existing(context, stage, name).await?;
+    match operator_actions::hold(&stored.record, action) {
+        Some(held) => Ok(written(context.ledger().replace(&stored, held).await?.rev())),
+        None => Ok(unchanged(stored.rev())),
+    }
+}
+
+/// Ends the hold of an environment, and wakes the deployment whose turn it is. A repeated request wakes it again.
+pub async fn resume(context: &impl LedgerContext, stage: &StageName, name: &str) -> Result<Applied, Failure> {
+    let stored = existing(context, stage, name).await?;
+    let applied = match operator_actions::resume(&stored.record) {
+        Some(resumed) => written(context.ledger().replace(&stored, resumed).await?.rev()),
+        None => unchanged(stored.rev()),
+    };
+    wake(context, stage, name).await?;
+    Ok(applied)
+}
+
 /// Admits a release to a stage without the evidence of the stage before: once, within an hour, and with an
 /// alarm.
 pub async fn break_glass(

@@ -23,6 +23,7 @@ pub mod parameters;
 pub mod pending_change;
 pub mod people;
 pub mod queue;
+pub mod rollback;
 pub mod stages;
 pub mod start;
 pub mod sweep;

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 /// The list, written down once more: an action that moves to other callers must be moved here too.
 const OF_PEOPLE: [(&str, &[&str]); 3] = [
-    ("operators", &["cancel", "publish_image", "reconcile", "start", "unlock"]),
+    ("operators", &["cancel", "hold", "publish_image", "reconcile", "resume", "start", "unlock"]),
     ("approvers", &["decide"]),
     (
         "administrators",
@@ -90,6 +90,8 @@ fn of_people() -> Vec<Value> {
         json!({"action": "publish_image", "image": "logstash", "version": "2.1.0", "stage": "production"}),
         json!({"action": "unlock", "stage": "ci", "environment": "logs"}),
         json!({"action": "reconcile", "stage": "ci", "environment": "logs", "reason": "because"}),
+        json!({"action": "hold", "stage": "ci", "environment": "logs", "reason": "because"}),
+        json!({"action": "resume", "stage": "ci", "environment": "logs"}),
         json!({
             "action": "break_glass", "component": "logs", "version": "1.0.0", "stage": "production",
             "reason": "because",

@@ -281,3 +281,24 @@ async fn a_push_does_not_undo_a_later_one() {
     assert_eq!(overtaken.kind, FailureKind::Overtaken);
     assert_eq!(fixture.environment("ci").await.deployed.unwrap().version.to_string(), "1.0.2");
 }
+
+#[tokio::test]
+async fn a_hold_keeps_a_push_waiting_until_it_is_resumed() {
+    let fixture = deploying().await;
+    fixture.plan("a", true).await;
+    fixture.complete("a").await.unwrap();
+    let hold = json!({"action": "hold", "stage": "ci", "environment": "logs", "reason": "bad night"});
+    let resume = json!({"action": "resume", "stage": "ci", "environment": "logs"});
+    let changed = async |request: &Value| fixture.ask(request.clone()).await.1["changed"].clone();
+    assert_eq!((changed(&hold).await, changed(&hold).await), (json!(true), json!(false)));
+    let push = pushed(&fixture, "1.0.1", 1).await;
+    assert!(begin_push(&fixture, &push, "1.0.1").await.unwrap().queued);
+    assert!(!begin(&fixture, "person").await.queued, "a person names the release");
+    fail(&fixture, "person").await;
+    assert!(fixture.cloud.invocations().is_empty(), "the hold keeps the push waiting");
+    assert_eq!((changed(&resume).await, changed(&resume).await), (json!(true), json!(false)));
+    assert_eq!(fixture.cloud.invocations(), [wake(&push, 1), wake(&push, 1)]);
+    assert!(!begin_push(&fixture, &push, "1.0.1").await.unwrap().queued);
+    let unknown = json!({"action": "hold", "stage": "ci", "environment": "nope", "reason": "x"});
+    assert_eq!(fixture.ask(unknown).await.0, 404);
+}

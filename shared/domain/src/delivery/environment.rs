@@ -3,6 +3,7 @@
 //! One deployment at a time holds an environment; the number of acquisitions is its epoch. Each write for a deployment
 //! first verifies holder and epoch ([`still_holds`]). A deployment that lost its environment stops there with an error.
 
+use crate::delivery::rollback;
 use crate::model::caught_error::CaughtError;
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::{Failure, FailureKind};
@@ -296,12 +297,10 @@ fn runs(
         checked,
         since: now,
     };
-    // A repeated deployment of the same release keeps the previous release as the rollback target.
-    let same = before.is_some_and(|before| before.digest == deployed.digest);
-    let previous = if same { environment.previous.clone() } else { environment.deployed.clone() };
+    let history = rollback::history_after(environment, &deployed);
     Ok(Environment {
         deployed: Some(deployed),
-        previous,
+        history,
         stack_arn: deploy.stack.arn.clone().or_else(|| environment.stack_arn.clone()),
         ever_stable: true,
         ..environment.clone()

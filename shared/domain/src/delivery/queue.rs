@@ -6,7 +6,7 @@
 //! A deployment that meets a busy environment joins the queue, which is a part of the environment's record, and waits without
 //! polling: the write that frees the environment wakes the first of the queue. Deployments that persons asked for come first,
 //! oldest first. Of the deployments that pushes started, only the one with the newest release waits. An older one that has
-//! not begun is overtaken, now or whenever it asks again.
+//! not begun is overtaken, now or whenever it asks again. While an environment has a hold, pushes wait.
 
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::DeploymentId;
@@ -60,7 +60,8 @@ pub fn turn(environment: &Environment, asks: &QueuedDeployment, is_held: bool) -
         return Turn::Overtaken(newer.version.clone());
     }
     // A newcomer comes after all that wait already.
-    let first = first_of(environment.queue.iter().chain([asks]));
+    let all = environment.queue.iter().chain([asks]);
+    let first = first_of(all.filter(|queued| passes_hold(environment, queued)));
     let comes_first = first.is_some_and(|first| first.deployment == asks.deployment);
     if comes_first && !is_held { Turn::Acquire } else { Turn::Queue }
 }
@@ -142,9 +143,14 @@ pub fn find<'a>(environment: &'a Environment, deployment: &DeploymentId) -> Opti
     environment.queue.iter().find(|queued| queued.deployment == *deployment)
 }
 
-/// Returns the first of the queue.
+/// Returns the first of the queue that no hold keeps waiting.
 pub fn first(environment: &Environment) -> Option<&QueuedDeployment> {
-    first_of(environment.queue.iter())
+    first_of(environment.queue.iter().filter(|queued| passes_hold(environment, queued)))
+}
+
+/// Returns true unless a hold keeps the deployment waiting: it keeps pushes, and no deployment that a person asked for.
+fn passes_hold(environment: &Environment, queued: &QueuedDeployment) -> bool {
+    environment.hold.is_none() || queued.pushed.is_none()
 }
 
 /// Returns the queued deployment that may acquire the environment, which no deployment holds.

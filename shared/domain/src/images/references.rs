@@ -153,7 +153,7 @@ fn uses_of(needs: &ReferenceSources<'_>, release: &Release) -> BTreeSet<Referenc
             let (stage, environment) = (stage.clone(), name.clone());
             found.insert(Reference::Runs { stage, environment, release: release.version.clone() });
         }
-        if environment.previous.as_ref().filter(is_it).is_some() {
+        if environment.history.iter().any(|deployed| is_it(&deployed)) {
             found.insert(Reference::Ran { stage, environment: name, release: release.version.clone() });
         }
     }
@@ -243,7 +243,7 @@ mod tests {
         Environment {
             epoch: 1,
             deployed: runs.map(deployed),
-            previous: ran.map(deployed),
+            history: ran.map(deployed).into_iter().collect(),
             ever_stable: true,
             ..Environment::new(stage.parse().unwrap(), "logs", "logs".parse().unwrap())
         }

@@ -106,6 +106,8 @@ impl operator::Request {
             | Self::Cancel { .. }
             | Self::Unlock { .. }
             | Self::Reconcile { .. }
+            | Self::Hold { .. }
+            | Self::Resume { .. }
             | Self::PublishImage { .. } => Callers::Operators,
             Self::Decide { .. } => Callers::Approvers,
             // An exception to the gate is configuration: it changes what may run, and not one run.

@@ -80,6 +80,17 @@ pub struct QueuedDeployment {
     pub ticket: u32,
 }
 
+/// A hold of an environment: releases of pushes wait until an operator resumes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// ARN of the operator.
+    pub by: String,
+    /// Reason of the operator.
+    pub reason: String,
+    /// Time of the hold.
+    pub at: Timestamp,
+}
+
 /// A release that a push brought to an environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushedRelease {
@@ -113,9 +124,13 @@ pub struct Environment {
     /// Release that runs now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployed: Option<Deployed>,
-    /// Release that ran before. The images that it needs are retained.
+    /// Releases that a rollback may return to, newest last: each ran before `deployed` and passed its checks here, and no
+    /// deployment has gone back behind it since. The images that they need are retained.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Deployed>,
+    /// Mark that keeps the releases of pushes waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub previous: Option<Deployed>,
+    pub hold: Option<Hold>,
     /// Images of the newest deployment that succeeded here. `None` on the delivery path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven_images: Option<ProvenImages>,
@@ -145,7 +160,8 @@ impl Environment {
             queue: Vec::new(),
             newest_push: None,
             deployed: None,
-            previous: None,
+            history: Vec::new(),
+            hold: None,
             proven_images: None,
             stack_arn: None,
             ever_stable: false,

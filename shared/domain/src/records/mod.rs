@@ -62,7 +62,7 @@ pub use deployment_body::{
     StackRun, TeardownBody,
 };
 pub use environment::{
-    Deployed, Environment, LeaseHolder, ProvenImage, ProvenImages, PushedRelease, QueuedDeployment,
+    Deployed, Environment, Hold, LeaseHolder, ProvenImage, ProvenImages, PushedRelease, QueuedDeployment,
 };
 pub use evidence::Evidence;
 pub use failure::{FailedEvent, FailureRecord};

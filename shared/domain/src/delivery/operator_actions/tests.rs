@@ -135,3 +135,13 @@ fn only_a_free_environment_is_reconciled_with_a_line_in_the_log() {
     assert_eq!(note, "ada reconciled it (Queue was skipped): wrong version");
     assert_eq!(reconcile(&clean, &action()).unwrap(), None);
 }
+
+#[test]
+fn a_hold_keeps_its_first_reason_until_it_is_resumed() {
+    let free = environment(true);
+    let held = hold(&free, &action()).unwrap();
+    assert_eq!(held.hold.as_ref().unwrap().reason, action().reason);
+    assert_eq!(hold(&held, &action()), None);
+    assert_eq!(resume(&held), Some(free.clone()));
+    assert_eq!(resume(&free), None);
+}

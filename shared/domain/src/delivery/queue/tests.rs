@@ -1,7 +1,7 @@
 use super::*;
 use crate::delivery::environment::{acquire, competing_holder, release_lease};
 use crate::model::ids::DeploymentId;
-use crate::records::{DeploymentState, testing};
+use crate::records::{DeploymentState, Hold, testing};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,6 +119,20 @@ fn a_used_up_callback_is_replaced_and_a_repeated_request_is_not() {
     let again = join(&once, &asked("a", 5), true).unwrap().environment;
     assert_eq!((again.queue[0].ticket, again.queue[0].since), (2, at(1)));
     assert_ne!(operation(&again.queue[0]), operation(&once.queue[0]));
+}
+
+#[test]
+fn a_hold_keeps_pushes_waiting_and_no_person() {
+    let hold = Hold { by: "ada".into(), reason: "bad night".into(), at: at(0) };
+    let mut environment = Environment { hold: Some(hold), ..free() };
+    let (push, person) = (pushed("push", "1.0.1", 1, 1), asked("person", 2));
+    assert_eq!(turn(&environment, &push, false), Turn::Queue);
+    environment = joined(&environment, &push);
+    assert_eq!(due(&environment), None);
+    assert_eq!(turn(&environment, &person, false), Turn::Acquire);
+    environment.hold = None;
+    assert_eq!(due(&environment), Some(&push));
+    assert_eq!(turn(&environment, &push, false), Turn::Acquire);
 }
 
 #[test]
