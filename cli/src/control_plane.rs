@@ -181,6 +181,14 @@ impl ControlPlane {
         Ok(found.map(|found| found.record))
     }
 
+    /// Returns the environment of a deployment, or `None` if it has none.
+    pub async fn environment_of(&self, deployment: &Deployment) -> Result<Option<Environment>, Failure> {
+        match deployment.stack() {
+            Some(run) => self.environment(&deployment.stage, &run.environment).await,
+            None => Ok(None),
+        }
+    }
+
     /// Returns every use of break-glass, newest first.
     pub async fn break_glass_records(&self) -> Result<Vec<BreakGlass>, Failure> {
         Ok(records(self.ledger.list_kind(LISTED).await?))

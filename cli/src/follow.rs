@@ -3,6 +3,9 @@
 //! Step Functions reports the state of the execution. The ledger has its deployments, and the log of each deployment.
 //! Nested executions need no search, because each of them belongs to a deployment.
 
+mod queue;
+
+use self::queue::{Behind, queued};
 use crate::approvers;
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
@@ -10,7 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Output, Progress, duration};
 use crate::recipe_difference;
 use crate::report::Report;
-use crate::views::question::{answer_with, show};
+use crate::views::question::{answer_with, show, show_behind};
 use crate::views::{clock, seconds, why};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use jiff::Timestamp;
@@ -38,6 +41,8 @@ pub enum End {
     Over(Box<Execution>),
     /// A deployment waits for an approver.
     NeedsApproval(Box<Deployment>),
+    /// A deployment waits in a queue behind the open question of another one.
+    Behind(Box<Behind>),
 }
 
 /// The result of following an execution.
@@ -75,7 +80,8 @@ pub async fn follow(
     output: &Output,
 ) -> Result<Followed, Failure> {
     let progress = output.progress(title(arn));
-    let mut printer = Printer { plane, output, since: options.since, printed: BTreeMap::new(), progress };
+    let printed = BTreeMap::new();
+    let mut printer = Printer { plane, output, since: options.since, printed, waits: None, progress };
     let mut pauses = pauses(plane.connection.local.is_some());
     loop {
         let execution = plane.executions.describe(arn).await?.ok_or_else(|| {
@@ -95,6 +101,15 @@ pub async fn follow(
                 let end = End::NeedsApproval(Box::new(asking.clone()));
                 printer.finish();
                 return Ok(Followed { end, deployments });
+            }
+        }
+        if deployments.iter().all(|deployment| deployment.state.is_final())
+            && let Some(behind) = queued(plane, &execution).await?
+        {
+            printer.print_wait(&behind);
+            if options.after_question.is_some() && behind.asking().is_some() {
+                printer.finish();
+                return Ok(Followed { end: End::Behind(Box::new(behind)), deployments });
             }
         }
         tokio::time::sleep(pauses.next().unwrap_or_default()).await;
@@ -123,6 +138,8 @@ struct Printer<'a> {
     output: &'a Output,
     since: Timestamp,
     printed: BTreeMap<DeploymentId, (usize, Option<DeploymentState>)>,
+    /// The sentence about the wait that was printed last.
+    waits: Option<String>,
     progress: Progress,
 }
 
@@ -143,6 +160,14 @@ impl Printer<'_> {
         }
         self.printed.insert(deployment.id.clone(), (log.len(), Some(deployment.state)));
         Ok(())
+    }
+
+    fn print_wait(&mut self, behind: &Behind) {
+        let sentence = behind.sentence();
+        if self.waits.as_ref() != Some(&sentence) {
+            self.progress.line(format!("{}  {sentence}", clock(Timestamp::now())));
+            self.waits = Some(sentence);
+        }
     }
 
     fn say(&mut self, at: Timestamp, deployment: &Deployment, what: &str) {
@@ -332,6 +357,7 @@ async fn follow_so(
     if let End::NeedsApproval(deployment) = &followed.end
         && let Some(question) = deployment.approvals.last()
     {
+        show_behind(plane.environment_of(deployment).await?.as_ref(), &context.output);
         recipe_difference::show_or_say_why(plane, question, &context.output).await;
         let decisions = plane.decisions(&deployment.id).await?;
         let answers = answers_to(&decisions, question.number);
@@ -364,6 +390,17 @@ pub fn report(followed: &Followed, context: &CommandContext) -> Report {
             }
             let document = json!({
                 "outcome": Outcome::NeedsApproval, "deployment": deployment, "approve_with": command,
+            });
+            Report { document, exit: Exit::NeedsHuman }
+        }
+        End::Behind(behind) => {
+            let asking = behind.asking();
+            let command = asking.map(|asking| format!("lockstep approve {}", asking.id.short()));
+            let next = command.as_ref().map(|command| format!(": {command}")).unwrap_or_default();
+            output.line(format!("{}{next}", behind.sentence()));
+            let document = json!({
+                "outcome": Outcome::NeedsApproval, "deployment": asking, "queued": behind.queued,
+                "approve_with": command,
             });
             Report { document, exit: Exit::NeedsHuman }
         }

@@ -147,11 +147,10 @@ impl ImageInventory {
         for environment in &self.environments {
             let stage = self.stages.get(&environment.stage);
             let location = stage.map(|stage| stage.location());
-            for (deployed, now) in [(&environment.deployed, true), (&environment.previous, false)] {
-                if let Some(deployed) = deployed.as_ref().filter(|deployed| is_pinned(environment, deployed))
-                {
-                    runs.push(ImageUse { environment, deployed, now, location: location.clone() });
-                }
+            let now = environment.deployed.iter().map(|deployed| (deployed, true));
+            let before = environment.history.iter().rev().map(|deployed| (deployed, false));
+            for (deployed, now) in now.chain(before).filter(|(it, _)| is_pinned(environment, it)) {
+                runs.push(ImageUse { environment, deployed, now, location: location.clone() });
             }
         }
         runs

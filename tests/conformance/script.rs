@@ -86,7 +86,7 @@ fn usual(key: &str, suffix: usize) -> Value {
             "deployments": [{"stage": "ci", "execution": format!("deployed-{suffix}")}],
         }]}),
         "verify" => json!({"passed": 1}),
-        "ledger begin" | "ledger begin_teardown" | "ledger reacquire" => {
+        "ledger begin" | "ledger begin_teardown" | "ledger proceed" => {
             json!({"deployment": ID, "images": false, "missing": []})
         }
         "ledger complete" => json!({"deployment": ID, "outcome": "succeeded"}),

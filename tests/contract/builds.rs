@@ -78,7 +78,7 @@ fn no_state_leads_to_a_build_past_the_question() {
     let all = states("build-image");
     let leading: BTreeSet<&str> =
         all.iter().filter(|state| state.next().contains("Build")).map(|s| s.name.as_str()).collect();
-    assert_eq!(leading, BTreeSet::from(["Begun", "Observed", "Reacquire"]));
+    assert_eq!(leading, BTreeSet::from(["Begun", "Observed", "Proceed"]));
     let state = |name: &str| -> &State { all.iter().find(|state| state.name == name).unwrap() };
     let choices = state("Begun").value["Choices"].as_array().unwrap();
     let leads = |word: &str| {
@@ -86,7 +86,7 @@ fn no_state_leads_to_a_build_past_the_question() {
         choice.unwrap()["Next"].as_str().unwrap().to_owned()
     };
     assert_eq!((leads("approve").as_str(), leads("build").as_str()), ("AskApproval", "Build"));
-    assert_eq!(state("AskApproval").value["Next"], "Reacquire");
+    assert_eq!(state("AskApproval").value["Next"], "Proceed");
 }
 
 /// The domain and the state machine have the same limit.

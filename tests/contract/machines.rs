@@ -268,14 +268,30 @@ fn every_function_is_retried_when_it_was_throttled_or_hit_a_fault() {
 }
 
 #[test]
-fn every_acquisition_of_an_environment_or_image_waits_for_a_busy_one() {
+fn every_acquisition_of_an_image_waits_for_a_busy_one() {
     for state in all_states() {
-        let takes =
-            ["begin", "begin_teardown", "reacquire", "inspect", "claim", "begin_build", "discard_version"]
-                .contains(&state.value["Arguments"]["Payload"]["action"].as_str().unwrap_or_default());
+        let takes = ["inspect", "claim", "begin_build", "discard_version"]
+            .contains(&state.value["Arguments"]["Payload"]["action"].as_str().unwrap_or_default());
         let waits =
             state.errors("Retry").iter().any(|name| name == FailureKind::EnvironmentBusy.error_type());
         assert_eq!(takes, waits, "{}", state.at());
+    }
+}
+
+#[test]
+fn every_acquisition_of_an_environment_waits_for_its_turn() {
+    let action =
+        |state: &State| state.value["Arguments"]["Payload"]["action"].as_str().unwrap_or_default().to_owned();
+    let states = all_states();
+    for state in states.iter().filter(|state| ["begin", "begin_teardown"].contains(&action(state).as_str())) {
+        let waits = states.iter().filter(|other| {
+            other.machine == state.machine
+                && action(other) == "await_turn"
+                && other.value["Next"] == state.name.as_str()
+                && other.value["Catch"][0]["ErrorEquals"][0] == "States.Timeout"
+                && other.value["Catch"][0]["Next"] == state.name.as_str()
+        });
+        assert_eq!(waits.count(), 1, "{}", state.at());
     }
 }
 

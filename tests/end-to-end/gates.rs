@@ -118,9 +118,16 @@ pub async fn a_refusal_ends_a_deployment_that_did_nothing(cloud: &mut TestCloud)
     let sizes = asked.as_array().and_then(|all| all.iter().find(|it| it["name"] == "MaxSize"));
     ensure(sizes.is_some(), format!("the question shows the parameter that changes: {asked}"))?;
     ensure(answer["deployment"]["starter"]["caller"]["arn"].is_string(), "the starter is on record")?;
+    // A later promotion waits behind the question, and begins once it is answered.
+    let later = format!("{COMPONENT}@{}", version.as_ref().map(ToString::to_string).unwrap_or_default());
+    let waits = cloud.demo.type_in(&["promote", &later, "--to", "production"], Exit::NeedsHuman).await?;
+    ensure(waits["deployment"]["id"] == id.as_str(), "the later promotion names the open question")?;
+    let queued = text(&waits["queued"]["execution"])?;
     let refuse = ["approve", &id, "--refuse", "--reason", "not on a Friday", "--as", "grace"];
     cloud.demo.type_in(&refuse, Exit::Done).await?;
     let ended = cloud.ended(&execution).await?;
+    let later = cloud.ended(&queued).await?;
+    ensure(matches!(later.status, Status::Succeeded { .. }), format!("its turn came: {:?}", later.status))?;
     ensure(
         matches!(&ended.status, Status::Failed { error, .. } if error == "ApprovalRefused"),
         format!("the execution ends as refused: {:?}", ended.status),

@@ -271,10 +271,11 @@ pub async fn parameters_of_production_move_with_its_deployments(
     let of_production = shown["parameters"].as_array().into_iter().flatten();
     let setters = of_production.filter(|one| one["channel"]["set_by"] == "deployment");
     ensure(setters.count() == 2, format!("latest and the line name the deployment: {shown}"))?;
-    let back = ["rollback", COMPONENT, "--in", "production"];
+    let back = ["rollback", COMPONENT, "--in", "production", "--yes"];
     let asked = cloud.demo.type_in(&back, Exit::NeedsHuman).await?;
     cloud.demo.approve(&asked, Exit::Done).await?;
-    ensure(named_in(cloud, "production").await? == first, "the rollback moves the parameter back")
+    ensure(named_in(cloud, "production").await? == first, "the rollback moves the parameter back")?;
+    cloud.demo.type_in(&["resume", COMPONENT, "--in", "production"], Exit::Done).await.map(drop)
 }
 
 /// Returns the id of a version of the image in an account.

@@ -57,6 +57,8 @@ pub enum Bug {
     RunningIsDone,
     /// No wake is requested for a wait.
     NoWake,
+    /// A deployment that meets a busy environment does not wait for its turn.
+    NoTurn,
     /// A failure that is not retried is not recorded either.
     NoCatch,
     /// Releases are not checked.
@@ -100,7 +102,8 @@ impl Bug {
             (Self::ForgottenUnshare, Work::PromoteImage) => {
                 states["UnshareAfterFailure"] = json!({"Type": "Pass", "Next": "RecordFailure"});
             }
-            (Self::NoReplan, Work::Deploy) => states["Reacquire"]["Next"] = json!("Execute"),
+            (Self::NoReplan, Work::Deploy) => states["Proceed"]["Next"] = json!("Execute"),
+            (Self::NoTurn, Work::Deploy) => states["Begun"]["Choices"][0]["Next"] = json!("Plan"),
             (Self::RunningIsDone, Work::Deploy) => states["Observed"]["Choices"][0]["Next"] = json!("Check"),
             (Self::NoCatch, Work::Deploy) => {
                 states["Execute"]["Catch"].as_array_mut().into_iter().for_each(Vec::clear)

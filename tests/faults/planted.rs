@@ -10,6 +10,7 @@ fn scenario_of(bug: Bug) -> &'static str {
     match bug {
         Bug::RandomToken | Bug::EpochInToken | Bug::StaleLedger | Bug::NoIntent => "create",
         Bug::NoCatch | Bug::NoChecks | Bug::NoFence => "create",
+        Bug::NoTurn => "rival",
         Bug::NoCondition | Bug::EmptyIsAbsent | Bug::RunningIsDone => "update",
         Bug::OnceStableRecreated => "rollback-without-a-resource",
         Bug::SurvivorsIgnored => "protected-remains",

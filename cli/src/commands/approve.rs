@@ -55,6 +55,7 @@ pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext)
     // An approver who names the question has seen it.
     if arguments.question.is_none() {
         question::show(&deployment, asked, output);
+        question::show_behind(plane.environment_of(&deployment).await?.as_ref(), output);
         recipe_difference::show(&plane, asked, output).await?;
         approvers::show(&plane, &deployment, answers_to(&decisions, asked.number), output).await?;
     }

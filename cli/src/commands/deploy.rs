@@ -1,4 +1,4 @@
-//! `lockstep plan`, `deploy`, `rollback`, `clone` and `teardown`: each acts on one environment, through the same gates.
+//! `lockstep plan`, `deploy`, `clone` and `teardown`: each acts on one environment, through the same gates.
 
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
@@ -18,7 +18,7 @@ use lockstep_domain::messages::inputs;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{ComponentName, StageName};
 use lockstep_domain::model::outcome::Outcome;
-use lockstep_domain::records::{DeployBody, Deployed, Deployment, DeploymentState, Environment};
+use lockstep_domain::records::{DeployBody, Deployment, DeploymentState};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -63,16 +63,6 @@ pub struct Deploy {
     revert_drift: bool,
 }
 
-/// The arguments of `rollback`.
-#[derive(Args, Debug)]
-pub struct Rollback {
-    /// The component
-    component: ComponentName,
-    /// The stage
-    #[arg(long = "in", value_name = "STAGE")]
-    stage: StageName,
-}
-
 /// The arguments of `clone`.
 #[derive(Args, Debug)]
 pub struct MakeClone {
@@ -112,21 +102,43 @@ pub async fn plan(arguments: &Plan, global: &Global, context: &CommandContext) -
         None => deployed(&arguments.release, &stage, overrides, arguments.revert_drift)?,
     };
     let command = command(&input, stage.path());
-    let run = Run::Deploy(stage.path(), inputs::Deploy { plan_only: true, ..input });
-    let execution = runs::start(&plane, &run).await?;
-    let options = FollowOptions { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
-    let followed = follow(&plane, &execution, options, &context.output.without_events()).await?;
-    let Some((deployment, deploy)) = planned(&followed) else { return Ok(report(&followed, context)) };
-    let finding = plan::finding(deploy, stage.approval.is_some());
-    plan::show(deployment, &finding, &command, &context.output);
-    if arguments.permissions {
+    let shown = show_plan(&plane, input, &stage, &command, context).await?;
+    if let (true, Some(deploy)) = (arguments.permissions, &shown.planned) {
         permissions::show_resources(deploy, &context.output);
     }
+    Ok(shown.report)
+}
+
+/// A plan that was shown.
+pub struct ShownPlan {
+    /// The report of the command.
+    pub report: Report,
+    /// The plan; `None` if planning failed.
+    pub planned: Option<DeployBody>,
+}
+
+/// Plans a deployment and shows its changes, with the `command` that carries it out.
+pub async fn show_plan(
+    plane: &ControlPlane,
+    input: inputs::Deploy,
+    stage: &Stage,
+    command: &str,
+    context: &CommandContext,
+) -> Result<ShownPlan, Failure> {
+    let run = Run::Deploy(stage.path(), inputs::Deploy { plan_only: true, ..input });
+    let execution = runs::start(plane, &run).await?;
+    let options = FollowOptions { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
+    let followed = follow(plane, &execution, options, &context.output.without_events()).await?;
+    let Some((deployment, deploy)) = planned(&followed) else {
+        return Ok(ShownPlan { report: report(&followed, context), planned: None });
+    };
+    let finding = plan::finding(deploy, stage.approval.is_some());
+    plan::show(deployment, &finding, command, &context.output);
     let exit = if finding.asks() { Exit::NeedsHuman } else { Exit::Done };
     let document = json!({
         "outcome": Outcome::Planned, "plan": finding, "deployment": deployment, "do_with": command,
     });
-    Ok(Report { document, exit })
+    Ok(ShownPlan { report: Report { document, exit }, planned: Some(deploy.clone()) })
 }
 
 /// Returns the deployment of an execution that planned, or that needs an approved proposal before it can plan.
@@ -161,48 +173,6 @@ pub async fn deploy(
     go(&plane, &run, context).await
 }
 
-/// Deploys the release that ran before in the stage.
-pub async fn rollback(
-    arguments: &Rollback,
-    global: &Global,
-    context: &CommandContext,
-) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, context).await?;
-    let stage = keeping_stage(&plane, &arguments.stage).await?;
-    let component = &arguments.component;
-    let environment = plane.environment(&stage.name, component.as_str()).await?;
-    let (now, before) = way_back(component, &stage, environment.as_ref())?;
-    let now = now.map_or_else(|| "no release".to_owned(), |now| now.version.to_string());
-    let version = before.version.clone();
-    context.output.line(format!("{} runs {now} of {component}; back to {version}", stage.name));
-    go(&plane, &Run::bring(component.clone(), version, &stage), context).await
-}
-
-/// Returns the release that runs, if any, and the release that ran before it.
-fn way_back<'a>(
-    component: &ComponentName,
-    stage: &Stage,
-    environment: Option<&'a Environment>,
-) -> Result<(Option<&'a Deployed>, &'a Deployed), Failure> {
-    let environment = environment.ok_or_else(|| {
-        Failure::new(format!("{component} is not in {}: never deployed there, or torn down", stage.name))
-            .next("lockstep status")
-    })?;
-    let now = environment.deployed.as_ref();
-    let before = environment.previous.as_ref().ok_or_else(|| {
-        let runs = now.map_or_else(
-            || format!("no release of {component} runs in {}", stage.name),
-            |now| format!("{} is the first release of {component} in {}", now.version, stage.name),
-        );
-        let verb = if stage.path() == DeploymentPath::Promotion { "promote" } else { "deploy" };
-        Failure::new(format!("{runs}: there is no release before it to go back to")).next(format!(
-            "choose one: lockstep releases {component}, then lockstep {verb} {component}@<version> --to {}",
-            stage.name
-        ))
-    })?;
-    Ok((now, before))
-}
-
 /// Deploys a release a second time, as a clone.
 pub async fn make_clone(
     arguments: &MakeClone,
@@ -232,13 +202,14 @@ pub async fn teardown(
     go(&plane, &Run::Teardown(stage.path(), input), context).await
 }
 
-async fn go(plane: &ControlPlane, run: &Run, context: &CommandContext) -> Result<Report, Failure> {
+/// Starts a run and follows it to its end, or to a question.
+pub async fn go(plane: &ControlPlane, run: &Run, context: &CommandContext) -> Result<Report, Failure> {
     let execution = runs::start(plane, run).await?;
     follow_to_end(plane, &execution, context).await
 }
 
 /// Returns the stage. Refuses the test stage, whose stacks are deleted after the checks.
-async fn keeping_stage(plane: &ControlPlane, name: &StageName) -> Result<Stage, Failure> {
+pub async fn keeping_stage(plane: &ControlPlane, name: &StageName) -> Result<Stage, Failure> {
     let stages = plane.stages().await?;
     let stage = gate::stage(&stages, name)?;
     if stage.is_test() {
@@ -334,7 +305,6 @@ fn shell_word(word: &str) -> String {
 mod tests {
     use super::*;
     use lockstep_domain::delivery::stages::Stages;
-    use lockstep_domain::model::ids::{DeploymentId, Digest};
 
     fn stage(name: &str) -> Stage {
         let stages = Stages::parse("stages.toml", lockstep_domain::delivery::stages::EXAMPLE).unwrap();
@@ -343,51 +313,6 @@ mod tests {
 
     fn release() -> ReleaseName {
         "logs@2.1.0".parse().unwrap()
-    }
-
-    fn runs(version: &str) -> Deployed {
-        let digest = Digest::of(version.as_bytes());
-        Deployed {
-            version: version.parse().unwrap(),
-            digest: digest.clone(),
-            template_digest: digest.clone(),
-            parameters_digest: digest,
-            late_digest: None,
-            stack_version: version.parse().unwrap(),
-            deployment: DeploymentId::of_execution("arn:x"),
-            checked: true,
-            since: Timestamp::UNIX_EPOCH,
-        }
-    }
-
-    fn environment(deployed: Option<&str>, previous: Option<&str>) -> Environment {
-        Environment {
-            deployed: deployed.map(runs),
-            previous: previous.map(runs),
-            proven_images: None,
-            ..crate::views::testing::environment("ci", "logs")
-        }
-    }
-
-    fn back(stage_name: &str, environment: Option<&Environment>) -> Result<String, Failure> {
-        let component: ComponentName = "logs".parse().unwrap();
-        way_back(&component, &stage(stage_name), environment).map(|(_, before)| before.version.to_string())
-    }
-
-    #[test]
-    fn rollback_deploys_the_release_that_ran_before() {
-        assert_eq!(back("ci", Some(&environment(Some("2.1.4"), Some("2.1.3")))).unwrap(), "2.1.3");
-    }
-
-    #[test]
-    fn rollback_without_a_previous_release_names_the_next_command() {
-        assert!(back("ci", None).unwrap_err().what.starts_with("logs is not in ci"));
-        let first = back("ci", Some(&environment(Some("2.1.0"), None))).unwrap_err();
-        assert!(first.what.starts_with("2.1.0 is the first release of logs in ci"), "{first}");
-        assert!(first.next.contains("lockstep deploy logs@<version> --to ci"), "{first}");
-        let torn_down = back("production", Some(&environment(None, None))).unwrap_err();
-        assert!(torn_down.what.starts_with("no release of logs runs in production"), "{torn_down}");
-        assert!(torn_down.next.contains("lockstep promote"), "{torn_down}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod promote;
 pub mod push;
 pub mod releases;
 pub mod repositories;
+pub mod rollback;
 pub mod secrets;
 pub mod webhook;
 
@@ -99,8 +100,12 @@ pub enum Command {
     Deploy(deploy::Deploy),
     /// Promote a release to a stage that no push reaches
     Promote(promote::Promote),
-    /// Deploy the release that ran before in a stage
-    Rollback(deploy::Rollback),
+    /// Return to the newest release before that passed its checks in a stage, and hold it there
+    Rollback(rollback::Rollback),
+    /// Keep the releases of pushes waiting for a stage
+    Hold(rollback::Hold),
+    /// Let the releases of pushes reach a stage again
+    Resume(rollback::Resume),
     /// Deploy a release a second time in a stage, under another name
     Clone(deploy::MakeClone),
     /// Delete the stack of a component in a stage, for good
@@ -153,7 +158,9 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Plan(arguments) => deploy::plan(arguments, global, context).await,
         Command::Deploy(arguments) => deploy::deploy(arguments, global, context).await,
         Command::Promote(arguments) => promote::run(arguments, global, context).await,
-        Command::Rollback(arguments) => deploy::rollback(arguments, global, context).await,
+        Command::Rollback(arguments) => rollback::run(arguments, global, context).await,
+        Command::Hold(arguments) => rollback::hold(arguments, global, context).await,
+        Command::Resume(arguments) => rollback::resume(arguments, global, context).await,
         Command::Clone(arguments) => deploy::make_clone(arguments, global, context).await,
         Command::Teardown(arguments) => deploy::teardown(arguments, global, context).await,
         Command::Approve(arguments) => approve::run(arguments, global, context).await,
@@ -198,6 +205,9 @@ mod tests {
             "plan logs@2.1.0 --to production --revert-drift",
             "approve 0123abcd --unexamined Child --unexamined Child.Inner",
             "rollback logs --in production",
+            "rollback logs --in production --to 2.1.0 --yes",
+            "hold logs --in ci --reason night",
+            "resume logs --in ci",
             "clone logs@2.1.0 --environment logs-2 --in ci --parameters-of staging",
             "teardown logs --in ci --environment logs-2",
             "approve 0123abcd --question 2 --give-up Bucket --give-up Child.Queue --reason agreed",
@@ -262,6 +272,8 @@ mod tests {
             "plan logs@2.1.0 --to ci --environment logs-2 --revert-drift",
             "deploy logs@2.1.0 --to ci --override A",
             "rollback logs",
+            "hold logs --in ci",
+            "resume logs",
             "clone logs@2.1.0 --in ci",
             "teardown logs",
             "approve 0123abcd --refuse",

@@ -3,8 +3,10 @@
 use super::{change_set, permissions, review, why};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
+use lockstep_domain::delivery::queue;
 use lockstep_domain::records::{
-    Approval, BuildSubject, Deployment, NamedResource, Proposal, ProposedAction, PublishSubject, Subject,
+    Approval, BuildSubject, Deployment, Environment, NamedResource, Proposal, ProposedAction, PublishSubject,
+    Subject,
 };
 use std::collections::BTreeSet;
 
@@ -35,6 +37,13 @@ pub fn show(deployment: &Deployment, question: &Approval, output: &Output) {
             publish_lines(publish).iter().for_each(|line| output.line(line));
             question.reasons.iter().for_each(|reason| output.line(format!("  asked because {reason}")));
         }
+    }
+}
+
+/// Prints how many deployments wait behind the question.
+pub fn show_behind(environment: Option<&Environment>, output: &Output) {
+    if let Some(behind) = environment.and_then(queue::behind) {
+        output.line(format!("  {behind}"));
     }
 }
 
@@ -171,10 +180,23 @@ pub fn check_names(deployment: &Deployment, question: &Approval, given: &[String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::testing::{asking, build_subject, change, deployment};
+    use crate::views::testing::{asking, at, build_subject, change, deployment, environment};
     use lockstep_domain::model::ids::Digest;
     use lockstep_domain::model::resource_change::Impact;
     use lockstep_domain::records::{BuiltRecipe, ChangeSet};
+
+    #[test]
+    fn a_question_shows_how_many_wait_behind_it() {
+        let shown = |environment: &Environment| {
+            let output = Output::memory(false);
+            show_behind(Some(environment), &output);
+            output.captured()
+        };
+        let mut held = environment("production", "logs");
+        assert_eq!(shown(&held), "");
+        held.queue.push(queue::entry(&deployment(), None, at(1)));
+        assert_eq!(shown(&held).trim(), "1 deployment waits behind it, of 2.1.3");
+    }
 
     #[test]
     fn an_unexamined_nested_stack_is_shown_and_approved_by_name() {

@@ -17,6 +17,8 @@ pub struct Cell {
     pub held_by: Option<String>,
     /// True if its checks passed.
     pub checked: bool,
+    /// The reason of its hold: pushes wait.
+    pub hold: Option<String>,
     /// The taint: what the last recovery left unreconciled.
     pub taint: Option<String>,
     /// The use of break-glass by which the running release was admitted.
@@ -80,6 +82,7 @@ fn cell(environment: &Environment, permissions: &[BreakGlass]) -> Cell {
         version: deployed.map(|deployed| deployed.version.to_string()),
         held_by: environment.holder.as_ref().map(|holder| holder.deployment.to_string()),
         checked: deployed.is_some_and(|deployed| deployed.checked),
+        hold: environment.hold.as_ref().map(|hold| hold.reason.clone()),
         taint: environment.taint.clone(),
         break_glass: deployed.and_then(|deployed| brought_by(permissions, &deployed.deployment)),
         last_deployment: environment.last_deployment.as_ref().map(ToString::to_string),
@@ -105,6 +108,7 @@ impl Cell {
         }
         for (holds, word) in [
             (self.version.is_some() && !self.checked, " (checks failed)"),
+            (self.hold.is_some(), " (HELD)"),
             (self.taint.is_some(), " (TAINTED)"),
             (self.break_glass.is_some(), " (BREAK-GLASS)"),
         ] {
@@ -124,7 +128,11 @@ impl Cell {
         let admitted = self.break_glass.iter().map(|used| {
             format!("{of} was admitted by break-glass, without evidence, by {}: {}", used.by, used.reason)
         });
-        tainted.chain(admitted).collect()
+        let held = self
+            .hold
+            .iter()
+            .map(|why| format!("{of} holds pushes back: {why}; to let them pass: lockstep resume"));
+        tainted.chain(held).chain(admitted).collect()
     }
 }
 
@@ -234,11 +242,12 @@ mod tests {
             version: Some("2.1.0".into()),
             held_by: Some("0123456789".into()),
             checked: false,
+            hold: Some("bad night".into()),
             taint: Some("x".into()),
             break_glass: Some(BreakGlassUse { by: "arn:ada".into(), reason: "outage".into() }),
             last_deployment: None,
         };
-        assert_eq!(cell.text(), "2.1.0 (held by 01234567) (checks failed) (TAINTED) (BREAK-GLASS)");
+        assert_eq!(cell.text(), "2.1.0 (held by 01234567) (checks failed) (HELD) (TAINTED) (BREAK-GLASS)");
     }
 
     #[test]

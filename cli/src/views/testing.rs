@@ -127,18 +127,5 @@ pub fn change(logical_id: &str, impact: Impact, tags_only: bool) -> Change {
 
 /// Returns an empty environment of logs.
 pub fn environment(stage: &str, name: &str) -> Environment {
-    Environment {
-        stage: stage.parse().unwrap(),
-        name: name.into(),
-        component: "logs".parse().unwrap(),
-        epoch: 1,
-        holder: None,
-        deployed: None,
-        previous: None,
-        proven_images: None,
-        stack_arn: None,
-        ever_stable: false,
-        taint: None,
-        last_deployment: None,
-    }
+    Environment { epoch: 1, ..Environment::new(stage.parse().unwrap(), name, "logs".parse().unwrap()) }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_domain::delivery::answers::Jury;
 use lockstep_domain::delivery::approval::{self, ApprovalAnswer, Decided};
-use lockstep_domain::delivery::{environment, gate};
+use lockstep_domain::delivery::gate;
 use lockstep_domain::images::build_permission;
 use lockstep_domain::messages::{Task, ledger::Started, operator::Applied};
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -16,7 +16,7 @@ use lockstep_domain::records::{ApprovalDecision, Deployment, DeploymentState};
 use lockstep_runtime::stages::{people, stages};
 use lockstep_runtime::{answers, releases};
 
-/// Stores the question, releases the environment if the deployment holds one, and registers the callback for the answer.
+/// Stores the question and registers the callback for the answer. A deployment of a stack keeps its environment.
 pub async fn request(
     context: &impl LedgerContext,
     path: DeploymentPath,
@@ -46,43 +46,31 @@ async fn ask(
 ) -> Result<Deployment, Failure> {
     let deployment = &stored.record;
     // The build of an image holds no environment.
-    let held = match deployment.stack() {
-        Some(_) => Some(load::held_environment(context, deployment).await?),
-        None => None,
-    };
+    if deployment.stack().is_some() {
+        load::held_environment(context, deployment).await?;
+    }
     let stages = stages(context.ledger()).await?;
     let wants_approval = gate::stage(&stages, &deployment.stage)?.approval.is_some();
-    let asking = environment::without_claims(&approval::ask(deployment, wants_approval, now)?);
-    let mut writes = vec![Write::replace(stored, &asking)?];
-    if let Some(held) = &held {
-        let claimed = environment::with_claims(&held.record, deployment);
-        writes.push(Write::replace(held, &environment::release_lease(&claimed, deployment))?);
-    }
-    context.ledger().transact(writes).await?;
-    Ok(asking)
+    let asking = approval::ask(deployment, wants_approval, now)?;
+    Ok(context.ledger().replace(stored, asking).await?.record)
 }
 
-/// Acquires the environment again for a deployment that may continue; the build of an image continues without one.
-/// Fails with `ApprovalRefused` for any other.
-pub async fn reacquire(
+/// Continues a deployment whose question was approved. Fails with `ApprovalRefused` for any other.
+pub async fn proceed(
     context: &impl LedgerContext,
     path: DeploymentPath,
     id: &DeploymentId,
-    now: Timestamp,
 ) -> Result<Started, Failure> {
     let stored = load::deployment_on(context, path, id).await?;
     let deployment = &stored.record;
     approval::verdict(deployment, decision(context, deployment).await?.as_ref())?;
-    let (waits, has_stack) =
-        (deployment.state == DeploymentState::AwaitingApproval, deployment.stack().is_some());
-    match (waits, has_stack) {
-        (true, true) => begin::take(context, deployment, Some(&stored), Vec::new(), now).await?,
-        (false, true) => drop(load::held_environment(context, deployment).await?),
-        (true, false) => {
-            let continued = Deployment { state: DeploymentState::Running, ..deployment.clone() };
-            context.ledger().replace(&stored, continued).await?;
-        }
-        (false, false) => begin::ensure_open(deployment)?,
+    match deployment.stack() {
+        Some(_) => drop(load::held_environment(context, deployment).await?),
+        None => begin::ensure_open(deployment)?,
+    }
+    if deployment.state == DeploymentState::AwaitingApproval {
+        let continued = Deployment { state: DeploymentState::Running, ..deployment.clone() };
+        context.ledger().replace(&stored, continued).await?;
     }
     Ok(Started::new(id.clone(), needs_images(context, deployment).await?))
 }

@@ -1,10 +1,9 @@
 //! Start of a deployment: acquires the environment and writes the deployment in one transaction.
 
 use crate::context::LedgerContext;
-use crate::{images, load, ownership, start as started};
+use crate::{images, load, ownership, start as started, turn};
 use jiff::Timestamp;
-use lockstep_aws::ledger::{Versioned, Write};
-use lockstep_aws::scope;
+use lockstep_aws::ledger::Write;
 use lockstep_domain::delivery::parameters::Layer;
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::delivery::{environment, gate, start, test_turn as turns};
@@ -13,19 +12,16 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{
-    Charter, DeployBody, Deployment, DeploymentStart, Environment, Record as _, Release, ReleaseState,
-    StackRun, TestTurn,
+    DeployBody, Deployment, DeploymentStart, Environment, Record as _, Release, ReleaseState, StackRun,
+    TestTurn,
 };
+use lockstep_runtime::releases;
 use lockstep_runtime::stages::stages;
-use lockstep_runtime::{deployment_end, lease, releases};
-
-/// The reason that a deployment gets when a later one takes over its environment.
-const TAKEN_OVER: &str = "a later deployment took the environment over";
 
 /// Acquires the environment for `execution`, or finds that it already did.
 ///
 /// If images are missing, names them and acquires nothing, so that no environment is held while they are
-/// copied.
+/// copied. If the environment is busy, queues the deployment.
 pub async fn begin(
     context: &impl LedgerContext,
     execution: &str,
@@ -90,8 +86,9 @@ pub async fn begin(
     let starter =
         start::of_deploy(known.as_ref(), input).unwrap_or_else(|| gate::starter(execution, input, &release));
     let deployment = Deployment { starter, ..Deployment::new(start, body) };
-    take(context, &deployment, None, with, now).await?;
-    Ok(begun)
+    let pushed = gate::is_of_push(execution, input, &release).then_some(release.packaged_at);
+    let queued = !turn::take(context, &deployment, pushed, with, now).await?;
+    Ok(Started { queued, ..begun })
 }
 
 /// Returns the write that gives the component's test turn to the environment of `run`, or `None` if it has the turn. Fails
@@ -149,63 +146,4 @@ fn body(
         pusher: release.pusher.clone(),
         ..DeployBody::new(run, release.digest.clone(), template.clone(), release.repository.clone())
     })
-}
-
-/// Acquires the environment for `wanted`, which is `stored` unless it is new. Carries out `writes` in the
-/// same transaction.
-///
-/// Fails with `EnvironmentBusy` if another deployment holds the environment and may still run. Closes the
-/// holder as abandoned if its execution has certainly ended.
-pub async fn take(
-    context: &impl LedgerContext,
-    wanted: &Deployment,
-    stored: Option<&Versioned<Deployment>>,
-    mut writes: Vec<Write>,
-    now: Timestamp,
-) -> Result<(), Failure> {
-    let found = load::environment(context, wanted).await?;
-    // A taint does not prevent a teardown.
-    if wanted.path == DeploymentPath::Promotion && wanted.deploy().is_some() {
-        gate::check_taint(found.as_ref().map(|found| &found.record))?;
-    }
-    let mut before = found.as_ref().map(|found| found.record.clone());
-    let mut abandoned = None;
-    if let Some(dead) = ended_holder(context, before.as_ref(), wanted).await? {
-        before = before.map(|before| environment::after(&before, &dead.record, now));
-        abandoned = environment::abandon(&dead.record, TAKEN_OVER, now);
-        if let Some(abandoned) = &abandoned {
-            writes.push(Write::replace(&dead, abandoned)?);
-        }
-    }
-    let taken = environment::acquire(before.as_ref(), wanted, now)?;
-    writes.push(match &found {
-        Some(found) => Write::replace(found, &taken.environment)?,
-        None => Write::insert(&taken.environment)?,
-    });
-    writes.push(match stored {
-        Some(stored) => Write::replace(stored, &taken.deployment)?,
-        None => Write::insert(&taken.deployment)?,
-    });
-    if let (None, Some(charter)) = (stored, Charter::of(&taken.deployment)) {
-        writes.push(Write::insert(&charter)?);
-    }
-    context.ledger().transact(writes).await?;
-    scope::about(&taken.deployment);
-    if let Some(abandoned) = &abandoned {
-        deployment_end::report(abandoned, now);
-    }
-    Ok(())
-}
-
-/// Returns the deployment that holds the environment though its execution has ended, or `None` if no other
-/// deployment holds it.
-async fn ended_holder(
-    context: &impl LedgerContext,
-    environment: Option<&Environment>,
-    wanted: &Deployment,
-) -> Result<Option<Versioned<Deployment>>, Failure> {
-    let Some(holder) = environment::competing_holder(environment, wanted) else { return Ok(None) };
-    let dead = lease::ended_holder(context.ledger(), context.executions(), holder).await?;
-    tracing::warn!(deployment = %holder.deployment, execution = holder.execution, "taking over from an ended execution");
-    Ok(Some(dead))
 }

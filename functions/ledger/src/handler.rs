@@ -4,7 +4,7 @@
 
 use crate::context::LedgerContext;
 use crate::{
-    approve, begin, changes, finish, gate, operator, operator_actions, ownership, release, teardown,
+    approve, begin, changes, finish, gate, operator, operator_actions, ownership, release, teardown, turn,
 };
 use jiff::Timestamp;
 use lockstep_aws::function_url::Invocation;
@@ -45,12 +45,16 @@ async fn direct(
         Request::BeginTeardown { execution, input } => {
             json(teardown::begin(context, execution, callers.path()?, input, now).await?)
         }
+        Request::AwaitTurn { deployment, stage, environment, task } => {
+            turn::wait(context, callers.path()?, deployment, (stage, environment), task).await?;
+            Ok(json!({}))
+        }
         Request::RequestApproval { deployment, task } => {
             approve::request(context, callers.path()?, deployment, task, now).await?;
             Ok(json!({}))
         }
-        Request::Reacquire { deployment } => {
-            json(approve::reacquire(context, callers.path()?, deployment, now).await?)
+        Request::Proceed { deployment } => {
+            json(approve::proceed(context, callers.path()?, deployment).await?)
         }
         Request::Complete { deployment } => {
             json(finish::complete(context, callers.path()?, deployment, now).await?)

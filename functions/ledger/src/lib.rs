@@ -24,3 +24,4 @@ mod readback;
 mod release;
 mod start;
 mod teardown;
+mod turn;

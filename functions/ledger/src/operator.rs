@@ -47,7 +47,7 @@ pub async fn answer(
         tracing::warn!(caller = by, action, "{}", failure.message);
         return refuse(403, &failure);
     }
-    match retry_on_conflict(async || reply(context, &request, &caller, now).await).await {
+    match retry_on_conflict(async || reply(context, &request, (&caller, now)).await).await {
         Ok(reply) => {
             let changed = reply.get("changed").and_then(Value::as_bool);
             tracing::info!(caller = by, action, changed, "done");
@@ -61,10 +61,10 @@ pub async fn answer(
 async fn reply(
     context: &impl LedgerContext,
     request: &Request,
-    caller: &Caller,
-    now: Timestamp,
+    who @ (caller, now): (&Caller, Timestamp),
 ) -> Result<Value, Failure> {
-    let (by, who) = (caller.arn.as_str(), (caller, now));
+    let by = caller.arn.as_str();
+    let action = |reason: &str| OperatorAction::new(by, reason, now);
     let applied: Result<Applied, Failure> = match request {
         Request::ConfirmChange { config, number } => {
             changes::confirm(context, *config, *number, caller, now).await
@@ -103,26 +103,27 @@ async fn reply(
             approve::decide(context, deployment, &answer, now).await
         }
         Request::Cancel { deployment, reason } => {
-            operator_actions::cancel(context, deployment, &OperatorAction::new(by, reason, now)?).await
+            operator_actions::cancel(context, deployment, &action(reason)?).await
         }
         Request::Unlock { stage, environment } => {
-            let action = OperatorAction::new(by, "its execution has ended", now)?;
-            operator_actions::unlock(context, stage, environment, &action).await
+            operator_actions::unlock(context, stage, environment, &action("its execution has ended")?).await
         }
         Request::Reconcile { stage, environment, reason } => {
-            operator_actions::reconcile(context, stage, environment, &OperatorAction::new(by, reason, now)?)
-                .await
+            operator_actions::reconcile(context, stage, environment, &action(reason)?).await
         }
+        Request::Hold { stage, environment, reason } => {
+            operator_actions::hold(context, stage, environment, &action(reason)?).await
+        }
+        Request::Resume { stage, environment } => operator_actions::resume(context, stage, environment).await,
         Request::BreakGlass { component, version, stage, reason } => {
-            let action = OperatorAction::new(by, reason, now)?;
-            operator_actions::break_glass(context, component, version, stage, &action).await
+            operator_actions::break_glass(context, component, version, stage, &action(reason)?).await
         }
         Request::Assign { name, to } => ownership::assign(context, name, to, by, now).await,
         Request::ClaimImported { image, owner } => {
             ownership::claim_imported(context, image, owner.as_ref(), by, now).await
         }
         Request::RevokeImage { image, version, reason } => {
-            images::revoke(context, image, version, &OperatorAction::new(by, reason, now)?).await
+            images::revoke(context, image, version, &action(reason)?).await
         }
     };
     json(applied?)
@@ -159,6 +160,7 @@ fn status(kind: FailureKind) -> u16 {
         FailureKind::NotFound => 404,
         FailureKind::Conflict
         | FailureKind::Superseded
+        | FailureKind::Overtaken
         | FailureKind::EnvironmentBusy
         | FailureKind::TestBusy
         | FailureKind::GateClosed

@@ -1,7 +1,7 @@
 //! Actions of operators and of the sweep on a deployment or an environment, other than answers to questions.
 
 use crate::context::LedgerContext;
-use crate::load;
+use crate::{load, turn};
 use jiff::Timestamp;
 use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_domain::delivery::operator_actions;
@@ -56,7 +56,10 @@ pub async fn unlock(
     let held = existing(context, stage, name).await?;
     let after = format!("{} freed its environment", action.by);
     match lease::release(context.ledger(), context.executions(), &held, &after, action.at).await? {
-        Some(_) => Ok(written(held.rev() + 1)),
+        Some(_) => {
+            wake(context, stage, name).await?;
+            Ok(written(held.rev() + 1))
+        }
         None => Ok(unchanged(held.rev())),
     }
 }
@@ -70,7 +73,16 @@ pub async fn free(
 ) -> Result<Freed, Failure> {
     let held = existing(context, stage, name).await?;
     let deployment = lease::release(context.ledger(), context.executions(), &held, SWEPT, now).await?;
+    if deployment.is_some() {
+        wake(context, stage, name).await?;
+    }
     Ok(Freed { deployment })
+}
+
+/// Wakes the queued deployment whose turn it is in an environment that was released.
+async fn wake(context: &impl LedgerContext, stage: &StageName, name: &str) -> Result<(), Failure> {
+    let freed = existing(context, stage, name).await?;
+    turn::wake_due(context, &freed.record).await
 }
 
 /// Closes a deployment that waits for an answer, once its execution certainly has ended. The sweep proposes it.
@@ -110,6 +122,31 @@ pub async fn reconcile(
     }
     context.ledger().transact(writes).await?;
     Ok(written(stored.rev() + 1))
+}
+
+/// Keeps the releases of pushes waiting for an environment.
+pub async fn hold(
+    context: &impl LedgerContext,
+    stage: &StageName,
+    name: &str,
+    action: &OperatorAction,
+) -> Result<Applied, Failure> {
+    let stored = existing(context, stage, name).await?;
+    match operator_actions::hold(&stored.record, action) {
+        Some(held) => Ok(written(context.ledger().replace(&stored, held).await?.rev())),
+        None => Ok(unchanged(stored.rev())),
+    }
+}
+
+/// Ends the hold of an environment, and wakes the deployment whose turn it is. A repeated request wakes it again.
+pub async fn resume(context: &impl LedgerContext, stage: &StageName, name: &str) -> Result<Applied, Failure> {
+    let stored = existing(context, stage, name).await?;
+    let applied = match operator_actions::resume(&stored.record) {
+        Some(resumed) => written(context.ledger().replace(&stored, resumed).await?.rev()),
+        None => unchanged(stored.rev()),
+    };
+    wake(context, stage, name).await?;
+    Ok(applied)
 }
 
 /// Admits a release to a stage without the evidence of the stage before: once, within an hour, and with an

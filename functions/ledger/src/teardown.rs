@@ -1,7 +1,7 @@
 //! Start of a teardown: acquires an environment to delete its stack.
 
 use crate::context::LedgerContext;
-use crate::{begin, load, start as started};
+use crate::{begin, load, start as started, turn};
 use jiff::Timestamp;
 use lockstep_domain::delivery::{environment, gate, start};
 use lockstep_domain::messages::{inputs, ledger::Started};
@@ -12,7 +12,7 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentStart, Environment, StackRun, TeardownBody};
 use lockstep_runtime::stages::stages;
 
-/// Acquires the environment for `execution`, or finds that it already did.
+/// Acquires the environment for `execution`, or finds that it already did. If the environment is busy, queues the teardown.
 pub async fn begin(
     context: &impl LedgerContext,
     execution: &str,
@@ -47,8 +47,8 @@ pub async fn begin(
     let known = started::known(context, &start.id).await?;
     let starter = start::of_teardown(known.as_ref(), input);
     let teardown = Deployment { starter, ..Deployment::new(start, body) };
-    begin::take(context, &teardown, None, Vec::new(), now).await?;
-    Ok(begun)
+    let queued = !turn::take(context, &teardown, None, Vec::new(), now).await?;
+    Ok(Started { queued, ..begun })
 }
 
 /// Returns the version and digest that the teardown removes: the deployed ones, or the version of the last

@@ -22,6 +22,8 @@ pub mod packaging;
 pub mod parameters;
 pub mod pending_change;
 pub mod people;
+pub mod queue;
+pub mod rollback;
 pub mod stages;
 pub mod start;
 pub mod sweep;

@@ -76,12 +76,12 @@ pub async fn due(ledger: &Ledger, found: &Inventory, now: Timestamp) -> Result<V
     Ok(retention::plan(&known))
 }
 
-/// Returns the newest releases, and the current and previous release of each environment whatever its age.
+/// Returns the newest releases, and the current release and the history of each environment whatever its age.
 /// The latter are read from the table itself.
 async fn releases(ledger: &Ledger, environments: &[Environment]) -> Result<Vec<Release>, Failure> {
     let mut all = records(ledger.list_kind::<Release>(RECORDS).await?);
     for environment in environments {
-        for Deployed { version, .. } in [&environment.deployed, &environment.previous].into_iter().flatten() {
+        for Deployed { version, .. } in environment.deployed.iter().chain(&environment.history) {
             let is_it =
                 |release: &Release| release.component == environment.component && release.version == *version;
             if !all.iter().any(is_it) {

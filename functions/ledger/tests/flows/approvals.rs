@@ -45,9 +45,9 @@ fn operation() -> String {
 }
 
 #[tokio::test]
-async fn the_environment_is_free_while_an_approval_is_open() {
+async fn the_environment_is_held_while_a_question_is_open() {
     let fixture = asking().await;
-    assert_eq!(fixture.environment("production").await.holder, None);
+    assert_eq!(fixture.environment("production").await.holder.unwrap().deployment, id("prod-a"));
     assert_eq!(fixture.deployment("prod-a").await.state, DeploymentState::AwaitingApproval);
     let waiting = fixture.cloud.waiting().pop().unwrap();
     assert_eq!((waiting.operation, waiting.task.token.as_str()), (operation(), "token"));
@@ -74,9 +74,9 @@ async fn an_approval_records_its_caller_and_continues_the_deployment() {
     assert_eq!((given.by(), given.reason()), (ADA, Some("because")));
     assert_eq!(fixture.cloud.woken(), [operation()]);
     for _ in 0..2 {
-        fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap();
+        fixture.invoke(Request::Proceed { deployment: id("prod-a") }).await.unwrap();
         let environment = fixture.environment("production").await;
-        assert_eq!((environment.epoch, environment.holder.unwrap().deployment), (2, id("prod-a")));
+        assert_eq!((environment.epoch, environment.holder.unwrap().deployment), (1, id("prod-a")));
         assert_eq!(fixture.deployment("prod-a").await.state, DeploymentState::Running);
     }
 }
@@ -112,7 +112,7 @@ async fn a_refusal_or_a_missing_answer_ends_the_deployment_as_refused() {
         if let Some(answer) = answer {
             decide(&fixture, answer).await;
         }
-        let refused = fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap_err();
+        let refused = fixture.invoke(Request::Proceed { deployment: id("prod-a") }).await.unwrap_err();
         assert_eq!(refused.kind, FailureKind::ApprovalRefused);
         let expected = answer
             .map_or("no approver answered in time".to_owned(), |_| format!("{ADA} refused it: because"));
@@ -122,16 +122,6 @@ async fn a_refusal_or_a_missing_answer_ends_the_deployment_as_refused() {
         assert_eq!(fixture.deployment("prod-a").await.state, DeploymentState::Refused);
         assert_eq!(decide(&fixture, "approve").await.0, 409);
     }
-}
-
-#[tokio::test]
-async fn another_deployment_may_acquire_the_environment_meanwhile() {
-    let fixture = asking().await;
-    fixture.begin("prod-b", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
-    fixture.cloud.set_execution(&execution("prod-b"), "RUNNING");
-    decide(&fixture, "approve").await;
-    let busy = fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap_err();
-    assert_eq!(busy.kind, FailureKind::EnvironmentBusy);
 }
 
 #[tokio::test]
@@ -167,7 +157,7 @@ async fn a_teardown_continues_after_an_approval_names_its_resources() {
         .change("prod-t", |deployment| deployment.stack_mut().unwrap().proposal = Some(proposal.clone()))
         .await;
     fixture.invoke(Request::RequestApproval { deployment: id("prod-t"), task: task("token") }).await.unwrap();
-    assert_eq!(fixture.environment("production").await.holder, None);
+    assert_eq!(fixture.environment("production").await.holder.unwrap().deployment, id("prod-t"));
     let shown = fixture.shown("prod-t").await;
     let answer = |names: Value| {
         json!({
@@ -178,7 +168,7 @@ async fn a_teardown_continues_after_an_approval_names_its_resources() {
     };
     assert_eq!(fixture.ask(answer(json!([]))).await.0, 400);
     assert_eq!(fixture.ask(answer(json!(["Archive"]))).await.0, 200);
-    let started = fixture.invoke(Request::Reacquire { deployment: id("prod-t") }).await.unwrap();
+    let started = fixture.invoke(Request::Proceed { deployment: id("prod-t") }).await.unwrap();
     assert_eq!(started["images"], false);
     assert_eq!(fixture.environment("production").await.holder.unwrap().deployment, id("prod-t"));
 }
@@ -208,7 +198,7 @@ async fn the_starter_does_not_approve_and_another_person_suffices() {
     assert_eq!(status, 400, "{body}");
     assert!(body["message"].as_str().unwrap().ends_with("this person started it"), "{body}");
     assert_eq!(answer_as(&fixture, "ada", "approve").await.0, 200);
-    fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap();
+    fixture.invoke(Request::Proceed { deployment: id("prod-a") }).await.unwrap();
 }
 
 #[tokio::test]
@@ -217,7 +207,7 @@ async fn two_people_approve_what_was_started_by_hand() {
     for _ in 0..2 {
         assert_eq!(answer_as(&fixture, "ada", "approve").await.0, 200);
         assert!(fixture.cloud.woken().is_empty(), "one person is not enough");
-        let waits = fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap_err();
+        let waits = fixture.invoke(Request::Proceed { deployment: id("prod-a") }).await.unwrap_err();
         assert_eq!(waits.kind, FailureKind::ApprovalRefused);
     }
     assert_eq!(answer_as(&fixture, "grace", "approve").await.0, 200);
@@ -226,7 +216,7 @@ async fn two_people_approve_what_was_started_by_hand() {
         fixture.versioned::<ApprovalDecision>(&ApprovalDecision::key_of(&id("prod-a"), 1)).await.record;
     let people: Vec<&str> = given.answers.iter().map(|answer| answer.by.user_id.as_str()).collect();
     assert_eq!(people, ["AIDAEXAMPLE00000ADA", "AIDAEXAMPLE00000ADA", "AIDAEXAMPLE00000GRACE"]);
-    fixture.invoke(Request::Reacquire { deployment: id("prod-a") }).await.unwrap();
+    fixture.invoke(Request::Proceed { deployment: id("prod-a") }).await.unwrap();
 }
 
 /// The functions of a path write the deployment. Approvals are judged by who started it, so the charter has the starter too.
@@ -335,7 +325,7 @@ async fn a_build_waits_for_an_answer_without_an_environment() {
     assert_eq!(answer_about_the_build(&fixture, "grace", "approve").await, 200);
     assert_eq!(fixture.cloud.woken().len(), 1, "the authority wakes the waiting state");
     for _ in 0..2 {
-        fixture.invoke(Request::Reacquire { deployment: id("prod-build") }).await.unwrap();
+        fixture.invoke(Request::Proceed { deployment: id("prod-build") }).await.unwrap();
         assert_eq!(fixture.deployment("prod-build").await.state, DeploymentState::Running);
     }
 }
@@ -347,7 +337,7 @@ async fn a_build_without_an_approval_does_not_continue() {
         if let Some(decision) = decision {
             assert_eq!(answer_about_the_build(&fixture, "ada", decision).await, 200);
         }
-        let refused = fixture.invoke(Request::Reacquire { deployment: id("prod-build") }).await.unwrap_err();
+        let refused = fixture.invoke(Request::Proceed { deployment: id("prod-build") }).await.unwrap_err();
         assert_eq!(refused.kind, FailureKind::ApprovalRefused);
         assert_eq!(fixture.deployment("prod-build").await.state, DeploymentState::AwaitingApproval);
     }

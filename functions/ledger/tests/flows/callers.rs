@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 /// The list, written down once more: an action that moves to other callers must be moved here too.
 const OF_PEOPLE: [(&str, &[&str]); 3] = [
-    ("operators", &["cancel", "publish_image", "reconcile", "start", "unlock"]),
+    ("operators", &["cancel", "hold", "publish_image", "reconcile", "resume", "start", "unlock"]),
     ("approvers", &["decide"]),
     (
         "administrators",
@@ -39,6 +39,7 @@ const OF_MACHINES: [(&str, &[&str]); 4] = [
     (
         "delivery",
         &[
+            "await_turn",
             "begin",
             "begin_teardown",
             "claim_image",
@@ -47,12 +48,15 @@ const OF_MACHINES: [(&str, &[&str]); 4] = [
             "fail_release",
             "finish_release",
             "forget_test",
+            "proceed",
             "publish",
-            "reacquire",
             "request_approval",
         ],
     ),
-    ("promotion", &["begin", "begin_teardown", "complete", "fail", "gate", "reacquire", "request_approval"]),
+    (
+        "promotion",
+        &["await_turn", "begin", "begin_teardown", "complete", "fail", "gate", "proceed", "request_approval"],
+    ),
     ("sweep", &["close_unanswered", "free_environment"]),
     ("administrators", &["settle_configuration"]),
 ];
@@ -86,6 +90,8 @@ fn of_people() -> Vec<Value> {
         json!({"action": "publish_image", "image": "logstash", "version": "2.1.0", "stage": "production"}),
         json!({"action": "unlock", "stage": "ci", "environment": "logs"}),
         json!({"action": "reconcile", "stage": "ci", "environment": "logs", "reason": "because"}),
+        json!({"action": "hold", "stage": "ci", "environment": "logs", "reason": "because"}),
+        json!({"action": "resume", "stage": "ci", "environment": "logs"}),
         json!({
             "action": "break_glass", "component": "logs", "version": "1.0.0", "stage": "production",
             "reason": "because",
@@ -117,8 +123,14 @@ fn of_machines() -> Vec<Request> {
             execution: execution("t"),
             input: serde_json::from_value::<inputs::Teardown>(teardown).unwrap(),
         },
+        Request::AwaitTurn {
+            deployment: id("a"),
+            stage: "ci".parse().unwrap(),
+            environment: "logs".into(),
+            task: task("token"),
+        },
         Request::RequestApproval { deployment: id("a"), task: task("token") },
-        Request::Reacquire { deployment: id("a") },
+        Request::Proceed { deployment: id("a") },
         Request::Complete { deployment: id("a") },
         Request::Fail { deployment: id("a"), error: error() },
         Request::Gate { execution: execution("p"), input: serde_json::from_value(gate).unwrap() },
@@ -199,7 +211,7 @@ async fn a_machine_changes_no_deployment_of_the_other_path() {
         fixture.plan(name, false).await;
         for request in [
             Request::RequestApproval { deployment: id(name), task: task("token") },
-            Request::Reacquire { deployment: id(name) },
+            Request::Proceed { deployment: id(name) },
             Request::Complete { deployment: id(name) },
             Request::Fail { deployment: id(name), error: error() },
         ] {

@@ -138,9 +138,10 @@ impl Fixture {
     pub async fn invoke(&self, request: Request) -> Result<Value, Failure> {
         let callers = match (&request, request.callers()) {
             (_, [only]) => *only,
+            (Request::AwaitTurn { deployment, .. }, _) => machines_of(deployment.path()),
             (
                 Request::RequestApproval { deployment, .. }
-                | Request::Reacquire { deployment }
+                | Request::Proceed { deployment }
                 | Request::Complete { deployment }
                 | Request::Fail { deployment, .. },
                 _,
@@ -276,6 +277,17 @@ impl Fixture {
     ) -> Result<Started, Failure> {
         let request = Request::Begin { execution: execution(name), input };
         self.invoke_as(machines_of(path), request).await.map(|answer| serde_json::from_value(answer).unwrap())
+    }
+
+    /// Lets a queued deployment wait for its turn in the own environment of logs.
+    pub async fn await_turn(&self, name: &str, stage: &str, token: &str) {
+        let request = Request::AwaitTurn {
+            deployment: id(name),
+            stage: stage.parse().unwrap(),
+            environment: "logs".into(),
+            task: task(token),
+        };
+        self.invoke(request).await.unwrap();
     }
 
     /// Begins the teardown, which Grace started, of the environment called `environment`, or of the component's own.

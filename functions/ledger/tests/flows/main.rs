@@ -12,4 +12,5 @@ mod publications;
 mod pushes;
 mod starts;
 mod teardowns;
+mod turns;
 mod weakenings;

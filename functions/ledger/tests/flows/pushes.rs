@@ -159,18 +159,10 @@ async fn a_tainted_environment_is_not_promoted_to() {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test", "ci"]).await;
     let tainted = Environment {
-        stage: "production".parse().unwrap(),
-        name: "logs".into(),
-        component: "logs".parse().unwrap(),
         epoch: 1,
-        holder: None,
-        deployed: None,
-        previous: None,
-        proven_images: None,
-        stack_arn: None,
         ever_stable: true,
         taint: Some("Queue was skipped".into()),
-        last_deployment: None,
+        ..Environment::new("production".parse().unwrap(), "logs", "logs".parse().unwrap())
     };
     fixture.ledger.insert(&tainted).await.unwrap();
     assert_eq!(fixture.invoke(gate()).await.unwrap_err().kind, FailureKind::GateClosed);

@@ -119,8 +119,7 @@ async fn a_teardown_takes_over_from_an_execution_that_ended() {
     // FAILURES 62.
     let fixture = running().await;
     fixture.begin("b", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
-    let busy = fixture.begin_teardown("t", DeploymentPath::Delivery, "ci", None).await.unwrap_err();
-    assert_eq!(busy.kind, FailureKind::EnvironmentBusy);
+    assert!(fixture.begin_teardown("t", DeploymentPath::Delivery, "ci", None).await.unwrap().queued);
     fixture.cloud.set_execution(&execution("b"), "TIMED_OUT");
     fixture.begin_teardown("t", DeploymentPath::Delivery, "ci", None).await.unwrap();
     assert_eq!(fixture.deployment("b").await.state, DeploymentState::Abandoned);

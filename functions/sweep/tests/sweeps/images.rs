@@ -142,18 +142,10 @@ impl Fixture {
             since: at(0),
         };
         self.put(&Environment {
-            stage: "production".parse().unwrap(),
-            name: "logs".into(),
-            component: "logs".parse().unwrap(),
             epoch: 1,
-            holder: None,
             deployed: Some(deployed),
-            previous: None,
-            proven_images: None,
-            stack_arn: None,
             ever_stable: true,
-            taint: None,
-            last_deployment: None,
+            ..Environment::new("production".parse().unwrap(), "logs", "logs".parse().unwrap())
         })
         .await;
     }

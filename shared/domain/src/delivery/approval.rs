@@ -1,7 +1,7 @@
 //! Questions to approvers, and the effect of their answers.
 //!
 //! A question names the artifact and the change set, stack action or build that it is about. An answer that names others is
-//! refused. No environment is held while a question is open.
+//! refused. The deployment holds its environment while its question is open: see [`queue`](crate::delivery::queue).
 
 use crate::delivery::answers::Jury;
 use crate::delivery::approval_rule::Verdict;

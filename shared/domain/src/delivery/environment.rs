@@ -3,6 +3,7 @@
 //! One deployment at a time holds an environment; the number of acquisitions is its epoch. Each write for a deployment
 //! first verifies holder and epoch ([`still_holds`]). A deployment that lost its environment stops there with an error.
 
+use crate::delivery::rollback;
 use crate::model::caught_error::CaughtError;
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::{Failure, FailureKind};
@@ -106,20 +107,9 @@ pub fn acquire(
     if existing.is_none() && deployment.teardown().is_some() {
         return Err(environment_not_found(&deployment.stage, name));
     }
-    let mut environment = existing.cloned().unwrap_or_else(|| Environment {
-        stage: deployment.stage.clone(),
-        name: name.to_owned(),
-        component: component.clone(),
-        epoch: 0,
-        holder: None,
-        deployed: None,
-        previous: None,
-        proven_images: None,
-        stack_arn: None,
-        ever_stable: false,
-        taint: None,
-        last_deployment: None,
-    });
+    let mut environment = existing
+        .cloned()
+        .unwrap_or_else(|| Environment::new(deployment.stage.clone(), name, component.clone()));
     if environment.component != *component {
         return Err(Failure::rejected(format!(
             "environment {name} of stage {} runs component {}, not {component}; choose another name",
@@ -207,16 +197,6 @@ pub fn with_claims(environment: &Environment, deployment: &Deployment) -> Enviro
         taint,
         ..environment.clone()
     }
-}
-
-/// Returns the deployment without the reports that [`with_claims`] copied. A deployment that waits for an approval
-/// holds no environment, and must not repeat them later.
-pub fn without_claims(deployment: &Deployment) -> Deployment {
-    let mut deployment = deployment.clone();
-    if let Some(run) = deployment.stack_mut() {
-        (run.claim, run.taint) = (None, None);
-    }
-    deployment
 }
 
 /// Releases the lease of `dead`, a deployment whose execution certainly ended. The epoch rises, so that late writes of
@@ -318,12 +298,10 @@ fn runs(
         checked,
         since: now,
     };
-    // A repeated deployment of the same release keeps the previous release as the rollback target.
-    let same = before.is_some_and(|before| before.digest == deployed.digest);
-    let previous = if same { environment.previous.clone() } else { environment.deployed.clone() };
+    let history = rollback::history_after(environment, &deployed);
     Ok(Environment {
         deployed: Some(deployed),
-        previous,
+        history,
         stack_arn: deploy.stack.arn.clone().or_else(|| environment.stack_arn.clone()),
         ever_stable: true,
         ..environment.clone()

@@ -195,14 +195,17 @@ pub fn break_glass(
 /// An operator who takes that name first can only do the same. Step Functions does not report who started any other
 /// execution.
 pub fn starter(execution: &str, input: &inputs::Deploy, release: &Release) -> Starter {
-    let plain = inputs::Deploy::new(release.component.clone(), release.version.clone(), input.stage.clone());
-    let name = deploy_execution(&release.execution, &input.stage, &release.component);
     match &release.pusher {
-        Some(login) if *input == plain && execution.rsplit(':').next() == Some(name.as_str()) => {
-            Starter::Pusher(login.clone())
-        }
+        Some(login) if is_of_push(execution, input, release) => Starter::Pusher(login.clone()),
         _ => Starter::Unknown,
     }
+}
+
+/// Returns true if the push of `release` started `execution` with `input`.
+pub fn is_of_push(execution: &str, input: &inputs::Deploy, release: &Release) -> bool {
+    let plain = inputs::Deploy::new(release.component.clone(), release.version.clone(), input.stage.clone());
+    let name = deploy_execution(&release.execution, &input.stage, &release.component);
+    *input == plain && execution.rsplit(':').next() == Some(name.as_str())
 }
 
 /// Returns the name of the execution that deploys a release of the execution `release` to a stage that it propagates to.

@@ -4,7 +4,9 @@
 use crate::delivery::environment;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::operator_action::OperatorAction;
-use crate::records::{Cancellation, Deployment, DeploymentState, Environment, Operation, OperationKind};
+use crate::records::{
+    Cancellation, Deployment, DeploymentState, Environment, Hold, Operation, OperationKind,
+};
 use crate::stacks::plan::operation_key;
 
 /// Result of a cancellation.
@@ -96,6 +98,17 @@ pub fn reconcile(
     }
     let note = format!("{} reconciled it ({taint}): {}", action.by, action.reason);
     Ok(Some((Environment { taint: None, ..environment.clone() }, note)))
+}
+
+/// Returns the environment with a hold; `None` if it has one, which keeps its reason.
+pub fn hold(environment: &Environment, action: &OperatorAction) -> Option<Environment> {
+    let hold = Hold { by: action.by.clone(), reason: action.reason.clone(), at: action.at };
+    environment.hold.is_none().then(|| Environment { hold: Some(hold), ..environment.clone() })
+}
+
+/// Returns the environment without its hold; `None` if it has none.
+pub fn resume(environment: &Environment) -> Option<Environment> {
+    environment.hold.is_some().then(|| Environment { hold: None, ..environment.clone() })
 }
 
 #[cfg(test)]

@@ -171,7 +171,8 @@ pub fn test_stack(
     ttl_minutes: Option<u32>,
     now: Timestamp,
 ) -> TestStackStep {
-    if environment.holder.is_some() {
+    let asks = last.is_some_and(is_asking);
+    if environment.holder.is_some() && !asks {
         return TestStackStep::Leave;
     }
     let Some(last) = last else {
@@ -184,7 +185,7 @@ pub fn test_stack(
     };
     let is_due = due.as_ref().is_ok_and(|due| *due <= now);
     match due {
-        _ if last.state == DeploymentState::AwaitingApproval => {
+        _ if asks => {
             stuck(format!("deployment {} waits for an answer: lockstep approve {}", last.id, last.id))
         }
         Ok(due) if is_due => TestStackStep::Remove { execution: removal(last, due, now) },

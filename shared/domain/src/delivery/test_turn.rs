@@ -36,18 +36,9 @@ mod tests {
 
     fn environment(stack: bool) -> Environment {
         Environment {
-            stage: "test".parse().unwrap(),
-            name: "logs-1-0-0".into(),
-            component: "logs".parse().unwrap(),
             epoch: 1,
-            holder: None,
-            deployed: None,
-            previous: None,
-            proven_images: None,
             stack_arn: stack.then(|| "arn".into()),
-            ever_stable: false,
-            taint: None,
-            last_deployment: None,
+            ..Environment::new("test".parse().unwrap(), "logs-1-0-0", "logs".parse().unwrap())
         }
     }
 

@@ -89,10 +89,15 @@ pub fn conclude(
         };
         return (rejected(error.error.clone(), cause, results), end);
     }
-    let causes: Vec<_> = results.iter().filter(|result| !result.outcome.is_success()).map(line).collect();
+    let lines = |of: fn(&ComponentResult) -> bool| -> Vec<String> {
+        results.iter().filter(|result| of(result)).map(line).collect()
+    };
+    let causes = lines(|result| !result.outcome.is_success() && result.outcome != Outcome::Superseded);
     if causes.is_empty() {
-        let done = Summary { outcome: Outcome::Done, error: String::new(), cause: String::new(), results };
-        return (done, DeliveryEnd::done());
+        // A release that a newer one overtook in a stage is built and published: nothing is left to do.
+        let cause = lines(|result| result.outcome == Outcome::Superseded).join("\n");
+        let outcome = if cause.is_empty() { Outcome::Done } else { Outcome::Superseded };
+        return (Summary { outcome, error: String::new(), cause, results }, DeliveryEnd::done());
     }
     let cause = causes.join("\n");
     let error = FailureKind::Rejected.error_type().to_owned();
@@ -105,7 +110,17 @@ fn every_result(components: &[PackagedComponent], results: &[ComponentResult]) -
         results.iter().any(|result| result.component == own.component && result.version == own.version)
     };
     let own = components.iter().map(result_of).filter(|own| !known(own));
-    own.chain(results.iter().cloned()).collect()
+    own.chain(results.iter().cloned().map(judged)).collect()
+}
+
+/// Returns a result as superseded if a later push overtook its deployment.
+fn judged(result: ComponentResult) -> ComponentResult {
+    let cause = CaughtError { error: String::new(), cause: result.cause.clone() };
+    let overtaken = FailureKind::Overtaken.error_type();
+    match result.outcome == Outcome::Failed && cause.names().iter().any(|name| name == overtaken) {
+        true => ComponentResult { outcome: Outcome::Superseded, ..result },
+        false => result,
+    }
 }
 
 /// Returns the result of a component for which no execution reported one.

@@ -281,23 +281,15 @@ mod tests {
             ami: format!("ami-{n:08x}").parse().unwrap(),
         });
         Environment {
-            stage: stage.parse().unwrap(),
-            name: component.to_owned(),
-            component: component.parse().unwrap(),
             epoch: 1,
-            holder: None,
-            deployed: None,
-            previous: None,
             proven_images: Some(ProvenImages {
                 deployment: DeploymentId::of_execution(component),
                 version: "1.0.0".parse().unwrap(),
                 at: Timestamp::from_second(second).unwrap(),
                 images: images.collect(),
             }),
-            stack_arn: None,
             ever_stable: true,
-            taint: None,
-            last_deployment: None,
+            ..Environment::new(stage.parse().unwrap(), component, component.parse().unwrap())
         }
     }
 

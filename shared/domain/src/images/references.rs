@@ -153,7 +153,7 @@ fn uses_of(needs: &ReferenceSources<'_>, release: &Release) -> BTreeSet<Referenc
             let (stage, environment) = (stage.clone(), name.clone());
             found.insert(Reference::Runs { stage, environment, release: release.version.clone() });
         }
-        if environment.previous.as_ref().filter(is_it).is_some() {
+        if environment.history.iter().any(|deployed| is_it(&deployed)) {
             found.insert(Reference::Ran { stage, environment: name, release: release.version.clone() });
         }
     }
@@ -242,18 +242,11 @@ mod tests {
 
     fn environment(stage: &str, runs: Option<&str>, ran: Option<&str>) -> Environment {
         Environment {
-            stage: stage.parse().unwrap(),
-            name: "logs".into(),
-            component: "logs".parse().unwrap(),
             epoch: 1,
-            holder: None,
             deployed: runs.map(deployed),
-            previous: ran.map(deployed),
-            proven_images: None,
-            stack_arn: None,
+            history: ran.map(deployed).into_iter().collect(),
             ever_stable: true,
-            taint: None,
-            last_deployment: None,
+            ..Environment::new(stage.parse().unwrap(), "logs", "logs".parse().unwrap())
         }
     }
 

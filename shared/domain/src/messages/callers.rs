@@ -106,6 +106,8 @@ impl operator::Request {
             | Self::Cancel { .. }
             | Self::Unlock { .. }
             | Self::Reconcile { .. }
+            | Self::Hold { .. }
+            | Self::Resume { .. }
             | Self::PublishImage { .. } => Callers::Operators,
             Self::Decide { .. } => Callers::Approvers,
             // An exception to the gate is configuration: it changes what may run, and not one run.
@@ -132,8 +134,9 @@ impl ledger::Request {
         match self {
             Self::Begin { .. }
             | Self::BeginTeardown { .. }
+            | Self::AwaitTurn { .. }
             | Self::RequestApproval { .. }
-            | Self::Reacquire { .. }
+            | Self::Proceed { .. }
             | Self::Complete { .. }
             | Self::Fail { .. } => &[Callers::Delivery, Callers::Promotion],
             Self::ClaimImage { .. }

@@ -14,30 +14,41 @@ use strum::{IntoStaticStr, VariantNames};
 #[serde(tag = "action", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Request {
-    /// Acquires the environment for this execution if every image is available. Returns [`Started`].
+    /// Acquires the environment for this execution if every image is available and the environment is free. Returns
+    /// [`Started`].
     Begin {
         /// ARN of the execution.
         execution: String,
         /// The state machine's input.
         input: inputs::Deploy,
     },
-    /// Acquires the environment to delete its stack. Returns [`Started`].
+    /// Acquires the environment to delete its stack if the environment is free. Returns [`Started`].
     BeginTeardown {
         /// ARN of the execution.
         execution: String,
         /// The state machine's input.
         input: inputs::Teardown,
     },
-    /// Releases the environment of a deployment that holds one, asks for an approval, and stores the token until the answer.
+    /// Stores the token of a queued deployment until its turn. Then `begin` is repeated.
+    AwaitTurn {
+        /// The deployment, which has not begun.
+        deployment: DeploymentId,
+        /// The stage.
+        stage: StageName,
+        /// The environment's name.
+        environment: String,
+        /// The waiting state.
+        task: Task,
+    },
+    /// Asks for an approval, and stores the token until the answer. The deployment keeps its environment.
     RequestApproval {
         /// The deployment.
         deployment: DeploymentId,
         /// The waiting state.
         task: Task,
     },
-    /// Acquires the environment again after the answer; the build of an image holds none. Returns [`Started`]; a
-    /// refusal is the error `ApprovalRefused`.
-    Reacquire {
+    /// Continues a deployment whose question was approved. Returns [`Started`]; a refusal is the error `ApprovalRefused`.
+    Proceed {
         /// The deployment.
         deployment: DeploymentId,
     },
@@ -133,12 +144,15 @@ pub struct Started {
     /// the images, then repeat `begin`.
     #[serde(default)]
     pub missing: Vec<MissingImage>,
+    /// True if the environment is busy. Then no deployment has started: await the turn, then repeat `begin`.
+    #[serde(default)]
+    pub queued: bool,
 }
 
 impl Started {
     /// Returns the response for a deployment that holds its environment.
     pub fn new(deployment: DeploymentId, images: bool) -> Self {
-        Self { deployment, images, missing: Vec::new() }
+        Self { deployment, images, missing: Vec::new(), queued: false }
     }
 }
 

@@ -122,6 +122,22 @@ pub enum Request {
         /// The operator's note on the repair.
         reason: String,
     },
+    /// Keeps the releases of pushes waiting for an environment. Returns [`Applied`].
+    Hold {
+        /// The stage.
+        stage: StageName,
+        /// The environment's name.
+        environment: String,
+        /// The operator's reason.
+        reason: String,
+    },
+    /// Ends the hold of an environment. Returns [`Applied`].
+    Resume {
+        /// The stage.
+        stage: StageName,
+        /// The environment's name.
+        environment: String,
+    },
     /// Admits a release to a stage without the evidence of the stage before. Returns [`Applied`].
     BreakGlass {
         /// The component.

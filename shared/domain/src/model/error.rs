@@ -31,6 +31,8 @@ pub enum FailureKind {
     /// This deployment was closed, another deployment took its environment, or a later push superseded this
     /// one. Every function that still works for it must stop.
     Superseded,
+    /// A later push brought a newer release to the environment before this deployment began.
+    Overtaken,
     /// Another deployment holds the environment and still runs.
     EnvironmentBusy,
     /// The test stack of another release of the component exists and has the same fixed names.
@@ -72,6 +74,7 @@ impl FailureKind {
                 Policy::Retryable
             }
             Self::Superseded
+            | Self::Overtaken
             | Self::Rejected
             | Self::NotFound
             | Self::AccessDenied

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub enum DeploymentState {
     /// The deployment holds its environment and runs.
     Running,
-    /// The deployment released its environment and waits for an approver.
+    /// The deployment holds its environment and waits for an approver.
     AwaitingApproval,
     /// The environment runs the release, and its checks passed.
     Succeeded,

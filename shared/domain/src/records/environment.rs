@@ -64,6 +64,45 @@ pub struct ProvenImages {
     pub images: Vec<ProvenImage>,
 }
 
+/// A deployment that waits until its environment is free.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedDeployment {
+    /// The deployment, which has not begun: it has no other record.
+    pub deployment: DeploymentId,
+    /// Execution of the deployment.
+    pub execution: String,
+    /// Version of its release. For a teardown, the version that it removes.
+    pub version: Version,
+    /// Time at which its release was packaged, if a push started the deployment; `None` if a person did. Releases of pushes
+    /// have the order of their commits by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<Timestamp>,
+    /// Time at which it joined the queue.
+    pub since: Timestamp,
+    /// Number of its current callback, counted from 1.
+    pub ticket: u32,
+}
+
+/// A hold of an environment: releases of pushes wait until an operator resumes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// ARN of the operator.
+    pub by: String,
+    /// Reason of the operator.
+    pub reason: String,
+    /// Time of the hold.
+    pub at: Timestamp,
+}
+
+/// A release that a push brought to an environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushedRelease {
+    /// The version.
+    pub version: Version,
+    /// Time at which it was packaged.
+    pub packaged_at: Timestamp,
+}
+
 /// One component in one stage at one target: the unit that is leased, deployed and checked for drift.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
@@ -76,15 +115,25 @@ pub struct Environment {
     /// Number that rises each time a deployment acquires the environment. Every write of a deployment carries
     /// it.
     pub epoch: u64,
-    /// Current holder of the lease.
+    /// Current holder of the lease. A deployment that waits for an answer remains the holder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<LeaseHolder>,
+    /// Deployments that wait until the environment is free, in the order in which they came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queue: Vec<QueuedDeployment>,
+    /// Newest release that a push brought here, begun or queued. An older one of a push is overtaken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_push: Option<PushedRelease>,
     /// Release that runs now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployed: Option<Deployed>,
-    /// Release that ran before. The images that it needs are retained.
+    /// Releases that a rollback may return to, newest last: each ran before `deployed` and passed its checks here, and no
+    /// deployment has gone back behind it since. The images that they need are retained.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Deployed>,
+    /// Mark that keeps the releases of pushes waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub previous: Option<Deployed>,
+    pub hold: Option<Hold>,
     /// Images of the newest deployment that succeeded here. `None` on the delivery path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven_images: Option<ProvenImages>,
@@ -103,6 +152,27 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// Returns an environment that no deployment has acquired yet.
+    pub fn new(stage: StageName, name: impl Into<String>, component: ComponentName) -> Self {
+        Self {
+            stage,
+            name: name.into(),
+            component,
+            epoch: 0,
+            holder: None,
+            queue: Vec::new(),
+            newest_push: None,
+            deployed: None,
+            history: Vec::new(),
+            hold: None,
+            proven_images: None,
+            stack_arn: None,
+            ever_stable: false,
+            taint: None,
+            last_deployment: None,
+        }
+    }
+
     /// Returns the key of the environment `name` in `stage`.
     pub fn key_of(stage: &StageName, name: &str) -> Key {
         Key::new(Table::Authority, format!("STAGE#{stage}"), format!("COMPONENT#{name}"))

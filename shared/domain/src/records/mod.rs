@@ -61,7 +61,9 @@ pub use deployment_body::{
     BuildImageBody, BuiltRecipe, DeployBody, DeploymentBody, PromoteImageBody, PublishImageBody, StackClaim,
     StackRun, TeardownBody,
 };
-pub use environment::{Deployed, Environment, LeaseHolder, ProvenImage, ProvenImages};
+pub use environment::{
+    Deployed, Environment, Hold, LeaseHolder, ProvenImage, ProvenImages, PushedRelease, QueuedDeployment,
+};
 pub use evidence::Evidence;
 pub use failure::{FailedEvent, FailureRecord};
 pub use image::{Image, ImageState};

@@ -40,23 +40,15 @@ fn proven() -> Environment {
         ami: AMI.parse().unwrap(),
     };
     Environment {
-        stage: "production".parse().unwrap(),
-        name: "logs".into(),
-        component: "logs".parse().unwrap(),
         epoch: 1,
-        holder: None,
-        deployed: None,
-        previous: None,
         proven_images: Some(ProvenImages {
             deployment: DeploymentId::of_execution("e"),
             version: "1.0.0".parse().unwrap(),
             at: Timestamp::UNIX_EPOCH,
             images: vec![image],
         }),
-        stack_arn: None,
         ever_stable: true,
-        taint: None,
-        last_deployment: None,
+        ..Environment::new("production".parse().unwrap(), "logs", "logs".parse().unwrap())
     }
 }
 

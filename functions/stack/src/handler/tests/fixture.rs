@@ -399,17 +399,8 @@ fn holder(deployment: &Deployment) -> Option<LeaseHolder> {
 
 fn environment(deployment: &Deployment) -> Environment {
     Environment {
-        stage: deployment.stage.clone(),
-        name: "logs".into(),
-        component: "logs".parse().unwrap(),
         epoch: 1,
         holder: holder(deployment),
-        deployed: None,
-        previous: None,
-        proven_images: None,
-        stack_arn: None,
-        ever_stable: false,
-        taint: None,
-        last_deployment: None,
+        ..Environment::new(deployment.stage.clone(), "logs", "logs".parse().unwrap())
     }
 }

@@ -134,12 +134,12 @@ fn releasing_never_removes_another_holder() {
 }
 
 #[test]
-fn success_moves_deployed_to_previous_and_frees_the_environment() {
+fn success_moves_deployed_to_history_and_frees_the_environment() {
     let first = completed("a", "1.0.0", None);
     let second = completed("b", "1.0.1", Some(&first));
     let versions = |e: &Environment| {
         let version = |d: &Option<Deployed>| d.as_ref().map(|d| d.version.to_string());
-        (version(&e.deployed), version(&e.previous))
+        (version(&e.deployed), version(&e.history.last().cloned()))
     };
     assert_eq!(versions(&first), (Some("1.0.0".into()), None));
     assert_eq!(versions(&second), (Some("1.0.1".into()), Some("1.0.0".into())));
@@ -163,11 +163,11 @@ fn the_stack_keeps_the_version_of_the_release_that_last_changed_it() {
 }
 
 #[test]
-fn deploying_the_same_release_again_keeps_the_previous_release() {
+fn deploying_the_same_release_again_keeps_the_history() {
     let first = completed("a", "1.0.0", None);
     let second = completed("b", "1.0.1", Some(&first));
     let again = completed("c", "1.0.1", Some(&second));
-    assert_eq!(again.previous, second.previous);
+    assert_eq!(again.history, second.history);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_failed_check_leaves_the_new_release_running_unchecked() {
     let environment = failed.environment.unwrap();
     let deployed = environment.deployed.unwrap();
     assert_eq!((deployed.version.to_string(), deployed.checked), ("1.0.1".into(), false));
-    assert_eq!(environment.previous, first.deployed);
+    assert_eq!(environment.history.last().cloned(), first.deployed);
     assert_eq!(
         failed.failure.message,
         "logs 1.0.1 was not deployed to ci: no host. ci runs 1.0.1, whose checks did not pass."
@@ -241,13 +241,15 @@ fn a_failure_names_the_first_true_cause_once() {
 }
 
 #[test]
-fn a_refused_approval_closes_as_refused_and_touches_no_environment() {
-    let first = taken("a", "1.0.0", None);
+fn a_refused_approval_closes_as_refused_and_releases_the_environment() {
+    let first = taken("a", "1.0.0", Some(&completed("z", "0.9.0", None)));
     let mut waiting = first.deployment.clone();
     waiting.state = DeploymentState::AwaitingApproval;
-    let given_back = release_lease(&first.environment, &waiting);
-    let failed = fail(Some(&given_back), &waiting, &caught("ApprovalRefused", "ada refused it"), at(3));
-    assert_eq!(failed.environment, None);
+    change(&mut waiting, |deploy| deploy.stack_changed = false);
+    let failed =
+        fail(Some(&first.environment), &waiting, &caught("ApprovalRefused", "ada refused it"), at(3));
+    let released = failed.environment.unwrap();
+    assert_eq!((released.holder, released.deployed), (None, first.environment.deployed));
     assert_eq!(failed.deployment.unwrap().state, DeploymentState::Refused);
 }
 

@@ -363,18 +363,9 @@ fn a_run_with_overrides_or_another_name_earns_no_evidence() {
 fn a_tainted_environment_is_not_promoted_to() {
     assert!(check_taint(None).is_ok());
     let mut environment = Environment {
-        stage: name("production"),
-        name: "logs".into(),
-        component: "logs".parse().unwrap(),
         epoch: 1,
-        holder: None,
-        deployed: None,
-        previous: None,
-        proven_images: None,
-        stack_arn: None,
         ever_stable: true,
-        taint: None,
-        last_deployment: None,
+        ..Environment::new(name("production"), "logs", "logs".parse().unwrap())
     };
     assert!(check_taint(Some(&environment)).is_ok());
     environment.taint = Some("Queue was skipped".into());

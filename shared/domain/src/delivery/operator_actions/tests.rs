@@ -37,18 +37,12 @@ fn environment(ever_stable: bool) -> Environment {
     let holder =
         LeaseHolder { deployment: DeploymentId::of_execution("e"), execution: "e".into(), since: at(0) };
     Environment {
-        stage: "production".parse().unwrap(),
-        name: "logs".into(),
-        component: "logs".parse().unwrap(),
         epoch: 1,
         holder: Some(holder),
-        deployed: None,
-        previous: None,
-        proven_images: None,
         stack_arn: Some(STACK.into()),
         ever_stable,
-        taint: None,
         last_deployment: Some(DeploymentId::of_execution("e")),
+        ..Environment::new("production".parse().unwrap(), "logs", "logs".parse().unwrap())
     }
 }
 
@@ -140,4 +134,14 @@ fn only_a_free_environment_is_reconciled_with_a_line_in_the_log() {
     assert_eq!(clean, Environment { taint: None, ..free });
     assert_eq!(note, "ada reconciled it (Queue was skipped): wrong version");
     assert_eq!(reconcile(&clean, &action()).unwrap(), None);
+}
+
+#[test]
+fn a_hold_keeps_its_first_reason_until_it_is_resumed() {
+    let free = environment(true);
+    let held = hold(&free, &action()).unwrap();
+    assert_eq!(held.hold.as_ref().unwrap().reason, action().reason);
+    assert_eq!(hold(&held, &action()), None);
+    assert_eq!(resume(&held), Some(free.clone()));
+    assert_eq!(resume(&free), None);
 }

@@ -183,18 +183,10 @@ fn teardown(state: DeploymentState) -> Deployment {
 fn environment(held: bool) -> Environment {
     let id = DeploymentId::of_execution("e");
     Environment {
-        stage: "test".parse().unwrap(),
-        name: "logs-1".into(),
-        component: "logs".parse().unwrap(),
         epoch: 3,
         holder: held.then(|| LeaseHolder { deployment: id.clone(), execution: "e".into(), since: at(0) }),
-        deployed: None,
-        previous: None,
-        proven_images: None,
-        stack_arn: None,
-        ever_stable: false,
-        taint: None,
         last_deployment: Some(id),
+        ..Environment::new("test".parse().unwrap(), "logs-1", "logs".parse().unwrap())
     }
 }
 

@@ -64,6 +64,20 @@ fn an_overtaken_push_is_superseded_and_not_a_failure() {
 }
 
 #[test]
+fn a_release_that_a_later_push_overtook_is_no_failure() {
+    let cause = r#"{"Error":"Overtaken","Cause":"superseded in ci by 1.0.4"}"#;
+    let overtaken = result("a", Outcome::Failed, cause);
+    let (summary, end) = conclude(&[packaged("a"), unchanged("b")], &[overtaken.clone()], None);
+    assert_eq!((summary.outcome, end), (Outcome::Superseded, DeliveryEnd::done()));
+    assert_eq!(summary.cause, "a 1.0.0: superseded in ci by 1.0.4");
+    assert_eq!(summary.results.last().unwrap().outcome, Outcome::Superseded);
+    // A deployment that lost its environment to another one has failed.
+    let lost = result("b", Outcome::Failed, r#"{"Error":"Superseded","Cause":"no longer holds"}"#);
+    let (summary, _) = conclude(&[packaged("a"), packaged("b")], &[overtaken, lost], None);
+    assert_eq!((summary.outcome, summary.cause.as_str()), (Outcome::Rejected, "b 1.0.0: no longer holds"));
+}
+
+#[test]
 fn every_problem_and_failure_is_listed_one_per_line() {
     let components =
         [rejected_for("a", &["template.yaml:3: no such type", "lockstep.toml:1: no team"]), packaged("b")];

@@ -22,22 +22,14 @@ fn acquiring_records_the_holder_and_starts_the_deployment() {
     let waiting = Deployment { state: DeploymentState::AwaitingApproval, ..deployment("a", "1.0.0") };
     let taken = acquire(None, &waiting, at(7)).unwrap();
     let expected = Environment {
-        stage: "ci".parse().unwrap(),
-        name: "logs".into(),
-        component: "logs".parse().unwrap(),
         epoch: 1,
         holder: Some(LeaseHolder {
             deployment: waiting.id.clone(),
             execution: waiting.execution.clone(),
             since: at(7),
         }),
-        deployed: None,
-        previous: None,
-        proven_images: None,
-        stack_arn: None,
-        ever_stable: false,
-        taint: None,
         last_deployment: Some(waiting.id.clone()),
+        ..Environment::new("ci".parse().unwrap(), "logs", "logs".parse().unwrap())
     };
     assert_eq!(taken.environment, expected);
     assert_eq!(taken.deployment, Deployment { epoch: 1, state: DeploymentState::Running, ..waiting });
@@ -233,18 +225,6 @@ fn a_deployment_without_a_claim_reports_only_its_taint() {
     let tainted = Environment { taint: Some("Queue was skipped".into()), ..before.clone() };
     assert_eq!(with_claims(&before, &deployment), tainted);
     assert_eq!(with_claims(&before, &run("c", "1.0.0", testing::promotion())), before);
-}
-
-#[test]
-fn reports_are_copied_once() {
-    let reported = with_claim("arn:new", true, Some("Queue was skipped")).deployment;
-    let mut expected = reported.clone();
-    let run = expected.stack_mut().unwrap();
-    (run.claim, run.taint) = (None, None);
-    assert_ne!(expected, reported);
-    assert_eq!(without_claims(&reported), expected);
-    let image = super::run("a", "1.0.0", testing::promotion());
-    assert_eq!(without_claims(&image), image);
 }
 
 #[test]

@@ -1,0 +1,114 @@
+//! The deployment of an execution that waits in the queue of its environment.
+
+use super::{Scope, scope};
+use crate::control_plane::ControlPlane;
+use crate::failure::Failure;
+use crate::views::why;
+use lockstep_aws::operator::executions::Execution;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::StageName;
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{Deployment, DeploymentState, Environment, QueuedDeployment};
+
+/// A deployment that waits until its environment is free.
+#[derive(Clone, Debug)]
+pub struct Behind {
+    /// The environment.
+    pub environment: Environment,
+    /// The deployment that waits.
+    pub queued: QueuedDeployment,
+    /// The deployment that holds the environment, if one does.
+    pub holder: Option<Deployment>,
+}
+
+impl Behind {
+    /// Returns the holder if it waits for an answer.
+    pub fn asking(&self) -> Option<&Deployment> {
+        self.holder.as_ref().filter(|holder| holder.state == DeploymentState::AwaitingApproval)
+    }
+
+    /// Returns the sentence about the wait: what waits, and for what.
+    pub fn sentence(&self) -> String {
+        let Environment { component, stage, .. } = &self.environment;
+        let subject = format!("{component} {} waits for its turn in {stage}", self.queued.version);
+        match (self.asking(), &self.holder) {
+            (Some(asking), _) => format!("{subject}, behind the open question of {}", why::title(asking)),
+            (None, Some(holder)) => {
+                format!("{subject}, behind {} ({})", why::title(holder), holder.id.short())
+            }
+            (None, None) => subject,
+        }
+    }
+}
+
+/// Returns the first deployment of an execution that waits in the queue of its environment.
+pub async fn queued(plane: &ControlPlane, execution: &Execution) -> Result<Option<Behind>, Failure> {
+    for (stage, name, version) in destinations(plane, execution).await? {
+        let Some(environment) = plane.environment(&stage, &name).await? else { continue };
+        let Some(queued) = environment.queue.iter().find(|queued| queued.version == version).cloned() else {
+            continue;
+        };
+        let holder = match &environment.holder {
+            Some(holder) => Some(plane.deployment(&holder.deployment).await?),
+            None => None,
+        };
+        return Ok(Some(Behind { environment, queued, holder }));
+    }
+    Ok(None)
+}
+
+/// Returns the stage, the environment and the release of each deployment that an execution may make.
+async fn destinations(
+    plane: &ControlPlane,
+    execution: &Execution,
+) -> Result<Vec<(StageName, String, Version)>, Failure> {
+    let input = || execution.input.clone();
+    Ok(match scope(execution) {
+        Scope::Promotion(component, version, stage) => vec![(stage, component.to_string(), version)],
+        Scope::Deployment(_, stage) => match serde_json::from_value::<inputs::Deploy>(input()) {
+            Ok(input) => {
+                let name = input.environment.unwrap_or_else(|| input.component.to_string());
+                vec![(stage, name, input.version)]
+            }
+            Err(_) => Vec::new(),
+        },
+        Scope::Release => {
+            let stages = plane.stages().await?;
+            let releases = plane.releases(None).await?.into_iter();
+            let own = releases.filter(|release| release.execution == execution.arn);
+            own.flat_map(|release| {
+                let reached = stages.iter().filter(|stage| stage.path() == DeploymentPath::Delivery);
+                let (name, version) = (release.component.to_string(), release.version);
+                reached.map(|stage| (stage.name.clone(), name.clone(), version.clone())).collect::<Vec<_>>()
+            })
+            .collect()
+        }
+        Scope::One(_) | Scope::Bake | Scope::Build(..) => Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::testing::{at, deployment, environment};
+    use lockstep_domain::delivery::queue::entry;
+
+    #[test]
+    fn a_wait_names_what_it_waits_for() {
+        let asking = Deployment { state: DeploymentState::AwaitingApproval, ..deployment() };
+        let queued = entry(&deployment(), None, at(1));
+        let mut behind =
+            Behind { environment: environment("production", "logs"), queued, holder: Some(asking) };
+        let sentence = behind.sentence();
+        assert!(
+            sentence.starts_with("logs 2.1.3 waits for its turn in production, behind the open question")
+        );
+        behind.holder = Some(deployment());
+        assert!(
+            behind.asking().is_none() && behind.sentence().contains(&deployment().id.short().to_string())
+        );
+        behind.holder = None;
+        assert_eq!(behind.sentence(), "logs 2.1.3 waits for its turn in production");
+    }
+}
