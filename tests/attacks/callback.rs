@@ -1,7 +1,7 @@
 //! S6 S15 C4: a function that waits takes, closes or answers the callback of a question of production.
 //!
-//! Fails without a table of callbacks that only `resume` writes, and without its rule that an execution which may still run keeps its
-//! callback. `elsewhere.txt` names the tests of `resume` itself.
+//! Fails without a table of callbacks that only `resume` writes, and without its rule that an execution which may
+//! still run keeps its callback. `elsewhere.txt` names the tests of `resume` itself.
 
 use crate::every_role;
 use lockstep_domain::delivery::approval::operation;
@@ -53,8 +53,8 @@ fn a_registration_in_the_name_of_another_execution_takes_no_callback() {
     assert!(matches!(decided, Registration::Refused { .. }), "{decided:?}");
 }
 
-/// What remains: a function may claim to be the execution itself. The token in the callback then answers no state of it, and its
-/// state looks once it times out. It cannot keep later registrations out: no claim lies in the future.
+/// What remains: a function may claim to be the execution itself. The token in the callback then answers no state of
+/// it, and its state looks once it times out. It cannot keep later registrations out: no claim lies in the future.
 #[test]
 fn a_claim_to_be_the_execution_lasts_until_its_state_waits_again() {
     let question = question();

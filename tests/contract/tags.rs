@@ -25,8 +25,8 @@ fn assumed() -> BTreeSet<String> {
     names.chain([IMAGE_KEEPER.to_owned()]).collect()
 }
 
-/// A function repeats each call after a crash, also a deletion that took effect. For each action of the list, the tests of the
-/// adapter make the denied call.
+/// A function repeats each call after a crash, also a deletion that took effect. For each action of the list, the
+/// tests of the adapter make the denied call.
 #[test]
 fn a_function_tells_a_denial_by_tags_from_a_resource_that_is_gone() {
     let (roles, assumed) = (roles(&stacks()), assumed());

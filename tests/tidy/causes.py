@@ -21,7 +21,7 @@ _ATTRIBUTE = re.compile(r"#\[error\((.*?)\)\]\s*((?:///[^\n]*\s*)*[^\n]*)", re.D
 _PAIRS = {"(": ")", "{": "}"}
 
 
-def _flattened(name: str) -> re.Pattern:
+def _flattened(name: str) -> re.Pattern[str]:
     """Returns the pattern of a text that holds the error called `name`."""
     return re.compile(rf"\{{{name}(?::[^}}]*)?\}}|\b{name}(?:\.inner\(\))?\.to_string\(\)|[%?]{name}\b")
 

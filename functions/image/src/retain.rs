@@ -1,4 +1,5 @@
-//! Records of images that retire. The sweep finds what is due and proposes it; the owner of a record looks itself and changes it.
+//! Records of images that retire. The sweep finds what is due and proposes it; the owner of a record looks itself and
+//! changes it.
 
 use crate::context::ImageContext;
 use lockstep_aws::ec2::Images as _;

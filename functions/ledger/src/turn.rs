@@ -19,8 +19,9 @@ use lockstep_runtime::{deployment_end, lease};
 /// The reason that a deployment gets when a later one takes over its environment.
 const TAKEN_OVER: &str = "a later deployment took the environment over";
 
-/// Acquires the environment for `wanted` and carries out `writes` in the same transaction. Returns false if the environment is
-/// busy: then `wanted` is queued, and nothing else is written. `pushed` is the time of its release if a push started it.
+/// Acquires the environment for `wanted` and carries out `writes` in the same transaction. Returns false if the
+/// environment is busy: then `wanted` is queued, and nothing else is written. `pushed` is the time of its release if
+/// a push started it.
 ///
 /// Closes the holder as abandoned if its execution has certainly ended.
 ///
@@ -218,8 +219,8 @@ pub async fn wake_queue(
     wake_due(context, after).await
 }
 
-/// Wakes the queued deployment whose turn it is, after the deployment that held the environment was closed. A repeated request
-/// wakes it again.
+/// Wakes the queued deployment whose turn it is, after the deployment that held the environment was closed. A
+/// repeated request wakes it again.
 pub async fn wake_after(context: &impl LedgerContext, closed: &Deployment) -> Result<(), Failure> {
     if closed.stack().is_none() {
         return Ok(());

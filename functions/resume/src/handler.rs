@@ -1,5 +1,5 @@
-//! Owns the callbacks: registers the states that wait, completes those whose operation may have ended, and deletes those whose
-//! execution has ended.
+//! Owns the callbacks: registers the states that wait, completes those whose operation may have ended, and deletes
+//! those whose execution has ended.
 
 use crate::context::ResumeContext;
 use jiff::Timestamp;
@@ -57,8 +57,8 @@ async fn register(context: &impl ResumeContext, waiting: &Waiting, now: Timestam
     if is_over { complete_if_allowed(context, operation, now).await } else { Ok(()) }
 }
 
-/// Deletes the open callback of an execution that certainly has ended, as the sweep proposes. Returns false if there is none, or if
-/// the execution may still run.
+/// Deletes the open callback of an execution that certainly has ended, as the sweep proposes. Returns false if there
+/// is none, or if the execution may still run.
 async fn forget(context: &impl ResumeContext, operation: &str) -> Result<bool, Failure> {
     let Some(stored) = context.ledger().get::<Callback>(&Callback::key_of(operation)).await? else {
         return Ok(false);

@@ -95,8 +95,8 @@ async fn carry_out(
     Ok(())
 }
 
-/// Proposes the step to the owner of versions, which plans again. Returns false if another writer was faster, or if the step is not
-/// due any more.
+/// Proposes the step to the owner of versions, which plans again. Returns false if another writer was faster, or if
+/// the step is not due any more.
 async fn propose(context: &impl SweepContext, planned: &Planned) -> Result<bool, Failure> {
     let request = Request::Retain { image: planned.image.clone(), version: planned.version.clone() };
     let owner = owners::of_images(DeploymentPath::Delivery);

@@ -34,8 +34,8 @@ pub async fn ask_authority<T: DeserializeOwned>(
     ask(context, &Callers::Sweep.function(), request).await
 }
 
-/// Sends a request to an owner and returns its reply. Returns `None` if the owner lost to another writer or if a holder still runs,
-/// and if no reply comes in time: the next sweep looks again.
+/// Sends a request to an owner and returns its reply. Returns `None` if the owner lost to another writer or if a
+/// holder still runs, and if no reply comes in time: the next sweep looks again.
 pub async fn ask<T: DeserializeOwned>(
     context: &impl SweepContext,
     function: &str,

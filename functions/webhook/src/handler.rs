@@ -17,8 +17,8 @@ use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::{Cursor, Record, Repository, WebhookDelivery, WebhookDeliveryState};
 use serde_json::Value;
 
-/// Handles one invocation: a request over the URL, or a proposal of the sweep. Only a principal of this account, whose policy
-/// permits it, can invoke the function without the URL.
+/// Handles one invocation: a request over the URL, or a proposal of the sweep. Only a principal of this account,
+/// whose policy permits it, can invoke the function without the URL.
 pub async fn handle_any(
     context: &impl WebhookContext,
     invocation: Invocation<Request>,
@@ -31,8 +31,8 @@ pub async fn handle_any(
     }
 }
 
-/// Handles one request over the URL. A failure becomes a reply: 503 for one that a retry may pass, so that GitHub shows the webhook
-/// delivery as failed and can send it again.
+/// Handles one request over the URL. A failure becomes a reply: 503 for one that a retry may pass, so that GitHub
+/// shows the webhook delivery as failed and can send it again.
 pub async fn handle(
     context: &impl WebhookContext,
     request: UrlRequest,

@@ -36,7 +36,8 @@ pub async fn handle(
     reply.map_err(|error| Failure::bug("a reply cannot be written").caused_by(&error))
 }
 
-/// Accepts a head that no webhook delivery reported. `package` compares the commit with the branch before it releases anything.
+/// Accepts a head that no webhook delivery reported. `package` compares the commit with the branch before it releases
+/// anything.
 async fn accept_head(
     context: &impl WebhookContext,
     id: &RepositoryId,

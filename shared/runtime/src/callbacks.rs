@@ -21,8 +21,8 @@ impl Callbacks {
     /// Has the task token of `task` registered for the end of `operation` (see
     /// [`lockstep_domain::records::Callback::operation`]).
     ///
-    /// Lambda delivers the request at least once, before or after the end of the operation: an end that came first left a record,
-    /// and the task is answered at once. A repeated call with the same task changes nothing.
+    /// Lambda delivers the request at least once, before or after the end of the operation: an end that came first
+    /// left a record, and the task is answered at once. A repeated call with the same task changes nothing.
     pub async fn register(&self, operation: &str, task: &Task) -> Result<(), Failure> {
         let register = Waiting { operation: operation.to_owned(), task: task.clone() };
         self.resume.send(&Register { register }).await

@@ -1,4 +1,5 @@
-//! The retirement steps that are due for image versions. The sweep looks for them, and the owner of the versions looks again.
+//! The retirement steps that are due for image versions. The sweep looks for them, and the owner of the versions
+//! looks again.
 
 use crate::{images, stages};
 use jiff::Timestamp;

@@ -200,7 +200,7 @@ async fn answer(fixture: &Fixture, name: &str, decision: &str) {
     assert_eq!(fixture.ask(request).await.0, 200);
 }
 
-/// Invariant 17.
+/// Invariant 16.
 #[tokio::test]
 async fn promotions_of_one_environment_ask_one_after_another() {
     let names = ["prod-1", "prod-2", "prod-3"];

@@ -1,14 +1,15 @@
 //! Calls that a role may make on a resource by the tags of the resource alone.
 //!
-//! A resource that is gone has no tags. So IAM denies such a call before EC2 can say that the resource does not exist, and a
-//! repeated deletion would look like a missing permission. After a denial the adapter looks at the resource, which needs no tag.
+//! A resource that is gone has no tags. So IAM denies such a call before EC2 can say that the resource does not
+//! exist, and a repeated deletion would look like a missing permission. After a denial the adapter looks at the
+//! resource, which needs no tag.
 
 use super::{Ec2, Images as _};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, SnapshotId};
 
-/// The actions that the templates allow by the tags of an image or a snapshot. For each, the adapter tells a resource that is gone
-/// from a denial.
+/// The actions that the templates allow by the tags of an image or a snapshot. For each, the adapter tells a resource
+/// that is gone from a denial.
 pub const UNDER_TAGS: [&str; 5] = [
     "ec2:CreateTags",
     "ec2:DeleteSnapshot",

@@ -38,8 +38,9 @@ pub enum Registration {
 /// later retry has precedence. Between equals, the later registration has precedence, because Step Functions gives a
 /// state one valid token at a time.
 ///
-/// The functions that wait only claim an execution and a time. So no registration takes the callback of another execution that may
-/// still run (`holder_has_ended` is false), and none claims the future, which would keep later ones out.
+/// The functions that wait only claim an execution and a time. So no registration takes the callback of another
+/// execution that may still run (`holder_has_ended` is false), and none claims the future, which would keep later
+/// ones out.
 pub fn register(
     existing: Option<&Callback>,
     operation: &str,

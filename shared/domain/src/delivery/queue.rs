@@ -3,10 +3,11 @@
 //! An environment is busy while a deployment holds its lease, and a deployment that waits for an answer keeps the lease. So
 //! an environment has at most one open question, and no later deployment can supersede the question or undo its change set.
 //!
-//! A deployment that meets a busy environment joins the queue, which is a part of the environment's record, and waits without
-//! polling: the write that frees the environment wakes the first of the queue. Deployments that persons asked for come first,
-//! oldest first. Of the deployments that pushes started, only the one with the newest release waits. An older one that has
-//! not begun is overtaken, now or whenever it asks again. While an environment has a hold, pushes wait.
+//! A deployment that meets a busy environment joins the queue, which is a part of the environment's record, and waits
+//! without polling: the write that frees the environment wakes the first of the queue. Deployments that persons asked
+//! for come first, oldest first. Of the deployments that pushes started, only the one with the newest release waits.
+//! An older one that has not begun is overtaken, now or whenever it asks again. While an environment has a hold,
+//! pushes wait.
 
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::DeploymentId;

@@ -1,8 +1,8 @@
 //! The release that a rollback returns to.
 //!
-//! An environment keeps a history: the releases that ran before the current one and passed their checks there. A deployment of
-//! a release in the history takes out that release and all newer ones. So a rollback never returns to a release that failed,
-//! or that an earlier rollback left.
+//! An environment keeps a history: the releases that ran before the current one and passed their checks there. A
+//! deployment of a release in the history takes out that release and all newer ones. So a rollback never returns to a
+//! release that failed, or that an earlier rollback left.
 
 use crate::model::error::Failure;
 use crate::records::{Deployed, Environment};

@@ -158,11 +158,11 @@ pub fn closing(version: &ImageVersion) -> Transition {
     }
 }
 
-/// Returns the change of a version's record in `step`, or `None` if the record does not change, or not yet. `is_somewhere` is true
-/// if an account still has an image of the version.
+/// Returns the change of a version's record in `step`, or `None` if the record does not change, or not yet.
+/// `is_somewhere` is true if an account still has an image of the version.
 ///
-/// A retired version is closed before its images are removed, so that nothing starts to use one of them meanwhile. A version that
-/// was given up is never resolved, so it is closed at the end.
+/// A retired version is closed before its images are removed, so that nothing starts to use one of them meanwhile. A
+/// version that was given up is never resolved, so it is closed at the end.
 pub fn change(
     step: &RetentionStep,
     version: &ImageVersion,
@@ -180,8 +180,8 @@ pub fn change(
     }
 }
 
-/// Returns the reason to keep the record of an image in an account: the owner of versions did not close its version, or EC2 still
-/// has it. `closed` is the state of the version.
+/// Returns the reason to keep the record of an image in an account: the owner of versions did not close its version,
+/// or EC2 still has it. `closed` is the state of the version.
 pub fn why_record_stays(closed: Option<ImageVersionState>, is_there: bool) -> Option<String> {
     use ImageVersionState::{Discarded, Discarding, Retired};
     match closed {

@@ -102,8 +102,8 @@ pub enum Request {
         /// The version.
         version: Version,
     },
-    /// Deletes the record of an image that EC2 does not have any more. The sweep proposes it to the function of the path of the
-    /// account. Returns [`Forgotten`].
+    /// Deletes the record of an image that EC2 does not have any more. The sweep proposes it to the function of the
+    /// path of the account. Returns [`Forgotten`].
     Forget {
         /// The image.
         image: ImageName,

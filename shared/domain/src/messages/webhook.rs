@@ -1,5 +1,5 @@
-//! Messages of the `webhook` function, apart from the requests of git hosts. The sweep proposes, and the function decides from its own
-//! records.
+//! Messages of the `webhook` function, apart from the requests of git hosts. The sweep proposes, and the function
+//! decides from its own records.
 
 use crate::model::ids::{CommitSha, RepositoryId};
 use serde::{Deserialize, Serialize};

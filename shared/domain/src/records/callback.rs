@@ -30,7 +30,8 @@ pub enum CallbackState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Callback {
     /// Key of the operation: `<stack arn>#<client request token>`, an image's ARN,
-    /// `approval#<deployment>#<n>`, `turn#<deployment>#<n>` of a queued deployment, or `room#<account>#<region>#<promotion>#<n>` for a copy slot.
+    /// `approval#<deployment>#<n>`, `turn#<deployment>#<n>` of a queued deployment, or
+    /// `room#<account>#<region>#<promotion>#<n>` for a copy slot.
     pub operation: String,
     /// State of the callback.
     #[serde(flatten)]

@@ -282,7 +282,7 @@ impl Timeline {
 }
 
 proptest! {
-    /// Invariant 17, and the end of every deployment: it begins once, or was overtaken by a newer push, or is dead.
+    /// Invariant 16, and the end of every deployment: it begins once, or was overtaken by a newer push, or is dead.
     #[test]
     fn every_deployment_begins_once_or_is_overtaken(events in prop::collection::vec(event(), 1..60)) {
         let mut timeline = Timeline::new();
