@@ -25,6 +25,11 @@ fn lacks_an_image(execution: &str) -> Said {
     Answer(json!({"deployment": "d", "images": true, "missing": [image]}))
 }
 
+/// An acquisition that has to wait for the environment.
+fn queued() -> Said {
+    Answer(json!({"deployment": ID, "images": false, "missing": [], "queued": true}))
+}
+
 /// The end of a deployment that the parameters of its account follow.
 fn followed() -> Said {
     Answer(json!({"deployment": ID, "outcome": "succeeded", "stage": "production", "channels": true}))
@@ -96,6 +101,8 @@ fn scenarios() -> Vec<Scenario> {
             "has-images",
             &[("ledger begin", &[Answer(json!({"deployment": "d", "images": true, "missing": []}))])],
         ),
+        of("deploy", "waits-for-its-turn", &[("ledger begin", &[queued()])]),
+        of("teardown", "waits-for-its-turn", &[("ledger begin_teardown", &[queued()])]),
         of("deploy", "brings-an-image", &[("ledger begin", &[lacks_an_image("brought")])]),
         of(
             "deploy",

@@ -59,6 +59,10 @@ impl TaskEnvironment for Harness {
             }
             _ => self.function(function, payload).await,
         };
+        // Step Functions takes no step of an aborted execution. Here it takes some, but it cannot wait for ever.
+        if action == "await_turn" && self.successor.borrow().is_some() {
+            return Err(TaskError::new("Aborted", "a successor took over"));
+        }
         if action == "request_approval" {
             let id: DeploymentId = serde_json::from_value(payload["deployment"].clone()).expect("an id");
             self.ask_person(&id).await;

@@ -5,10 +5,12 @@ use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::views::why;
 use lockstep_aws::operator::executions::Execution;
+use lockstep_domain::delivery::gate;
+use lockstep_domain::delivery::stages::Stage;
+use lockstep_domain::delivery::start::promoted_execution;
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::StageName;
-use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentState, Environment, QueuedDeployment};
 
 /// A deployment that waits until its environment is free.
@@ -32,6 +34,12 @@ impl Behind {
     pub fn sentence(&self) -> String {
         let Environment { component, stage, .. } = &self.environment;
         let subject = format!("{component} {} waits for its turn in {stage}", self.queued.version);
+        if let (Some(hold), Some(_)) = (&self.environment.hold, self.queued.pushed) {
+            let reason = &hold.reason;
+            return format!(
+                "{subject}, which pushes wait for ({reason}): lockstep resume {component} --in {stage}"
+            );
+        }
         match (self.asking(), &self.holder) {
             (Some(asking), _) => format!("{subject}, behind the open question of {}", why::title(asking)),
             (None, Some(holder)) => {
@@ -44,11 +52,10 @@ impl Behind {
 
 /// Returns the first deployment of an execution that waits in the queue of its environment.
 pub async fn queued(plane: &ControlPlane, execution: &Execution) -> Result<Option<Behind>, Failure> {
-    for (stage, name, version) in destinations(plane, execution).await? {
+    for (stage, name, deploys) in destinations(plane, execution).await? {
         let Some(environment) = plane.environment(&stage, &name).await? else { continue };
-        let Some(queued) = environment.queue.iter().find(|queued| queued.version == version).cloned() else {
-            continue;
-        };
+        let own = environment.queue.iter().find(|queued| name_of(&queued.execution) == deploys);
+        let Some(queued) = own.cloned() else { continue };
         let holder = match &environment.holder {
             Some(holder) => Some(plane.deployment(&holder.deployment).await?),
             None => None,
@@ -58,18 +65,27 @@ pub async fn queued(plane: &ControlPlane, execution: &Execution) -> Result<Optio
     Ok(None)
 }
 
-/// Returns the stage, the environment and the release of each deployment that an execution may make.
+/// Returns the name of an execution, which is the last part of its ARN.
+fn name_of(arn: &str) -> &str {
+    arn.rsplit(':').next().unwrap_or_default()
+}
+
+/// Returns the stage and the environment of each deployment that an execution may make, and the name of the execution that
+/// deploys there.
 async fn destinations(
     plane: &ControlPlane,
     execution: &Execution,
-) -> Result<Vec<(StageName, String, Version)>, Failure> {
+) -> Result<Vec<(StageName, String, String)>, Failure> {
     let input = || execution.input.clone();
+    let itself = || name_of(&execution.arn).to_owned();
     Ok(match scope(execution) {
-        Scope::Promotion(component, version, stage) => vec![(stage, component.to_string(), version)],
+        Scope::Promotion(component, _, stage) => {
+            vec![(stage, component.to_string(), promoted_execution(&execution.arn))]
+        }
         Scope::Deployment(_, stage) => match serde_json::from_value::<inputs::Deploy>(input()) {
             Ok(input) => {
                 let name = input.environment.unwrap_or_else(|| input.component.to_string());
-                vec![(stage, name, input.version)]
+                vec![(stage, name, itself())]
             }
             Err(_) => Vec::new(),
         },
@@ -79,10 +95,21 @@ async fn destinations(
             let own = releases.filter(|release| release.execution == execution.arn);
             own.flat_map(|release| {
                 let reached = stages.iter().filter(|stage| stage.path() == DeploymentPath::Delivery);
-                let (name, version) = (release.component.to_string(), release.version);
-                reached.map(|stage| (stage.name.clone(), name.clone(), version.clone())).collect::<Vec<_>>()
+                let component = release.component;
+                let deploys = |stage: &Stage| gate::deploy_execution(&execution.arn, &stage.name, &component);
+                let places = reached.map(|stage| (stage.name.clone(), component.to_string(), deploys(stage)));
+                places.collect::<Vec<_>>()
             })
             .collect()
+        }
+        Scope::One(_) if execution.arn.contains("-teardown:") => {
+            match serde_json::from_value::<inputs::Teardown>(input()) {
+                Ok(input) => {
+                    let name = input.environment.unwrap_or_else(|| input.component.to_string());
+                    vec![(input.stage, name, itself())]
+                }
+                Err(_) => Vec::new(),
+            }
         }
         Scope::One(_) | Scope::Bake | Scope::Build(..) => Vec::new(),
     })

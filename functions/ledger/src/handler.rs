@@ -4,13 +4,16 @@
 
 use crate::context::LedgerContext;
 use crate::{
-    approve, begin, changes, finish, gate, operator, operator_actions, ownership, release, teardown, turn,
+    approve, begin, changes, finish, gate, load, operator, operator_actions, ownership, release, teardown,
+    turn,
 };
 use jiff::Timestamp;
 use lockstep_aws::function_url::Invocation;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::ledger::Request;
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::{Failure, Policy};
+use lockstep_domain::model::ids::{DeploymentId, StageName};
 use lockstep_runtime::retry::retry_on_conflict;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -40,10 +43,14 @@ async fn direct(
     callers.ensure_may(request.into(), request.callers())?;
     match request {
         Request::Begin { execution, input } => {
-            json(begin::begin(context, execution, callers.path()?, input, now).await?)
+            let begun = begin::begin(context, execution, callers.path()?, input, now).await;
+            let name = input.environment.as_deref().unwrap_or(input.component.as_str());
+            json(leaving(context, (callers.path()?, execution), (&input.stage, name), begun).await?)
         }
         Request::BeginTeardown { execution, input } => {
-            json(teardown::begin(context, execution, callers.path()?, input, now).await?)
+            let begun = teardown::begin(context, execution, callers.path()?, input, now).await;
+            let name = input.environment.as_deref().unwrap_or(input.component.as_str());
+            json(leaving(context, (callers.path()?, execution), (&input.stage, name), begun).await?)
         }
         Request::AwaitTurn { deployment, stage, environment, task } => {
             turn::wait(context, callers.path()?, deployment, (stage, environment), task).await?;
@@ -89,6 +96,23 @@ async fn direct(
             json(release::finish(context, input, components, results, error.as_ref(), now).await?)
         }
     }
+}
+
+/// Takes a deployment that cannot begin out of the queue, so that no other waits for it.
+async fn leaving<T>(
+    context: &impl LedgerContext,
+    (path, execution): (DeploymentPath, &str),
+    (stage, name): (&StageName, &str),
+    begun: Result<T, Failure>,
+) -> Result<T, Failure> {
+    let id = DeploymentId::of_execution(execution);
+    if let Err(failure) = &begun
+        && failure.kind.policy() != Policy::Retryable
+        && load::ensure_on(path, &id).is_ok()
+    {
+        turn::leave(context, &id, stage, name).await?;
+    }
+    begun
 }
 
 pub(crate) fn json(answer: impl Serialize) -> Result<Value, Failure> {

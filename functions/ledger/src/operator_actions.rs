@@ -55,16 +55,14 @@ pub async fn unlock(
 ) -> Result<Applied, Failure> {
     let held = existing(context, stage, name).await?;
     let after = format!("{} freed its environment", action.by);
-    match lease::release(context.ledger(), context.executions(), &held, &after, action.at).await? {
-        Some(_) => {
-            wake(context, stage, name).await?;
-            Ok(written(held.rev() + 1))
-        }
-        None => Ok(unchanged(held.rev())),
-    }
+    let released = lease::release(context.ledger(), context.executions(), &held, &after, action.at).await?;
+    let freed = existing(context, stage, name).await?;
+    turn::tidy(context, &freed).await?;
+    Ok(if released.is_some() { written(freed.rev()) } else { unchanged(freed.rev()) })
 }
 
-/// Releases an environment whose holder's execution has ended, as the sweep proposes. The executions are asked again here.
+/// Releases an environment whose holder's execution has ended, and tidies its queue, as the sweep proposes. The executions
+/// are asked again here.
 pub async fn free(
     context: &impl LedgerContext,
     stage: &StageName,
@@ -73,16 +71,8 @@ pub async fn free(
 ) -> Result<Freed, Failure> {
     let held = existing(context, stage, name).await?;
     let deployment = lease::release(context.ledger(), context.executions(), &held, SWEPT, now).await?;
-    if deployment.is_some() {
-        wake(context, stage, name).await?;
-    }
+    turn::tidy(context, &existing(context, stage, name).await?).await?;
     Ok(Freed { deployment })
-}
-
-/// Wakes the queued deployment whose turn it is in an environment that was released.
-async fn wake(context: &impl LedgerContext, stage: &StageName, name: &str) -> Result<(), Failure> {
-    let freed = existing(context, stage, name).await?;
-    turn::wake_due(context, &freed.record).await
 }
 
 /// Closes a deployment that waits for an answer, once its execution certainly has ended. The sweep proposes it.
@@ -145,7 +135,7 @@ pub async fn resume(context: &impl LedgerContext, stage: &StageName, name: &str)
         Some(resumed) => written(context.ledger().replace(&stored, resumed).await?.rev()),
         None => unchanged(stored.rev()),
     };
-    wake(context, stage, name).await?;
+    turn::wake_due(context, &existing(context, stage, name).await?.record).await?;
     Ok(applied)
 }
 

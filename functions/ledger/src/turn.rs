@@ -12,7 +12,7 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, StageName};
 use lockstep_domain::records::{
-    Callback, CallbackState, Charter, Deployment, DeploymentState, Environment, LeaseHolder, QueuedDeployment,
+    Charter, Deployment, DeploymentState, Environment, LeaseHolder, QueuedDeployment,
 };
 use lockstep_runtime::{deployment_end, lease};
 
@@ -63,8 +63,7 @@ pub async fn take(
     let (requeued, taken) = match queue::turn(&before, &asks, is_held) {
         Turn::Overtaken(newer) => return Err(queue::overtaken(wanted, &newer)),
         Turn::Queue => {
-            let used_up = is_used_up(context, &before, &asks).await?;
-            let requeued = queue::join(&before, &asks, used_up)?;
+            let requeued = queue::join(&before, &asks)?;
             if requeued.environment != found.record {
                 closing.push(Write::replace(&found, &requeued.environment)?);
                 context.ledger().transact(closing).await?;
@@ -162,15 +161,35 @@ async fn without_dead(
     environment
 }
 
-/// Returns true if the callback of the known entry of `asks` is completed. A state that waits again needs another one.
-async fn is_used_up(
+/// Takes the deployments whose executions certainly ended out of the queue, and wakes the one whose turn it is. The sweep
+/// and an operator ask for it: an execution that an operator stopped leaves its entry, and a wake can be lost.
+pub async fn tidy(context: &impl LedgerContext, found: &Versioned<Environment>) -> Result<(), Failure> {
+    let mut tidied = found.record.clone();
+    for queued in &found.record.queue {
+        if lease::has_ended(context.executions(), &queued.execution).await {
+            tidied = queue::without(&tidied, queued);
+        }
+    }
+    if tidied != found.record {
+        context.ledger().replace(found, tidied.clone()).await?;
+    }
+    wake_due(context, &tidied).await
+}
+
+/// Takes a deployment that cannot begin out of the queue of its environment, and wakes the one whose turn it is then.
+pub async fn leave(
     context: &impl LedgerContext,
-    environment: &Environment,
-    asks: &QueuedDeployment,
-) -> Result<bool, Failure> {
-    let Some(known) = queue::find(environment, &asks.deployment) else { return Ok(false) };
-    let callback = context.ledger().get::<Callback>(&Callback::key_of(&queue::operation(known))).await?;
-    Ok(callback.is_some_and(|callback| !matches!(callback.record.state, CallbackState::Open { .. })))
+    id: &DeploymentId,
+    stage: &StageName,
+    name: &str,
+) -> Result<(), Failure> {
+    let Some(found) = context.ledger().get::<Environment>(&Environment::key_of(stage, name)).await? else {
+        return Ok(());
+    };
+    let Some(queued) = queue::find(&found.record, id) else { return Ok(()) };
+    let left = queue::without(&found.record, queued);
+    context.ledger().replace(&found, left.clone()).await?;
+    wake_due(context, &left).await
 }
 
 /// Registers the callback of a queued deployment, and wakes it at once if its turn has come.

@@ -12,7 +12,8 @@ use lockstep_domain::model::ids::{DeploymentId, LogicalId, StackName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    ApprovalDecision, DeployBody, Deployment, DeploymentState, Environment, Proposal, Release, StackRun,
+    ApprovalDecision, DeployBody, Deployment, DeploymentState, Environment, Proposal, Record as _, Release,
+    StackRun,
 };
 use lockstep_domain::stacks::identity::StackIdentity;
 use lockstep_runtime::{Installed, TargetRoles, releases};
@@ -122,15 +123,36 @@ impl Loaded {
         self.save(context, record).await
     }
 
-    /// Writes the deployment while it holds its environment, and fails with `Conflict` if the environment has changed.
+    /// Writes the deployment while it holds its environment, and fails if it holds it no longer.
     ///
     /// The environment is a record of `ledger`. This function reports about it in the deployment.
     pub async fn save<C: StackContext>(&mut self, context: &C, record: Deployment) -> Result<(), Failure> {
         // Re-running a step that is done writes nothing.
         if record != self.deployment.record {
-            let written = context.ledger().replace_while(&self.deployment, record, &self.environment).await?;
+            let written = match context
+                .ledger()
+                .replace_while(&self.deployment, record.clone(), &self.environment)
+                .await
+            {
+                Err(lost) if lost.kind == FailureKind::Conflict => {
+                    self.read_environment(context).await?;
+                    context.ledger().replace_while(&self.deployment, record, &self.environment).await?
+                }
+                written => written?,
+            };
             self.environment.record = environment::with_claims(&self.environment.record, &written.record);
             self.deployment = written;
+        }
+        Ok(())
+    }
+
+    /// Reads the environment again. Another deployment may have joined its queue, which takes nothing from the holder.
+    async fn read_environment<C: StackContext>(&mut self, context: &C) -> Result<(), Failure> {
+        let found = context.ledger().get::<Environment>(&self.environment.record.key()).await?;
+        environment::still_holds(found.as_ref().map(|found| &found.record), &self.deployment.record)?;
+        if let Some(mut found) = found {
+            found.record = environment::with_claims(&found.record, &self.deployment.record);
+            self.environment = found;
         }
         Ok(())
     }

@@ -31,19 +31,18 @@ pub async fn sweep(
         let partition = Environment::all_of(&stage.name);
         for found in context.ledger().list::<Environment>(&partition, Order::Oldest, ENVIRONMENTS).await? {
             let what = format!("{}/{}", stage.name, found.record.name);
-            let outcome = if found.record.holder.is_some() {
-                free(context, report, &what, &found.record, now).await
-            } else if stage.is_test() {
-                examine_test_environment(context, report, &what, stage, &found.record, now).await
-            } else {
-                Ok(())
-            };
+            let mut outcome = free(context, report, &what, &found.record, now).await;
+            // A deployment that waits for an answer holds its environment.
+            if outcome.is_ok() && stage.is_test() {
+                outcome = examine_test_environment(context, report, &what, stage, &found.record, now).await;
+            }
             report::go_on(report, &what, outcome);
         }
     }
     Ok(())
 }
 
+/// Has an environment released from a dead holder, and its queue tidied, which wakes the deployment whose turn it is.
 async fn free(
     context: &impl SweepContext,
     report: &mut SweepReport,
@@ -51,12 +50,16 @@ async fn free(
     held: &Environment,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let Some(holder) = &held.holder else { return Ok(()) };
-    let is_running = context.executions().is_running(&holder.execution).await;
-    if let Err(busy) = environment::ensure_holder_ended(holder, is_running) {
-        return if sweep::is_held_too_long(holder.since, now) { Err(busy) } else { Ok(()) };
+    if let Some(holder) = &held.holder {
+        let is_running = context.executions().is_running(&holder.execution).await;
+        if let Err(busy) = environment::ensure_holder_ended(holder, is_running) {
+            return if sweep::is_held_too_long(holder.since, now) { Err(busy) } else { Ok(()) };
+        }
+    } else if held.queue.is_empty() {
+        return Ok(());
     }
-    // The authority owns the environment. It asks Step Functions again, and releases a dead holder only.
+    // The authority owns the environment. It asks Step Functions again, releases a dead holder only, and takes dead
+    // deployments out of the queue.
     let request = Request::FreeEnvironment { stage: held.stage.clone(), environment: held.name.clone() };
     let freed: Option<Freed> = owners::ask_authority(context, &request).await?;
     report.freed.extend(freed.and_then(|freed| freed.deployment).map(|_| what.to_owned()));

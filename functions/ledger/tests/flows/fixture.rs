@@ -329,6 +329,7 @@ impl Fixture {
             unexamined: Vec::new(),
             template_digest: Digest::of(b"template"),
             parameters_digest: Digest::of(b"parameters"),
+            late_digest: None,
         };
         self.change(name, |deployment| {
             let deploy = deployment.deploy_mut().unwrap();

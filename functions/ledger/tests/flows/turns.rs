@@ -5,8 +5,8 @@ use lockstep_domain::delivery::gate;
 use lockstep_domain::messages::ledger::{Request, Started};
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
-use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::records::{Callback, CallbackState, Deployment, DeploymentState, Record, Release};
+use lockstep_domain::model::error::{Failure, FailureKind, Policy};
+use lockstep_domain::records::{Deployment, DeploymentState, Environment, Record, Release};
 use serde_json::{Value, json};
 
 /// Returns a fixture in which `a` deploys to `ci`, and runs.
@@ -22,14 +22,19 @@ async fn begin(fixture: &Fixture, name: &str) -> Started {
     fixture.begin(name, DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap()
 }
 
+/// Returns the sweep's proposal to free the environment.
+fn free() -> Request {
+    Request::FreeEnvironment { stage: "ci".parse().unwrap(), environment: "logs".into() }
+}
+
 async fn fail(fixture: &Fixture, name: &str) {
     let error = CaughtError { error: "StackFailed".into(), cause: "it broke".into() };
     fixture.invoke(Request::Fail { deployment: id(name), error }).await.unwrap();
 }
 
-/// Returns the wake of a queued deployment, as the function sends it.
-fn wake(name: &str, ticket: u32) -> (String, Value) {
-    ("lockstep-resume".to_owned(), json!({ "wake": format!("turn#{}#{ticket}", id(name)) }))
+/// Returns the name under which a queued deployment is woken.
+fn wake(name: &str, ticket: u32) -> String {
+    format!("turn#{}#{ticket}", id(name))
 }
 
 async fn queue(fixture: &Fixture, stage: &str) -> Vec<String> {
@@ -46,12 +51,12 @@ async fn the_end_of_a_deployment_wakes_the_next_one() {
             assert!(begin(&fixture, name).await.queued);
             fixture.await_turn(name, "ci", name).await;
         }
-        assert!(fixture.cloud.invocations().is_empty(), "no turn has come");
+        assert!(fixture.cloud.woken().is_empty(), "no turn has come");
         match succeeds {
             true => drop(fixture.complete("a").await.unwrap()),
             false => fail(&fixture, "a").await,
         }
-        assert_eq!(fixture.cloud.invocations(), [wake("b", 1)]);
+        assert_eq!(fixture.cloud.woken(), [wake("b", 1)]);
         assert!(begin(&fixture, "c").await.queued, "b comes first");
         assert!(!begin(&fixture, "b").await.queued);
         assert_eq!(queue(&fixture, "ci").await, ["c"]);
@@ -64,7 +69,7 @@ async fn a_turn_before_its_callback_is_not_lost() {
     begin(&fixture, "b").await;
     fail(&fixture, "a").await;
     fixture.await_turn("b", "ci", "token").await;
-    assert_eq!(fixture.cloud.invocations(), [wake("b", 1), wake("b", 1)]);
+    assert_eq!(fixture.cloud.woken(), [wake("b", 1), wake("b", 1)]);
 }
 
 #[tokio::test]
@@ -74,7 +79,7 @@ async fn a_repeated_end_wakes_again() {
     begin(&fixture, "b").await;
     for times in 1..=2 {
         fixture.complete("a").await.unwrap();
-        assert_eq!(fixture.cloud.invocations().len(), times);
+        assert_eq!(fixture.cloud.woken().len(), times);
     }
 }
 
@@ -90,19 +95,14 @@ async fn a_lost_reply_queues_once() {
 #[tokio::test]
 async fn a_deployment_that_waits_again_has_a_new_callback() {
     let fixture = deploying().await;
-    begin(&fixture, "b").await;
-    fixture.await_turn("b", "ci", "first").await;
-    begin(&fixture, "b").await;
     let ticket = async || fixture.environment("ci").await.queue[0].ticket;
-    assert_eq!(ticket().await, 1, "its callback is still open");
-    let key = Callback::key_of(&format!("turn#{}#1", id("b")));
-    let stored = fixture.versioned::<Callback>(&key).await;
-    let state = CallbackState::Answered { execution: execution("b") };
-    fixture.ledger.replace(&stored, Callback { state, ..stored.record.clone() }).await.unwrap();
+    begin(&fixture, "b").await;
+    assert_eq!(ticket().await, 1);
+    fixture.await_turn("b", "ci", "first").await;
     begin(&fixture, "b").await;
     assert_eq!(ticket().await, 2);
     fixture.await_turn("b", "ci", "second").await;
-    assert!(fixture.cloud.invocations().is_empty(), "a used up callback would be answered at once");
+    assert!(fixture.cloud.woken().is_empty(), "the environment is held");
 }
 
 #[tokio::test]
@@ -117,7 +117,44 @@ async fn a_queued_deployment_that_died_stops_no_other() {
     fixture.cloud.set_execution(&execution("dead"), "ABORTED");
     assert!(begin(&fixture, "last").await.queued);
     assert_eq!(queue(&fixture, "ci").await, ["alive", "last"]);
-    assert_eq!(fixture.cloud.invocations().last(), Some(&wake("alive", 1)));
+    assert_eq!(fixture.cloud.woken().last(), Some(&wake("alive", 1)));
+}
+
+#[tokio::test]
+async fn the_sweep_tidies_the_queue_of_a_free_environment_and_wakes_again() {
+    let fixture = deploying().await;
+    for name in ["dead", "alive"] {
+        begin(&fixture, name).await;
+    }
+    fail(&fixture, "a").await;
+    fixture.cloud.set_execution(&execution("alive"), "RUNNING");
+    fixture.cloud.set_execution(&execution("dead"), "ABORTED");
+    fixture.invoke(free()).await.unwrap();
+    assert_eq!(queue(&fixture, "ci").await, ["alive"]);
+    fixture.invoke(free()).await.unwrap();
+    assert_eq!(fixture.cloud.woken()[1..], [wake("alive", 1), wake("alive", 1)], "a lost wake is repeated");
+}
+
+#[tokio::test]
+async fn a_queued_deployment_that_cannot_begin_lets_the_next_one_begin() {
+    let fixture = deploying().await;
+    for name in ["refused", "next"] {
+        begin(&fixture, name).await;
+    }
+    let component = fixture.environment("ci").await.component;
+    fail(&fixture, "a").await;
+    let stored = fixture.versioned::<Environment>(&Environment::key_of(&"ci".parse().unwrap(), "logs")).await;
+    let other = Environment { component: "other".parse().unwrap(), ..stored.record.clone() };
+    let stored = fixture.ledger.replace(&stored, other.clone()).await.unwrap();
+    let refused =
+        fixture.begin("refused", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap_err();
+    assert_ne!(refused.kind.policy(), Policy::Retryable, "{refused}");
+    assert_eq!(queue(&fixture, "ci").await, ["next"]);
+    assert_eq!(fixture.cloud.woken().last(), Some(&wake("next", 1)));
+    let stored = fixture.versioned::<Environment>(&stored.record.key()).await;
+    let repaired = Environment { component, ..stored.record.clone() };
+    fixture.ledger.replace(&stored, repaired).await.unwrap();
+    assert!(!begin(&fixture, "next").await.queued);
 }
 
 #[tokio::test]
@@ -128,7 +165,7 @@ async fn a_dead_holder_is_released_for_the_first_of_the_queue() {
     assert!(begin(&fixture, "c").await.queued);
     assert_eq!(fixture.deployment("a").await.state, DeploymentState::Abandoned);
     assert_eq!(fixture.environment("ci").await.holder, None);
-    assert_eq!(fixture.cloud.invocations(), [wake("b", 1)]);
+    assert_eq!(fixture.cloud.woken(), [wake("b", 1)]);
     assert!(!begin(&fixture, "b").await.queued);
 }
 
@@ -149,7 +186,7 @@ async fn an_unlock_and_the_sweep_wake_the_next_deployment() {
                 assert_eq!(fixture.ask(unlock).await.0, 200);
             }
         }
-        assert_eq!(fixture.cloud.invocations(), [wake("b", 1)]);
+        assert_eq!(fixture.cloud.woken(), [wake("b", 1)]);
     }
 }
 
@@ -163,10 +200,10 @@ async fn the_end_of_a_teardown_wakes_every_queued_deployment() {
         begin(&fixture, name).await;
     }
     fixture.complete("t").await.unwrap();
-    assert_eq!(fixture.cloud.invocations(), [wake("b", 1), wake("c", 1)]);
+    assert_eq!(fixture.cloud.woken(), [wake("b", 1), wake("c", 1)]);
     // The record went with its queue. A state that waits only now is woken at once.
     fixture.await_turn("b", "ci", "token").await;
-    assert_eq!(fixture.cloud.invocations().last(), Some(&wake("b", 0)));
+    assert_eq!(fixture.cloud.woken().last(), Some(&wake("b", 0)));
     assert!(!begin(&fixture, "b").await.queued);
 }
 
@@ -260,8 +297,8 @@ async fn a_later_push_overtakes_a_queued_one() {
     let (old, new) = (pushed(&fixture, "1.0.1", 1).await, pushed(&fixture, "1.0.2", 2).await);
     assert!(begin_push(&fixture, &old, "1.0.1").await.unwrap().queued);
     assert!(begin_push(&fixture, &new, "1.0.2").await.unwrap().queued);
-    assert_eq!(queue(&fixture, "ci").await, [new.clone()]);
-    assert_eq!(fixture.cloud.invocations(), [wake(&old, 1)]);
+    assert_eq!(queue(&fixture, "ci").await, std::slice::from_ref(&new));
+    assert_eq!(fixture.cloud.woken(), [wake(&old, 1)]);
     let overtaken = begin_push(&fixture, &old, "1.0.1").await.unwrap_err();
     assert_eq!(overtaken.kind, FailureKind::Overtaken);
     assert!(overtaken.message.starts_with("superseded in ci by 1.0.2"), "{overtaken}");
@@ -295,9 +332,9 @@ async fn a_hold_keeps_a_push_waiting_until_it_is_resumed() {
     assert!(begin_push(&fixture, &push, "1.0.1").await.unwrap().queued);
     assert!(!begin(&fixture, "person").await.queued, "a person names the release");
     fail(&fixture, "person").await;
-    assert!(fixture.cloud.invocations().is_empty(), "the hold keeps the push waiting");
+    assert!(fixture.cloud.woken().is_empty(), "the hold keeps the push waiting");
     assert_eq!((changed(&resume).await, changed(&resume).await), (json!(true), json!(false)));
-    assert_eq!(fixture.cloud.invocations(), [wake(&push, 1), wake(&push, 1)]);
+    assert_eq!(fixture.cloud.woken(), [wake(&push, 1), wake(&push, 1)]);
     assert!(!begin_push(&fixture, &push, "1.0.1").await.unwrap().queued);
     let unknown = json!({"action": "hold", "stage": "ci", "environment": "nope", "reason": "x"});
     assert_eq!(fixture.ask(unknown).await.0, 404);

@@ -87,20 +87,16 @@ pub struct Requeued {
     pub overtaken: Vec<QueuedDeployment>,
 }
 
-/// Returns the environment with `asks` in its queue. A known entry keeps its place, and gets a new callback if its callback
-/// `is_used_up`.
+/// Returns the environment with `asks` in its queue. A known entry keeps its place, and gets a new callback: its state
+/// waits again.
 ///
 /// # Errors
 /// `Rejected` if the queue is full.
-pub fn join(
-    environment: &Environment,
-    asks: &QueuedDeployment,
-    is_used_up: bool,
-) -> Result<Requeued, Failure> {
+pub fn join(environment: &Environment, asks: &QueuedDeployment) -> Result<Requeued, Failure> {
     let mut requeued = arrive(environment, asks);
     let queue = &mut requeued.environment.queue;
     match queue.iter().position(|queued| queued.deployment == asks.deployment) {
-        Some(known) => queue[known].ticket += u32::from(is_used_up),
+        Some(known) => queue[known].ticket += 1,
         None if queue.len() < QUEUE_MAX => queue.push(asks.clone()),
         None => {
             return Err(Failure::rejected(format!(

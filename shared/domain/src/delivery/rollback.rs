@@ -29,10 +29,10 @@ pub fn history_after(environment: &Environment, next: &Deployed) -> Vec<Deployed
 ///
 /// # Errors
 /// `NotFound`, with the releases that cannot be returned to.
-pub fn target<'a>(
-    environment: &'a Environment,
+pub fn target(
+    environment: &Environment,
     is_revoked: impl Fn(&Deployed) -> bool,
-) -> Result<&'a Deployed, Failure> {
+) -> Result<&Deployed, Failure> {
     let found = environment.history.iter().rev().find(|deployed| !is_revoked(deployed));
     found.ok_or_else(|| {
         let (component, stage) = (&environment.component, &environment.stage);

@@ -33,7 +33,7 @@ fn held() -> Environment {
 }
 
 fn joined(environment: &Environment, asks: &QueuedDeployment) -> Environment {
-    join(environment, asks, false).unwrap().environment
+    join(environment, asks).unwrap().environment
 }
 
 fn names(queue: &[QueuedDeployment]) -> Vec<String> {
@@ -80,7 +80,7 @@ fn a_newer_push_overtakes_older_ones_and_no_person() {
     for asks in [pushed("old", "1.0.1", 10, 11), asked("person", 12)] {
         environment = joined(&environment, &asks);
     }
-    let requeued = join(&environment, &pushed("new", "1.0.2", 20, 21), false).unwrap();
+    let requeued = join(&environment, &pushed("new", "1.0.2", 20, 21)).unwrap();
     assert_eq!(names(&requeued.overtaken), ["old"]);
     assert_eq!(names(&requeued.environment.queue), ["person", "new"]);
     let overtaken = Turn::Overtaken("1.0.2".parse().unwrap());
@@ -112,11 +112,10 @@ fn an_older_push_is_overtaken_even_after_the_newer_one_has_ended() {
 }
 
 #[test]
-fn a_used_up_callback_is_replaced_and_a_repeated_request_is_not() {
+fn a_deployment_that_asks_again_keeps_its_place_and_gets_a_new_callback() {
     let asks = asked("a", 1);
     let once = joined(&held(), &asks);
-    assert_eq!(join(&once, &asked("a", 5), false).unwrap().environment, once);
-    let again = join(&once, &asked("a", 5), true).unwrap().environment;
+    let again = joined(&once, &asked("a", 5));
     assert_eq!((again.queue[0].ticket, again.queue[0].since), (2, at(1)));
     assert_ne!(operation(&again.queue[0]), operation(&once.queue[0]));
 }
@@ -141,8 +140,8 @@ fn a_full_queue_admits_no_other_deployment() {
     for number in 0..QUEUE_MAX {
         environment = joined(&environment, &asked(&format!("{number}"), 1));
     }
-    assert!(join(&environment, &asked("0", 2), false).is_ok());
-    assert_eq!(join(&environment, &asked("one more", 2), false).unwrap_err().kind, FailureKind::Rejected);
+    assert!(join(&environment, &asked("0", 2)).is_ok());
+    assert_eq!(join(&environment, &asked("one more", 2)).unwrap_err().kind, FailureKind::Rejected);
 }
 
 #[test]
@@ -223,7 +222,7 @@ impl Timeline {
         }
         match turn(&self.environment, asks, is_held) {
             Turn::Overtaken(_) => drop(self.overtaken.insert(deployment.id)),
-            Turn::Queue => self.environment = join(&self.environment, asks, false).unwrap().environment,
+            Turn::Queue => self.environment = join(&self.environment, asks).unwrap().environment,
             Turn::Acquire => {
                 let taken = acquire(Some(&self.environment), &deployment, at(self.now)).unwrap();
                 self.environment = enter(&taken.environment, asks).environment;

@@ -67,7 +67,7 @@ fn an_overtaken_push_is_superseded_and_not_a_failure() {
 fn a_release_that_a_later_push_overtook_is_no_failure() {
     let cause = r#"{"Error":"Overtaken","Cause":"superseded in ci by 1.0.4"}"#;
     let overtaken = result("a", Outcome::Failed, cause);
-    let (summary, end) = conclude(&[packaged("a"), unchanged("b")], &[overtaken.clone()], None);
+    let (summary, end) = conclude(&[packaged("a"), unchanged("b")], std::slice::from_ref(&overtaken), None);
     assert_eq!((summary.outcome, end), (Outcome::Superseded, DeliveryEnd::done()));
     assert_eq!(summary.cause, "a 1.0.0: superseded in ci by 1.0.4");
     assert_eq!(summary.results.last().unwrap().outcome, Outcome::Superseded);
