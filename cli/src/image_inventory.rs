@@ -43,7 +43,7 @@ pub struct ImageUse<'a> {
     pub environment: &'a Environment,
     /// The deployed release that pins the version.
     pub deployed: &'a Deployed,
-    /// True if the release runs now; false if it is the previous one.
+    /// True if the release runs now; false if it is one of the history.
     pub now: bool,
     /// The account and region of its stack.
     pub location: Option<Location>,

@@ -185,6 +185,7 @@ mod tests {
             digest: digest.clone(),
             template_digest: digest.clone(),
             parameters_digest: digest,
+            late_digest: None,
             stack_version: version.parse().unwrap(),
             deployment: DeploymentId::of_execution("arn:x"),
             checked: true,

@@ -119,6 +119,7 @@ mod tests {
             unexamined: Vec::new(),
             template_digest: digest.clone(),
             parameters_digest: digest,
+            late_digest: None,
         };
         DeployBody { plan_only: true, change_set: Some(change_set), ..deploy() }
     }

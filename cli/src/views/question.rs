@@ -214,6 +214,7 @@ mod tests {
             unexamined: vec![child],
             template_digest: digest.clone(),
             parameters_digest: digest,
+            late_digest: None,
         });
         let text = shown(subject.clone());
         assert!(text.contains("NOT EXAMINED") && text.contains("arn:child"), "{text}");
@@ -258,6 +259,7 @@ mod tests {
             unexamined: Vec::new(),
             template_digest: digest.clone(),
             parameters_digest: digest,
+            late_digest: None,
         }));
         insta::assert_snapshot!(text);
     }

@@ -70,6 +70,7 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
     ensure_exports_unused(&stacks, reading.as_ref(), &contents).await?;
     let spec = ChangeSetSpec { release: &release, contents: &contents, stage, kind };
     let (attempt, view) = make(context, &stacks, &loaded, &spec).await?;
+    ensure_of_the_plan(context, &stacks, &loaded, &view, kind).await?;
     let unexamined = match kind {
         ChangeSetKind::Update if revert_drift || nested::is_without_nested(&view) => {
             unexamined(&stacks, &view).await?
@@ -86,15 +87,15 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
     if plan_only || !change_set_review::reasons(&change_set, stage.approval.is_some()).is_empty() {
         let existing = reading.as_ref().filter(|_| kind == ChangeSetKind::Update);
         let template = contents.deployed_template(stage)?;
-        change_set.review =
-            review::review(context, &stacks, &loaded, existing, &template, &change_set.changes).await?;
+        let changes = &change_set.changes;
+        change_set.review = review::review(context, &stacks, &loaded, existing, &template, changes).await?;
         change_set.review.late = late_changes(context, &loaded).await?.1;
     }
     let go = match plan_only {
         true => NextStep::Planned,
         false => next(&loaded.decisions(context).await?, &change_set, stage, &release, context.now()),
     };
-    let lines = change_set_review::summary(&change_set);
+    let lines = change_set_review::summary(&change_set).join("; ");
     loaded
         .change_deploy(context, |deploy| {
             deploy.stack.arn = Some(view.stack_arn.clone());
@@ -102,17 +103,27 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
             deploy.lack = Some(lack);
         })
         .await?;
-    deployment_log::append(
-        context.ledger(),
-        id,
-        &format!("change set of attempt {attempt}: {}", lines.join("; ")),
-        context.now(),
-    )
-    .await?;
+    let line = format!("change set of attempt {attempt}: {lines}");
+    deployment_log::append(context.ledger(), id, &line, context.now()).await?;
     if go == NextStep::Planned {
         delete_change_set(context, &stacks, &loaded, &view, kind).await?;
     }
     Ok(go)
+}
+
+/// Deletes a change set for which CloudFormation may have read another value than the plan, which the question shows.
+async fn ensure_of_the_plan<C: StackContext>(
+    context: &C,
+    stacks: &C::Stacks,
+    loaded: &Loaded,
+    view: &ChangeSetView,
+    kind: ChangeSetKind,
+) -> Result<(), Failure> {
+    let unchanged = late::ensure_unchanged(context, loaded).await;
+    if unchanged.as_ref().is_err_and(|failure| failure.kind == FailureKind::StackFailed) {
+        delete_change_set(context, stacks, loaded, view, kind).await?;
+    }
+    unchanged
 }
 
 /// Ends a deployment whose change set is empty.
@@ -442,6 +453,7 @@ fn record(
         unexamined,
         template_digest: deploy.template_digest.clone(),
         parameters_digest: parameters.clone(),
+        late_digest: deploy.late_values.digest(),
         review: Review::default(),
     })
 }

@@ -10,6 +10,7 @@ use lockstep_domain::messages::Task;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, StackName};
+use lockstep_domain::model::late_values;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{ChangeSet, Operation, OperationKind, Release, StackClaim};
 use lockstep_domain::stacks::change_set_review;
@@ -116,7 +117,8 @@ async fn allowed<C: StackContext>(
     let stages = stages(context.ledger()).await?;
     let stage = load::stage(&stages, &deployment.stage)?;
     let same = (Some(&change_set.template_digest), Some(&change_set.parameters_digest))
-        == (Some(&deploy.template_digest), deploy.parameters_digest.as_ref());
+        == (Some(&deploy.template_digest), deploy.parameters_digest.as_ref())
+        && change_set.late_digest == deploy.late_values.digest();
     if same && change_set_review::reasons(change_set, stage.approval.is_some()).is_empty() {
         return Ok(());
     }
@@ -214,9 +216,8 @@ async fn succeeded<C: StackContext>(
     let before = if is_first { late::deployed(context, &loaded).await? } else { None };
     if let Some(deploy) = deployment.deploy_mut() {
         if is_first {
-            let changes = deploy.change_set.iter().flat_map(|made| &made.changes);
-            let changed = changes.filter(|change| !change.tags_only).map(|change| change.logical_id.as_str());
-            deploy.late_values = deploy.late_values.reached(before.as_ref(), &changed.collect());
+            let changes = deploy.change_set.as_ref().map(|made| made.changes.as_slice()).unwrap_or_default();
+            deploy.late_values = deploy.late_values.reached(before.as_ref(), &late_values::updated(changes));
         }
         deploy.outputs = stack.outputs;
         deploy.stack_changed = true;

@@ -2,6 +2,7 @@
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};
+use aws_sdk_ssm::types::Parameter;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::late_values::{Answer, StoredParameter};
 use std::collections::BTreeMap;
@@ -38,7 +39,7 @@ impl ValueStores {
         }
     }
 
-    /// Returns the parameters of at most [`NAMES_MAX`] names. If the policy refuses one of several, asks for each alone.
+    /// Returns the parameters of at most [`NAMES_MAX`] names. If one of several is refused, asks for each alone.
     async fn batch(
         &self,
         names: &[String],
@@ -49,34 +50,46 @@ impl ValueStores {
             Ok(answer) => answer,
             Err(error) => {
                 let failure = failure("GetParameters", &names.join(", "), &error);
-                match (failure.kind, names) {
-                    (FailureKind::AccessDenied, [name]) => {
-                        found.insert(name.clone(), Answer::Refused);
-                        return Ok(());
-                    }
-                    (FailureKind::AccessDenied, _) => {
-                        for name in names {
-                            Box::pin(self.batch(std::slice::from_ref(name), found)).await?;
-                        }
-                        return Ok(());
-                    }
-                    _ => return Err(failure),
+                let Some(refused) = refused(failure.kind, code(&error)) else { return Err(failure) };
+                if let [name] = names {
+                    found.insert(name.clone(), refused);
+                    return Ok(());
                 }
+                for name in names {
+                    Box::pin(self.batch(std::slice::from_ref(name), found)).await?;
+                }
+                return Ok(());
             }
         };
         found.extend(names.iter().map(|name| (name.clone(), Answer::Missing)));
         for parameter in answer.parameters() {
-            let selector = parameter.selector().unwrap_or_default();
-            let known = [parameter.name(), parameter.arn()].into_iter().flatten();
-            let asked = known.map(|name| format!("{name}{selector}")).find(|name| names.contains(name));
             let is_plain = parameter.r#type().is_some_and(|kind| kind.as_str() != "SecureString");
-            if let Some(name) = asked {
-                let value = parameter.value().filter(|_| is_plain).map(str::to_owned);
-                found.insert(name, Answer::Found(StoredParameter { version: parameter.version(), value }));
-            }
+            let value = parameter.value().filter(|_| is_plain).map(str::to_owned);
+            let state = StoredParameter { version: parameter.version(), value };
+            let asked = asked(names, parameter).map(|name| (name.clone(), Answer::Found(state.clone())));
+            found.extend(asked);
         }
         Ok(())
     }
+}
+
+/// Returns the answer about a name that a service refuses; `None` if the error says nothing about the name. A
+/// malformed name is refused too, and nothing has it.
+fn refused<T>(kind: FailureKind, code: Option<&str>) -> Option<Answer<T>> {
+    match (kind, code) {
+        (FailureKind::AccessDenied, _) => Some(Answer::Refused),
+        (_, Some("ResourceNotFoundException" | "InvalidParameterException" | "ValidationException")) => {
+            Some(Answer::Missing)
+        }
+        _ => None,
+    }
+}
+
+/// Returns those of `names` that name this parameter: by its name or its ARN, with the selector that was asked for.
+fn asked<'a>(names: &'a [String], parameter: &Parameter) -> impl Iterator<Item = &'a String> {
+    let selector = parameter.selector().unwrap_or_default();
+    let known = [parameter.name(), parameter.arn()].map(|name| name.map(|name| format!("{name}{selector}")));
+    names.iter().filter(move |name| known.iter().flatten().any(|known| known == *name))
 }
 
 impl StoredValues for ValueStores {
@@ -94,13 +107,9 @@ impl StoredValues for ValueStores {
     async fn secret_versions(&self, id: &str) -> Result<Answer<BTreeMap<String, String>>, Failure> {
         let answer = match self.secrets.describe_secret().secret_id(id).send().await {
             Ok(answer) => answer,
-            Err(error) if code(&error) == Some("ResourceNotFoundException") => return Ok(Answer::Missing),
             Err(error) => {
                 let failure = failure("DescribeSecret", id, &error);
-                return match failure.kind {
-                    FailureKind::AccessDenied => Ok(Answer::Refused),
-                    _ => Err(failure),
-                };
+                return refused(failure.kind, code(&error)).ok_or(failure);
             }
         };
         let versions = answer.version_ids_to_stages.unwrap_or_default();
@@ -108,5 +117,33 @@ impl StoredValues for ValueStores {
             .into_iter()
             .flat_map(|(version, stages)| stages.into_iter().map(move |stage| (stage, version.clone())));
         Ok(Answer::Found(by_stage.collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_name_is_told_from_a_failed_call() {
+        let answer = refused::<()>;
+        assert_eq!(answer(FailureKind::AccessDenied, Some("AccessDeniedException")), Some(Answer::Refused));
+        for code in ["ValidationException", "InvalidParameterException", "ResourceNotFoundException"] {
+            assert_eq!(answer(FailureKind::Rejected, Some(code)), Some(Answer::Missing), "{code}");
+        }
+        assert_eq!(answer(FailureKind::Throttled, Some("ThrottlingException")), None);
+        assert_eq!(answer(FailureKind::Rejected, Some("InvalidKeyId")), None);
+        assert_eq!(answer(FailureKind::Transient, None), None);
+    }
+
+    #[test]
+    fn an_answer_counts_for_each_spelling_of_its_name() {
+        let arn = "arn:aws:ssm:eu-west-1:111111111111:parameter/a";
+        let names = ["/a", "/a:live", "/b", arn].map(str::to_owned);
+        let parameter = Parameter::builder().name("/a").arn(arn).version(3);
+        let found = |parameter: &Parameter| asked(&names, parameter).cloned().collect::<Vec<_>>();
+        assert_eq!(found(&parameter.clone().build()), ["/a", arn]);
+        assert_eq!(found(&parameter.selector(":live").build()), ["/a:live"]);
+        assert!(found(&Parameter::builder().build()).is_empty());
     }
 }

@@ -57,6 +57,7 @@ fn full_deployment() -> Deployment {
         unexamined: Vec::new(),
         template_digest: Digest::of(b"t"),
         parameters_digest: Digest::of(b"p"),
+        late_digest: None,
     };
     let repository = "github.acme.logs".parse().unwrap();
     let run = StackRun::new("logs".parse().unwrap(), "logs".into(), "ci-logs".parse().unwrap());

@@ -1,6 +1,7 @@
 //! Values that CloudFormation reads from Parameter Store and Secrets Manager when it deploys, and what was read of them.
 
 use super::ids::Digest;
+use super::resource_change::{Change, NESTED_STACK};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,7 +19,7 @@ pub struct LateValues(pub BTreeMap<String, LateValue>);
 pub struct LateValue {
     /// The place that holds the value.
     pub source: LateSource,
-    /// True if the value may be a secret. Only its version is read.
+    /// True if the value may be a secret. Only its version is kept.
     pub is_hidden: bool,
     /// Logical ids of the resources with a dynamic reference. CloudFormation reads it again only with another change of the
     /// resource. Empty for a parameter, which each change set compares.
@@ -39,6 +40,18 @@ pub enum LateSource {
     },
     /// A place that cannot be read before the deployment, for this reason.
     Unreadable(String),
+}
+
+impl LateSource {
+    /// Returns the name of a parameter in Parameter Store: equal for its name and its ARN, with a label and without.
+    fn stored_name(&self) -> Option<&str> {
+        let Self::Parameter(name) = self else { return None };
+        let name = match name.split_once(":parameter/") {
+            Some((arn, name)) if arn.starts_with("arn:") => name,
+            _ => name,
+        };
+        name.trim_start_matches('/').split(':').next()
+    }
 }
 
 /// Answer of a service about a place.
@@ -164,10 +177,15 @@ impl fmt::Display for LateChange {
 pub struct LateReadings(pub BTreeMap<String, LateRecord>);
 
 impl LateReadings {
-    /// Returns the state of each value.
+    /// Returns the state of each value. A parameter in Parameter Store that one value hides is hidden in all of them.
     pub fn of(values: &LateValues, answers: &StoredAnswers) -> Self {
+        let hidden = values.0.values().filter(|value| value.is_hidden);
+        let hidden: BTreeSet<&str> = hidden.filter_map(|value| value.source.stored_name()).collect();
         let record = |(name, value): (&String, &LateValue)| {
-            let record = LateRecord { reading: reading(value, answers), resources: value.resources.clone() };
+            let is_hidden =
+                value.is_hidden || value.source.stored_name().is_some_and(|it| hidden.contains(it));
+            let reading = reading(&value.source, is_hidden, answers);
+            let record = LateRecord { reading, resources: value.resources.clone() };
             (name.clone(), record)
         };
         Self(values.0.iter().map(record).collect())
@@ -204,14 +222,14 @@ impl LateReadings {
         changes.collect()
     }
 
-    /// Returns the values as the stack has them after an operation that changed the resources of `changed`.
+    /// Returns the values as the stack has them after an operation that read the references of `updated` again.
     ///
     /// CloudFormation reads a dynamic reference again only with another change of its resource. Else the stack has the value
     /// with which the deployment before ended.
     #[must_use]
-    pub fn reached(&self, before: Option<&Self>, changed: &BTreeSet<&str>) -> Self {
+    pub fn reached(&self, before: Option<&Self>, updated: &BTreeSet<String>) -> Self {
         let kept = |name: &String, record: &LateRecord| {
-            let is_read = record.resources.iter().all(|resource| changed.contains(resource.as_str()));
+            let is_read = record.resources.is_subset(updated);
             let old = before?.0.get(name)?;
             let stays = !is_read && old.reading.state().is_some();
             stays.then(|| LateRecord { reading: old.reading.clone(), ..record.clone() })
@@ -223,12 +241,23 @@ impl LateReadings {
     }
 }
 
-fn reading(value: &LateValue, answers: &StoredAnswers) -> LateReading {
+/// Returns the places whose dynamic references CloudFormation reads again when it makes these changes: resources, and
+/// the outputs of the stack and of each nested stack that it updates.
+pub fn updated(changes: &[Change]) -> BTreeSet<String> {
+    // `SyncWithActual` changes CloudFormation's record alone.
+    let made = || changes.iter().filter(|change| change.action != "SyncWithActual");
+    let resources = made().filter(|change| !change.tags_only).map(|change| change.logical_id.clone());
+    let nested = made().filter(|change| change.resource_type == NESTED_STACK);
+    let outputs = nested.map(|change| format!("{}.Outputs", change.logical_id));
+    resources.chain(outputs).chain(["Outputs".to_owned()]).collect()
+}
+
+fn reading(source: &LateSource, is_hidden: bool, answers: &StoredAnswers) -> LateReading {
     let unknown = |why: &str| LateReading::Unknown(why.to_owned());
-    match &value.source {
+    match source {
         LateSource::Unreadable(why) => LateReading::Unknown(why.clone()),
         LateSource::Parameter(name) => match answers.parameters.get(name) {
-            Some(Answer::Found(StoredParameter { version, value: Some(text) })) if !value.is_hidden => {
+            Some(Answer::Found(StoredParameter { version, value: Some(text) })) if !is_hidden => {
                 LateReading::text(*version, text)
             }
             Some(Answer::Found(StoredParameter { version, .. })) => LateReading::Hidden(*version),
@@ -353,7 +382,7 @@ mod tests {
     fn a_reference_reaches_the_stack_with_a_change_of_each_of_its_resources() {
         let (before, after) = (read((1, "7"), "v1"), read((2, "8"), "v2"));
         let reached = |changed: &[&str]| {
-            let changed = changed.iter().copied().collect();
+            let changed = changed.iter().map(|id| (*id).to_owned()).collect();
             lines(&after.changes(Some(&after.reached(Some(&before), &changed))))
         };
         let left = "{{resolve:secretsmanager:db}}: (hidden, version v1) -> (hidden, version v2)";
@@ -361,6 +390,59 @@ mod tests {
         assert_eq!(reached(&["Db"]), [left]);
         assert!(reached(&["Db", "Proxy"]).is_empty());
         assert_eq!(after.reached(None, &BTreeSet::new()), after, "what ran before is not known");
+    }
+
+    #[test]
+    fn changes_update_resources_and_the_outputs_of_their_stacks() {
+        let change = |logical_id: &str, resource_type: &str, action: &str, tags_only| Change {
+            logical_id: logical_id.to_owned(),
+            resource_type: resource_type.to_owned(),
+            action: action.to_owned(),
+            replacement: String::new(),
+            properties: Vec::new(),
+            tags_only,
+            drift: None,
+            impact: crate::model::resource_change::Impact::None,
+        };
+        let (topic, nested) = ("AWS::SNS::Topic", NESTED_STACK);
+        let found = updated(&[
+            change("Topic", topic, "Modify", false),
+            change("Tagged", topic, "Modify", true),
+            change("Synced", topic, "SyncWithActual", false),
+            change("Child", nested, "Modify", true),
+            change("Child.Queue", "AWS::SQS::Queue", "Add", false),
+            change("Other", nested, "SyncWithActual", false),
+        ]);
+        assert_eq!(Vec::from_iter(&found), ["Child.Outputs", "Child.Queue", "Outputs", "Topic"]);
+        assert_eq!(Vec::from_iter(updated(&[])), ["Outputs"]);
+        let of = |limit| {
+            let source = LateSource::Parameter("/limit".into());
+            let reference = value(source, &["Outputs", "Child.Outputs"]);
+            LateReadings::of(&LateValues([("r".to_owned(), reference)].into()), &answers(limit, "v1"))
+        };
+        let (before, after) = (of((1, "7")), of((2, "8")));
+        assert_eq!(after.reached(Some(&before), &found), after);
+        assert_ne!(after.reached(Some(&before), &BTreeSet::new()), after, "nothing was updated");
+    }
+
+    #[test]
+    fn what_one_value_hides_no_other_shows() {
+        let arn = "arn:aws:ssm:eu-west-1:111111111111:parameter/token";
+        for name in ["/token", arn, "/token:live"] {
+            let (hidden, visible) =
+                (LateSource::Parameter(name.into()), LateSource::Parameter("/token".into()));
+            let values = |is_hidden| {
+                let secret = LateValue { is_hidden, ..value(hidden.clone(), &[]) };
+                let both = [("Token", secret), ("reference", value(visible.clone(), &["Site"]))];
+                LateValues(both.map(|(name, value)| (name.to_owned(), value)).into())
+            };
+            let reading = |is_hidden| {
+                let read = LateReadings::of(&values(is_hidden), &answers((1, "7"), "v1"));
+                read.0["reference"].reading.clone()
+            };
+            assert_eq!(reading(true), LateReading::Hidden(4), "{name}");
+            assert_eq!(reading(false), LateReading::Text { version: 4, value: "s3cr3t".into() });
+        }
     }
 
     #[test]

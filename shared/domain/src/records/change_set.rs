@@ -22,6 +22,9 @@ pub struct ChangeSet {
     pub template_digest: Digest,
     /// Digest of the parameters that it was created with.
     pub parameters_digest: Digest,
+    /// Digest of the values that CloudFormation reads, as the plan read them; `None` if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_digest: Option<Digest>,
     /// The values and the access that it changes. Empty if it asks for no approval.
     #[serde(default)]
     pub review: Review,

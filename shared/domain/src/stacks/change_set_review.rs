@@ -133,8 +133,8 @@ fn not_examined(nested: &NamedResource) -> String {
     )
 }
 
-/// Returns true if one of `decisions` allows exactly this change set, template, parameters and artifact (which implies the
-/// commit), not too long ago.
+/// Returns true if one of `decisions` allows exactly this change set, template, parameters, late values and artifact
+/// (which implies the commit), not too long ago.
 pub fn is_approved(
     decisions: &[ApprovalDecision],
     change_set: &ChangeSet,
@@ -148,6 +148,7 @@ pub fn is_approved(
                 approved.arn == change_set.arn
                     && approved.template_digest == change_set.template_digest
                     && approved.parameters_digest == change_set.parameters_digest
+                    && approved.late_digest == change_set.late_digest
                     && approved.changes == change_set.changes
                     && approved.unexamined == change_set.unexamined
                     && approved.review == change_set.review
@@ -217,6 +218,7 @@ mod tests {
             unexamined: Vec::new(),
             template_digest: Digest::of(b"template"),
             parameters_digest: Digest::of(b"parameters"),
+            late_digest: None,
         }
     }
 
@@ -442,6 +444,7 @@ mod tests {
             ChangeSet { arn: "other".into(), ..change_set.clone() },
             ChangeSet { template_digest: digest("other"), ..change_set.clone() },
             ChangeSet { parameters_digest: digest("other"), ..change_set.clone() },
+            ChangeSet { late_digest: Some(digest("other")), ..change_set.clone() },
             ChangeSet { unexamined: vec![unexamined("Child")], ..change_set.clone() },
             ChangeSet {
                 changes: vec![modify(TOPIC).judged(&[], &BTreeSet::new(), NestedChanges::NotNested)],

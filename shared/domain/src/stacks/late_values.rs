@@ -2,11 +2,11 @@
 //!
 //! A template and its parameters may be equal while such a value is another one. For a parameter from Parameter Store,
 //! CloudFormation reads the value for each change set, so a change set shows the difference. It reads a dynamic reference
-//! again only with another change of the resource:
+//! again only with another change of the resource, and one in `Outputs` with each update of the stack:
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html>
 
 use crate::model::late_values::{LateSource, LateValue, LateValues};
-use crate::stacks::names::render::{Renderer, is_known};
+use crate::stacks::names::render::{Renderer, is_known, stored};
 use crate::stacks::names::{StageValues, declared};
 use crate::stacks::template::Template;
 use regex::Regex;
@@ -24,7 +24,7 @@ impl LateValues {
     /// template.
     pub(crate) fn add(&mut self, path: &str, template: &Template, values: &StageValues) {
         let root = template.root();
-        let renderer = Renderer::new(root, template.parameters(), values);
+        let renderer = Renderer::new(root, template.parameters(), values).with_every_branch();
         for (name, parameter) in template.parameters() {
             let source = values.parameters.get(name).or(parameter.default.as_ref());
             let Some(source) = source.filter(|_| parameter.kind.starts_with(INDIRECT)) else { continue };
@@ -40,15 +40,30 @@ impl LateValues {
         for (section, is_resource) in [("Resources", true), ("Outputs", false)] {
             for entry in declared(root, section).into_iter().filter(|entry| renderer.exists(&entry.node)) {
                 let text = renderer.text(&entry.node).unwrap_or_default();
-                for (reference, source) in references(&text) {
-                    let found = self.0.entry(reference).or_insert_with(|| LateValue {
-                        source,
-                        is_hidden: false,
-                        resources: BTreeSet::new(),
-                    });
+                for (reference, value) in references(&text) {
+                    let found = self.0.entry(reference).or_insert(value);
                     let user = if is_resource { &entry.key } else { section };
                     found.resources.insert(format!("{path}{user}"));
                 }
+            }
+        }
+        self.hide_given(template, values);
+    }
+
+    /// Hides the values that reach a parameter with `NoEcho` of the template.
+    ///
+    /// What a nested stack gets was found in the template above it.
+    fn hide_given(&mut self, template: &Template, values: &StageValues) {
+        for (name, parameter) in template.parameters().iter().filter(|(_, parameter)| parameter.no_echo) {
+            let given = values.parameters.get(name).or(parameter.default.as_ref());
+            let given = given.map(String::as_str).unwrap_or_default();
+            for (reference, value) in references(given) {
+                // A reference that no resource uses is kept too: its source may be visible under another name.
+                self.0.entry(reference).or_insert(value).is_hidden = true;
+            }
+            for value in self.0.values_mut() {
+                let LateSource::Parameter(source) = &value.source else { continue };
+                value.is_hidden |= given.contains(&stored(source));
             }
         }
     }
@@ -59,11 +74,16 @@ impl LateValues {
     }
 }
 
-/// Returns the dynamic references in a rendered text that name no version, with their sources.
-fn references(text: &str) -> Vec<(String, LateSource)> {
+/// Returns the dynamic references in a rendered text that name no version, as values of no resource yet.
+fn references(text: &str) -> Vec<(String, LateValue)> {
     let found = REFERENCE.captures_iter(text).filter_map(|found| {
         let source = source(&found[1], &found[2])?;
-        Some((shown(&found[0]), readable(&found[2]).unwrap_or(source)))
+        let value = LateValue {
+            source: readable(&found[2]).unwrap_or(source),
+            is_hidden: &found[1] == "ssm-secure",
+            resources: BTreeSet::new(),
+        };
+        Some((shown(&found[0]), value))
     });
     found.collect()
 }
@@ -108,6 +128,18 @@ mod tests {
     use crate::model::location::Location;
 
     fn late(template: &str, values: &[(&str, &str)], known: &[(&str, &str)]) -> LateValues {
+        let mut found = LateValues::default();
+        add(&mut found, "", template, values, known);
+        found
+    }
+
+    fn add(
+        found: &mut LateValues,
+        path: &str,
+        template: &str,
+        values: &[(&str, &str)],
+        known: &[(&str, &str)],
+    ) {
         let map = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
@@ -120,9 +152,7 @@ mod tests {
             parameters: map(values),
             references: map(known),
         };
-        let mut found = LateValues::default();
-        found.add("", &Template::parse("t", template).unwrap(), &values);
-        found
+        found.add(path, &Template::parse("t", template).unwrap(), &values);
     }
 
     fn names(found: &LateValues) -> Vec<&str> {
@@ -220,5 +250,78 @@ Resources:
         assert_eq!(names(&late(template, &[("Stage", "ci")], &[])), ["{{resolve:ssm:/trial}}"]);
         let live = late(template, &[("Stage", "production")], &[]);
         assert_eq!(names(&live), ["{{resolve:ssm:/live}}", "{{resolve:ssm:/other}}"]);
+    }
+
+    #[test]
+    fn what_a_stage_may_have_is_read_in_every_branch() {
+        let template = "Parameters:\n  Kind: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /kind}\n\
+                        Conditions:\n  Live: !Equals [!Ref Kind, live]\n\
+                        Mappings:\n  Limits:\n    live: {limit: '{{resolve:ssm:/mapped}}'}\n\
+                        Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Properties: {DisplayName: PLACE}\n";
+        for (place, expected) in [
+            ("!If [Live, '{{resolve:ssm:/live}}', '{{resolve:ssm:/trial}}']", ["/live", "/trial"].as_slice()),
+            ("!If [Live, fixed, !Ref 'AWS::NoValue']", &[]),
+            ("!If [Live, fixed, !If [Live, other, '{{resolve:ssm:/trial}}']]", &["/trial"]),
+            ("!Join ['', [a, !If [Live, '{{resolve:ssm:/live}}', '']]]", &["/live"]),
+            ("!FindInMap [Limits, !Ref Kind, limit]", &["/mapped"]),
+            (
+                "!Select [!Ref Kind, ['{{resolve:ssm:/live}}', '{{resolve:ssm:/trial}}']]",
+                &["/live", "/trial"],
+            ),
+        ] {
+            let found = late(&template.replace("PLACE", place), &[("Kind", "/kind")], &[]);
+            let named = |name: &String| {
+                name.strip_prefix("{{resolve:ssm:").map(|it| it.trim_end_matches('}').to_owned())
+            };
+            let references: Vec<String> = found.0.keys().filter_map(named).collect();
+            assert_eq!(references, expected, "{place}");
+        }
+        // A name that the choice decides is not known before the deployment.
+        let chosen =
+            template.replace("PLACE", "!Sub ['{{resolve:ssm:/${N}}}', {N: !If [Live, live, trial]}]");
+        assert!(late(&chosen, &[("Kind", "/kind")], &[]).depends_on_the_stack());
+    }
+
+    const CHILD: &str = "Parameters:
+  Password: {Type: String, NoEcho: true}
+  Name: {Type: String, Default: a}
+Resources:
+  Queue: {Type: AWS::SQS::Queue}
+";
+
+    #[test]
+    fn what_a_template_hides_is_hidden() {
+        let (secret, plain) = ("{{resolve:ssm:/db/pw}}", "{{resolve:ssm:/db/name}}");
+        let own = "Parameters:\n  Password: {Type: String, NoEcho: true, Default: DEFAULT}\nResources:\n  Topic:\n    \
+                   Type: AWS::SNS::Topic\n    Properties: {DisplayName: !Ref Password, TopicName: '{{resolve:ssm:/db/name}}'}\n";
+        let by_value = late(own, &[("Password", secret)], &[]);
+        let by_default = late(&own.replace("DEFAULT", &format!("'{secret}'")), &[], &[]);
+        let secure =
+            late(&TEMPLATE.replace("PLACE", "'{{resolve:ssm-secure:/db/pw}}'"), &[("Name", plain)], &[]);
+        let parent = format!(
+            "Resources:\n  Child:\n    Type: AWS::CloudFormation::Stack\n    Properties:\n      TemplateURL: https://b/c\n      \
+             Parameters: {{Password: '{secret}', Name: '{plain}'}}\n"
+        );
+        let mut nested = late(&parent, &[], &[]);
+        assert!(!nested.0[secret].is_hidden, "the template above does not hide it");
+        add(&mut nested, "Child.", CHILD, &[("Password", secret), ("Name", plain)], &[]);
+        assert_eq!(nested.0[secret].resources, ["Child".to_owned()].into());
+        for (found, hidden) in [
+            (by_value, secret),
+            (by_default, secret),
+            (secure, "{{resolve:ssm-secure:/db/pw}}"),
+            (nested, secret),
+        ] {
+            assert!(found.0[hidden].is_hidden, "{found:?}");
+            assert!(!found.0[plain].is_hidden, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_stored_parameter_that_a_nested_stack_hides_is_hidden() {
+        let mut found = late(TEMPLATE, &[("Name", "a")], &[]);
+        assert!(!found.0["Limit (/shop/limit)"].is_hidden);
+        add(&mut found, "Child.", CHILD, &[("Password", &stored("/shop/limit"))], &[]);
+        assert!(found.0["Limit (/shop/limit)"].is_hidden, "{found:?}");
     }
 }

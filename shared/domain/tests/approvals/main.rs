@@ -208,6 +208,7 @@ fn change_set(number: u32) -> ChangeSet {
         unexamined: Vec::new(),
         template_digest: Digest::of(b"template"),
         parameters_digest: Digest::of(b"parameters"),
+        late_digest: None,
     }
 }
 

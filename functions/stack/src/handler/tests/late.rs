@@ -109,8 +109,44 @@ async fn a_question_shows_the_values_and_a_change_after_it_is_not_executed() {
         assert!(fixture.calls("ExecuteChangeSet").is_empty());
     }
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
+    let refused = failure(&fixture, execute(&id)).await;
+    assert!(refused.message.contains("is not the one that was planned and approved"), "{refused}");
+    assert!(fixture.calls("ExecuteChangeSet").is_empty(), "the plan has values that no one approved");
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Approve, "the new values need an answer");
     assert_eq!(fixture.deploy().change_set.unwrap().attempt, 2);
+}
+
+#[tokio::test]
+async fn a_nested_stack_hides_what_either_branch_gives_it() {
+    let nested = "  Child:\n    Type: AWS::CloudFormation::Stack\n    Properties:\n      TemplateURL: child.yaml\n      \
+                  Parameters:\n        \
+                  Password: !If [IsLive, '{{resolve:ssm:/db/live}}', '{{resolve:ssm:/db/trial}}']\n";
+    let choice = "Conditions:\n  IsLive: !Equals [!Ref Kind, live]\n\
+                  Parameters:\n  Kind: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /kind}\n";
+    let template = with_resources(nested).replacen("Parameters:\n", choice, 1);
+    let child = format!("Parameters:\n  Password: {{Type: String, NoEcho: true}}\n{CHILD_KEPT}");
+    let fixture = Fixture::with_files("ci", &template, &[("child.yaml", &child)]);
+    for name in ["/kind", "/db/live", "/db/trial"] {
+        fixture.stored.put_parameter(name, Some("text"));
+    }
+    assert_eq!(go(&fixture, plan(&fixture.id())).await, NextStep::ChangeSet);
+    for name in ["{{resolve:ssm:/db/live}}", "{{resolve:ssm:/db/trial}}"] {
+        assert_eq!(reading(&fixture, name), LateReading::Hidden(1), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_changes_after_the_plan_makes_no_change_set() {
+    let fixture = fixture("ci");
+    let next = again(&fixture).await;
+    fixture.stored.put_parameter("/shop/limit", Some("8"));
+    assert_eq!(go(&fixture, plan(&next)).await, NextStep::ChangeSet);
+    fixture.stored.put_parameter("/shop/limit", Some("9"));
+    let refused = failure(&fixture, change_set(&next)).await;
+    assert_eq!(refused.kind, FailureKind::StackFailed);
+    assert!(refused.message.contains("8 (version 2) -> 9 (version 3)"), "{refused}");
+    assert!(fixture.deploy().change_set.is_none());
+    assert_eq!(fixture.calls("DeleteChangeSet").len(), 1);
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ fn change_set(arn: &str, impact: Impact) -> ChangeSet {
         unexamined: Vec::new(),
         template_digest: Digest::of(b"t"),
         parameters_digest: Digest::of(b"p"),
+        late_digest: None,
     }
 }
 

@@ -15,7 +15,18 @@ impl LocalFiles {
     pub(crate) fn stacks(&self, template: &Template, values: &StageValues) -> Vec<NestedStack<'_>> {
         let mut found = Vec::new();
         // The templates name each other in no circle.
-        self.collect("", template, values, &mut found);
+        self.collect("", template, values, false, &mut found);
+        found
+    }
+
+    /// Returns the same in every branch of a choice that is not known before the deployment.
+    pub(crate) fn stacks_of_every_branch(
+        &self,
+        template: &Template,
+        values: &StageValues,
+    ) -> Vec<NestedStack<'_>> {
+        let mut found = Vec::new();
+        self.collect("", template, values, true, &mut found);
         found
     }
 
@@ -24,27 +35,31 @@ impl LocalFiles {
         path: &str,
         template: &Template,
         values: &StageValues,
+        every_branch: bool,
         found: &mut Vec<NestedStack<'a>>,
     ) {
         let root = template.root();
         let renderer = Renderer::new(root, template.parameters(), values);
+        let renderer = if every_branch { renderer.with_every_branch() } else { renderer };
         for entry in declared(root, "Resources").into_iter().filter(|entry| renderer.exists(&entry.node)) {
             let Some(properties) = entry.node.get("Properties") else { continue };
             let address = properties.get("TemplateURL").and_then(|node| renderer.text(node));
-            let Some(nested) = address.and_then(|address| self.nested_at(&address)) else { continue };
-            let stack = NestedStack {
-                path: format!("{path}{}.", entry.key),
-                template: &nested.template,
-                values: passed(&nested.template, properties, &renderer, values),
-            };
-            let (path, theirs) = (stack.path.clone(), stack.values.clone());
-            found.push(stack);
-            self.collect(&path, &nested.template, &theirs, found);
+            for nested in self.nested_at(&address.unwrap_or_default()) {
+                let stack = NestedStack {
+                    path: format!("{path}{}.", entry.key),
+                    template: &nested.template,
+                    values: passed(&nested.template, properties, &renderer, values),
+                };
+                let (path, theirs) = (stack.path.clone(), stack.values.clone());
+                found.push(stack);
+                self.collect(&path, &nested.template, &theirs, every_branch, found);
+            }
         }
     }
 
-    fn nested_at(&self, address: &str) -> Option<&NestedTemplate> {
-        self.nested.iter().find(|nested| address.contains(nested.deployed.digest.as_str()))
+    /// Returns the templates that a rendered address names: more than one if the choice between them is not known.
+    fn nested_at(&self, address: &str) -> impl Iterator<Item = &NestedTemplate> {
+        self.nested.iter().filter(move |nested| address.contains(nested.deployed.digest.as_str()))
     }
 }
 

@@ -125,7 +125,7 @@ impl PackedContents {
         };
         let mut found = LateValues::default();
         found.add("", &self.template, &values);
-        for nested in self.local.stacks(&self.template, &values) {
+        for nested in self.local.stacks_of_every_branch(&self.template, &values) {
             found.add(&nested.path, nested.template, &nested.values);
         }
         found

@@ -270,6 +270,7 @@ fn asking() -> Deployment {
         unexamined: Vec::new(),
         template_digest: Digest::of(b"t"),
         parameters_digest: Digest::of(b"p"),
+        late_digest: None,
     };
     let question = Approval {
         shown: None,

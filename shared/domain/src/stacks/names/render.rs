@@ -17,6 +17,11 @@ const OPAQUE: char = '\u{1}';
 /// Nested conditions that are followed.
 const DEPTH_MAX: u32 = 20;
 
+/// Returns the rendered value of a parameter from Parameter Store, by the name of its source.
+pub(crate) fn stored(name: &str) -> String {
+    format!("{OPAQUE}ssm:{name}{OPAQUE}")
+}
+
 /// Returns true if a rendered text has no part that differs from stack to stack or that only CloudFormation knows.
 pub(crate) fn is_known(text: &str) -> bool {
     !text.contains(VARIES) && !text.contains(OPAQUE)
@@ -50,6 +55,7 @@ pub(crate) struct Renderer<'a> {
     root: &'a Node,
     declared: &'a BTreeMap<String, Parameter>,
     values: &'a StageValues,
+    every_branch: bool,
 }
 
 impl<'a> Renderer<'a> {
@@ -58,7 +64,13 @@ impl<'a> Renderer<'a> {
         declared: &'a BTreeMap<String, Parameter>,
         values: &'a StageValues,
     ) -> Self {
-        Self { root, declared, values }
+        Self { root, declared, values, every_branch: false }
+    }
+
+    /// Renders every value of a choice that is not known before the deployment, as one text that is not known.
+    #[must_use]
+    pub(crate) fn with_every_branch(self) -> Self {
+        Self { every_branch: true, ..self }
     }
 
     /// Returns a value as text; `None` if it is absent.
@@ -134,7 +146,7 @@ impl<'a> Renderer<'a> {
     fn parameter(&self, name: &str, parameter: &Parameter) -> Rendered {
         let Some(value) = self.values.parameters.get(name) else { return Rendered::varies() };
         if parameter.kind.starts_with("AWS::SSM::Parameter::Value<") {
-            return Rendered::Text(format!("{OPAQUE}ssm:{value}{OPAQUE}"));
+            return Rendered::Text(stored(value));
         }
         if parameter.kind == "CommaDelimitedList" || parameter.kind.starts_with("List<") {
             let items = value.split(',').map(|item| Rendered::Text(item.trim().to_owned()));
@@ -188,7 +200,7 @@ impl<'a> Renderer<'a> {
         match self.value(list) {
             Rendered::List(items) => {
                 let item = index.parse::<usize>().ok().and_then(|index| items.get(index).cloned());
-                item.unwrap_or_else(Rendered::varies)
+                item.unwrap_or_else(|| self.one_of(&items))
             }
             other => Rendered::Text(format!(
                 "{OPAQUE}Fn::Select:{index}:{}{OPAQUE}",
@@ -213,16 +225,36 @@ impl<'a> Renderer<'a> {
             mapping.get(&key(top)?)?.get(&key(second)?)
         };
         let default = otherwise.and_then(|node| node.get("DefaultValue"));
+        if self.every_branch && found().is_none() {
+            let all = self.root.get("Mappings");
+            let mapping = key(map).and_then(|name| all?.get(&name)).or(all);
+            let values: Vec<Rendered> =
+                mapping.into_iter().chain(default).map(|node| self.value(node)).collect();
+            return self.one_of(&values);
+        }
         found().or(default).map_or_else(Rendered::varies, |node| self.value(node))
     }
 
-    /// Returns the branch that the condition chooses. Of an unknown choice, returns the branch with a fixed value.
+    /// Returns one of `values`, of which it is not known which one.
+    fn one_of(&self, values: &[Rendered]) -> Rendered {
+        if !self.every_branch {
+            return Rendered::varies();
+        }
+        let texts: Vec<String> = values.iter().filter_map(Rendered::text).collect();
+        Rendered::Text(format!("{OPAQUE}{}{OPAQUE}", texts.join(";")))
+    }
+
+    /// Returns the branch that the condition chooses. Of an unknown choice, returns the branch with a fixed value, or
+    /// both where every branch is wanted.
     fn choose(&self, condition: &Node, yes: &Node, no: &Node) -> Rendered {
         match condition.as_text().and_then(|name| self.named_condition(name, 0)) {
             Some(true) => self.value(yes),
             Some(false) => self.value(no),
             None => {
                 let both = [self.value(yes), self.value(no)];
+                if self.every_branch {
+                    return self.one_of(&both);
+                }
                 let is_fixed = |value: &&Rendered| value.text().is_some_and(|text| !text.contains(VARIES));
                 both.iter().find(is_fixed).cloned().unwrap_or_else(Rendered::varies)
             }
