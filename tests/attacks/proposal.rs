@@ -6,7 +6,7 @@ use crate::{every_role, role_of};
 use jiff::{Timestamp, ToSpan};
 use lockstep_domain::delivery::sweep::{DeliveryStep, EVENT_MINUTES, event};
 use lockstep_domain::images::lifecycle::apply;
-use lockstep_domain::images::retention::{RetentionStep, change, why_record_stays};
+use lockstep_domain::images::retention::{Presence, RetentionStep, change, why_record_stays};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::records::{ImageOrigin, ImageVersion, Table, WebhookDelivery, WebhookDeliveryState};
 use lockstep_tests::installed::TOOLING;
@@ -78,14 +78,15 @@ fn a_proposal_about_a_recent_or_a_finished_delivery_is_left() {
 }
 
 #[test]
-fn the_record_of_an_image_remains_while_its_version_is_open_or_ec2_has_it() {
+fn the_record_of_an_image_remains_while_open_present_or_copied() {
     for state in ImageVersionState::ALL {
         let is_closed = matches!(
             state,
             ImageVersionState::Retired | ImageVersionState::Discarding | ImageVersionState::Discarded
         );
-        assert!(why_record_stays(Some(*state), true).is_some(), "{state}");
-        assert_eq!(why_record_stays(Some(*state), false).is_none(), is_closed, "{state}");
+        assert!(why_record_stays(Some(*state), Presence::There).is_some(), "{state}");
+        assert!(why_record_stays(Some(*state), Presence::Copied).is_some(), "{state}");
+        assert_eq!(why_record_stays(Some(*state), Presence::Gone).is_none(), is_closed, "{state}");
     }
 }
 

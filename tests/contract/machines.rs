@@ -89,6 +89,18 @@ fn the_longest_wait_fits_into_an_executions_history() {
     assert!(waits > 5);
 }
 
+/// `resume` frees a callback only if it can read that the execution which waits for it has ended.
+#[test]
+fn resume_may_look_at_exactly_the_executions_that_wait() {
+    let stacks = stacks();
+    let roles = roles(&stacks);
+    let role = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-resume-role")];
+    let waiting = installed(&stacks).into_iter().filter(|it| states(it.machine).iter().any(State::waits));
+    let expected: BTreeSet<String> =
+        waiting.map(|it| format!("arn:aws:states:{REGION}:{TOOLING}:execution:{}:*", it.name)).collect();
+    assert_eq!(role.resources_for("states:DescribeExecution"), expected);
+}
+
 #[test]
 fn every_placeholder_is_substituted_and_every_substitution_is_used() {
     for Installed { name, machine, substitutions, .. } in installed(&stacks()) {

@@ -236,6 +236,9 @@ fn every_action_of_a_function_is_asked_for_by_some_state() {
     let mut images = actions::<image::Request>();
     assert!(images.remove("import"), "images are imported by the command, not by a state machine");
     assert!(images.remove("abandon"), "promotions are abandoned by the sweep, not by a state machine");
+    for proposed in ["retain", "forget"] {
+        assert!(images.remove(proposed), "the sweep proposes to {proposed}, and no state machine");
+    }
     let mut ledger = actions::<ledger::Request>();
     assert!(ledger.remove("free_environment"), "the sweep proposes what to free, and no state machine");
     assert!(ledger.remove("close_unanswered"), "the sweep proposes what to close, and no state machine");

@@ -51,16 +51,25 @@ impl Harness {
         [self.codebuild.take_events(), self.cloud.take_events(), self.ec2.take_events()].concat()
     }
 
-    /// Schedules the events that AWS raised, and the requests of functions to `resume`.
-    pub fn collect(&self) {
-        for event in self.raised() {
-            if ended_operation(&event).is_some() {
-                self.schedule(DELIVERY, Happening::Event(event, 0));
+    /// Schedules the events that AWS raised, and the requests of functions that `resume` looks.
+    ///
+    /// Has `resume` carry out a registration at once, because its caller waits for that. One that fails comes again,
+    /// as the retry of its state sends it.
+    pub fn collect(&self) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(async move {
+            for event in self.raised() {
+                if ended_operation(&event).is_some() {
+                    self.schedule(DELIVERY, Happening::Event(event, 0));
+                }
             }
-        }
-        for (_, request) in self.account.take_invocations() {
-            self.schedule(DELIVERY, Happening::Event(request, 0));
-        }
+            for (_, request) in self.account.take_invocations() {
+                if request["register"].is_object() {
+                    self.deliver(request, 0).await;
+                } else {
+                    self.schedule(DELIVERY, Happening::Event(request, 0));
+                }
+            }
+        })
     }
 
     /// Returns the time of the next happening, if it is before `end`.
@@ -83,13 +92,13 @@ impl Harness {
     /// Lets time pass until `end`, or until `enough` returns true.
     pub async fn until(&self, end: Timestamp, enough: impl Fn() -> bool) {
         loop {
-            self.collect();
+            self.collect().await;
             if enough() {
                 return;
             }
             let Some(next) = self.next(end) else { break };
             self.clock.advance_to(next);
-            self.collect();
+            self.collect().await;
             let due = {
                 let mut agenda = self.agenda.borrow_mut();
                 let first = agenda.first_entry().filter(|entry| entry.key().0 <= self.clock.now());

@@ -34,7 +34,7 @@ impl Harness {
         self.clock.advance(Duration::from_millis(200));
         let served = self.drive(self.serve(function, payload.clone())).await;
         self.faults.set_caller(&before);
-        self.collect();
+        self.collect().await;
         match served {
             None => Err(TaskError::new("Runtime.ExitError", "the runtime exited")),
             Some(Ok(answer)) => Ok(answer),

@@ -106,7 +106,7 @@ impl Harness {
             Box::pin(handle(&self.context, Callers::Approvers, invocation, self.clock.now()));
         let answered = self.drive(answering).await;
         self.faults.set_aside(false);
-        self.collect();
+        self.collect().await;
         answered
     }
 }

@@ -2,20 +2,24 @@
 //! those whose execution has ended.
 
 use crate::context::ResumeContext;
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
+use lockstep_aws::executions::Standing;
 use lockstep_aws::ledger::{Inserted, Ledger, Versioned};
 use lockstep_aws::{metrics, scope};
 use lockstep_domain::delivery::approval;
 use lockstep_domain::delivery::aws_events::{account_of, ended_operation};
 use lockstep_domain::delivery::callbacks::{self, Completion, Registration, complete};
 use lockstep_domain::messages::resume::{Done, Register, Request, Waiting};
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::error::{Failure, FailureKind, Policy};
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::metric::Metric;
 use lockstep_domain::records::{ApprovalDecision, Callback, CallbackState};
 use lockstep_runtime::retry::retry_on_conflict;
 use lockstep_runtime::{RegisteredAccounts, lease};
 use serde_json::Value;
+
+/// Hours after which Step Functions certainly knows an execution that has registered.
+const KNOWN_HOURS: i64 = 24;
 
 /// Handles a request of another function, or an event of AWS.
 pub async fn handle(context: &impl ResumeContext, payload: &Value, now: Timestamp) -> Result<Done, Failure> {
@@ -39,9 +43,9 @@ async fn register(context: &impl ResumeContext, waiting: &Waiting, now: Timestam
     scope::about_execution(&task.execution);
     let existing = context.ledger().get::<Callback>(&Callback::key_of(operation)).await?;
     let known = existing.as_ref().map(|found| &found.record);
-    let has_ended = match callbacks::holder(known, task) {
-        Some(holder) => lease::has_ended(context.executions(), holder).await,
-        None => false,
+    let has_ended = match (known, callbacks::holder(known, task)) {
+        (Some(wait), Some(holder)) => has_left(context, wait, holder, now).await?,
+        _ => false,
     };
     let (wait, is_over) = match callbacks::register(known, operation, task, has_ended, now) {
         Registration::Stale => return Ok(()),
@@ -55,6 +59,35 @@ async fn register(context: &impl ResumeContext, waiting: &Waiting, now: Timestam
         write(context.ledger(), existing, wait).await?;
     }
     if is_over { complete_if_allowed(context, operation, now).await } else { Ok(()) }
+}
+
+/// Returns true if `holder`, which waits by the record `wait`, certainly has ended.
+///
+/// Step Functions forgets an execution 90 days after its end, and shows a new one after a moment. So one that it does
+/// not know has ended if it registered a day ago. Before that, no other execution may take its callback.
+///
+/// # Errors
+/// `Transient` if the status cannot be read now: the caller tries again.
+async fn has_left(
+    context: &impl ResumeContext,
+    wait: &Callback,
+    holder: &str,
+    now: Timestamp,
+) -> Result<bool, Failure> {
+    match context.executions().standing(holder).await {
+        Ok(Standing::Running) => Ok(false),
+        Ok(Standing::Ended) => Ok(true),
+        Ok(Standing::Absent) => Ok(wait.at.checked_add(KNOWN_HOURS.hours()).is_ok_and(|known| now >= known)),
+        Err(failure) if failure.kind.policy() == Policy::Retryable => {
+            let what = format!("the status of {holder} cannot be read");
+            Err(Failure::new(FailureKind::Transient, what).caused_by(&failure))
+        }
+        // The holder is no execution that may wait. No repetition changes that.
+        Err(failure) => {
+            tracing::warn!("{}", failure.chain());
+            Ok(false)
+        }
+    }
 }
 
 /// Deletes the open callback of an execution that certainly has ended, as the sweep proposes. Returns false if there

@@ -34,10 +34,7 @@ pub async fn sweep(
             report::left(report, &what, "its git host does not answer; it is asked again by the next sweep");
             continue;
         }
-        let outcome = sweep_head(context, report, &listed.record, &latest, now).await;
-        if let Err(failure) = &outcome {
-            tired.after(&listed.record, failure);
-        }
+        let outcome = sweep_head(context, report, &mut tired, &listed.record, (&latest, now)).await;
         report::go_on(report, &what, outcome);
     }
     Ok(())
@@ -46,14 +43,16 @@ pub async fn sweep(
 async fn sweep_head(
     context: &impl SweepContext,
     report: &mut SweepReport,
+    tired: &mut Tired,
     listed: &Repository,
-    latest: &[WebhookDelivery],
-    now: Timestamp,
+    (latest, now): (&[WebhookDelivery], Timestamp),
 ) -> Result<(), Failure> {
     // The index lags behind the table, which may have a newer commit.
     let Some(stored) = context.ledger().get::<Repository>(&listed.key()).await? else { return Ok(()) };
     let repository = stored.record;
-    let Some(head) = context.head(&repository, &repository.branch).await? else {
+    // Only the git host's own failures count against it, and not those of the function that owns deliveries.
+    let asked = context.head(&repository, &repository.branch).await;
+    let Some(head) = asked.inspect_err(|failure| tired.after(&repository, failure))? else {
         return Err(Failure::not_found(format!(
             "it has no branch {}; subscribe it with the one that is released: lockstep repositories add github:{} --branch <branch>",
             repository.branch,

@@ -65,7 +65,7 @@ async fn carry_out(
     let places = images::everywhere(context.ledger(), stages, &planned.image, &planned.version).await?;
     match &planned.step {
         RetentionStep::Deprecate => {
-            if !propose(context, planned).await? {
+            if !propose(context, planned, ImageVersionState::Retiring).await? {
                 return Ok(());
             }
             for image in &places {
@@ -86,7 +86,7 @@ async fn carry_out(
                     context.kept_images(&image.record.location).await?.restore(ami).await?;
                 }
             }
-            if propose(context, planned).await? {
+            if propose(context, planned, ImageVersionState::Usable).await? {
                 report.retired.push(format!("{what} is kept after all: {}", planned.why));
             }
         }
@@ -95,12 +95,17 @@ async fn carry_out(
     Ok(())
 }
 
-/// Proposes the step to the owner of versions, which plans again. Returns false if another writer was faster, or if
-/// the step is not due any more.
-async fn propose(context: &impl SweepContext, planned: &Planned) -> Result<bool, Failure> {
+/// Proposes the step to the owner of versions, which plans again and may take another step. Returns true only if the
+/// version is in the state `expected` then: the caller changes images that only this state permits it to change.
+async fn propose(
+    context: &impl SweepContext,
+    planned: &Planned,
+    expected: ImageVersionState,
+) -> Result<bool, Failure> {
     let request = Request::Retain { image: planned.image.clone(), version: planned.version.clone() };
     let owner = owners::of_images(DeploymentPath::Delivery);
-    Ok(owners::ask::<Retained>(context, &owner, &request).await?.is_some_and(|retained| retained.is_done))
+    let retained = owners::ask::<Retained>(context, &owner, &request).await?;
+    Ok(retained.and_then(|retained| retained.state) == Some(expected))
 }
 
 /// Proposes to delete the record of an image that was removed. Returns false if the owner keeps it.
@@ -149,7 +154,7 @@ async fn remove(
             report::left(report, &format!("image {what}"), &format!("it is {is} and stays: {why}"));
             return Ok(());
         }
-        if !given_up && !propose(context, planned).await? {
+        if !given_up && !propose(context, planned, ImageVersionState::Retired).await? {
             return Ok(());
         }
     }
@@ -178,8 +183,9 @@ async fn remove(
         }
     }
     if is_gone {
-        if given_up {
-            propose(context, planned).await?;
+        // A version that its owner does not close yet is proposed again by the next sweep.
+        if given_up && !propose(context, planned, ImageVersionState::Discarded).await? {
+            return Ok(());
         }
         report.retired.push(format!("{what} is gone, in {} places", places.len()));
     }

@@ -4,7 +4,7 @@ use crate::aws::Aws;
 use crate::failure::{code, failure};
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::ExecutionStatus;
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::error::{Failure, FailureKind};
 use std::sync::OnceLock;
 
 /// Result of a request to start an execution.
@@ -24,6 +24,17 @@ pub enum Answered {
     Accepted,
     /// No state waits with this token any more: it timed out, was answered, or its execution ended.
     Gone,
+}
+
+/// What Step Functions knows about an execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It runs.
+    Running,
+    /// It has ended.
+    Ended,
+    /// There is none: it never ran, it ended more than 90 days ago, or it began a moment ago.
+    Absent,
 }
 
 /// Executions of state machines.
@@ -56,12 +67,40 @@ impl Executions {
     /// Only a terminal status is an end. An execution that is not found, or a call that fails, proves no end: the
     /// caller wants to take a resource away from the execution.
     pub async fn is_running(&self, arn: &str) -> Option<bool> {
-        match self.client().describe_execution().execution_arn(arn).send().await {
-            Ok(execution) => runs(&execution.status),
-            Err(error) => {
-                tracing::warn!("{}", failure("DescribeExecution", arn, &error).chain());
+        match self.standing(arn).await {
+            Ok(Standing::Running) => Some(true),
+            Ok(Standing::Ended) => Some(false),
+            Ok(Standing::Absent) => {
+                tracing::warn!("DescribeExecution {arn}: there is no such execution");
                 None
             }
+            Err(failure) => {
+                tracing::warn!("{}", failure.chain());
+                None
+            }
+        }
+    }
+
+    /// Returns what Step Functions knows about the execution `arn`.
+    /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html>
+    ///
+    /// # Errors
+    /// `Transient` if the status is one that Lockstep does not know.
+    pub async fn standing(&self, arn: &str) -> Result<Standing, Failure> {
+        match self.client().describe_execution().execution_arn(arn).send().await {
+            Ok(execution) => match runs(&execution.status) {
+                Some(true) => Ok(Standing::Running),
+                Some(false) => Ok(Standing::Ended),
+                None => {
+                    let why = format!(
+                        "DescribeExecution {arn}: the status {} is unknown",
+                        execution.status.as_str()
+                    );
+                    Err(Failure::new(FailureKind::Transient, why))
+                }
+            },
+            Err(error) if code(&error) == Some("ExecutionDoesNotExist") => Ok(Standing::Absent),
+            Err(error) => Err(failure("DescribeExecution", arn, &error)),
         }
     }
 

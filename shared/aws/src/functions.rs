@@ -6,9 +6,11 @@ use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::Builder;
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
+use aws_sdk_lambda::operation::invoke::InvokeOutput;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::error::{ErrorCause, Failure, FailureKind};
 use serde::Serialize;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -86,7 +88,7 @@ impl Functions {
     }
 }
 
-/// A function of ours that is invoked asynchronously, with the same retries as every other call.
+/// A function of ours that takes requests, with the same limits and retries as every other call.
 #[derive(Clone)]
 pub struct Receiver {
     aws: Aws,
@@ -101,20 +103,41 @@ impl Receiver {
     }
 
     /// Invokes the function with `event`, and does not wait for a response.
-    /// <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
     pub async fn send(&self, event: &impl Serialize) -> Result<(), Failure> {
-        let payload = serde_json::to_vec(event)
-            .map_err(|error| Failure::bug("an event cannot be written as JSON").caused_by(&error))?;
-        let client = self.client.get_or_init(|| Client::new(self.aws.sdk_config()));
-        let sent = client
-            .invoke()
-            .function_name(&self.function)
-            .invocation_type(InvocationType::Event)
-            .payload(Blob::new(payload))
-            .send()
-            .await;
-        sent.map(drop).map_err(|error| failure("Invoke", &self.function, &error))
+        self.invoke(InvocationType::Event, event).await.map(drop)
     }
+
+    /// Invokes the function with `request` and waits until it has carried it out.
+    ///
+    /// A call that hangs is repeated, so the function may receive the request twice.
+    ///
+    /// # Errors
+    /// `Transient` if the function fails, with the function's own error as the cause.
+    pub async fn ask(&self, request: &impl Serialize) -> Result<(), Failure> {
+        let answer = self.invoke(InvocationType::RequestResponse, request).await?;
+        carried_out(&self.function, answered(answer.function_error, answer.payload))
+    }
+
+    /// Invokes the function.
+    /// <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
+    async fn invoke(&self, how: InvocationType, payload: &impl Serialize) -> Result<InvokeOutput, Failure> {
+        let payload = serde_json::to_vec(payload)
+            .map_err(|error| Failure::bug("a request cannot be written as JSON").caused_by(&error))?;
+        let client = self.client.get_or_init(|| Client::new(self.aws.sdk_config()));
+        let request =
+            client.invoke().function_name(&self.function).invocation_type(how).payload(Blob::new(payload));
+        request.send().await.map_err(|error| failure("Invoke", &self.function, &error))
+    }
+}
+
+/// Returns the failure of a function that did not carry out a request.
+fn carried_out(function: &str, called: Called) -> Result<(), Failure> {
+    let Called::Answered { error: Some(error), payload, .. } = called else { return Ok(()) };
+    let caught = CaughtError { error, cause: String::from_utf8_lossy(&payload).into_owned() };
+    let kind = caught.names().pop().unwrap_or_default();
+    let cause = ErrorCause::new(&format!("{kind}: {}", caught.sentence()));
+    let what = format!("{function} did not carry out the request");
+    Err(Failure::new(FailureKind::Transient, what).caused_by(&cause))
 }
 
 fn answered(error: Option<String>, payload: Option<Blob>) -> Called {
@@ -127,6 +150,24 @@ fn answered(error: Option<String>, payload: Option<Blob>) -> Called {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_that_the_function_did_not_carry_out_is_a_failure() {
+        let reply = |error: Option<&str>, text: &str| {
+            answered(error.map(str::to_owned), Some(Blob::new(text.as_bytes().to_vec())))
+        };
+        carried_out("lockstep-resume", reply(None, r#"{"is_forgotten":false}"#)).unwrap();
+        let said = r#"{"errorType":"Conflict","errorMessage":"five lost writes"}"#;
+        let failed = carried_out("lockstep-resume", reply(Some("Unhandled"), said)).unwrap_err();
+        assert_eq!(failed.kind, FailureKind::Transient);
+        let chain = failed.chain();
+        assert!(
+            chain.contains("lockstep-resume did not carry") && chain.contains("Conflict: five lost writes"),
+            "{chain}"
+        );
+        let failed = carried_out("lockstep-resume", reply(Some("Unhandled"), "no JSON")).unwrap_err();
+        assert!(failed.chain().contains("Unhandled: no JSON"), "{}", failed.chain());
+    }
 
     #[test]
     fn a_long_answer_is_cut_and_marked_as_cut() {

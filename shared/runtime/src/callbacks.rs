@@ -21,14 +21,17 @@ impl Callbacks {
     /// Has the task token of `task` registered for the end of `operation` (see
     /// [`lockstep_domain::records::Callback::operation`]).
     ///
-    /// Lambda delivers the request at least once, before or after the end of the operation: an end that came first
-    /// left a record, and the task is answered at once. A repeated call with the same task changes nothing.
+    /// Waits until `resume` has stored the token or refused it, so that no registration is lost: the caller's state
+    /// tries again after a failure. If the operation ended before, its end left a record, and the task is answered at
+    /// once. A repeated call with the same task changes nothing.
     pub async fn register(&self, operation: &str, task: &Task) -> Result<(), Failure> {
         let register = Waiting { operation: operation.to_owned(), task: task.clone() };
-        self.resume.send(&Register { register }).await
+        self.resume.ask(&Register { register }).await
     }
 
     /// Asks `resume` to answer the task that waits for `operation`, which the caller found ended.
+    ///
+    /// Does not wait for that: Lambda delivers the request at least once, and the sweep repeats a lost one.
     pub async fn wake(&self, operation: &str) -> Result<(), Failure> {
         self.resume.send(&Wake { wake: operation.to_owned() }).await
     }

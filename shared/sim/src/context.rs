@@ -33,7 +33,7 @@ pub use published::SimPublished;
 use published::newest;
 use serde_json::Value;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -98,6 +98,8 @@ pub struct SimContext {
     pub path: DeploymentPath,
     /// The functions that a call runs within the process, by name. A call of another one is only recorded.
     pub callees: Rc<RefCell<BTreeMap<String, Callee>>>,
+    /// The functions whose invocations Lambda throttles.
+    pub throttled: Rc<RefCell<BTreeSet<String>>>,
     ledger: Ledger,
     callbacks: Callbacks,
     executions: Executions,
@@ -154,6 +156,7 @@ impl SimContext {
             permissions: Arc::default(),
             path: DeploymentPath::Delivery,
             callees: Rc::default(),
+            throttled: Rc::default(),
             callbacks: Callbacks::new(&account.aws(), RESUME),
             executions: Executions::new(&account.aws()),
             secrets: Rc::new(Secrets::new(&account.aws(), SECRET_AGE)),

@@ -98,6 +98,7 @@ struct State {
     objects: BTreeMap<String, Vec<u8>>,
     secrets: BTreeMap<String, String>,
     invocations: Vec<(String, Value)>,
+    awaited: Vec<Value>,
     lost: BTreeSet<String>,
     calls: Vec<String>,
     written: Vec<Key>,
@@ -334,6 +335,11 @@ impl FakeAws {
         self.state().invocations.clone()
     }
 
+    /// Returns the payloads of the invocations whose callers waited for the function, in order.
+    pub fn awaited(&self) -> Vec<Value> {
+        self.state().awaited.clone()
+    }
+
     /// Returns the invocations since the last call, in order.
     pub fn take_invocations(&self) -> Vec<(String, Value)> {
         std::mem::take(&mut self.state().invocations)
@@ -513,7 +519,11 @@ impl HttpConnector for FakeAws {
         if let Some(object) = self.requested_object(&request) {
             return HttpConnectorFuture::ready(response(Some((200, object))));
         }
+        let waits = request.headers().get("x-amz-invocation-type") == Some("RequestResponse");
         let request = Request::of(&request);
+        if waits {
+            self.state().awaited.push(serde_json::from_str(&request.body).unwrap_or_default());
+        }
         let Some(between) = self.between.clone() else {
             let reply = self.serve(&request);
             return HttpConnectorFuture::ready(response((!self.is_lost(&request)).then_some(reply)));

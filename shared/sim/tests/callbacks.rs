@@ -16,6 +16,11 @@ async fn a_token_is_sent_to_the_function_that_owns_callbacks() {
     callbacks.wake("op").await.unwrap();
     let register = json!({"register": {"operation": "op", "task": task}});
     let to = || "lockstep-resume".to_owned();
+    assert_eq!(
+        cloud.awaited(),
+        std::slice::from_ref(&register),
+        "a lost registration would cost the timeout of its state"
+    );
     assert_eq!(cloud.invocations(), [(to(), register), (to(), json!({"wake": "op"}))]);
     assert!(cloud.written().is_empty());
 }

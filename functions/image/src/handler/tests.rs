@@ -12,8 +12,9 @@ use lockstep_domain::messages::inputs::PromoteImage;
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::{AmiId, DeploymentId};
+use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::operator_action::OperatorAction;
-use lockstep_domain::records::{Deployment, DeploymentState, ImageState, ImageVersion, Revocation};
+use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState, ImageVersion, Revocation};
 use lockstep_sim::stages::stage_text;
 
 const EXECUTION: &str = "arn:aws:states:eu-west-1:999999999999:execution:lockstep-promote-image:1";
@@ -284,6 +285,26 @@ async fn discarding_before_anything_was_copied_does_nothing() {
     ok(&fixture, discard()).await;
     assert_eq!(fixture.owned_by(COPY_ACCOUNT), 0);
     assert!(!fixture.ec2.take_calls().contains(&"DeregisterImage"));
+}
+
+/// The sweep may propose it while the copy has no id yet.
+#[tokio::test]
+async fn the_record_of_a_copy_in_progress_is_not_forgotten() {
+    let fixture = imported().await;
+    assert_eq!(inspected(&fixture).await, NextStep::Copy);
+    ok(&fixture, share()).await;
+    ok(&fixture, copy()).await;
+    let coming = Image { ami: None, ..fixture.copy_record().unwrap() };
+    fixture.account.put(&coming);
+    fixture.account.put(&ImageVersion { state: ImageVersionState::Retired, ..fixture.version() });
+    let forget = Request::Forget {
+        image: coming.name.clone(),
+        version: coming.version.clone(),
+        location: coming.location.clone(),
+    };
+    let Reply::Forgotten(forgotten) = ok(&fixture, forget).await else { panic!() };
+    assert_eq!(forgotten.why_not.as_deref(), Some("a copy of it runs, so its record stays"));
+    assert_eq!(fixture.copy_record(), Some(coming));
 }
 
 #[tokio::test]

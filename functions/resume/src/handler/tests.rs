@@ -1,7 +1,6 @@
 //! Callbacks over the in-process DynamoDB engine.
 
 use super::*;
-use jiff::ToSpan;
 use lockstep_aws::executions::{Answered, Executions};
 use lockstep_domain::delivery::approval::operation;
 use lockstep_domain::messages::Task;
@@ -9,9 +8,11 @@ use lockstep_domain::messages::resume::Forget;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Approval, Decision, Proposal, ProposedAction, Subject};
 use lockstep_runtime::{HasExecutions, HasLedger, TaskTokens};
-use lockstep_sim::FakeAws;
+use lockstep_sim::{FakeAws, Interceptor, Reply};
 use serde_json::json;
 use std::cell::RefCell;
+use std::pin::Pin;
+use std::sync::Arc;
 
 /// The only registered account.
 const ADDED: &str = "222222222222";
@@ -79,6 +80,19 @@ impl RegisteredAccounts for Context {
     }
 }
 
+/// Step Functions that answers no request.
+struct Throttling;
+
+impl Interceptor for Throttling {
+    fn intercept<'a>(
+        &'a self,
+        _: lockstep_sim::Request,
+        _: &'a FakeAws,
+    ) -> Pin<Box<dyn Future<Output = Option<Reply>> + Send + 'a>> {
+        Box::pin(async { Some((400, json!({"__type": "ThrottlingException"}).to_string())) })
+    }
+}
+
 fn now() -> Timestamp {
     "2100-01-01T00:00:00Z".parse().unwrap()
 }
@@ -131,6 +145,37 @@ async fn a_callback_of_an_execution_that_may_run_is_not_taken() {
         context.registers("op", &task("rival", "arn:rival", 0)).await;
         let token = context.token("op").await;
         assert_eq!(token.as_deref(), Some(if is_taken { "rival" } else { "token" }), "{status:?}");
+    }
+}
+
+/// Otherwise a registration would be lost, and its state would look only once it times out.
+#[tokio::test]
+async fn a_registration_fails_while_the_holders_status_cannot_be_read() {
+    let mut context = Context::new();
+    context.wait("op", "token").await;
+    context.executions = Executions::new(&context.account.behind(Arc::new(Throttling)).aws());
+    let task = task("rival", "arn:rival", 0);
+    let register = json!(Register { register: Waiting { operation: "op".into(), task: task.clone() } });
+    let failed = handle(&context, &register, now()).await.unwrap_err();
+    assert_eq!(failed.kind, FailureKind::Transient);
+    assert_eq!(failed.message, "the status of arn cannot be read");
+    assert_eq!(context.token("op").await.as_deref(), Some("token"));
+    context.executions = Executions::new(&context.account.aws());
+    context.account.set_execution("arn", "ABORTED");
+    context.registers("op", &task).await;
+    assert_eq!(context.token("op").await.as_deref(), Some("rival"));
+}
+
+#[tokio::test]
+async fn an_execution_that_step_functions_forgot_holds_no_callback() {
+    let context = Context::new();
+    context.wait("op", "token").await;
+    for (hours, is_taken) in [(KNOWN_HOURS - 1, false), (KNOWN_HOURS, true)] {
+        let later = now().checked_add(hours.hours()).unwrap();
+        let register = Waiting { operation: "op".into(), task: task("rival", "arn:rival", 0) };
+        handle(&context, &json!(Register { register }), later).await.unwrap();
+        let token = context.token("op").await;
+        assert_eq!(token.as_deref(), Some(if is_taken { "rival" } else { "token" }), "{hours}");
     }
 }
 

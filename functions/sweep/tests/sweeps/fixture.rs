@@ -7,10 +7,12 @@ use lockstep_aws::ledger::{Ledger, Versioned};
 use lockstep_domain::delivery::environment::acquire;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::messages::callers::Callers;
+use lockstep_domain::messages::image::Retained;
 use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, DeploymentId, Digest};
+use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
     Charter, Config, ConfigKind, DeployBody, Deployment, DeploymentStart, DeploymentState, Environment, Key,
@@ -23,7 +25,7 @@ use lockstep_sim::clock::VirtualClock;
 use lockstep_sim::context::{BUCKET, Callee, MACHINES, SimContext};
 use lockstep_sim::stages::{stage_text, text_of};
 use lockstep_sweep::handler::handle;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -204,6 +206,26 @@ impl Fixture {
             let function = format!("lockstep-{}-image", path.as_str());
             self.sim.callees.borrow_mut().insert(function, images(&self.sim, &self.clock, path));
         }
+    }
+
+    /// Lets the owner of versions answer to each step that the version is in `state`, without a change.
+    pub fn owner_of_versions_answers(&self, state: ImageVersionState) {
+        let mut callees = self.sim.callees.borrow_mut();
+        let function = "lockstep-delivery-image".to_owned();
+        let owner = callees.get(&function).cloned().unwrap();
+        let answer: Callee = Rc::new(move |payload: Value| {
+            let owner = Rc::clone(&owner);
+            Box::pin(async move {
+                let is_step = payload["action"] == "retain";
+                if is_step { Ok(json!(Retained { state: Some(state) })) } else { owner(payload).await }
+            })
+        });
+        callees.insert(function, answer);
+    }
+
+    /// Lets Lambda throttle each invocation of the function that owns webhook deliveries.
+    pub fn intake_is_throttled(&self) {
+        self.sim.throttled.borrow_mut().insert("lockstep-webhook".to_owned());
     }
 
     /// Points the branch of a repository to `commit`.

@@ -140,3 +140,17 @@ async fn a_host_that_does_not_answer_is_skipped_until_the_next_sweep() {
     fixture.sweep(45).await;
     assert_eq!(fixture.sim.hosts.asked(), 3 + 2, "a host that throttles is asked only once");
 }
+
+/// A flood of posts to the hook throttles the function that owns deliveries, and not the git host.
+#[tokio::test]
+async fn a_throttled_proposal_does_not_count_against_the_git_host() {
+    let fixture = Fixture::new().await;
+    for name in ["a", "b", "c", "d"] {
+        fixture.put(&repository(name)).await;
+        fixture.head_is(name, HEAD);
+    }
+    fixture.intake_is_throttled();
+    let report = fixture.sweep(30).await;
+    assert_eq!((report.left.len(), fixture.sim.hosts.asked()), (4, 4), "{report:?}");
+    assert!(report.left.iter().all(|left| left.why.contains("Invoke lockstep-webhook")), "{report:?}");
+}

@@ -228,6 +228,19 @@ async fn a_deprecated_version_is_restored_once_a_deployment_needs_it() {
     assert_eq!((fixture.calls("DisableImageDeprecation"), fixture.calls("DeregisterImage")), (2, 0));
 }
 
+/// Between the sweep's look and its proposal, a deployment may need the version again: its owner restores it then.
+#[tokio::test]
+async fn no_image_is_removed_whose_owner_restored_it_meanwhile() {
+    let fixture = Fixture::with_images().await;
+    let old = fixture.image("2.1.0").await;
+    fixture.image("2.1.1").await;
+    fixture.sweep(1).await;
+    fixture.owner_of_versions_answers(ImageVersionState::Usable);
+    let report = fixture.sweep(1 + GRACE_DAYS * DAY).await;
+    assert!(report.retired.is_empty() && fixture.calls("DeregisterImage") == 0, "{report:?}");
+    assert!(old.iter().all(|id| fixture.sim.ec2.ami(id).is_some()));
+}
+
 /// Row 46.
 #[tokio::test]
 async fn a_referenced_image_is_kept_and_the_reference_is_reported() {

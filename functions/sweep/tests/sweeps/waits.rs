@@ -68,6 +68,7 @@ async fn asking(fixture: &Fixture, decision: Option<Decision>) -> String {
         unexamined: Vec::new(),
         template_digest: Digest::of(b"t"),
         parameters_digest: Digest::of(b"p"),
+        late_digest: None,
     };
     let question = Approval {
         shown: None,

@@ -180,16 +180,28 @@ pub fn change(
     }
 }
 
+/// Presence of an image in the account of its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// EC2 has the image.
+    There,
+    /// The record names no image yet, because a copy is in progress.
+    Copied,
+    /// EC2 has no image of the record.
+    Gone,
+}
+
 /// Returns the reason to keep the record of an image in an account: the owner of versions did not close its version,
-/// or EC2 still has it. `closed` is the state of the version.
-pub fn why_record_stays(closed: Option<ImageVersionState>, is_there: bool) -> Option<String> {
+/// a copy of the image runs, or EC2 still has it. `closed` is the state of the version.
+pub fn why_record_stays(closed: Option<ImageVersionState>, presence: Presence) -> Option<String> {
     use ImageVersionState::{Discarded, Discarding, Retired};
-    match closed {
-        Some(state) if !matches!(state, Retired | Discarding | Discarded) => {
+    match (closed, presence) {
+        (Some(state), _) if !matches!(state, Retired | Discarding | Discarded) => {
             Some(format!("its version is {state}, so its record stays"))
         }
-        Some(_) | None if is_there => Some("EC2 still has it, so its record stays".to_owned()),
-        Some(_) | None => None,
+        (_, Presence::There) => Some("EC2 still has it, so its record stays".to_owned()),
+        (_, Presence::Copied) => Some("a copy of it runs, so its record stays".to_owned()),
+        (_, Presence::Gone) => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Task, inputs};
 use crate::model::caught_error::CaughtError;
 use crate::model::ids::{DeploymentId, ImageName, StageName};
+use crate::model::image_version_state::ImageVersionState;
 use crate::model::location::Location;
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
@@ -181,8 +182,8 @@ pub struct Promoted {
 /// Result of a step in the retirement of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retained {
-    /// True if the record is as the step leaves it. False if no step is due, or if it does not change the record yet.
-    pub is_done: bool,
+    /// State of the version after the step; `None` if no step is due or the record does not change yet.
+    pub state: Option<ImageVersionState>,
 }
 
 /// Result of a request to delete the record of an image.

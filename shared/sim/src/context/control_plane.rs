@@ -9,7 +9,7 @@ use lockstep_aws::ledger::Ledger;
 use lockstep_aws::secrets::Secrets;
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::model::administrators::Administrators;
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_runtime::{
     Artifacts, Callbacks, CallsFunctions, Clock, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
@@ -108,6 +108,9 @@ impl PermissionTable for SimContext {
 
 impl CallsFunctions for SimContext {
     async fn call(&self, function: &str, payload: &Value, patience: Duration) -> Result<Called, Failure> {
+        if self.throttled.borrow().contains(function) {
+            return Err(Failure::new(FailureKind::Throttled, format!("Invoke {function}: it is throttled")));
+        }
         let callee = self.callees.borrow().get(function).cloned();
         let Some(callee) = callee else {
             return Functions::new(&self.account.aws()).call(function, payload, patience).await;
