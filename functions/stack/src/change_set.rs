@@ -70,7 +70,7 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
     ensure_exports_unused(&stacks, reading.as_ref(), &contents).await?;
     let spec = ChangeSetSpec { release: &release, contents: &contents, stage, kind };
     let (attempt, view) = make(context, &stacks, &loaded, &spec).await?;
-    ensure_of_the_plan(context, &stacks, &loaded, &view, kind).await?;
+    ensure_of_the_plan(context, &stacks, &loaded, &spec, &view).await?;
     let unexamined = match kind {
         ChangeSetKind::Update if revert_drift || nested::is_without_nested(&view) => {
             unexamined(&stacks, &view).await?
@@ -116,14 +116,14 @@ async fn ensure_of_the_plan<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
     loaded: &Loaded,
+    spec: &ChangeSetSpec<'_>,
     view: &ChangeSetView,
-    kind: ChangeSetKind,
 ) -> Result<(), Failure> {
-    let unchanged = late::ensure_unchanged(context, loaded).await;
-    if unchanged.as_ref().is_err_and(|failure| failure.kind == FailureKind::StackFailed) {
-        delete_change_set(context, stacks, loaded, view, kind).await?;
+    let as_planned = late::ensure_as_planned(context, loaded, spec.contents).await;
+    if as_planned.as_ref().is_err_and(|failure| failure.kind == FailureKind::StackFailed) {
+        delete_change_set(context, stacks, loaded, view, spec.kind).await?;
     }
-    unchanged
+    as_planned
 }
 
 /// Ends a deployment whose change set is empty.

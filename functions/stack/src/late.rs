@@ -107,13 +107,21 @@ pub async fn last_deployment<C: StackContext>(
 
 /// Fails if a late value is another one than the plan read, which its question showed.
 pub async fn ensure_unchanged<C: StackContext>(context: &C, loaded: &Loaded) -> Result<(), Failure> {
-    let deploy = loaded.deploy()?;
-    if deploy.late_values.is_empty() {
+    if loaded.deploy()?.late_values.is_empty() {
         return Ok(());
     }
-    let release = loaded.release(context).await?;
-    let contents = load::contents(context, &release).await?;
-    let now = read(context, loaded, &contents, &deploy.parameters).await?;
+    let contents = load::contents(context, &loaded.release(context).await?).await?;
+    ensure_as_planned(context, loaded, &contents).await
+}
+
+/// As [`ensure_unchanged`], with the `contents` of the release.
+pub async fn ensure_as_planned<C: StackContext>(
+    context: &C,
+    loaded: &Loaded,
+    contents: &PackedContents,
+) -> Result<(), Failure> {
+    let deploy = loaded.deploy()?;
+    let now = read(context, loaded, contents, &deploy.parameters).await?;
     if now.digest() == deploy.late_values.digest() {
         return Ok(());
     }
