@@ -79,9 +79,10 @@ async fn examine_test_environment(
         None => None,
     };
     let last = last.map(|last| last.record);
+    // Its age matters only once no deployment holds it. The manifest is in the artifact, which is large.
     let ttl = match &last {
-        Some(last) => ttl_minutes(context, last).await,
-        None => None,
+        Some(last) if environment.holder.is_none() => ttl_minutes(context, last).await,
+        _ => None,
     };
     match sweep::test_stack(environment, last.as_ref(), ttl, now) {
         TestStackStep::Leave => Ok(()),
