@@ -1,7 +1,7 @@
 //! Values that CloudFormation reads from Parameter Store and Secrets Manager when it deploys, and what was read of them.
 
 use super::ids::Digest;
-use super::resource_change::{Change, NESTED_STACK};
+use super::resource_change::{Change, NESTED_STACK, SYNC};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -244,8 +244,7 @@ impl LateReadings {
 /// Returns the places whose dynamic references CloudFormation reads again when it makes these changes: resources, and
 /// the outputs of the stack and of each nested stack that it updates.
 pub fn updated(changes: &[Change]) -> BTreeSet<String> {
-    // `SyncWithActual` changes CloudFormation's record alone.
-    let made = || changes.iter().filter(|change| change.action != "SyncWithActual");
+    let made = || changes.iter().filter(|change| change.action != SYNC);
     let resources = made().filter(|change| !change.tags_only).map(|change| change.logical_id.clone());
     let nested = made().filter(|change| change.resource_type == NESTED_STACK);
     let outputs = nested.map(|change| format!("{}.Outputs", change.logical_id));

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// The type of a nested stack.
 pub const NESTED_STACK: &str = "AWS::CloudFormation::Stack";
 
+/// Action with which CloudFormation only updates its own record: the resource already matches the template.
+pub const SYNC: &str = "SyncWithActual";
+
 /// Impact of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -7,14 +7,11 @@
 
 use crate::model::drift_status::DriftStatus;
 use crate::model::ids::{Digest, LogicalId};
-use crate::model::resource_change::{Change, Impact, NESTED_STACK};
+use crate::model::resource_change::{Change, Impact, NESTED_STACK, SYNC};
 use crate::records::{ApprovalDecision, ChangeSet, NamedResource, Subject};
 use crate::stacks::protected::is_protected;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
-
-/// Action with which CloudFormation only updates its own record: the resource already matches the template.
-const SYNC: &str = "SyncWithActual";
 
 /// One change as a change set shows it, before its impact is determined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
