@@ -20,14 +20,21 @@ use lockstep_domain::records::{Environment, ImageVersion, Release};
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// The arguments of `rollback`.
+/// The arguments that name the own environment of a component.
 #[derive(Args, Debug)]
-pub struct Rollback {
+struct OwnEnvironment {
     /// The component
     component: ComponentName,
     /// The stage
     #[arg(long = "in", value_name = "STAGE")]
     stage: StageName,
+}
+
+/// The arguments of `rollback`.
+#[derive(Args, Debug)]
+pub struct Rollback {
+    #[command(flatten)]
+    environment: OwnEnvironment,
     /// The release to return to; by default the newest one before that passed its checks there
     #[arg(long, value_name = "VERSION")]
     to: Option<Version>,
@@ -39,11 +46,8 @@ pub struct Rollback {
 /// The arguments of `hold`.
 #[derive(Args, Debug)]
 pub struct Hold {
-    /// The component
-    component: ComponentName,
-    /// The stage
-    #[arg(long = "in", value_name = "STAGE")]
-    stage: StageName,
+    #[command(flatten)]
+    environment: OwnEnvironment,
     /// The reason, for the record
     #[arg(long, value_name = "TEXT")]
     reason: Reason,
@@ -52,18 +56,15 @@ pub struct Hold {
 /// The arguments of `resume`.
 #[derive(Args, Debug)]
 pub struct Resume {
-    /// The component
-    component: ComponentName,
-    /// The stage
-    #[arg(long = "in", value_name = "STAGE")]
-    stage: StageName,
+    #[command(flatten)]
+    environment: OwnEnvironment,
 }
 
 /// Shows the plan of a rollback; with `--yes` holds the environment and carries the rollback out.
 pub async fn run(arguments: &Rollback, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
-    let stage = keeping_stage(&plane, &arguments.stage).await?;
-    let (component, output) = (&arguments.component, &context.output);
+    let stage = keeping_stage(&plane, &arguments.environment.stage).await?;
+    let (component, output) = (&arguments.environment.component, &context.output);
     let environment = plane.environment(&stage.name, component.as_str()).await?;
     let environment = environment.ok_or_else(|| not_there(component, &stage))?;
     let target = match &arguments.to {
@@ -141,7 +142,7 @@ async fn hold_environment(
 /// Keeps the releases of pushes waiting.
 pub async fn hold(arguments: &Hold, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
-    let Hold { component, stage, reason } = arguments;
+    let Hold { environment: OwnEnvironment { component, stage }, reason } = arguments;
     let changed = hold_environment(&plane, stage, component, reason.as_str().to_owned()).await?;
     context.output.line(match changed {
         true => {
@@ -159,7 +160,7 @@ pub async fn resume(
     context: &CommandContext,
 ) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
-    let Resume { component, stage } = arguments;
+    let OwnEnvironment { component, stage } = &arguments.environment;
     let request = Request::Resume { stage: stage.clone(), environment: component.to_string() };
     let changed = plane.ask(&request).await?.changed;
     context.output.line(match changed {

@@ -5,13 +5,13 @@ use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::views::why;
 use lockstep_aws::operator::executions::Execution;
-use lockstep_domain::delivery::gate;
 use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::delivery::start::promoted_execution;
-use lockstep_domain::messages::inputs;
+use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::model::deployment_path::DeploymentPath;
-use lockstep_domain::model::ids::StageName;
+use lockstep_domain::model::ids::{ComponentName, StageName};
 use lockstep_domain::records::{Deployment, DeploymentState, Environment, QueuedDeployment};
+use serde::Deserialize;
 
 /// A deployment that waits until its environment is free.
 #[derive(Clone, Debug)]
@@ -76,19 +76,11 @@ async fn destinations(
     plane: &ControlPlane,
     execution: &Execution,
 ) -> Result<Vec<(StageName, String, String)>, Failure> {
-    let input = || execution.input.clone();
-    let itself = || name_of(&execution.arn).to_owned();
     Ok(match scope(execution) {
         Scope::Promotion(component, _, stage) => {
             vec![(stage, component.to_string(), promoted_execution(&execution.arn))]
         }
-        Scope::Deployment(_, stage) => match serde_json::from_value::<inputs::Deploy>(input()) {
-            Ok(input) => {
-                let name = input.environment.unwrap_or_else(|| input.component.to_string());
-                vec![(stage, name, itself())]
-            }
-            Err(_) => Vec::new(),
-        },
+        Scope::Deployment(..) | Scope::One(_) => own_place(execution).into_iter().collect(),
         Scope::Release => {
             let stages = plane.stages().await?;
             let releases = plane.releases(None).await?.into_iter();
@@ -102,17 +94,23 @@ async fn destinations(
             })
             .collect()
         }
-        Scope::One(_) if execution.arn.contains("-teardown:") => {
-            match serde_json::from_value::<inputs::Teardown>(input()) {
-                Ok(input) => {
-                    let name = input.environment.unwrap_or_else(|| input.component.to_string());
-                    vec![(input.stage, name, itself())]
-                }
-                Err(_) => Vec::new(),
-            }
-        }
-        Scope::One(_) | Scope::Bake | Scope::Build(..) => Vec::new(),
+        Scope::Bake | Scope::Build(..) => Vec::new(),
     })
+}
+
+/// The environment that a deployment or a teardown asks for.
+#[derive(Deserialize)]
+struct Wanted {
+    component: ComponentName,
+    stage: StageName,
+    environment: Option<String>,
+}
+
+/// Returns the place of a deployment or a teardown itself, as [`destinations`]; `None` for another execution.
+fn own_place(execution: &Execution) -> Option<(StageName, String, String)> {
+    let wanted: Wanted = serde_json::from_value(execution.input.clone()).ok()?;
+    let name = environment::name(&wanted.component, wanted.environment.as_deref()).ok()?;
+    Some((wanted.stage, name, name_of(&execution.arn).to_owned()))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use lockstep_aws::function_url::Invocation;
+use lockstep_domain::delivery::environment;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::ledger::Request;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -43,14 +44,14 @@ async fn direct(
     callers.ensure_may(request.into(), request.callers())?;
     match request {
         Request::Begin { execution, input } => {
+            let name = environment::name(&input.component, input.environment.as_deref())?;
             let begun = begin::begin(context, execution, callers.path()?, input, now).await;
-            let name = input.environment.as_deref().unwrap_or(input.component.as_str());
-            json(leaving(context, (callers.path()?, execution), (&input.stage, name), begun).await?)
+            json(leaving(context, (callers.path()?, execution), (&input.stage, &name), begun).await?)
         }
         Request::BeginTeardown { execution, input } => {
+            let name = environment::name(&input.component, input.environment.as_deref())?;
             let begun = teardown::begin(context, execution, callers.path()?, input, now).await;
-            let name = input.environment.as_deref().unwrap_or(input.component.as_str());
-            json(leaving(context, (callers.path()?, execution), (&input.stage, name), begun).await?)
+            json(leaving(context, (callers.path()?, execution), (&input.stage, &name), begun).await?)
         }
         Request::AwaitTurn { deployment, stage, environment, task } => {
             turn::wait(context, callers.path()?, deployment, (stage, environment), task).await?;

@@ -12,7 +12,7 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{BreakGlass, Environment};
+use lockstep_domain::records::{BreakGlass, Environment, Record};
 use lockstep_runtime::stages::stages;
 use lockstep_runtime::{deployment_end, deployment_log, lease, releases};
 
@@ -36,10 +36,7 @@ pub async fn cancel(
     };
     let cancelled =
         operator_actions::cancel(&stored.record, found.as_ref().map(|found| &found.record), action)?;
-    let applied = match cancelled.deployment {
-        Some(deployment) => written(context.ledger().replace(&stored, deployment).await?.rev()),
-        None => unchanged(stored.rev()),
-    };
+    let applied = replace(context, &stored, cancelled.deployment).await?;
     if let Some(operation) = cancelled.wake {
         context.callbacks().wake(&operation).await?;
     }
@@ -55,10 +52,10 @@ pub async fn unlock(
 ) -> Result<Applied, Failure> {
     let held = existing(context, stage, name).await?;
     let after = format!("{} freed its environment", action.by);
-    let released = lease::release(context.ledger(), context.executions(), &held, &after, action.at).await?;
-    let freed = existing(context, stage, name).await?;
-    turn::tidy(context, &freed).await?;
-    Ok(if released.is_some() { written(freed.rev()) } else { unchanged(freed.rev()) })
+    Ok(match release(context, &held, &after, action.at).await? {
+        Some(_) => written(held.rev() + 1),
+        None => unchanged(held.rev()),
+    })
 }
 
 /// Releases an environment whose holder's execution has ended, and tidies its queue, as the sweep proposes. The executions
@@ -70,9 +67,21 @@ pub async fn free(
     now: Timestamp,
 ) -> Result<Freed, Failure> {
     let held = existing(context, stage, name).await?;
-    let deployment = lease::release(context.ledger(), context.executions(), &held, SWEPT, now).await?;
+    Ok(Freed { deployment: release(context, &held, SWEPT, now).await? })
+}
+
+/// Releases an environment from a holder whose execution has ended, and tidies its queue. Returns the deployment that held
+/// it, `None` if none did.
+async fn release(
+    context: &impl LedgerContext,
+    held: &Versioned<Environment>,
+    after: &str,
+    now: Timestamp,
+) -> Result<Option<DeploymentId>, Failure> {
+    let released = lease::release(context.ledger(), context.executions(), held, after, now).await?;
+    let Environment { stage, name, .. } = &held.record;
     turn::tidy(context, &existing(context, stage, name).await?).await?;
-    Ok(Freed { deployment })
+    Ok(released)
 }
 
 /// Closes a deployment that waits for an answer, once its execution certainly has ended. The sweep proposes it.
@@ -122,19 +131,13 @@ pub async fn hold(
     action: &OperatorAction,
 ) -> Result<Applied, Failure> {
     let stored = existing(context, stage, name).await?;
-    match operator_actions::hold(&stored.record, action) {
-        Some(held) => Ok(written(context.ledger().replace(&stored, held).await?.rev())),
-        None => Ok(unchanged(stored.rev())),
-    }
+    replace(context, &stored, operator_actions::hold(&stored.record, action)).await
 }
 
 /// Ends the hold of an environment, and wakes the deployment whose turn it is. A repeated request wakes it again.
 pub async fn resume(context: &impl LedgerContext, stage: &StageName, name: &str) -> Result<Applied, Failure> {
     let stored = existing(context, stage, name).await?;
-    let applied = match operator_actions::resume(&stored.record) {
-        Some(resumed) => written(context.ledger().replace(&stored, resumed).await?.rev()),
-        None => unchanged(stored.rev()),
-    };
+    let applied = replace(context, &stored, operator_actions::resume(&stored.record)).await?;
     turn::wake_due(context, &existing(context, stage, name).await?.record).await?;
     Ok(applied)
 }
@@ -183,6 +186,18 @@ async fn existing(
 ) -> Result<Versioned<Environment>, Failure> {
     let found = context.ledger().get(&Environment::key_of(stage, name)).await?;
     found.ok_or_else(|| environment::environment_not_found(stage, name))
+}
+
+/// Writes the record as `changed`, unless that is `None`.
+async fn replace<T: Record>(
+    context: &impl LedgerContext,
+    stored: &Versioned<T>,
+    changed: Option<T>,
+) -> Result<Applied, Failure> {
+    match changed {
+        Some(changed) => Ok(written(context.ledger().replace(stored, changed).await?.rev())),
+        None => Ok(unchanged(stored.rev())),
+    }
 }
 
 fn written(rev: u64) -> Applied {
