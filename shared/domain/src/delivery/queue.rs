@@ -128,10 +128,10 @@ fn arrive(environment: &Environment, asks: &QueuedDeployment) -> Requeued {
     Requeued { environment: Environment { queue, ..environment }, overtaken }
 }
 
-/// Returns the environment without a queued deployment whose execution certainly ended.
-pub fn without(environment: &Environment, dead: &QueuedDeployment) -> Environment {
+/// Returns the environment without a queued deployment, which has ended or cannot begin.
+pub fn without(environment: &Environment, left: &QueuedDeployment) -> Environment {
     let mut environment = environment.clone();
-    environment.queue.retain(|queued| queued.deployment != dead.deployment);
+    environment.queue.retain(|queued| queued.deployment != left.deployment);
     environment
 }
 
