@@ -3,9 +3,11 @@
 //! An item has `pk`, `sk`, `kind`, `rev` and `body`; some items have `listed_at` (the sort key of the index `listing`)
 //! and `expires_at` (DynamoDB's time to live). `body` is the record as a native map, readable in the console. Every
 //! write names the revision it was read at; a stale writer gets `Conflict`. Reads are strongly consistent, except
-//! through the index. An expired item counts as deleted before DynamoDB deletes it.
+//! through the index. An expired item counts as deleted before DynamoDB deletes it. Large fields of a record are items of
+//! their own: see `parts`.
 
 mod item;
+mod parts;
 mod transaction;
 
 pub use transaction::Write;
@@ -15,11 +17,14 @@ use crate::clock;
 use crate::failure::failure;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use item::{Item, NEW, decode, encode, is_expired, key_of, lost};
+use item::{Encoded, Item, NEW, decode, encode, is_expired, key_of, lost};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::{Config, ConfigKind, Key, Partition, Record, Table};
+use parts::{Part, Parts};
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 /// The index that lists records of one kind.
@@ -31,6 +36,8 @@ pub struct Versioned<T> {
     /// The record.
     pub record: T,
     rev: u64,
+    /// Its fields that are stored apart.
+    parts: Parts,
 }
 
 impl<T> Versioned<T> {
@@ -91,7 +98,58 @@ impl Ledger {
         let request = self.client().get_item().table_name(self.name_of(key.table)).set_key(Some(key_of(key)));
         let answer = request.consistent_read(true).send().await;
         let answer = answer.map_err(|error| failure("GetItem", &key.to_string(), &error))?;
-        answer.item.filter(|item| !is_expired(item, clock::now())).map(decode).transpose()
+        match answer.item.filter(|item| !is_expired(item, clock::now())) {
+            Some(item) => self.read(key.table, item).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns the record in `item`, with the parts that the item names.
+    async fn read<T: Record>(&self, table: Table, item: Item) -> Result<Versioned<T>, Failure> {
+        let malformed = || Failure::bug(format!("a {} in the ledger names its parts wrongly", T::KIND));
+        let named = parts::of(&item).ok_or_else(malformed)?;
+        let mut fields = HashMap::new();
+        if !named.is_empty() {
+            let text =
+                |name: &str| item.get(name).and_then(|text| text.as_s().ok()).cloned().ok_or_else(malformed);
+            let key = Key { table, pk: text("pk")?, sk: text("sk")? };
+            for (name, part) in &named {
+                fields.insert(name.clone(), self.field(&key, part).await?);
+            }
+        }
+        decode(item, named, fields)
+    }
+
+    /// Returns a field of the record at `key` that is stored apart.
+    async fn field(&self, key: &Key, part: &Part) -> Result<AttributeValue, Failure> {
+        let mut bytes = Vec::new();
+        for number in 0..part.items {
+            let request = self.client().get_item().table_name(self.name_of(key.table));
+            let answer = request.set_key(Some(part.key(key, number))).consistent_read(true).send().await;
+            let answer = answer.map_err(|error| failure("GetItem", &key.to_string(), &error))?;
+            let chunk = answer.item.and_then(|mut item| item.remove("body"));
+            let Some(AttributeValue::B(chunk)) = chunk else {
+                return Err(Failure::bug(format!("the part {} of {key} is not stored", part.digest)));
+            };
+            bytes.extend(chunk.into_inner());
+        }
+        part.field(key, &bytes)
+    }
+
+    /// Stores the parts of a record that `stored` does not name, before the item that names them. Nothing reads a part whose
+    /// record was not written.
+    async fn store_parts(&self, key: &Key, encoded: &Encoded, stored: &Parts) -> Result<(), Failure> {
+        let expires_at = encoded.item.get("expires_at");
+        for (_, new) in
+            encoded.parts.iter().filter(|(_, new)| !stored.values().any(|part| *part == new.part()))
+        {
+            for item in new.items(key, expires_at) {
+                let request =
+                    self.client().put_item().table_name(self.name_of(key.table)).set_item(Some(item));
+                request.send().await.map_err(|error| failure("PutItem", &key.to_string(), &error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the record at `key`, or `NotFound` with the message that `what` does not exist.
@@ -101,19 +159,23 @@ impl Ledger {
 
     /// Adds `record` unless its key has one. One call does both.
     pub async fn insert<T: Record>(&self, record: &T) -> Result<Inserted<T>, Failure> {
+        let key = record.key();
+        let encoded = encode(record, NEW)?;
+        let parts = encoded.named();
+        self.store_parts(&key, &encoded, &Parts::new()).await?;
         let request = self
             .client()
             .put_item()
-            .table_name(self.name_of(record.key().table))
-            .set_item(Some(encode(record, NEW)?))
+            .table_name(self.name_of(key.table))
+            .set_item(Some(encoded.item))
             .condition_expression("attribute_not_exists(pk) OR expires_at < :now")
             .expression_attribute_values(":now", seconds(clock::now()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
-            Ok(_) => Ok(Inserted::New(Versioned { record: record.clone(), rev: NEW })),
+            Ok(_) => Ok(Inserted::New(Versioned { record: record.clone(), rev: NEW, parts })),
             Err(error) => match error.as_service_error().and_then(old_item) {
-                Some(old) => decode(old.clone()).map(Inserted::Exists),
-                None => Err(failure("PutItem", &record.key().to_string(), &error)),
+                Some(old) => self.read(key.table, old.clone()).await.map(Inserted::Exists),
+                None => Err(failure("PutItem", &key.to_string(), &error)),
             },
         }
     }
@@ -122,7 +184,10 @@ impl Ledger {
     pub async fn replace<T: Record>(&self, old: &Versioned<T>, record: T) -> Result<Versioned<T>, Failure> {
         let key = same_key(old, &record)?;
         let rev = old.rev + 1;
-        let item = encode(&record, rev)?;
+        let encoded = encode(&record, rev)?;
+        let parts = encoded.named();
+        self.store_parts(&key, &encoded, &old.parts).await?;
+        let item = encoded.item;
         let request = self
             .client()
             .put_item()
@@ -132,10 +197,10 @@ impl Ledger {
             .expression_attribute_values(":rev", AttributeValue::N(old.rev.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
-            Ok(_) => Ok(Versioned { record, rev }),
+            Ok(_) => Ok(Versioned { record, rev, parts }),
             // The SDK retries a write whose response was lost, and then conflicts with its own first write.
             Err(error) if error.as_service_error().and_then(old_item) == Some(&item) => {
-                Ok(Versioned { record, rev })
+                Ok(Versioned { record, rev, parts })
             }
             Err(error)
                 if matches!(
@@ -185,7 +250,7 @@ impl Ledger {
             .expression_attribute_values(":pk", AttributeValue::S(partition.pk.clone()))
             .expression_attribute_values(":sk", AttributeValue::S(partition.prefix.clone()))
             .scan_index_forward(order == Order::Oldest);
-        pages(query, limit, &format!("{} {}", partition.pk, partition.prefix)).await
+        self.pages(partition.table, query, limit, &format!("{} {}", partition.pk, partition.prefix)).await
     }
 
     /// Returns at most `limit` records of one kind, newest first, from every table that holds the kind. For display
@@ -209,7 +274,7 @@ impl Ledger {
             .key_condition_expression("kind = :kind")
             .expression_attribute_values(":kind", AttributeValue::S(T::KIND.to_owned()))
             .scan_index_forward(false);
-        pages(query, limit, T::KIND).await
+        self.pages(table, query, limit, T::KIND).await
     }
 
     /// Returns the newest version of a part of the organisation's configuration; `None` before the first one is
@@ -235,8 +300,32 @@ impl Ledger {
         record: T,
         fence: &Versioned<F>,
     ) -> Result<Versioned<T>, Failure> {
-        self.transact(vec![Write::replace(old, &record)?, Write::unchanged(fence)]).await?;
-        Ok(Versioned { record, rev: old.rev + 1 })
+        let write = Write::replace(old, &record)?;
+        let parts = write.parts();
+        self.transact(vec![write, Write::unchanged(fence)]).await?;
+        Ok(Versioned { record, rev: old.rev + 1, parts })
+    }
+
+    async fn pages<T: Record>(
+        &self,
+        table: Table,
+        query: QueryFluentBuilder,
+        limit: usize,
+        subject: &str,
+    ) -> Result<Vec<Versioned<T>>, Failure> {
+        let now = clock::now();
+        let page = i32::try_from(limit.min(1000)).unwrap_or(1000);
+        let mut items = query.limit(page).into_paginator().items().send();
+        let mut found = Vec::new();
+        while found.len() < limit {
+            match items.next().await {
+                None => break,
+                Some(Ok(item)) if is_expired(&item, now) || parts::is_part(&item) => {}
+                Some(Ok(item)) => found.push(self.read(table, item).await?),
+                Some(Err(error)) => return Err(failure("Query", subject, &error)),
+            }
+        }
+        Ok(found)
     }
 
     fn name_of(&self, table: Table) -> &str {
@@ -246,26 +335,6 @@ impl Ledger {
     fn client(&self) -> &Client {
         self.client.get_or_init(|| Client::new(self.aws.sdk_config()))
     }
-}
-
-async fn pages<T: Record>(
-    query: aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder,
-    limit: usize,
-    subject: &str,
-) -> Result<Vec<Versioned<T>>, Failure> {
-    let now = clock::now();
-    let page = i32::try_from(limit.min(1000)).unwrap_or(1000);
-    let mut items = query.limit(page).into_paginator().items().send();
-    let mut found = Vec::new();
-    while found.len() < limit {
-        match items.next().await {
-            None => break,
-            Some(Ok(item)) if is_expired(&item, now) => {}
-            Some(Ok(item)) => found.push(decode(item)?),
-            Some(Err(error)) => return Err(failure("Query", subject, &error)),
-        }
-    }
-    Ok(found)
 }
 
 fn old_item(error: &PutItemError) -> Option<&Item> {

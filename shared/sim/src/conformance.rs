@@ -1,6 +1,6 @@
 //! Promises of every ledger, as one body of assertions: run against the in-process engine and against an emulator.
 
-use lockstep_aws::ledger::{Inserted, Ledger, Order};
+use lockstep_aws::ledger::{Inserted, Ledger, Order, Write};
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::records::{Config, ConfigKind, LogEntry, Record, Repository};
 
@@ -15,6 +15,7 @@ pub async fn holds_what_a_ledger_promises(records: &Ledger) {
     both_writes_happen_or_none(records).await;
     lists_are_bounded_ordered_and_of_one_prefix(records).await;
     what_was_removed_is_gone_and_may_come_again(records).await;
+    a_record_larger_than_an_item_comes_back_whole(records).await;
 }
 
 fn repository(name: &str, branch: &str) -> Repository {
@@ -103,4 +104,29 @@ async fn what_was_removed_is_gone_and_may_come_again(records: &Ledger) {
     records.remove(&stored).await.expect("it is gone already");
     assert_eq!(records.get::<LogEntry>(&step.key()).await.expect("a read"), None);
     assert!(matches!(records.insert(&step).await, Ok(Inserted::New(_))));
+}
+
+/// DynamoDB refuses an item of more than 400 KB.
+async fn a_record_larger_than_an_item_comes_back_whole(records: &Ledger) {
+    let large = |line: &str| Config {
+        config: ConfigKind::People,
+        version: 1,
+        text: line.repeat(900 * 1024 / line.len()),
+        applied_by: "ada".into(),
+        applied_at: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let first = large("one line of text\n");
+    let stored = records.insert(&first).await.expect("an insertion").into_inner();
+    assert_eq!(records.get(&first.key()).await.expect("a read"), Some(stored.clone()));
+    let Inserted::Exists(found) = records.insert(&large("another\n")).await.expect("an insertion") else {
+        panic!("something was there")
+    };
+    assert_eq!(found, stored);
+    let second = records.replace(&stored, large("a second line\n")).await.expect("a write");
+    assert_eq!(records.get(&first.key()).await.expect("a read"), Some(second.clone()));
+    let third = Config { applied_by: "grace".into(), ..second.record.clone() };
+    records.transact(vec![Write::replace(&second, &third).expect("a write")]).await.expect("a transaction");
+    let listed =
+        records.list::<Config>(&ConfigKind::People.versions(), Order::Newest, 9).await.expect("a list");
+    assert_eq!(listed.into_iter().map(|found| found.record).collect::<Vec<_>>(), [third]);
 }

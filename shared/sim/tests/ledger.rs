@@ -223,3 +223,27 @@ async fn records_of_one_kind_are_listed_newest_first() {
     let seconds: Vec<_> = listed.iter().map(|d| d.record.started_at.as_second()).collect();
     assert_eq!(seconds, [9, 7]);
 }
+
+#[tokio::test]
+async fn a_write_of_a_large_record_stores_only_new_parts() {
+    let (cloud, ledger) = ledger();
+    let mut deployment = full_deployment();
+    let value = |number: usize| (format!("Parameter{number:03}"), format!("{number:03}").repeat(4096 / 3));
+    deployment.deploy_mut().unwrap().parameters = (0..200).map(value).collect();
+    let first = ledger.insert(&deployment).await.unwrap().into_inner();
+    assert_eq!(
+        cloud.take_calls(),
+        ["PutItem", "PutItem", "PutItem", "PutItem"],
+        "three parts, then the record"
+    );
+    let second = ledger.replace(&first, Deployment { epoch: 9, ..deployment.clone() }).await.unwrap();
+    assert_eq!(cloud.take_calls(), ["PutItem"]);
+    let found = ledger.get::<Deployment>(&deployment.key()).await.unwrap();
+    assert_eq!(found, Some(second));
+    assert_eq!(cloud.take_calls(), ["GetItem", "GetItem", "GetItem", "GetItem"]);
+    let small = full_deployment();
+    let third = ledger.replace(&found.unwrap(), small.clone()).await.unwrap();
+    cloud.take_calls();
+    assert_eq!(ledger.get::<Deployment>(&small.key()).await.unwrap(), Some(third));
+    assert_eq!(cloud.take_calls(), ["GetItem"]);
+}

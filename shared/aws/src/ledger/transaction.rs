@@ -1,6 +1,7 @@
 //! Transactions: several writes that happen together or not at all.
 
-use super::item::{Item, NEW, encode, key_of, lost, now_value};
+use super::item::{Encoded, NEW, encode, key_of, lost, now_value};
+use super::parts::Parts;
 use super::{Ledger, Versioned, conflict, same_key};
 use crate::clock;
 use crate::failure::failure;
@@ -21,8 +22,8 @@ pub struct Write {
 
 #[derive(Clone, Debug)]
 enum Change {
-    Insert(Item),
-    Replace(Item, u64),
+    Insert(Encoded),
+    Replace(Encoded, u64, Parts),
     Remove(u64),
     Unchanged(u64),
 }
@@ -36,7 +37,7 @@ impl Write {
     /// Writes `record` over `old`.
     pub fn replace<T: Record>(old: &Versioned<T>, record: &T) -> Result<Self, Failure> {
         let key = same_key(old, record)?;
-        Ok(Self { key, change: Change::Replace(encode(record, old.rev + 1)?, old.rev) })
+        Ok(Self { key, change: Change::Replace(encode(record, old.rev + 1)?, old.rev, old.parts.clone()) })
     }
 
     /// Removes `old`.
@@ -48,6 +49,14 @@ impl Write {
     pub fn unchanged<T: Record>(old: &Versioned<T>) -> Self {
         Self { key: old.record.key(), change: Change::Unchanged(old.rev) }
     }
+
+    /// Returns the fields of the written record that are stored apart.
+    pub(super) fn parts(&self) -> Parts {
+        match &self.change {
+            Change::Insert(new) | Change::Replace(new, ..) => new.named(),
+            Change::Remove(_) | Change::Unchanged(_) => Parts::new(),
+        }
+    }
 }
 
 impl Ledger {
@@ -57,6 +66,13 @@ impl Ledger {
     /// with itself.
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
     pub async fn transact(&self, writes: Vec<Write>) -> Result<(), Failure> {
+        for write in &writes {
+            match &write.change {
+                Change::Insert(new) => self.store_parts(&write.key, new, &Parts::new()).await?,
+                Change::Replace(new, _, stored) => self.store_parts(&write.key, new, stored).await?,
+                Change::Remove(_) | Change::Unchanged(_) => {}
+            }
+        }
         let items = writes.iter().map(|write| self.transact_item(write)).collect::<Result<Vec<_>, _>>()?;
         let sent = self.client().transact_write_items().set_transact_items(Some(items)).send().await;
         sent.map(drop).map_err(|error| match error.as_service_error() {
@@ -76,16 +92,16 @@ impl Ledger {
             Change::Insert(new) => item.put(
                 Put::builder()
                     .table_name(table)
-                    .set_item(Some(new.clone()))
+                    .set_item(Some(new.item.clone()))
                     .condition_expression("attribute_not_exists(pk) OR expires_at < :now")
                     .set_expression_attribute_values(Some(now_value(clock::now())))
                     .build()
                     .map_err(malformed)?,
             ),
-            Change::Replace(new, rev) => item.put(
+            Change::Replace(new, rev, _) => item.put(
                 Put::builder()
                     .table_name(table)
-                    .set_item(Some(new.clone()))
+                    .set_item(Some(new.item.clone()))
                     .condition_expression("rev = :rev")
                     .set_expression_attribute_values(Some(at(*rev)))
                     .build()
