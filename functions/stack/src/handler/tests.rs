@@ -3,6 +3,7 @@
 mod drift;
 mod fixture;
 mod late;
+mod limits;
 mod nested;
 mod recovery;
 

@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Maximum size of a TOML file, in bytes. A larger file is not parsed.
-pub(crate) const MAX_BYTES: usize = 256 * 1024;
+pub(crate) const MAX_BYTES: usize = 1024 * 1024;
 
 /// Problems of one file, collected while it is read.
 pub(crate) struct Problems {
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn a_file_beyond_the_cap_is_not_parsed() {
         assert_eq!(read(&"#".repeat(MAX_BYTES)), Vec::<String>::new());
-        assert_eq!(read(&"#".repeat(MAX_BYTES + 1)), ["a.toml: is larger than 256 KiB; shorten it"]);
+        assert_eq!(read(&"#".repeat(MAX_BYTES + 1)), ["a.toml: is larger than 1024 KiB; shorten it"]);
     }
 
     #[test]
