@@ -23,12 +23,37 @@ pub fn show(review: &Review, output: &Output) {
 
 fn row(change: &ParameterChange) -> [String; 4] {
     let mark = if change.overridden { "OVERRIDDEN for this deployment" } else { "" };
-    [change.name.clone(), value(change.old.as_ref()), value(change.new.as_ref()), mark.to_owned()]
+    let [old, new] = shortened([value(change.old.as_ref()), value(change.new.as_ref())]);
+    [change.name.clone(), old, new, mark.to_owned()]
 }
 
 fn late_row(change: &LateChange) -> [String; 3] {
     let old = change.old.as_ref().map_or_else(|| "-".to_owned(), LateReading::to_string);
-    [change.name.clone(), old, change.new.to_string()]
+    let [old, new] = shortened([old, change.new.to_string()]);
+    [change.name.clone(), old, new]
+}
+
+/// Characters of a value that a cell shows.
+const CELL_MAX: usize = 80;
+
+/// Characters before the first difference that a shortened value shows.
+const BEFORE_DIFFERENCE: usize = 20;
+
+/// Returns two values as cells show them. A longer one is reduced to the part around the first difference.
+fn shortened(values: [String; 2]) -> [String; 2] {
+    let [old, new] = &values;
+    let common = old.chars().zip(new.chars()).take_while(|(a, b)| a == b).count();
+    values.map(|value| {
+        let length = value.chars().count();
+        if length <= CELL_MAX {
+            return value;
+        }
+        let start = common.saturating_sub(BEFORE_DIFFERENCE).min(length - CELL_MAX);
+        let part: String = value.chars().skip(start).take(CELL_MAX).collect();
+        let (before, after) =
+            (if start > 0 { "…" } else { "" }, if start + CELL_MAX < length { "…" } else { "" });
+        format!("{before}{part}{after} ({length} characters)")
+    })
 }
 
 fn value(shown: Option<&ShownValue>) -> String {
@@ -75,6 +100,23 @@ mod tests {
 
     fn text(value: &str) -> Option<ShownValue> {
         Some(ShownValue::Text(value.to_owned()))
+    }
+
+    #[test]
+    fn a_long_value_is_reduced_to_its_first_difference() {
+        let long = |middle: &str| format!("{}{middle}{}", "a".repeat(2000), "b".repeat(2000));
+        let [old, new] = shortened([long("10.0.0.0/8"), long("0.0.0.0/0")]);
+        assert!(
+            old.starts_with('…') && old.contains("aa10.0.0.0/8bb") && old.ends_with("… (4010 characters)"),
+            "{old}"
+        );
+        assert!(new.contains("aa0.0.0.0/0bb"), "{new}");
+        let longer = long("");
+        let [old, new] = shortened(["-".into(), longer.clone()]);
+        assert_eq!((old.as_str(), new), ("-", format!("{}… (4000 characters)", &longer[..CELL_MAX])));
+        let [old, new] = shortened([longer.clone(), format!("{longer}c")]);
+        assert!(old.ends_with("b (4000 characters)") && new.ends_with("bc (4001 characters)"), "{old} {new}");
+        assert_eq!(shortened(["short".into(), String::new()]), ["short", ""]);
     }
 
     #[test]
