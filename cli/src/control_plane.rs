@@ -27,6 +27,7 @@ use lockstep_domain::records::{
 };
 use lockstep_local::PEOPLE;
 use serde::de::DeserializeOwned;
+use std::cmp::Reverse;
 
 /// Maximum number of records of one kind in a list.
 const LISTED: usize = 500;
@@ -136,7 +137,7 @@ impl ControlPlane {
 
     /// Returns the claims to all names, by kind and name.
     pub async fn owners(&self) -> Result<Vec<Ownership>, Failure> {
-        let mut owners: Vec<Ownership> = records(self.ledger.list_kind(LISTED).await?);
+        let mut owners: Vec<Ownership> = records(self.ledger.every_listed("").await?);
         owners.sort_by(|a, b| a.of.cmp(&b.of));
         Ok(owners)
     }
@@ -160,7 +161,7 @@ impl ControlPlane {
         let mut all = Vec::new();
         for stage in stages.iter() {
             let partition = Environment::all_of(&stage.name);
-            all.extend(records(self.ledger.list(&partition, Order::Oldest, LISTED).await?));
+            all.extend(records(self.ledger.every(&partition).await?));
         }
         Ok(all)
     }
@@ -170,7 +171,7 @@ impl ControlPlane {
         let mut all = Vec::new();
         for stage in stages.iter() {
             let partition = Publication::all_of(&stage.name);
-            all.extend(records(self.ledger.list(&partition, Order::Oldest, LISTED).await?));
+            all.extend(records(self.ledger.every(&partition).await?));
         }
         Ok(all)
     }
@@ -204,25 +205,27 @@ impl ControlPlane {
         Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 
-    /// Returns the deployments, with builds and promotions of images, newest first.
+    /// Returns every unfinished deployment and the newest others, with builds and promotions of images, newest first.
     pub async fn deployments(&self) -> Result<Vec<Deployment>, Failure> {
-        Ok(records(self.ledger.list_kind(LISTED).await?))
+        let mut found: Vec<Deployment> = records(self.ledger.list_kind(LISTED).await?);
+        found.sort_by_key(|deployment| Reverse(deployment.started_at));
+        Ok(found)
     }
 
     /// Returns every version of every image.
     pub async fn image_versions(&self) -> Result<Vec<ImageVersion>, Failure> {
-        let revocations: Vec<Revocation> = records(self.ledger.list_kind(LISTED).await?);
-        Ok(with_revocations(records(self.ledger.list_kind(LISTED).await?), &revocations))
+        let revocations: Vec<Revocation> = records(self.ledger.every_listed("").await?);
+        Ok(with_revocations(records(self.ledger.every_listed("").await?), &revocations))
     }
 
     /// Returns every share of an image.
     pub async fn image_shares(&self) -> Result<Vec<ImageShare>, Failure> {
-        Ok(records(self.ledger.list_kind(LISTED).await?))
+        Ok(records(self.ledger.every_listed("").await?))
     }
 
     /// Returns every copy of every image version, by account and region.
     pub async fn images(&self) -> Result<Vec<Image>, Failure> {
-        Ok(records(self.ledger.list_kind(LISTED).await?))
+        Ok(records(self.ledger.every_listed("").await?))
     }
 
     /// Returns the current record of a deployment.
@@ -245,23 +248,24 @@ impl ControlPlane {
                 Err(Failure::usage(format!("{} could be {} or {}", prefix.as_str(), one.id, other.id))
                     .next("write more of the id"))
             }
-            (None, _) => {
-                Err(Failure::new(format!("there is no deployment whose id begins with {}", prefix.as_str()))
-                    .next("lockstep status --json lists the last deployment of every environment"))
-            }
+            (None, _) => Err(Failure::new(format!(
+                "none of the newest {LISTED} deployments has an id that begins with {}",
+                prefix.as_str()
+            ))
+            .next("lockstep status --json lists the last deployment of every environment")),
         }
     }
 
     /// Returns the answers to the questions of a deployment, oldest question first.
     pub async fn decisions(&self, id: &DeploymentId) -> Result<Vec<ApprovalDecision>, Failure> {
         let partition = ApprovalDecision::all_of(id);
-        Ok(records(self.ledger.list(&partition, Order::Oldest, LISTED).await?))
+        Ok(records(self.ledger.every(&partition).await?))
     }
 
     /// Returns the deployment log, oldest line first.
     pub async fn deployment_log(&self, id: &DeploymentId) -> Result<Vec<LogEntry>, Failure> {
         let partition = LogEntry::all_of(id);
-        Ok(records(self.ledger.list(&partition, Order::Oldest, LISTED).await?))
+        Ok(records(self.ledger.every(&partition).await?))
     }
 
     /// Returns the release of a deployment, or `None` if it has none.

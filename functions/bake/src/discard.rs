@@ -6,7 +6,6 @@ use crate::load::{self, Building};
 use crate::version::build_id;
 use lockstep_aws::ec2::Images;
 use lockstep_aws::ec2::references::References;
-use lockstep_aws::ledger::Order;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::bake::{BuildObservation, proven_in, to_discard};
 use lockstep_domain::images::lifecycle::{Transition, apply};
@@ -23,9 +22,6 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentState, Environment, FailureRecord, Image};
 use lockstep_runtime::{deployment_end, deployment_log, stages};
 use std::collections::BTreeSet;
-
-/// The most environments of a stage that are read.
-const ENVIRONMENTS_MAX: usize = 10_000;
 
 /// Handles `fail_build`: removes the images of the build and closes it as failed. An interrupted attempt may have made
 /// an image that no record names.
@@ -192,7 +188,7 @@ async fn ensure_unproven<C: BakeContext>(
 ) -> Result<(), Failure> {
     for stage in stages.iter().filter(|stage| stage.location() == *location) {
         let partition = Environment::all_of(&stage.name);
-        let found = context.ledger().list::<Environment>(&partition, Order::Oldest, ENVIRONMENTS_MAX).await?;
+        let found = context.ledger().every::<Environment>(&partition).await?;
         let environments: Vec<Environment> = found.into_iter().map(|found| found.record).collect();
         if let Some(by) = proven_in(&environments, image, version) {
             return Err(Failure::rejected(format!(

@@ -3,7 +3,7 @@
 
 use crate::context::ImageContext;
 use lockstep_aws::channels::Channels;
-use lockstep_aws::ledger::{Order, Versioned};
+use lockstep_aws::ledger::Versioned;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::channels::{self, Channel, ChannelSources, Edit, image_of};
 use lockstep_domain::messages::image::Followed;
@@ -90,17 +90,17 @@ impl Records {
                     let ledger = context.ledger();
                     records.versions.extend(images::versions(ledger, name, RECORDS).await?);
                     let partition = Image::all_of(name, DeploymentPath::Delivery);
-                    let places = ledger.list(&partition, Order::Oldest, RECORDS).await?;
+                    let places = ledger.every(&partition).await?;
                     records.places.extend(plain(places));
                 }
             }
             DeploymentPath::Promotion => {
                 for stage in stages.iter().filter(|stage| stage.path() == DeploymentPath::Promotion) {
                     let partition = Environment::all_of(&stage.name);
-                    let listed = context.ledger().list(&partition, Order::Oldest, RECORDS).await?;
+                    let listed = context.ledger().every(&partition).await?;
                     records.environments.extend(plain(listed));
                     let partition = Publication::all_of(&stage.name);
-                    let listed = context.ledger().list(&partition, Order::Oldest, RECORDS).await?;
+                    let listed = context.ledger().every(&partition).await?;
                     records.publications.extend(plain(listed));
                 }
             }

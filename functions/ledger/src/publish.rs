@@ -3,7 +3,7 @@
 use crate::context::LedgerContext;
 use crate::load;
 use jiff::Timestamp;
-use lockstep_aws::ledger::{Order, Versioned, Write};
+use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_domain::delivery::gate;
 use lockstep_domain::images::publishing::{self, Step};
 use lockstep_domain::messages::operator::Published;
@@ -14,9 +14,6 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Image, Publication, PublicationState};
 use lockstep_runtime::stages::stages;
 use lockstep_runtime::{answers, deployment_end, images};
-
-/// The most publications of an image in a stage that are read.
-const RECORDS: usize = 10_000;
 
 /// Publishes `version` of `image` in a stage, or asks its approvers. If the question is on record, carries its answer out.
 pub async fn publish(
@@ -36,7 +33,7 @@ pub async fn publish(
     let ami = publishing::admit(&stages, stage, &found.record, place.as_ref().map(|place| &place.record))?;
 
     let partition = Publication::of_image(&stage.name, image);
-    let mut known = ledger.list::<Publication>(&partition, Order::Oldest, RECORDS).await?;
+    let mut known = ledger.every::<Publication>(&partition).await?;
     known.retain(|known| known.record.version == *version);
     if let Some(waiting) = known.iter().find(|known| known.record.state == PublicationState::Waiting) {
         return settle(context, waiting, &ami, now).await;

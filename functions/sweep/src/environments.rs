@@ -4,7 +4,6 @@ use crate::context::SweepContext;
 use crate::{owners, report};
 use jiff::Timestamp;
 use lockstep_aws::executions::Started;
-use lockstep_aws::ledger::Order;
 use lockstep_domain::delivery::environment;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::delivery::stages::{Stage, Stages};
@@ -18,9 +17,6 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, Environment, SweepReport};
 use lockstep_runtime::{releases, stages};
 
-/// The most environments of one stage that are read.
-const ENVIRONMENTS: usize = 10_000;
-
 /// Examines every environment of every stage.
 pub async fn sweep(
     context: &impl SweepContext,
@@ -29,7 +25,7 @@ pub async fn sweep(
 ) -> Result<(), Failure> {
     for stage in stages::applied(context.ledger()).await?.iter().flat_map(Stages::iter) {
         let partition = Environment::all_of(&stage.name);
-        for found in context.ledger().list::<Environment>(&partition, Order::Oldest, ENVIRONMENTS).await? {
+        for found in context.ledger().every::<Environment>(&partition).await? {
             let what = format!("{}/{}", stage.name, found.record.name);
             let mut outcome = free(context, report, &what, &found.record, now).await;
             // A deployment that waits for an answer holds its environment.

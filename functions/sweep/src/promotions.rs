@@ -11,14 +11,11 @@ use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, Image, ImageShare, PromoteImageBody, SweepReport};
 use std::collections::BTreeSet;
 
-/// The most images, and the most shares, that are read.
-const IMAGES: usize = 10_000;
-
 /// Examines every promotion that copies or shares an image. The index may lag behind; the function of images reads the
 /// promotion again before it undoes anything.
 pub async fn sweep(context: &impl SweepContext, report: &mut SweepReport) -> Result<(), Failure> {
-    let images = context.ledger().list_kind::<Image>(IMAGES).await?;
-    let shares = context.ledger().list_kind::<ImageShare>(IMAGES).await?;
+    let images = context.ledger().every_listed::<Image>("").await?;
+    let shares = context.ledger().every_listed::<ImageShare>("").await?;
     let copying = images.iter().filter_map(|image| sweep::promotion_of(&image.record));
     let sharing = shares.into_iter().flat_map(|share| share.record.promotions);
     for id in copying.chain(sharing).collect::<BTreeSet<_>>() {

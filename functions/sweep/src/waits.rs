@@ -14,16 +14,13 @@ use lockstep_domain::records::{
     ApprovalDecision, Callback, CallbackState, Deployment, Record as _, SweepReport,
 };
 
-/// The most open callbacks that are read. Each belongs to a waiting execution.
-const WAITS: usize = 1000;
-
 /// Examines every open callback. The index only lists them, so each is read again before the decision.
 pub async fn sweep(
     context: &impl SweepContext,
     report: &mut SweepReport,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let open = context.ledger().list_kind::<Callback>(WAITS).await?;
+    let open = context.ledger().every_listed::<Callback>("").await?;
     for kind in sweep::open_callbacks(open.iter().map(|listed| &listed.record), now) {
         metrics::emit(
             &[(Dimension::Kind, kind.kind)],

@@ -30,6 +30,9 @@ use std::sync::OnceLock;
 /// The index that lists records of one kind.
 const LISTING: &str = "listing";
 
+/// The most records that one list for a decision may have.
+pub const EVERY_MAX: usize = 20_000;
+
 /// A record as it was read or written, with the revision that the next write must name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versioned<T> {
@@ -253,19 +256,45 @@ impl Ledger {
         self.pages(partition.table, query, limit, &format!("{} {}", partition.pk, partition.prefix)).await
     }
 
+    /// Returns every record of `partition`, oldest first. A decision reads all of a list or none of it.
+    ///
+    /// # Errors
+    /// `Bug` if there are more than [`EVERY_MAX`].
+    pub async fn every<T: Record>(&self, partition: &Partition) -> Result<Vec<Versioned<T>>, Failure> {
+        complete(self.list(partition, Order::Oldest, EVERY_MAX + 1).await?)
+    }
+
+    /// Returns every record of one kind whose sort key in the index begins with `beginning`, from every table that holds the
+    /// kind. The index lags behind the tables.
+    ///
+    /// # Errors
+    /// `Bug` if there are more than [`EVERY_MAX`].
+    pub async fn every_listed<T: Record>(&self, beginning: &str) -> Result<Vec<Versioned<T>>, Failure> {
+        let mut found = Vec::new();
+        for table in T::TABLES {
+            found.extend(self.list_table(*table, beginning, EVERY_MAX + 1).await?);
+        }
+        complete(found)
+    }
+
     /// Returns at most `limit` records of one kind, newest first, from every table that holds the kind. For display
-    /// only: the index lags behind the table.
+    /// only: the index lags behind the table, and older records are left out.
     pub async fn list_kind<T: Record>(&self, limit: usize) -> Result<Vec<Versioned<T>>, Failure> {
         let mut found = Vec::new();
         for table in T::TABLES {
-            found.extend(self.list_table(*table, limit).await?);
+            found.extend(self.list_table(*table, "", limit).await?);
         }
         found.sort_by_cached_key(|found: &Versioned<T>| Reverse(found.record.listed_at()));
         found.truncate(limit);
         Ok(found)
     }
 
-    async fn list_table<T: Record>(&self, table: Table, limit: usize) -> Result<Vec<Versioned<T>>, Failure> {
+    async fn list_table<T: Record>(
+        &self,
+        table: Table,
+        beginning: &str,
+        limit: usize,
+    ) -> Result<Vec<Versioned<T>>, Failure> {
         let query = self
             .client()
             .query()
@@ -274,6 +303,12 @@ impl Ledger {
             .key_condition_expression("kind = :kind")
             .expression_attribute_values(":kind", AttributeValue::S(T::KIND.to_owned()))
             .scan_index_forward(false);
+        let query = match beginning {
+            "" => query,
+            beginning => query
+                .key_condition_expression("kind = :kind AND begins_with(listed_at, :beginning)")
+                .expression_attribute_values(":beginning", AttributeValue::S(beginning.to_owned())),
+        };
         self.pages(table, query, limit, T::KIND).await
     }
 
@@ -335,6 +370,15 @@ impl Ledger {
     fn client(&self) -> &Client {
         self.client.get_or_init(|| Client::new(self.aws.sdk_config()))
     }
+}
+
+/// Returns a list that was read to its end; fails otherwise.
+fn complete<T: Record>(found: Vec<Versioned<T>>) -> Result<Vec<Versioned<T>>, Failure> {
+    if found.len() > EVERY_MAX {
+        let what = format!("the ledger lists more than {EVERY_MAX} records of the kind {}", T::KIND);
+        return Err(Failure::bug(format!("{what}; a decision on a part of them would be wrong")));
+    }
+    Ok(found)
 }
 
 fn old_item(error: &PutItemError) -> Option<&Item> {

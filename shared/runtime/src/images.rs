@@ -10,9 +10,6 @@ use lockstep_domain::model::ids::ImageName;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Image, ImageVersion, Record, Revocation};
 
-/// The most records of one image that are read.
-const RECORDS: usize = 10_000;
-
 /// Returns a version with its revocation, or `None` if it does not exist.
 pub async fn version(
     ledger: &Ledger,
@@ -42,14 +39,14 @@ pub async fn versions(
     limit: usize,
 ) -> Result<Vec<ImageVersion>, Failure> {
     let versions = plain(ledger.list(&ImageVersion::all_of(image), Order::Newest, limit).await?);
-    let revocations = plain(ledger.list(&Revocation::all_of(image), Order::Newest, RECORDS).await?);
+    let revocations = plain(ledger.every(&Revocation::all_of(image)).await?);
     Ok(with_revocations(versions, &revocations))
 }
 
 /// Returns the versions of every image with their revocations, from the index.
 pub async fn every_version(ledger: &Ledger) -> Result<Vec<ImageVersion>, Failure> {
-    let versions = plain(ledger.list_kind::<ImageVersion>(RECORDS).await?);
-    Ok(with_revocations(versions, &plain(ledger.list_kind::<Revocation>(RECORDS).await?)))
+    let versions = plain(ledger.every_listed::<ImageVersion>("").await?);
+    Ok(with_revocations(versions, &plain(ledger.every_listed::<Revocation>("").await?)))
 }
 
 /// Returns the images of a version in all accounts. Leaves out a record that the owner of its table may not make, see
@@ -62,8 +59,7 @@ pub async fn everywhere(
 ) -> Result<Vec<Versioned<Image>>, Failure> {
     let mut found = Vec::new();
     for path in DeploymentPath::ALL {
-        let listed: Vec<Versioned<Image>> =
-            ledger.list(&Image::version_of(image, version, path), Order::Oldest, RECORDS).await?;
+        let listed: Vec<Versioned<Image>> = ledger.every(&Image::version_of(image, version, path)).await?;
         found.extend(listed.into_iter().filter(|image| places::of_its_path(&image.record, path, stages)));
     }
     Ok(found)

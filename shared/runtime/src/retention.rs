@@ -3,7 +3,7 @@
 
 use crate::{images, stages};
 use jiff::Timestamp;
-use lockstep_aws::ledger::{Ledger, Order, Versioned};
+use lockstep_aws::ledger::{Ledger, Versioned};
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::promotion::places::of_its_path;
 use lockstep_domain::images::references::{ReferenceSources, reference_graph};
@@ -14,8 +14,8 @@ use lockstep_domain::records::{
     Deployed, Deployment, Environment, Image, ImageShare, ImageVersion, Publication, Release,
 };
 
-/// The most records of a kind that are read.
-const RECORDS: usize = 10_000;
+/// The most releases that are read for their own sake: newer ones may be deployed at any time.
+const RELEASES: usize = 10_000;
 
 /// Records and settings of images in the ledger.
 pub struct Inventory {
@@ -37,12 +37,12 @@ pub async fn inventory(ledger: &Ledger) -> Result<Option<Inventory>, Failure> {
         return Ok(None);
     }
     let Some(stages) = stages::applied(ledger).await? else { return Ok(None) };
-    let mut places = records(ledger.list_kind::<Image>(RECORDS).await?);
+    let mut places = records(ledger.every_listed::<Image>("").await?);
     places.retain(|image| of_its_path(image, image.path, &stages));
     Ok(Some(Inventory {
         versions,
         places,
-        shares: records(ledger.list_kind::<ImageShare>(RECORDS).await?),
+        shares: records(ledger.every_listed::<ImageShare>("").await?),
         stages,
         settings: stages::image_settings(ledger).await?,
     }))
@@ -53,11 +53,11 @@ pub async fn due(ledger: &Ledger, found: &Inventory, now: Timestamp) -> Result<V
     let (mut environments, mut publications) = (Vec::new(), Vec::new());
     for stage in found.stages.iter() {
         let partition = Publication::all_of(&stage.name);
-        publications.extend(records(ledger.list::<Publication>(&partition, Order::Oldest, RECORDS).await?));
+        publications.extend(records(ledger.every::<Publication>(&partition).await?));
         let partition = Environment::all_of(&stage.name);
-        environments.extend(records(ledger.list::<Environment>(&partition, Order::Oldest, RECORDS).await?));
+        environments.extend(records(ledger.every::<Environment>(&partition).await?));
     }
-    let mut unfinished = records(ledger.list_kind::<Deployment>(RECORDS).await?);
+    let mut unfinished = records(ledger.every_listed::<Deployment>(Deployment::UNFINISHED).await?);
     unfinished.retain(|deployment| !deployment.state.is_final());
     let releases = releases(ledger, &environments).await?;
     let needs = ReferenceSources {
@@ -80,7 +80,7 @@ pub async fn due(ledger: &Ledger, found: &Inventory, now: Timestamp) -> Result<V
 /// Returns the newest releases, and the current release and the history of each environment whatever its age.
 /// The latter are read from the table itself.
 async fn releases(ledger: &Ledger, environments: &[Environment]) -> Result<Vec<Release>, Failure> {
-    let mut all = records(ledger.list_kind::<Release>(RECORDS).await?);
+    let mut all = records(ledger.list_kind::<Release>(RELEASES).await?);
     for environment in environments {
         for Deployed { version, .. } in environment.deployed.iter().chain(&environment.history) {
             let is_it =

@@ -247,3 +247,30 @@ async fn a_write_of_a_large_record_stores_only_new_parts() {
     assert_eq!(ledger.get::<Deployment>(&small.key()).await.unwrap(), Some(third));
     assert_eq!(cloud.take_calls(), ["GetItem"]);
 }
+
+#[tokio::test]
+async fn an_old_unfinished_deployment_is_in_every_list_of_the_newest() {
+    let (_, ledger) = ledger();
+    let at = |second: i64, state| {
+        let mut deployment = full_deployment();
+        deployment.id = DeploymentId::of_execution(&format!("execution-{second}"));
+        deployment.started_at = jiff::Timestamp::from_second(second).unwrap();
+        deployment.state = state;
+        deployment
+    };
+    let waiting = at(1, DeploymentState::AwaitingApproval);
+    ledger.insert(&waiting).await.unwrap();
+    for second in 2..9 {
+        ledger.insert(&at(second, DeploymentState::Succeeded)).await.unwrap();
+    }
+    let ids = |found: Vec<lockstep_aws::ledger::Versioned<Deployment>>| {
+        found.into_iter().map(|found| found.record.id).collect::<Vec<_>>()
+    };
+    let newest = ids(ledger.list_kind::<Deployment>(2).await.unwrap());
+    assert_eq!(newest, [waiting.id.clone(), at(8, DeploymentState::Succeeded).id]);
+    let unfinished = ids(ledger.every_listed::<Deployment>(Deployment::UNFINISHED).await.unwrap());
+    assert_eq!(unfinished, [waiting.id.clone()]);
+    let stored = ledger.get::<Deployment>(&waiting.key()).await.unwrap().unwrap();
+    ledger.replace(&stored, at(1, DeploymentState::Succeeded)).await.unwrap();
+    assert!(ids(ledger.every_listed::<Deployment>(Deployment::UNFINISHED).await.unwrap()).is_empty());
+}

@@ -128,6 +128,10 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// Beginning of the sort key of an unfinished deployment in the index. It is after every time, so a list that begins with
+    /// the newest has every unfinished deployment, however old it is.
+    pub const UNFINISHED: &str = "~";
+
     /// Returns a running deployment that no step has worked on yet, with an unknown starter.
     pub fn new(start: DeploymentStart, body: impl Into<DeploymentBody>) -> Self {
         Self {
@@ -279,6 +283,7 @@ impl Record for Deployment {
     }
 
     fn listed_at(&self) -> Option<String> {
-        Some(self.started_at.to_string())
+        let unfinished = if self.state.is_final() { "" } else { Self::UNFINISHED };
+        Some(format!("{unfinished}{}", self.started_at))
     }
 }
