@@ -4,6 +4,7 @@
 //! observations arrive as arguments. The dependency list in its `Cargo.toml` enforces this.
 
 pub mod delivery;
+pub mod drift;
 pub mod images;
 pub mod installation;
 pub mod logs;

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drift_facts import output as drift_facts
 from permissions import output
 from permissions.requirements import Need, needs_of
 from permissions.stack import Stack
@@ -80,6 +81,8 @@ def _table(context: Context, verdict: Verdict) -> dict:
     content, problems = built_table(context)
     for problem in problems + output.differences(context.root, content):
         verdict.find("shared/permissions", problem)
+    for problem in _fact_problems(context):
+        verdict.find("shared/drift", problem)
     for problem in _rule_problems(context):
         verdict.find("tests/referee/data/resource-rules.yaml", problem)
     # The data file of the judged tree counts, even if the table was not built again.
@@ -109,6 +112,16 @@ def _rule_problems(context: Context) -> list[str]:
 
 
 _RULES: dict[bytes, tuple[str, list[str]]] = {}
+
+
+def _fact_problems(context: Context) -> list[str]:
+    """Compares the table of facts for comparisons with its source, built once."""
+    if not _FACTS:
+        _FACTS.append(drift_facts.pack(drift_facts.build()))
+    return drift_facts.differences(context.root, _FACTS[0])
+
+
+_FACTS: list[bytes] = []
 
 
 def _is_component(document: Document) -> bool:
@@ -349,6 +362,14 @@ def _edit_rules(copy: Context) -> str:
     return "run tests/referee/make-resource-rules"
 
 
+def _edit_facts(copy: Context) -> str:
+    path = copy.root / drift_facts.TABLE
+    table = json.loads(gzip.decompress(path.read_bytes()))
+    table["types"]["AWS::SQS::Queue"]["create_only"].remove("QueueName")
+    path.write_bytes(gzip.compress(json.dumps(table).encode(), mtime=0))
+    return "run tests/referee/make-drift-facts"
+
+
 PLANTED = [
     ("the installer's policy lacks an action", _drop_action(TOOLING_POLICY, "lambda:CreateFunction")),
     ("the policy for target accounts lacks an untagging action", _drop_action(TARGET_POLICY, "events:UntagResource")),
@@ -360,4 +381,5 @@ PLANTED = [
     ("a permission of a type in use is placed nowhere", _unplace),
     ("the checked-in table was edited by hand", _edit_table),
     ("the table of names was edited by hand", _edit_rules),
+    ("the table of facts was edited by hand", _edit_facts),
 ]
