@@ -26,6 +26,7 @@ pub mod pushed_files;
 pub mod recipe_difference;
 pub mod report;
 pub mod runs;
+pub mod stale;
 pub mod views;
 
 use crate::commands::{Cli, Command};

@@ -89,6 +89,12 @@ pub enum Bug {
     DebrisIgnored,
     /// A build in an account of the promotion path needs no approval.
     BuildsUnasked,
+    /// The inputs of an environment are not on record, so it never counts as stale.
+    InputsForgotten,
+    /// All components of a push begin at once.
+    NoOrder,
+    /// The redeployment of a stale environment is not on record.
+    FollowedForgotten,
 }
 
 impl Bug {
@@ -101,6 +107,9 @@ impl Bug {
         match (self, work) {
             (Self::ForgottenUnshare, Work::PromoteImage) => {
                 states["UnshareAfterFailure"] = json!({"Type": "Pass", "Next": "RecordFailure"});
+            }
+            (Self::NoOrder, Work::Release) => {
+                states["Components"]["Items"] = json!("{% [$components[outcome = 'packaged']] %}");
             }
             (Self::NoReplan, Work::Deploy) => states["Proceed"]["Next"] = json!("Execute"),
             (Self::NoTurn, Work::Deploy) => states["Begun"]["Choices"][0]["Next"] = json!("Plan"),
@@ -151,6 +160,8 @@ impl Bug {
                     }
                 }
             }
+            Self::InputsForgotten => without_field(&mut body, "ENVIRONMENT", "inputs"),
+            Self::FollowedForgotten => without_field(&mut body, "ENVIRONMENT", "followed"),
             Self::LackingIsUsable if body["Item"]["kind"]["S"] == "IMAGEVERSION" => {
                 let state = &mut body["Item"]["body"]["M"]["state"]["S"];
                 if *state == "discarding" {
@@ -291,6 +302,25 @@ fn next_call() -> u32 {
     thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
     CALLS.set(CALLS.get() + 1);
     CALLS.get()
+}
+
+/// Removes a field from each record of `kind` that a request writes.
+fn without_field(body: &mut Value, kind: &str, field: &str) {
+    let remove = |put: &mut Value| {
+        if put["Item"]["kind"]["S"] == kind
+            && let Some(record) = put["Item"]["body"]["M"].as_object_mut()
+        {
+            record.remove(field);
+        }
+    };
+    if body["Item"].is_object() {
+        remove(body);
+    }
+    for item in body["TransactItems"].as_array_mut().into_iter().flatten() {
+        if item["Put"].is_object() {
+            remove(&mut item["Put"]);
+        }
+    }
 }
 
 fn without_condition(put: &mut Value) {

@@ -4,6 +4,8 @@ use crate::bakes::invariants::BakeRemains;
 use crate::bugs::Bug;
 use crate::harness::Harness;
 use crate::images::invariants::ImageRemains;
+use crate::pushes::invariants::PushRemains;
+use crate::pushes::scenarios::follow;
 use crate::scenarios::{Scenario, scenario, scenarios};
 use crate::stacks::invariants::{Remains, steps_are_bounded};
 use crate::workflows::{Work, execute, word};
@@ -108,6 +110,7 @@ enum Left<'a> {
     Stacks(Box<Remains<'a>>, Box<ImageRemains<'a>>),
     Images(Box<ImageRemains<'a>>),
     Bakes(Box<BakeRemains<'a>>),
+    Pushes(Box<PushRemains<'a>>),
 }
 
 impl<'a> Left<'a> {
@@ -121,6 +124,7 @@ impl<'a> Left<'a> {
             Work::BakeImage | Work::BuildImage => {
                 Self::Bakes(Box::new(BakeRemains::of(harness, scenario).await))
             }
+            Work::Release => Self::Pushes(Box::new(PushRemains::of(harness, scenario).await)),
         }
     }
 
@@ -132,6 +136,7 @@ impl<'a> Left<'a> {
             }
             Self::Images(remains) => [remains.success_is_true(last), remains.broken()].concat(),
             Self::Bakes(remains) => [remains.success_is_true(last), remains.broken()].concat(),
+            Self::Pushes(remains) => [remains.success_is_true(last), remains.broken()].concat(),
         }
     }
 
@@ -141,6 +146,7 @@ impl<'a> Left<'a> {
             Self::Stacks(remains, images) => format!("{} {}", remains.in_short(), images.in_short()),
             Self::Images(remains) => remains.in_short(),
             Self::Bakes(remains) => remains.in_short(),
+            Self::Pushes(remains) => remains.in_short(),
         }
     }
 }
@@ -164,6 +170,7 @@ pub async fn judge(case: &Case, scenario: &Scenario, ground: &Harness, calm: &Ca
         }
         None => run.clone(),
     };
+    follow(&harness).await;
     let remains = Left::of(&harness, scenario).await;
     broken.extend(remains.broken(&last));
     let left = remains.in_short();
@@ -226,6 +233,7 @@ async fn converges(harness: &Harness, scenario: &Scenario, last: &Run) -> Vec<St
         if word(&run) != expected {
             return vec![format!("10: again, it ended {:?}, not {expected}", run.end)];
         }
+        follow(harness).await;
         broken.extend(Left::of(harness, scenario).await.broken(&run));
         let mut touched = harness.effects().split_off(effects);
         touched.extend(harness.ec2.take_calls().into_iter().filter(|call| is_mutating(call)));

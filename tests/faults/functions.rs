@@ -156,6 +156,13 @@ impl Harness {
                 claim["recipe"] = packaged["recipe"].take();
                 self.serve("bake", claim).await
             }),
+            Work::Release => {
+                let mut package = begin("commit");
+                for field in ["repository", "ref", "commit"] {
+                    package[field] = input[field].clone();
+                }
+                self.serve("package", package)
+            }
             Work::BuildImage => unreachable!("only bake-image starts it"),
         }
     }

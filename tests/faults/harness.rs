@@ -7,6 +7,7 @@ use crate::agenda::Happening;
 use crate::bakes::recipes;
 use crate::bugs::Bug;
 use crate::organisation;
+use crate::pushes::repository;
 use crate::scenarios::Meanwhile;
 use crate::wire::{Wire, Written};
 use jiff::Timestamp;
@@ -150,6 +151,10 @@ impl Harness {
         for commit in recipes::COMMITS {
             let commit = commit.parse().expect("a commit");
             sim.hosts.hold(&commit, recipes::tarball(&commit));
+        }
+        for commit in repository::COMMITS {
+            let commit = commit.parse().expect("a commit");
+            sim.hosts.hold(&commit, repository::tarball(&commit));
         }
         let mistake: Rc<dyn Mistake> = match bug {
             Some(bug) => Rc::new(bug),

@@ -16,6 +16,7 @@ mod images;
 mod organisation;
 mod people;
 mod planted;
+mod pushes;
 mod scenarios;
 mod stacks;
 mod units;

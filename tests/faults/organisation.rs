@@ -118,6 +118,7 @@ fn record(version: &str, package: &Package) -> Release {
         permissions: None,
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),
+        producers: Default::default(),
         team: "platform".into(),
         function: "logging".into(),
         packaged_at: jiff::Timestamp::UNIX_EPOCH,

@@ -34,7 +34,7 @@ impl Harness {
         let run = match Work::of(input) {
             Work::Deploy => serde_json::from_value(asked).map(Run::PromotionDeploy),
             Work::Teardown => serde_json::from_value(asked).map(Run::PromotionTeardown),
-            Work::PromoteImage | Work::BakeImage | Work::BuildImage => return,
+            Work::PromoteImage | Work::BakeImage | Work::BuildImage | Work::Release => return,
         };
         let run = run.expect("an input");
         let start = Start {

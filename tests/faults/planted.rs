@@ -31,6 +31,9 @@ fn scenario_of(bug: Bug) -> &'static str {
         Bug::UsedIsDiscarded => "bake-is-used",
         Bug::DebrisIgnored => "bake-leaves-debris",
         Bug::BuildsUnasked => "bake-is-licensed-and-refused",
+        Bug::InputsForgotten => "push-of-a-producer",
+        Bug::NoOrder => "push-of-both-again",
+        Bug::FollowedForgotten => "push-that-its-consumer-cannot-follow",
     }
 }
 

@@ -7,6 +7,7 @@ use crate::bugs::Bug;
 use crate::harness::Harness;
 use crate::images::scenarios::ImageStep;
 use crate::organisation::{FIRST, evidence, release};
+use crate::pushes::scenarios::PushStep;
 use crate::stacks::scenarios::RIVAL;
 use crate::workflows::{Work, execute};
 use lockstep_aws::cloudformation::{NewChangeSet, Stacks, TemplateSource};
@@ -55,6 +56,8 @@ pub enum Step {
     Image(ImageStep),
     /// A step about bakes.
     Bake(BakeStep),
+    /// A step about pushes.
+    Push(PushStep),
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meanwhile {
@@ -116,6 +119,7 @@ pub fn scenarios() -> Vec<Scenario> {
         crate::stacks::scenarios::scenarios(),
         crate::images::scenarios::scenarios(),
         crate::bakes::scenarios::scenarios(),
+        crate::pushes::scenarios::scenarios(),
     ]
     .concat()
 }
@@ -137,6 +141,7 @@ impl Scenario {
             Work::Deploy => input(self.stage, self.version),
             Work::Teardown => json!({"component": "logs", "stage": self.stage}),
             Work::PromoteImage => crate::images::scenarios::input(self.stage),
+            Work::Release => crate::pushes::scenarios::input(self.version),
             Work::BakeImage | Work::BuildImage => crate::bakes::scenarios::input(self.branch, self.version),
         }
     }
@@ -272,6 +277,7 @@ impl Step {
             }
             Self::Image(step) => step.take(harness, number).await,
             Self::Bake(step) => step.take(harness, number).await,
+            Self::Push(step) => step.take(harness, number).await,
             Self::Status(status) => {
                 let arn = harness.cloud.arn("ci-logs").expect("a stack");
                 harness.cloud.set_status(&arn, status.clone());

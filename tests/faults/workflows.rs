@@ -20,12 +20,15 @@ pub enum Work {
     BakeImage,
     /// `build-image`, which `bake-image` starts.
     BuildImage,
+    /// A push.
+    Release,
 }
 
 impl Work {
     /// Returns the workflow of an input. A bake has no version yet, and a teardown needs none.
     pub fn of(input: &Value) -> Self {
         match (input.get("image"), input.get("version")) {
+            (None, None) if input.get("commit").is_some() => Self::Release,
             (Some(_), None) => Self::BakeImage,
             (Some(_), Some(_)) => Self::PromoteImage,
             (None, None) => Self::Teardown,
@@ -42,6 +45,7 @@ impl fmt::Display for Work {
             Self::PromoteImage => "promote-image",
             Self::BakeImage => "bake-image",
             Self::BuildImage => "build-image",
+            Self::Release => "release",
         })
     }
 }
@@ -50,7 +54,7 @@ impl fmt::Display for Work {
 fn machine(path: DeploymentPath, work: Work) -> String {
     let name = match work {
         Work::Deploy | Work::Teardown | Work::BuildImage => format!("{}-{work}", word_of(path)),
-        Work::PromoteImage | Work::BakeImage => work.to_string(),
+        Work::PromoteImage | Work::BakeImage | Work::Release => work.to_string(),
     };
     format!("arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-{name}")
 }
@@ -83,12 +87,14 @@ fn machines(bug: Option<Bug>) -> Rc<Machines> {
 
 fn read_machines(bug: Option<Bug>) -> Machines {
     let mut machines = Machines::default();
-    let works = [Work::Deploy, Work::Teardown, Work::PromoteImage, Work::BakeImage, Work::BuildImage];
+    let works =
+        [Work::Deploy, Work::Teardown, Work::PromoteImage, Work::BakeImage, Work::BuildImage, Work::Release];
     let paths = [DeploymentPath::Delivery, DeploymentPath::Promotion].into_iter();
     for (path, work) in paths.flat_map(|path| works.map(|work| (path, work))) {
         let arn = machine(path, work);
         // Pushes alone bake, on the delivery path.
-        let of_ledger = if matches!(work, Work::BakeImage) { DeploymentPath::Delivery } else { path };
+        let of_pushes = matches!(work, Work::BakeImage | Work::Release);
+        let of_ledger = if of_pushes { DeploymentPath::Delivery } else { path };
         let ledger = format!("ledger-{}", word_of(of_ledger));
         let functions = [
             ("LedgerFunction", ledger.as_str()),
@@ -100,6 +106,8 @@ fn read_machines(bug: Option<Bug>) -> Machines {
             ("BakeFunction", "bake"),
             ("DeliveryBakeFunction", "bake"),
             ("PromotionBakeFunction", "bake"),
+            ("DeployStateMachine", &machine(DeploymentPath::Delivery, Work::Deploy)),
+            ("BakeImageStateMachine", &machine(DeploymentPath::Delivery, Work::BakeImage)),
             ("PromoteImageStateMachine", &machine(path, Work::PromoteImage)),
             ("DeliveryBuildStateMachine", &machine(DeploymentPath::Delivery, Work::BuildImage)),
             ("PromotionBuildStateMachine", &machine(DeploymentPath::Promotion, Work::BuildImage)),

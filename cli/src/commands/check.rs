@@ -10,6 +10,7 @@ use crate::pushed_files::{PushedFiles, pushed_files};
 use crate::report::Report;
 use crate::views::permissions;
 use clap::Args;
+use lockstep_domain::delivery::order::{Graph, cycle_problem};
 use lockstep_domain::delivery::packaging::{Package, PackagingInput, Scope, needs_by_stage, plan};
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::Stages;
@@ -122,7 +123,9 @@ pub(super) async fn find(
             }
         };
         let shown = |problem: Problem| Problem { file: repository.shown(typed, &problem.file), ..problem };
+        let first = found.packages.len();
         let has_components = find_components(&repository, shown, &mut found);
+        refuse_cycles(first, shown, &mut found);
         let has_recipes = recipes::find(&repository, shown, &mut found);
         if !has_components && !has_recipes {
             let what = "holds neither a component (a lockstep.toml) nor a recipe (an image.toml)";
@@ -131,6 +134,20 @@ pub(super) async fn find(
         }
     }
     Ok(Ok(found))
+}
+
+/// Moves the components that need each other, of the packages from `first` on, to the problems.
+fn refuse_cycles(first: usize, shown: impl Fn(Problem) -> Problem, found: &mut CheckedPackages) {
+    let graph: Graph = found.packages[first..]
+        .iter()
+        .map(|package| (package.manifest.component.name.clone(), package.producers()))
+        .collect();
+    for package in found.packages.split_off(first) {
+        match cycle_problem(&package, &graph) {
+            Some(problem) => found.problems.push(shown(problem)),
+            None => found.packages.push(package),
+        }
+    }
 }
 
 /// Plans every component below the folder that the command names. Returns false if there is none.

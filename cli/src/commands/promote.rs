@@ -2,7 +2,7 @@
 
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::follow::follow_to_end;
 use crate::global::Global;
 use crate::names::{Reason, ReleaseName};
@@ -10,15 +10,19 @@ use crate::output::Output;
 use crate::report::Report;
 use crate::runs::{self, Run};
 use clap::Args;
+use lockstep_domain::delivery::order::{self, Blocked, Ending, Graph};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::operator::Request;
-use lockstep_domain::model::ids::StageName;
+use lockstep_domain::model::ids::{ComponentName, StageName};
+use serde_json::json;
+use std::collections::BTreeMap;
 
 /// The arguments of `promote`.
 #[derive(Args, Debug)]
 pub struct Promote {
-    /// The release, such as logs-broker@2.1.0
-    release: ReleaseName,
+    /// The release, such as logs-broker@2.1.0; of several, producers come first and independent ones side by side
+    #[arg(value_name = "RELEASE", required = true)]
+    releases: Vec<ReleaseName>,
     /// The stage to promote to
     #[arg(long, value_name = "STAGE")]
     to: StageName,
@@ -30,48 +34,130 @@ pub struct Promote {
     revert_drift: bool,
 }
 
-/// Starts a promotion and follows it to its end, or to a question.
+/// Starts a promotion and follows it to its end, or to a question. Several releases are promoted in the order of their
+/// components.
 pub async fn run(arguments: &Promote, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
-    if let Some(reason) = &arguments.break_glass {
-        break_glass(arguments, reason, &plane, &context.output).await?;
+    match (arguments.releases.as_slice(), &arguments.break_glass) {
+        ([release], reason) => {
+            if let Some(reason) = reason {
+                break_glass(release, &arguments.to, reason, &plane, &context.output).await?;
+            }
+            let execution = start(arguments, release, &plane).await?;
+            follow_to_end(&plane, &execution, context).await
+        }
+        (_, Some(_)) => Err(Failure::usage("--break-glass admits one release; promote it alone")),
+        (releases, None) => several(arguments, releases, &plane, context).await,
     }
-    let ReleaseName { component, version } = arguments.release.clone();
+}
+
+async fn start(arguments: &Promote, release: &ReleaseName, plane: &ControlPlane) -> Result<String, Failure> {
+    let ReleaseName { component, version } = release.clone();
     let run = Run::Promote(inputs::Promote {
         component,
         version,
         to: arguments.to.clone(),
         revert_drift: arguments.revert_drift,
     });
-    let execution = runs::start(&plane, &run).await?;
-    follow_to_end(&plane, &execution, context).await
+    runs::start(plane, &run).await
+}
+
+/// Promotes several releases, round by round. A component whose producer does not succeed is not begun.
+async fn several(
+    arguments: &Promote,
+    releases: &[ReleaseName],
+    plane: &ControlPlane,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    let graph = graph(releases, plane).await?;
+    let (mut endings, mut reports) = (BTreeMap::new(), BTreeMap::new());
+    let blocked = loop {
+        let round = order::round(&graph, &endings);
+        if round.ready.is_empty() {
+            break round.blocked;
+        }
+        let mut executions = Vec::new();
+        for release in releases.iter().filter(|release| round.ready.contains(&release.component)) {
+            executions.push((release, start(arguments, release, plane).await?));
+        }
+        for (release, execution) in executions {
+            let report = follow_to_end(plane, &execution, context).await?;
+            let ending = if report.exit == Exit::Done { Ending::Succeeded } else { Ending::Failed };
+            endings.insert(release.component.clone(), ending);
+            reports.insert(release.component.clone(), report);
+        }
+    };
+    for blocked in &blocked {
+        let waits = reports.get(&blocked.by).is_some_and(|report| report.exit == Exit::NeedsHuman);
+        context.output.line(not_begun(blocked, waits));
+    }
+    Ok(summary(&blocked, reports))
+}
+
+/// Returns the components to promote with their producers.
+async fn graph(releases: &[ReleaseName], plane: &ControlPlane) -> Result<Graph, Failure> {
+    let mut graph = Graph::new();
+    for ReleaseName { component, version } in releases {
+        let known = plane.releases(Some(component)).await?;
+        let release = known.into_iter().find(|release| release.version == *version).ok_or_else(|| {
+            Failure::new(format!("there is no release {component}@{version}")).next("lockstep releases")
+        })?;
+        if graph.insert(component.clone(), release.producers).is_some() {
+            return Err(Failure::usage(format!("{component} stands there twice; name one release of it")));
+        }
+    }
+    match graph.keys().find_map(|component| order::cycle(&graph, component)) {
+        None => Ok(graph),
+        Some(path) => {
+            let shown: Vec<&str> = path.iter().map(ComponentName::as_str).collect();
+            Err(Failure::new(format!("these releases need each other: {}", shown.join(" -> ")))
+                .next("promote them one by one"))
+        }
+    }
+}
+
+fn not_begun(blocked: &Blocked, waits: bool) -> String {
+    let Blocked { component, by, .. } = blocked;
+    match waits {
+        true => format!("{component}: not begun: {by} waits for an answer; after it, run the command again"),
+        false => format!("{component}: {}", order::not_begun(blocked)),
+    }
+}
+
+/// Returns the report of several promotions. A failure counts before a question.
+fn summary(blocked: &[Blocked], reports: BTreeMap<ComponentName, Report>) -> Report {
+    let exits = [Exit::Failed, Exit::NeedsHuman];
+    let exit = exits.into_iter().find(|exit| reports.values().any(|report| report.exit == *exit));
+    let not_begun: Vec<&ComponentName> = blocked.iter().map(|blocked| &blocked.component).collect();
+    let promotions: BTreeMap<_, _> =
+        reports.iter().map(|(component, report)| (component, &report.document)).collect();
+    Report {
+        document: json!({ "promotions": promotions, "not_begun": not_begun }),
+        exit: exit.unwrap_or(Exit::Done),
+    }
 }
 
 async fn break_glass(
-    arguments: &Promote,
+    release: &ReleaseName,
+    to: &StageName,
     reason: &Reason,
     plane: &ControlPlane,
     output: &Output,
 ) -> Result<(), Failure> {
-    let ReleaseName { component, version } = arguments.release.clone();
-    let request = Request::BreakGlass {
-        component,
-        version,
-        stage: arguments.to.clone(),
-        reason: reason.as_str().to_owned(),
-    };
+    let ReleaseName { component, version } = release.clone();
+    let request =
+        Request::BreakGlass { component, version, stage: to.clone(), reason: reason.as_str().to_owned() };
     plane.ask(&request).await?;
-    output.note(warning(arguments, reason));
+    output.note(warning(release, to, reason));
     Ok(())
 }
 
 /// Returns the warning that is printed on standard error, with `--json` too.
-fn warning(arguments: &Promote, reason: &Reason) -> String {
-    let ReleaseName { component, version } = &arguments.release;
+fn warning(release: &ReleaseName, to: &StageName, reason: &Reason) -> String {
+    let ReleaseName { component, version } = release;
     format!(
-        "!! BREAK-GLASS !! {component} {version} is admitted to {} without the evidence of the stage before. \
+        "!! BREAK-GLASS !! {component} {version} is admitted to {to} without the evidence of the stage before. \
          Recorded with your name: {}",
-        arguments.to,
         reason.as_str()
     )
 }
@@ -91,8 +177,25 @@ mod tests {
         else {
             panic!("this is a promotion");
         };
-        let warned = warning(&arguments, arguments.break_glass.as_ref().unwrap());
+        let warned = warning(&arguments.releases[0], &arguments.to, arguments.break_glass.as_ref().unwrap());
         assert!(warned.starts_with("!! BREAK-GLASS !! logs 2.1.0 is admitted to production"), "{warned}");
         assert!(warned.ends_with(": outage"), "{warned}");
+    }
+
+    #[test]
+    fn consumer_of_a_waiting_promotion_is_not_begun() {
+        let (component, by) = ("report".parse().unwrap(), "queue".parse().unwrap());
+        let blocked = Blocked { component, by, ending: Ending::Failed };
+        assert_eq!(not_begun(&blocked, false), "report: not begun: queue failed");
+        assert!(not_begun(&blocked, true).contains("queue waits for an answer"));
+        let report = |exit| Report { document: json!({}), exit };
+        let exit = |of: &[Exit]| {
+            let reports =
+                of.iter().enumerate().map(|(n, exit)| (format!("c{n}").parse().unwrap(), report(*exit)));
+            summary(&[], reports.collect()).exit
+        };
+        assert_eq!(exit(&[Exit::Done, Exit::Done]), Exit::Done);
+        assert_eq!(exit(&[Exit::Done, Exit::NeedsHuman]), Exit::NeedsHuman);
+        assert_eq!(exit(&[Exit::NeedsHuman, Exit::Failed]), Exit::Failed);
     }
 }

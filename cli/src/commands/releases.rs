@@ -5,6 +5,7 @@ use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::report::Report;
+use crate::stale;
 use crate::views::question::answer_with;
 use crate::views::status::{matrix, sweep_lines};
 use crate::views::{time, why};
@@ -65,11 +66,16 @@ fn row(release: &Release) -> [String; 7] {
     ]
 }
 
-/// Prints the matrix of components and stages, with notes on taints, break-glass, open questions and the last sweep.
+/// Prints the matrix of components and stages, with notes on taints, stale inputs, break-glass, open questions and the last
+/// sweep.
 pub async fn status(global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     let stages = plane.stages().await?;
-    let matrix = matrix(&stages, &plane.environments(&stages).await?, &plane.break_glass_records().await?);
+    let environments = plane.environments(&stages).await?;
+    let mut matrix = matrix(&stages, &environments, &plane.break_glass_records().await?);
+    for (environment, inputs) in stale::read(&plane, &environments).await? {
+        matrix.mark_stale(&environment, inputs);
+    }
     let output = &context.output;
     if matrix.components.is_empty() && matrix.others.is_empty() {
         output.line("no release is deployed yet; push one: lockstep push");

@@ -30,7 +30,7 @@ async fn callers(ledger: &Ledger) -> Reading<Vec<Caller>> {
     let decisions = known(ledger.list_kind::<ApprovalDecision>(READ_MAX).await)?;
     let starters = deployments.into_iter().filter_map(|found| match found.record.starter {
         Starter::Caller(caller) => Some(caller),
-        Starter::Pusher(_) | Starter::Unknown => None,
+        Starter::Pusher(_) | Starter::Deployment(_) | Starter::Unknown => None,
     });
     let answers = decisions.into_iter().flat_map(|found| found.record.answers).map(|answer| answer.by);
     Ok(starters.chain(answers).collect())

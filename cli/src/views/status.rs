@@ -4,9 +4,11 @@ use super::time;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::model::ids::TEST;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::model::output_name::OutputName;
 use lockstep_domain::records::{BreakGlass, Environment, SweepReport};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// One component in one stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -21,10 +23,47 @@ pub struct Cell {
     pub hold: Option<String>,
     /// The taint: what the last recovery left unreconciled.
     pub taint: Option<String>,
+    /// The inputs that differ from their sources.
+    pub stale: Vec<StaleValue>,
     /// The use of break-glass by which the running release was admitted.
     pub break_glass: Option<BreakGlassUse>,
     /// The last deployment, with any outcome.
     pub last_deployment: Option<String>,
+}
+
+/// An input of a running stack that differs from the output of its producer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StaleValue {
+    /// The output of the producer.
+    pub input: OutputName,
+    /// The value that the stack runs with; `None` if it is hidden or long.
+    pub runs_with: Option<String>,
+    /// The output now.
+    pub now: Now,
+}
+
+/// The present value of an output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Now {
+    /// The value.
+    Value(String),
+    /// The value is hidden or long.
+    Hidden,
+    /// The producer has no such output any more.
+    Gone,
+}
+
+impl fmt::Display for StaleValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let input = &self.input;
+        match (&self.now, &self.runs_with) {
+            (Now::Gone, Some(with)) => write!(f, "{input} is gone, and it runs with {with}"),
+            (Now::Gone, None) => write!(f, "{input} is gone"),
+            (Now::Value(now), Some(with)) => write!(f, "{input} is {now} now, and it runs with {with}"),
+            (Now::Value(_), None) | (Now::Hidden, _) => write!(f, "{input} has another value now (hidden)"),
+        }
+    }
 }
 
 /// A use of break-glass.
@@ -84,6 +123,7 @@ fn cell(environment: &Environment, permissions: &[BreakGlass]) -> Cell {
         checked: deployed.is_some_and(|deployed| deployed.checked),
         hold: environment.hold.as_ref().map(|hold| hold.reason.clone()),
         taint: environment.taint.clone(),
+        stale: Vec::new(),
         break_glass: deployed.and_then(|deployed| brought_by(permissions, &deployed.deployment)),
         last_deployment: environment.last_deployment.as_ref().map(ToString::to_string),
     }
@@ -110,6 +150,7 @@ impl Cell {
             (self.version.is_some() && !self.checked, " (checks failed)"),
             (self.hold.is_some(), " (HELD)"),
             (self.taint.is_some(), " (TAINTED)"),
+            (!self.stale.is_empty(), " (STALE)"),
             (self.break_glass.is_some(), " (BREAK-GLASS)"),
         ] {
             if holds {
@@ -132,11 +173,28 @@ impl Cell {
             .hold
             .iter()
             .map(|why| format!("{of} holds pushes back: {why}; to let them pass: lockstep resume"));
-        tainted.chain(held).chain(admitted).collect()
+        let stale = self.stale.iter().map(|stale| {
+            format!("{of} is stale: {stale}; to bring the new value, deploy the release there again")
+        });
+        tainted.chain(held).chain(admitted).chain(stale).collect()
     }
 }
 
 impl Matrix {
+    /// Records the inputs of an environment that differ from their sources.
+    pub fn mark_stale(&mut self, environment: &Environment, inputs: Vec<StaleValue>) {
+        let Environment { stage, name, component, .. } = environment;
+        let own = self.components.get_mut(component).and_then(|cells| cells.get_mut(stage));
+        let other = self.others.iter_mut().find(|other| other.stage == *stage && other.name == *name);
+        let cell = match name == component.as_str() {
+            true => own,
+            false => other.map(|other| &mut other.cell),
+        };
+        if let Some(cell) = cell {
+            cell.stale = inputs;
+        }
+    }
+
     /// Returns the head of the table.
     pub fn head(&self) -> Vec<String> {
         std::iter::once("component".to_owned()).chain(self.stages.iter().map(ToString::to_string)).collect()
@@ -236,6 +294,21 @@ mod tests {
         assert_eq!(matrix.other_rows(), [["logs-2", "logs", "ci", "2.1.0"].map(String::from)]);
     }
 
+    fn stale(runs_with: Option<&str>, now: Now) -> StaleValue {
+        StaleValue { input: "queue.Visible".parse().unwrap(), runs_with: runs_with.map(str::to_owned), now }
+    }
+
+    #[test]
+    fn stale_environment_is_noted_with_both_values() {
+        let logs = running(environment("ci", "logs"));
+        let mut matrix = matrix(&stages(), std::slice::from_ref(&logs), &[]);
+        let inputs =
+            [stale(Some("60"), Now::Value("90".into())), stale(None, Now::Hidden), stale(None, Now::Gone)];
+        matrix.mark_stale(&logs, inputs.to_vec());
+        assert_eq!(matrix.rows()[0][1], "2.1.0 (STALE)");
+        insta::assert_snapshot!(matrix.notes().join("\n"));
+    }
+
     #[test]
     fn a_cell_shows_the_problems_of_the_running_release() {
         let cell = Cell {
@@ -244,10 +317,14 @@ mod tests {
             checked: false,
             hold: Some("bad night".into()),
             taint: Some("x".into()),
+            stale: vec![stale(Some("60"), Now::Value("90".into()))],
             break_glass: Some(BreakGlassUse { by: "arn:ada".into(), reason: "outage".into() }),
             last_deployment: None,
         };
-        assert_eq!(cell.text(), "2.1.0 (held by 01234567) (checks failed) (HELD) (TAINTED) (BREAK-GLASS)");
+        assert_eq!(
+            cell.text(),
+            "2.1.0 (held by 01234567) (checks failed) (HELD) (TAINTED) (STALE) (BREAK-GLASS)"
+        );
     }
 
     #[test]

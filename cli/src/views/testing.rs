@@ -85,6 +85,7 @@ pub fn release() -> Release {
         permissions: None,
         image_lock: ImageLock::default(),
         outputs: BTreeSet::new(),
+        producers: Default::default(),
         team: "platform".into(),
         function: "logging".into(),
         packaged_at: at(0),

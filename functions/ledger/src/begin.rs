@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use lockstep_aws::ledger::Write;
 use lockstep_domain::delivery::parameters::Layer;
 use lockstep_domain::delivery::stages::{Stage, Stages};
-use lockstep_domain::delivery::{environment, gate, start, test_turn as turns};
+use lockstep_domain::delivery::{environment, freshness, gate, start, test_turn as turns};
 use lockstep_domain::messages::{inputs, ledger::Started};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::person::Starter;
 use lockstep_domain::records::{
     DeployBody, Deployment, DeploymentStart, Environment, Record as _, Release, ReleaseState, StackRun,
     TestTurn,
@@ -53,6 +54,7 @@ pub async fn begin(
     let permission =
         gate::check_evidence(&release, &stages, stage, evidence, proof.permission(), now)?.cloned();
     let mut body = body(input, &release, &stages, stage)?;
+    body.follows = freshness::of_execution(execution, input)?;
     // A plan copies no images. The check of the images reports a missing one.
     if !input.plan_only {
         let missing = images::missing(context, execution, &release, stage).await?;
@@ -82,13 +84,27 @@ pub async fn begin(
         path,
         at: now,
     };
-    let known = started::known(context, &start.id).await?;
-    let starter =
-        start::of_deploy(known.as_ref(), input).unwrap_or_else(|| gate::starter(execution, input, &release));
+    let starter = starter(context, &start, input, &release, &body).await?;
     let deployment = Deployment { starter, ..Deployment::new(start, body) };
     let pushed = gate::is_of_push(execution, input, &release).then_some(release.packaged_at);
     let queued = !turn::take(context, &deployment, pushed, with, now).await?;
     Ok(Started { queued, ..begun })
+}
+
+/// Returns the identity that started the deployment `start` with `input`.
+async fn starter(
+    context: &impl LedgerContext,
+    start: &DeploymentStart,
+    input: &inputs::Deploy,
+    release: &Release,
+    body: &DeployBody,
+) -> Result<Starter, Failure> {
+    if let Some(follows) = &body.follows {
+        return Ok(Starter::Deployment(follows.producer.clone()));
+    }
+    let known = started::known(context, &start.id).await?;
+    let of_caller = start::of_deploy(known.as_ref(), input);
+    Ok(of_caller.unwrap_or_else(|| gate::starter(&start.execution, input, release)))
 }
 
 /// Returns the write that gives the component's test turn to the environment of `run`, or `None` if it has the turn. Fails

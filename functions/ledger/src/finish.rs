@@ -1,7 +1,7 @@
 //! End of a deployment: closes it and releases its environment in one transaction.
 
 use crate::context::LedgerContext;
-use crate::{load, readback, turn};
+use crate::{follow, load, readback, turn};
 use jiff::Timestamp;
 use lockstep_aws::ledger::Write;
 use lockstep_domain::delivery::{environment, gate};
@@ -24,6 +24,7 @@ pub async fn complete(
     let stored = load::deployment_on(context, path, id).await?;
     if let Some(answer) = finished(&stored.record)? {
         turn::wake_after(context, &stored.record).await?;
+        follow::after(context, &stored.record).await;
         return Ok(answer);
     }
     let found = load::held_environment(context, &stored.record).await?;
@@ -40,6 +41,7 @@ pub async fn complete(
     context.ledger().transact(writes).await?;
     deployment_end::report(&ended.deployment, now);
     turn::wake_queue(context, &found.record, ended.environment.as_ref()).await?;
+    follow::after(context, &ended.deployment).await;
     finished(&ended.deployment)?.ok_or_else(|| Failure::bug("a completed deployment is not finished"))
 }
 
@@ -142,5 +144,6 @@ pub async fn fail(
         deployment_end::report(closed, now);
     }
     turn::wake_after(context, &stored.record).await?;
+    follow::after(context, &stored.record).await;
     Ok(Failed { error: failed.failure.error, cause: failed.failure.message })
 }

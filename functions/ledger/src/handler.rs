@@ -9,7 +9,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use lockstep_aws::function_url::Invocation;
-use lockstep_domain::delivery::environment;
+use lockstep_domain::delivery::{environment, order};
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::ledger::Request;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -93,6 +93,7 @@ async fn direct(
             json(operator_actions::close_unanswered(context, deployment, now).await?)
         }
         Request::SettleConfiguration {} => json(changes::settle(context, now).await?),
+        Request::OrderRelease { components, results } => json(order::next(components, results)),
         Request::FinishRelease { input, components, results, error } => {
             json(release::finish(context, input, components, results, error.as_ref(), now).await?)
         }

@@ -12,6 +12,7 @@ mod changes;
 mod configure;
 pub mod context;
 mod finish;
+mod follow;
 mod gate;
 pub mod handler;
 mod images;

@@ -1,7 +1,7 @@
 //! Actions of operators and of the sweep on a deployment or an environment, other than answers to questions.
 
 use crate::context::LedgerContext;
-use crate::{load, turn};
+use crate::{follow, load, turn};
 use jiff::Timestamp;
 use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_domain::delivery::operator_actions;
@@ -59,7 +59,7 @@ pub async fn unlock(
 }
 
 /// Releases an environment whose holder's execution has ended, and tidies its queue, as the sweep proposes. The executions
-/// are asked again here.
+/// are asked again here. A stale environment is deployed again, if no deployment started that when it ended.
 pub async fn free(
     context: &impl LedgerContext,
     stage: &StageName,
@@ -67,7 +67,9 @@ pub async fn free(
     now: Timestamp,
 ) -> Result<Freed, Failure> {
     let held = existing(context, stage, name).await?;
-    Ok(Freed { deployment: release(context, &held, SWEPT, now).await? })
+    let deployment = release(context, &held, SWEPT, now).await?;
+    follow::look(context, stage, name).await?;
+    Ok(Freed { deployment })
 }
 
 /// Releases an environment from a holder whose execution has ended, and tidies its queue. Returns the deployment that held
@@ -134,11 +136,13 @@ pub async fn hold(
     replace(context, &stored, operator_actions::hold(&stored.record, action)).await
 }
 
-/// Ends the hold of an environment, and wakes the deployment whose turn it is. A repeated request wakes it again.
+/// Ends the hold of an environment, and wakes the deployment whose turn it is. A repeated request wakes it again. A stale
+/// environment that nothing waits for is deployed again.
 pub async fn resume(context: &impl LedgerContext, stage: &StageName, name: &str) -> Result<Applied, Failure> {
     let stored = existing(context, stage, name).await?;
     let applied = replace(context, &stored, operator_actions::resume(&stored.record)).await?;
     turn::wake_due(context, &existing(context, stage, name).await?.record).await?;
+    follow::look(context, stage, name).await?;
     Ok(applied)
 }
 

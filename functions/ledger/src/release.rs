@@ -1,7 +1,7 @@
 //! End of a release's test, and end of a push.
 
 use crate::context::LedgerContext;
-use crate::ownership;
+use crate::{follow, ownership};
 use jiff::Timestamp;
 use lockstep_aws::ledger::Write;
 use lockstep_domain::delivery::webhook_delivery;
@@ -89,6 +89,7 @@ pub async fn finish(
     if let Some(delivery) = &input.delivery {
         finish_delivery(context, input, delivery, end, now).await?;
     }
+    follow::after_push(context, &summary.results).await?;
     Ok(summary)
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_aws::scope;
 use lockstep_domain::delivery::queue::{self, Requeued, Turn};
-use lockstep_domain::delivery::{environment, gate};
+use lockstep_domain::delivery::{environment, freshness, gate};
 use lockstep_domain::messages::Task;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -26,7 +26,7 @@ const TAKEN_OVER: &str = "a later deployment took the environment over";
 /// Closes the holder as abandoned if its execution has certainly ended.
 ///
 /// # Errors
-/// `Overtaken` if a later push brought a newer release.
+/// `Overtaken` if a later push brought a newer release. `Superseded` for a redeployment that is not due any more.
 pub async fn take(
     context: &impl LedgerContext,
     wanted: &Deployment,
@@ -39,6 +39,7 @@ pub async fn take(
     if wanted.path == DeploymentPath::Promotion && wanted.deploy().is_some() {
         gate::check_taint(found.as_ref().map(|found| &found.record))?;
     }
+    freshness::ensure_due(found.as_ref().map(|found| &found.record), wanted)?;
     let asks = queue::entry(wanted, pushed, now);
     let Some(found) = found else {
         let taken = environment::acquire(None, wanted, now)?;

@@ -9,12 +9,13 @@ use crate::release::{self, Fate, Making};
 use jiff::Timestamp;
 use lockstep_aws::scope;
 use lockstep_domain::delivery::function_code::lock_digest;
+use lockstep_domain::delivery::order::cycle_problem;
 use lockstep_domain::delivery::ownership::Push;
 use lockstep_domain::delivery::packaging::{BranchKind, Package, next_version, plan};
 use lockstep_domain::delivery::webhook::BranchName;
 use lockstep_domain::messages::package::{CommitRequest, PackagedComponent, Request, Response};
 use lockstep_domain::model::error::{Failure, Problem};
-use lockstep_domain::model::ids::{CommitSha, ComponentName};
+use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::model::person::GithubLogin;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
@@ -147,6 +148,9 @@ impl<C: PackageContext> Run<'_, C> {
         let package = plan(&source.folder, files, &self.input.planner_input())?;
         let name = &package.manifest.component.name;
         let claim = self.input.owners.get(name);
+        if let Some(problem) = cycle_problem(&package, &self.input.order) {
+            return Err(vec![problem]);
+        }
         let owned = OwnedName::Component(name.clone());
         match release::foreign(&owned, claim, push(self.request, self.branch), "") {
             Some(problem) => Err(vec![problem]),
@@ -171,7 +175,7 @@ impl<C: PackageContext> Run<'_, C> {
         };
         match release::fate(&package, published, &self.request.commit, self.branch, arrived) {
             Fate::Unchanged(version) => Ok(release::unchanged(&name, &version)),
-            Fate::Continue(version) => Ok(self.to_test(&name, &version)),
+            Fate::Continue(release) => Ok(self.to_test(release)),
             Fate::Build => self.build(source, package).await,
         }
     }
@@ -214,9 +218,7 @@ impl<C: PackageContext> Run<'_, C> {
         Ok(match stored.state {
             // An earlier run published it. Its content is out of date, or was tested already.
             ReleaseState::Published => release::unchanged(&stored.component, &stored.version),
-            ReleaseState::Packaged | ReleaseState::TestFailed => {
-                self.to_test(&stored.component, &stored.version)
-            }
+            ReleaseState::Packaged | ReleaseState::TestFailed => self.to_test(&stored),
         })
     }
 
@@ -247,8 +249,8 @@ impl<C: PackageContext> Run<'_, C> {
         Ok(kept.unwrap_or(made).version)
     }
 
-    fn to_test(&self, component: &ComponentName, version: &Version) -> PackagedComponent {
-        release::to_test(component, version, &self.input.stages, &self.request.execution)
+    fn to_test(&self, release: &Release) -> PackagedComponent {
+        release::to_test(release, &self.input.stages, &self.request.execution)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::records::{find, newest};
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::delivery::local_files;
 use lockstep_domain::delivery::manifest::{self, Manifest};
+use lockstep_domain::delivery::order::Graph;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::delivery::parameters::{
     ComponentParameters, Layers, OrganisationParameters, references,
@@ -34,11 +35,13 @@ pub struct CommitInput {
     pub organisation: OrganisationParameters,
     /// Every version of the images that the commit's components require.
     pub images: Vec<ImageVersion>,
-    /// The outputs of this commit's components and of those they refer to.
+    /// The outputs of this commit's components and of those they need, directly or not.
     pub producers: BTreeMap<ComponentName, BTreeSet<String>>,
-    /// The newest release that was published from the default branch, of this commit's components and of those they refer
-    /// to.
+    /// The newest release that was published from the default branch, of this commit's components and of those they need,
+    /// directly or not.
     pub published: BTreeMap<ComponentName, Release>,
+    /// The producers of this commit's components, and of the published releases that those need, directly or not.
+    pub order: Graph,
     /// The claims to the names of this commit's components.
     pub owners: BTreeMap<ComponentName, Ownership>,
     /// The functions that this installation ships for components.
@@ -70,11 +73,18 @@ pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<C
     for name in sketches.iter().flat_map(|s| &s.images).collect::<BTreeSet<_>>() {
         images.extend(lockstep_runtime::images::versions(context.ledger(), name, VERSIONS_MAX).await?);
     }
+    let mut order: Graph = sketches.iter().map(|s| (s.name.clone(), s.producers.clone())).collect();
     let mut published = BTreeMap::new();
-    let own = sketches.iter().map(|s| &s.name);
-    for name in own.chain(sketches.iter().flat_map(|s| &s.producers)).collect::<BTreeSet<_>>() {
-        let releases = newest(context.ledger(), &Release::all_of(name), RELEASES_MAX).await?;
-        published.extend(newest_published(releases).map(|release| (name.clone(), release)));
+    let mut wanted: BTreeSet<ComponentName> = order.keys().chain(order.values().flatten()).cloned().collect();
+    let mut known = BTreeSet::new();
+    while let Some(name) = wanted.pop_first() {
+        let releases = newest(context.ledger(), &Release::all_of(&name), RELEASES_MAX).await?;
+        if let Some(release) = newest_published(releases) {
+            let producers = order.entry(name.clone()).or_insert_with(|| release.producers.clone());
+            wanted.extend(producers.iter().filter(|name| !known.contains(*name)).cloned());
+            published.insert(name.clone(), release);
+        }
+        known.insert(name);
     }
     let mut owners = BTreeMap::new();
     for sketch in &sketches {
@@ -86,7 +96,17 @@ pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<C
     let producers = producers(&sketches, &published);
     let functions = context.shipped_functions().clone();
     let permissions = context.permission_table().await?;
-    Ok(CommitInput { stages, organisation, images, producers, published, owners, functions, permissions })
+    Ok(CommitInput {
+        stages,
+        organisation,
+        images,
+        producers,
+        published,
+        order,
+        owners,
+        functions,
+        permissions,
+    })
 }
 
 /// Names that a component refers to. Unreadable parts are left out: the planner reports them.

@@ -92,11 +92,11 @@ pub fn foreign(name: &OwnedName, claim: Option<&Ownership>, push: Push<'_>, file
 
 /// Next step for a valid component.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Fate<'a> {
     /// None: this release has the same content.
     Unchanged(Version),
     /// Continue with this published release of the same commit: an execution died before it reached every stage.
-    Continue(Version),
+    Continue(&'a Release),
     /// Build a release.
     Build,
 }
@@ -105,20 +105,18 @@ pub enum Fate {
 ///
 /// `arrived` is true if that release has evidence in every stage that it propagates to. Only a run for the same commit
 /// continues it: a later push must not repeat a deployment that failed for its own reason.
-pub fn fate(
+pub fn fate<'a>(
     package: &Package,
-    published: Option<&Release>,
+    published: Option<&'a Release>,
     commit: &CommitSha,
     branch: BranchKind<'_>,
     arrived: bool,
-) -> Fate {
+) -> Fate<'a> {
     let Some(published) = published else { return Fate::Build };
     // The artifact holds the folder and every lock: equal content, equal digest.
     match (published.digest == package.digest, branch) {
         (false, _) => Fate::Build,
-        (true, BranchKind::Default) if published.commit == *commit && !arrived => {
-            Fate::Continue(published.version.clone())
-        }
+        (true, BranchKind::Default) if published.commit == *commit && !arrived => Fate::Continue(published),
         (true, _) => Fate::Unchanged(published.version.clone()),
     }
 }
@@ -204,6 +202,7 @@ pub fn packaged(making: &Making<'_>) -> Release {
         permissions: package.permissions.as_deref().map(Digest::of),
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),
+        producers: package.producers(),
         team: component.team.to_string(),
         function: component.function.to_string(),
         packaged_at: now,
@@ -231,12 +230,8 @@ pub fn rejection(
 }
 
 /// Returns the result for a release to test and deploy.
-pub fn to_test(
-    component: &ComponentName,
-    version: &Version,
-    stages: &Stages,
-    execution: &str,
-) -> PackagedComponent {
+pub fn to_test(release: &Release, stages: &Stages, execution: &str) -> PackagedComponent {
+    let Release { component, version, .. } = release;
     let pre_release = version.is_pre_release();
     let deployments = stages.propagating().filter(|_| !pre_release).map(|stage| NextDeployment {
         stage: stage.name.clone(),
@@ -247,6 +242,7 @@ pub fn to_test(
         version: version.clone(),
         environment: test_name(component, version),
         pre_release,
+        producers: release.producers.clone(),
         test_execution: client_token(execution, &format!("test/{component}"), 1),
         deployments: deployments.collect(),
     })

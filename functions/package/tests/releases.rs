@@ -773,3 +773,28 @@ async fn an_invalid_recipe_is_recorded_and_its_siblings_are_packaged() {
     packaged(sibling);
     assert_eq!(fixture.sim.account.records::<Rejection>().len(), 1);
 }
+
+#[tokio::test]
+async fn components_that_need_each_other_are_refused_with_the_path() {
+    let fixture = Fixture::new();
+    let mut files = component("a", "logs-a", "Size = \"${outputs.logs-b.Host}\"\n");
+    files.extend(component("b", "logs-b", "Size = \"${outputs.logs-a.Host}\"\n"));
+    files.extend(component("c", "logs-c", "Size = \"${outputs.logs-a.Host}\"\n"));
+    fixture.holds(NEXT, &files);
+    let packaged = fixture.package(NEXT, "refs/heads/main", "arn:execution").await.unwrap();
+    let reasons: Vec<String> = packaged
+        .iter()
+        .filter_map(|component| match component {
+            PackagedComponent::Rejected { problems, .. } => Some(problems.join(" ")),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reasons.len(), 2, "{packaged:?}");
+    assert!(reasons[0].starts_with("a/parameters/default.toml:1: `Size`"), "{reasons:?}");
+    assert!(reasons[0].contains("logs-a -> logs-b -> logs-a"), "{reasons:?}");
+    assert!(reasons[1].contains("logs-b -> logs-a -> logs-b"), "{reasons:?}");
+    // The consumer is on no circle, and its release names what it needs.
+    let released: Vec<Release> = fixture.releases();
+    let release = released.iter().find(|release| release.component.as_str() == "logs-c").unwrap();
+    assert_eq!(release.producers, ["logs-a".parse().unwrap()].into());
+}

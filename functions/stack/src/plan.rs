@@ -9,7 +9,9 @@ use lockstep_aws::cloudformation::Stacks;
 use lockstep_domain::delivery::environment;
 use lockstep_domain::delivery::gate;
 use lockstep_domain::delivery::packaging::PackedContents;
-use lockstep_domain::delivery::parameters::{self, Layer, Layers, OutputName, Request, ResolvedParameters};
+use lockstep_domain::delivery::parameters::{
+    self, Layer, Layers, OutputName, OutputUse, Request, ResolvedParameters,
+};
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -18,7 +20,7 @@ use lockstep_domain::model::ids::{
     AmiId, ComponentName, DeploymentId, Digest, FunctionName, LogicalId, StackName, TEST,
 };
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::{Deployed, Environment, Image, ImageState, Release, StackClaim};
+use lockstep_domain::records::{Deployed, Environment, Image, ImageState, Input, Release, StackClaim};
 use lockstep_domain::stacks::identity::StackIdentity;
 use lockstep_domain::stacks::plan::{self, ChangeSetKind, Plan, PlanInput, Recovery};
 use lockstep_runtime::deployment_log;
@@ -33,13 +35,14 @@ pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Nex
     let stages = stages(context.ledger()).await?;
     let stage = load::stage(&stages, &loaded.deployment.record.stage)?.clone();
     let contents = load::contents(context, &release).await?;
-    let resolved = resolve(context, &loaded, &release, &contents, &stages, &stage).await?;
+    let (resolved, inputs) = resolve(context, &loaded, &release, &contents, &stages, &stage).await?;
     let wanted = wanted_template(&release, &contents, &stage)?;
     let late = late::read(context, &loaded, &contents, &resolved.values).await?;
     loaded
         .change_deploy(context, |deploy| {
             deploy.parameters_digest = Some(resolved.digest());
             deploy.parameters = resolved.values;
+            deploy.inputs = inputs;
             deploy.late_values = late;
             deploy.template_digest = wanted;
         })
@@ -269,6 +272,10 @@ fn wanted_template(release: &Release, contents: &PackedContents, stage: &Stage) 
     )))
 }
 
+/// Outputs of other components in the parameters of a deployment.
+type Inputs = BTreeMap<OutputName, Input>;
+
+/// Returns the value of every parameter, and the outputs of other components in them.
 async fn resolve<C: StackContext>(
     context: &C,
     loaded: &Loaded,
@@ -276,7 +283,7 @@ async fn resolve<C: StackContext>(
     contents: &PackedContents,
     stages: &Stages,
     stage: &Stage,
-) -> Result<ResolvedParameters, Failure> {
+) -> Result<(ResolvedParameters, Inputs), Failure> {
     let deploy = loaded.deploy()?;
     let organisation = stages::parameters(context.ledger()).await?;
     let overrides = Layer::overrides(&deploy.overrides).map_err(|p| rejected(&p))?;
@@ -288,7 +295,8 @@ async fn resolve<C: StackContext>(
     let deployment = &loaded.deployment.record;
     let images = images(context, (&deployment.location, deployment.id.path()), release).await?;
     let layers_of = deploy.parameters_of.as_ref().unwrap_or(&stage.name);
-    let wanted = parameters::references(contents.template.parameters(), &layers, layers_of);
+    let uses = parameters::output_uses(contents.template.parameters(), &layers, layers_of);
+    let wanted = uses.iter().map(|used| used.output.clone()).collect();
     let outputs = outputs(context, loaded, contents, stages, stage, &wanted).await?;
     let output = |name: &OutputName| {
         outputs.get(name).cloned().unwrap_or_else(|| Err("it was not asked for".to_owned()))
@@ -307,7 +315,23 @@ async fn resolve<C: StackContext>(
         functions: &function,
         images: &images,
     };
-    parameters::resolve(&request).map_err(|problems| rejected(&problems))
+    let resolved = parameters::resolve(&request).map_err(|problems| rejected(&problems))?;
+    Ok((resolved, inputs(contents, &uses, &outputs)))
+}
+
+/// Returns the outputs that were read. A parameter with `NoEcho` hides its outputs.
+fn inputs(
+    contents: &PackedContents,
+    uses: &[OutputUse],
+    outputs: &BTreeMap<OutputName, Result<String, String>>,
+) -> Inputs {
+    let parameters = contents.template.parameters();
+    let is_hidden = |name: &OutputName| {
+        let of = uses.iter().filter(|used| used.output == *name);
+        of.filter_map(|used| parameters.get(used.parameter.as_str())).any(|parameter| parameter.no_echo)
+    };
+    let read = outputs.iter().filter_map(|(name, value)| Some((name, value.as_ref().ok()?)));
+    read.map(|(name, value)| (name.clone(), Input::new(value, is_hidden(name)))).collect()
 }
 
 fn rejected(problems: &[Problem]) -> Failure {

@@ -4,10 +4,10 @@ use crate::context::SweepContext;
 use crate::{owners, report};
 use jiff::Timestamp;
 use lockstep_aws::executions::Started;
-use lockstep_domain::delivery::environment;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::delivery::sweep::{self, TestStackStep};
+use lockstep_domain::delivery::{environment, freshness};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::{Freed, Request};
 use lockstep_domain::model::error::Failure;
@@ -25,9 +25,12 @@ pub async fn sweep(
 ) -> Result<(), Failure> {
     for stage in stages::applied(context.ledger()).await?.iter().flat_map(Stages::iter) {
         let partition = Environment::all_of(&stage.name);
-        for found in context.ledger().every::<Environment>(&partition).await? {
+        let found = context.ledger().every::<Environment>(&partition).await?;
+        let all: Vec<Environment> = found.iter().map(|found| found.record.clone()).collect();
+        for found in &found {
             let what = format!("{}/{}", stage.name, found.record.name);
-            let mut outcome = free(context, report, &what, &found.record, now).await;
+            let is_stale = freshness::due(&found.record, found.rev(), stage, &all).is_some();
+            let mut outcome = free(context, report, &what, &found.record, is_stale, now).await;
             // A deployment that waits for an answer holds its environment.
             if outcome.is_ok() && stage.is_test() {
                 outcome = examine_test_environment(context, report, &what, stage, &found.record, now).await;
@@ -38,12 +41,14 @@ pub async fn sweep(
     Ok(())
 }
 
-/// Has an environment released from a dead holder, and its queue tidied, which wakes the deployment whose turn it is.
+/// Has an environment released from a dead holder, and its queue tidied, which wakes the deployment whose turn it is. Has a
+/// stale environment deployed again, if nothing did so when its producer changed.
 async fn free(
     context: &impl SweepContext,
     report: &mut SweepReport,
     what: &str,
     held: &Environment,
+    is_stale: bool,
     now: Timestamp,
 ) -> Result<(), Failure> {
     if let Some(holder) = &held.holder {
@@ -51,7 +56,7 @@ async fn free(
         if let Err(busy) = environment::ensure_holder_ended(holder, is_running) {
             return if sweep::is_held_too_long(holder.since, now) { Err(busy) } else { Ok(()) };
         }
-    } else if held.queue.is_empty() {
+    } else if held.queue.is_empty() && !is_stale {
         return Ok(());
     }
     // The authority owns the environment. It asks Step Functions again, releases a dead holder only, and takes dead

@@ -267,6 +267,7 @@ fn release(digest: &Digest) -> Release {
         permissions: None,
         image_lock: Default::default(),
         outputs: Default::default(),
+        producers: Default::default(),
         team: "a".to_owned(),
         function: "b".to_owned(),
         packaged_at: Timestamp::UNIX_EPOCH,

@@ -24,6 +24,7 @@ pub mod missing_permissions;
 pub mod operator_action;
 pub mod orphan;
 pub mod outcome;
+pub mod output_name;
 pub mod partitions;
 pub mod permission;
 pub mod person;

@@ -24,11 +24,17 @@ fn recipe(commit: &CommitSha) -> RecipeText {
 
 /// Returns the archive of a commit, as the git host sends it.
 pub fn tarball(commit: &CommitSha) -> Vec<u8> {
+    let files = recipe(commit).files().into_iter();
+    archive(commit, files.map(|(path, text)| (format!("acme-logs/images/{path}"), text)))
+}
+
+/// Returns the archive of a commit with these files.
+pub fn archive(commit: &CommitSha, files: impl IntoIterator<Item = (String, String)>) -> Vec<u8> {
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let record = format!("52 comment={commit}\n");
     append(&mut archive, tar::EntryType::XGlobalHeader, "pax_global_header", record.as_bytes());
-    for (path, text) in recipe(commit).files() {
-        append(&mut archive, tar::EntryType::Regular, &format!("acme-logs/images/{path}"), text.as_bytes());
+    for (path, text) in files {
+        append(&mut archive, tar::EntryType::Regular, &path, text.as_bytes());
     }
     archive.into_inner().and_then(GzEncoder::finish).expect("memory takes it")
 }

@@ -48,6 +48,7 @@ const OF_MACHINES: [(&str, &[&str]); 4] = [
             "fail_release",
             "finish_release",
             "forget_test",
+            "order_release",
             "proceed",
             "publish",
             "request_approval",
@@ -145,6 +146,7 @@ fn of_machines() -> Vec<Request> {
             version: "1.0.0".parse().unwrap(),
             error: error(),
         },
+        Request::OrderRelease { components: Vec::new(), results: Vec::new() },
         Request::FinishRelease {
             input: serde_json::from_value(push).unwrap(),
             components: Vec::new(),

@@ -213,6 +213,7 @@ impl Fixture {
             permissions: None,
             image_lock: ImageLock::default(),
             outputs: Default::default(),
+            producers: Default::default(),
             team: "platform".into(),
             function: "logging".into(),
             packaged_at: at(0),

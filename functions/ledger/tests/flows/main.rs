@@ -5,6 +5,7 @@ mod callers;
 mod configuration;
 mod deployments;
 mod fixture;
+mod following;
 mod images;
 mod interventions;
 mod ownership;

@@ -17,7 +17,7 @@ use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::resource_change::Impact;
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::records::{Approval, Deployment, Environment, Subject};
+use lockstep_domain::records::{Approval, Deployment, Environment, Input, Subject};
 use lockstep_domain::stacks::plan::{StackStatus, operation_key};
 use lockstep_domain::stacks::template::Template;
 use lockstep_runtime::HasLedger as _;
@@ -508,6 +508,8 @@ async fn an_output_of_another_component_is_read_from_its_stack() {
     fixture.tagged_stack_of(("ci", "network"), "network", created, &network);
     go(&fixture, plan(&fixture.id())).await;
     assert_eq!(fixture.deploy().parameters["Size"], "9");
+    let input = fixture.deploy().inputs.into_iter().next().unwrap();
+    assert_eq!(input, ("network.Size".parse().unwrap(), Input::new("9", false)));
 }
 
 #[tokio::test]

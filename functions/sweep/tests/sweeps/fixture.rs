@@ -273,6 +273,7 @@ impl Fixture {
             permissions: None,
             image_lock: package.image_lock,
             outputs: package.outputs,
+            producers: Default::default(),
             team: "platform".into(),
             function: "logging".into(),
             packaged_at: at(0),

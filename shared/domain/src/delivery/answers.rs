@@ -99,7 +99,8 @@ pub fn parts(deployment: &Deployment, people: &People) -> Parts {
         _ if deployment.build().is_some() => Person::Unknown,
         Starter::Caller(caller) => people.person(caller),
         Starter::Pusher(login) => people.author(login),
-        Starter::Unknown => Person::Unknown,
+        // The producer may belong to another team, and its starter did not ask for this deployment.
+        Starter::Deployment(_) | Starter::Unknown => Person::Unknown,
     };
     let pusher = deployment.deploy().and_then(|deploy| deploy.pusher.as_ref());
     Parts { starter, author: pusher.map_or(Person::Unknown, |login| people.author(login)) }

@@ -7,7 +7,7 @@ use crate::delivery::rollback;
 use crate::model::caught_error::CaughtError;
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::{Failure, FailureKind};
-use crate::model::ids::{ComponentName, InvalidId, StackName, StageName};
+use crate::model::ids::{ComponentName, Digest, InvalidId, StackName, StageName};
 use crate::model::image_lock::{ImageLock, LockedImage};
 use crate::model::version::Version;
 use crate::records::{
@@ -15,6 +15,7 @@ use crate::records::{
     LeaseHolder, ProvenImage, ProvenImages, StackRun,
 };
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// Maximum length of an environment's name: with the longest stage name it still fits a stack name.
 const NAME_CHARS: usize = 100;
@@ -123,6 +124,9 @@ pub fn acquire(
         since: now,
     });
     environment.last_deployment = Some(deployment.id.clone());
+    if let Some(follows) = deployment.deploy().and_then(|deploy| deploy.follows.as_ref()) {
+        environment.followed = Some(follows.inputs.clone());
+    }
     let deployment =
         Deployment { epoch: environment.epoch, state: DeploymentState::Running, ..deployment.clone() };
     Ok(Acquired { environment, deployment })
@@ -302,10 +306,16 @@ fn runs(
     Ok(Environment {
         deployed: Some(deployed),
         history,
+        inputs: deploy.inputs.iter().map(|(name, input)| (name.clone(), input.digest.clone())).collect(),
+        outputs: digests(&deploy.outputs),
         stack_arn: deploy.stack.arn.clone().or_else(|| environment.stack_arn.clone()),
         ever_stable: true,
         ..environment.clone()
     })
+}
+
+fn digests(values: &BTreeMap<String, String>) -> BTreeMap<String, Digest> {
+    values.iter().map(|(name, value)| (name.clone(), Digest::of(value.as_bytes()))).collect()
 }
 
 /// Result of a failure.

@@ -18,7 +18,7 @@ use crate::delivery::credentials::find_credentials;
 use crate::delivery::function_code::FunctionLock;
 use crate::delivery::local_files::{self, LocalFiles, Reading};
 use crate::delivery::manifest::{self, Lines, Manifest};
-use crate::delivery::parameters::{ComponentParameters, OrganisationParameters};
+use crate::delivery::parameters::{ComponentParameters, OrganisationParameters, OutputUse};
 use crate::delivery::stages::Stages;
 use crate::model::error::{Problem, chain};
 use crate::model::ids::{ComponentName, Digest};
@@ -107,12 +107,21 @@ pub struct Package {
     pub permissions: Option<Vec<u8>>,
     /// The outputs of the template, which other components may refer to.
     pub outputs: BTreeSet<String>,
+    /// The references of its parameters to outputs of other components, in any stage.
+    pub uses: Vec<OutputUse>,
     /// The component's parameter files.
     pub layers: ComponentParameters,
     /// Judgements that were not possible, with the reason, one sentence each.
     pub unchecked: Vec<String>,
     /// Signs of a mistake, which refuse nothing.
     pub hints: Vec<Problem>,
+}
+
+impl Package {
+    /// Returns the components whose outputs the parameters read, in any stage.
+    pub fn producers(&self) -> BTreeSet<ComponentName> {
+        self.uses.iter().map(|used| used.output.component.clone()).collect()
+    }
 }
 
 /// Returns the folders of a repository's `files` that hold a component; `""` is the top of the repository. Leaves out a
@@ -144,6 +153,11 @@ pub fn plan(folder: &str, files: &Files, input: &PackagingInput<'_>) -> Result<P
     match package {
         Some(mut package) if problems.is_empty() => {
             package.hints.iter_mut().for_each(|hint| place(hint, folder, files));
+            for used in &mut package.uses {
+                if !folder.is_empty() && files.contains_key(&used.file) {
+                    used.file = format!("{folder}/{}", used.file);
+                }
+            }
             Ok(package)
         }
         _ => {
@@ -286,6 +300,7 @@ impl<'a> Planner<'a> {
         Some(Package {
             permissions,
             outputs: template.outputs().keys().cloned().collect(),
+            uses: self.uses(&template, &layers),
             digest: Digest::of(&artifact),
             source_digest: Digest::of(&source),
             template_digest: Digest::of(deployed.as_bytes()),

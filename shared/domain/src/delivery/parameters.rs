@@ -28,8 +28,10 @@ use strum::Display;
 use toml::Spanned;
 use toml::de::DeValue;
 
-pub use interpolation::OutputName;
-pub use resolve::{Provenance, Request, ResolvedParameters, functions, references, resolve, settled};
+pub use crate::model::output_name::OutputName;
+pub use resolve::{
+    OutputUse, Provenance, Request, ResolvedParameters, functions, output_uses, references, resolve, settled,
+};
 pub(crate) use resolve::{misplaced_in, missing, rehearse};
 
 /// The folder of a component's parameter files.

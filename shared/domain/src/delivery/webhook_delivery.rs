@@ -113,13 +113,18 @@ fn every_result(components: &[PackagedComponent], results: &[ComponentResult]) -
     own.chain(results.iter().cloned().map(judged)).collect()
 }
 
-/// Returns a result as superseded if a later push overtook its deployment.
+/// Returns a result with its true outcome.
 fn judged(result: ComponentResult) -> ComponentResult {
+    ComponentResult { outcome: outcome_of(&result), ..result }
+}
+
+/// Returns the outcome of a result: superseded if a later push overtook its deployment.
+pub(crate) fn outcome_of(result: &ComponentResult) -> Outcome {
     let cause = CaughtError { error: String::new(), cause: result.cause.clone() };
     let overtaken = FailureKind::Overtaken.error_type();
     match result.outcome == Outcome::Failed && cause.names().iter().any(|name| name == overtaken) {
-        true => ComponentResult { outcome: Outcome::Superseded, ..result },
-        false => result,
+        true => Outcome::Superseded,
+        false => result.outcome,
     }
 }
 

@@ -143,6 +143,7 @@ impl ledger::Request {
             | Self::ForgetTest { .. }
             | Self::Publish { .. }
             | Self::FailRelease { .. }
+            | Self::OrderRelease { .. }
             | Self::FinishRelease { .. } => &[Callers::Delivery],
             Self::Gate { .. } => &[Callers::Promotion],
             Self::FreeEnvironment { .. } | Self::CloseUnanswered { .. } => &[Callers::Sweep],

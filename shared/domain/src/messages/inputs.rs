@@ -2,6 +2,7 @@
 
 use crate::model::ids::{CommitSha, ComponentName, ImageName, RepositoryId, StageName};
 use crate::model::version::Version;
+use crate::records::Follows;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -44,6 +45,9 @@ pub struct Deploy {
     /// True to revert drift as well.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revert_drift: bool,
+    /// The changed inputs for which Lockstep deploys the running release again; `None` otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Follows>,
 }
 
 impl Deploy {
@@ -58,6 +62,7 @@ impl Deploy {
             overrides: BTreeMap::new(),
             plan_only: false,
             revert_drift: false,
+            follows: None,
         }
     }
 }

@@ -99,6 +99,13 @@ pub enum Request {
         /// The error that ended the test.
         error: CaughtError,
     },
+    /// Picks the components of a push whose producers are done. Returns [`Ordered`].
+    OrderRelease {
+        /// The components in the response of `package`.
+        components: Vec<package::PackagedComponent>,
+        /// Results so far.
+        results: Vec<ComponentResult>,
+    },
     /// Closes a push. Returns [`Summary`].
     FinishRelease {
         /// The state machine's input.
@@ -111,7 +118,8 @@ pub enum Request {
         #[serde(default)]
         error: Option<CaughtError>,
     },
-    /// Releases an environment whose holder's execution has ended, and closes the holder. Returns [`Freed`].
+    /// Releases an environment whose holder's execution has ended, and closes the holder. Starts the redeployment of a stale
+    /// environment. Returns [`Freed`].
     FreeEnvironment {
         /// The stage.
         stage: StageName,
@@ -239,4 +247,13 @@ pub struct Summary {
     pub cause: String,
     /// Results of all components.
     pub results: Vec<ComponentResult>,
+}
+
+/// The next round of a push.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ordered {
+    /// The releases to test and deploy now, side by side; empty once none is left.
+    pub ready: Vec<package::PackagedRelease>,
+    /// Results of the components that cannot begin, because a producer did not succeed.
+    pub not_begun: Vec<ComponentResult>,
 }

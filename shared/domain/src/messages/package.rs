@@ -5,6 +5,7 @@ use crate::model::base_image::Base;
 use crate::model::ids::{CommitSha, ComponentName, Digest, ImageName, RepositoryId, StageName};
 use crate::model::version::{MajorMinor, Version};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Requests of the state machines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +99,9 @@ pub struct PackagedRelease {
     pub environment: String,
     /// True for a pre-release, which no stage after its test admits.
     pub pre_release: bool,
+    /// The components whose outputs it reads.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub producers: BTreeSet<ComponentName>,
     /// Name of the execution that tests it.
     pub test_execution: String,
     /// The stages that it propagates to once published, in order.

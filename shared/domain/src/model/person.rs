@@ -1,6 +1,6 @@
 //! People, and the identities by which AWS and the git host know them.
 
-use crate::model::ids::{AccountId, InvalidId};
+use crate::model::ids::{AccountId, DeploymentId, InvalidId};
 use crate::model::text::checked_text;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -137,6 +137,8 @@ pub enum Starter {
     Caller(Caller),
     /// The account that pushed the release, for a deployment that the push itself started.
     Pusher(GithubLogin),
+    /// The deployment of a producer: it changed what the release reads.
+    Deployment(DeploymentId),
     /// Any principal that may start executions: Step Functions reports none.
     #[default]
     Unknown,
@@ -154,6 +156,7 @@ impl fmt::Display for Starter {
         match self {
             Self::Caller(caller) => f.write_str(&caller.arn),
             Self::Pusher(login) => write!(f, "the push of {login}"),
+            Self::Deployment(id) => write!(f, "the deployment {} of a producer", id.short()),
             Self::Unknown => f.write_str("an execution that was started by hand"),
         }
     }

@@ -4,11 +4,12 @@ use super::{
     BreakGlass, BuildSubject, ChangeSet, CopyPlan, Deployment, FailedEvent, NamedResource, Proposal,
 };
 use crate::model::ids::{
-    AmiId, CommitSha, ComponentName, Digest, ImageName, RepositoryId, StackName, StageName,
+    AmiId, CommitSha, ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StackName, StageName,
 };
 use crate::model::late_values::LateReadings;
 use crate::model::location::Location;
 use crate::model::missing_permissions::MissingPermissions;
+use crate::model::output_name::OutputName;
 use crate::model::person::GithubLogin;
 use crate::model::version::Version;
 use jiff::Timestamp;
@@ -126,6 +127,40 @@ impl StackRun {
     }
 }
 
+/// A value that a deployment read from the output of another component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Digest of the value.
+    pub digest: Digest,
+    /// The value, for display; `None` if it is hidden or long. The resolved parameters hold it in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<String>,
+}
+
+impl Input {
+    /// Maximum bytes of a value that is shown.
+    const SHOWN_BYTES: usize = 300;
+
+    /// Returns the input with this value. A hidden value belongs to a parameter with `NoEcho`.
+    pub fn new(value: &str, is_hidden: bool) -> Self {
+        let shown = (!is_hidden && value.len() <= Self::SHOWN_BYTES).then(|| value.to_owned());
+        Self { digest: Digest::of(value.as_bytes()), shown }
+    }
+}
+
+/// Reason of a deployment that brings the inputs of a running release up to date.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Follows {
+    /// The deployment of the producer, which changed the inputs.
+    pub producer: DeploymentId,
+    /// The deployment that brought the release, with other inputs.
+    pub replaces: DeploymentId,
+    /// Digest of the new inputs, and of the deployment that they replace.
+    pub inputs: Digest,
+    /// Revision of the environment's record when this was decided.
+    pub revision: u64,
+}
+
 /// Body of the deployment of a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeployBody {
@@ -156,6 +191,12 @@ pub struct DeployBody {
     /// Permission to pass without the evidence of the stage before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<BreakGlass>,
+    /// The changed inputs for which Lockstep made this deployment; `None` for every other deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Follows>,
+    /// Outputs of other components in the parameters, as the step `plan` read them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<OutputName, Input>,
     /// The resolved parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
@@ -197,6 +238,8 @@ impl DeployBody {
             revert_drift: false,
             parameters_of: None,
             break_glass: None,
+            follows: None,
+            inputs: BTreeMap::new(),
             parameters: BTreeMap::new(),
             parameters_digest: None,
             late_values: LateReadings::default(),
@@ -293,7 +336,6 @@ pub struct BuiltRecipe {
 mod tests {
     use super::super::{CopyPlan, Deployment, testing};
     use super::*;
-    use crate::model::ids::DeploymentId;
     use serde_json::{Value, json};
 
     fn stored(body: impl Into<DeploymentBody>) -> Value {

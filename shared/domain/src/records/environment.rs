@@ -1,8 +1,10 @@
 use super::{Key, Partition, Record, Table};
 use crate::model::ids::{AmiId, ComponentName, DeploymentId, Digest, ImageName, StageName};
+use crate::model::output_name::OutputName;
 use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Holder of an environment's lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +133,15 @@ pub struct Environment {
     /// deployment has gone back behind it since. The images that they need are retained.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Deployed>,
+    /// Digests of the outputs of other components that the stack runs with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<OutputName, Digest>,
+    /// Digests of the outputs of the stack, by name. Consumers read them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Digest>,
+    /// The new inputs for which the release was last deployed again, whatever its end. No deployment brings them twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followed: Option<Digest>,
     /// Mark that keeps the releases of pushes waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
@@ -164,6 +175,9 @@ impl Environment {
             newest_push: None,
             deployed: None,
             history: Vec::new(),
+            inputs: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            followed: None,
             hold: None,
             proven_images: None,
             stack_arn: None,

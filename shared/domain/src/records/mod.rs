@@ -58,8 +58,8 @@ pub use cursor::Cursor;
 pub use delivered_body::DeliveredBody;
 pub use deployment::{Cancellation, Deployment, DeploymentStart, DeploymentState};
 pub use deployment_body::{
-    BuildImageBody, BuiltRecipe, DeployBody, DeploymentBody, PromoteImageBody, PublishImageBody, StackClaim,
-    StackRun, TeardownBody,
+    BuildImageBody, BuiltRecipe, DeployBody, DeploymentBody, Follows, Input, PromoteImageBody,
+    PublishImageBody, StackClaim, StackRun, TeardownBody,
 };
 pub use environment::{
     Deployed, Environment, Hold, LeaseHolder, ProvenImage, ProvenImages, PushedRelease, QueuedDeployment,

@@ -67,6 +67,9 @@ pub struct Release {
     pub image_lock: ImageLock,
     /// Outputs that the template declares. Other components may refer to them.
     pub outputs: BTreeSet<String>,
+    /// Components whose outputs the parameters read, in any stage.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub producers: BTreeSet<ComponentName>,
     /// Team that owns the component.
     pub team: String,
     /// Purpose of the component.

@@ -194,6 +194,7 @@ fn release() -> Release {
         permissions: None,
         image_lock: ImageLock([(locked.parameter.clone(), locked)].into()),
         outputs: BTreeSet::new(),
+        producers: Default::default(),
         team: "platform".into(),
         function: "logging".into(),
         packaged_at: Timestamp::UNIX_EPOCH,

@@ -366,6 +366,7 @@ fn release(package: &packaging::Package) -> Release {
         permissions: Some(Digest::of(&permissions().pack())),
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),
+        producers: Default::default(),
         team: "platform".into(),
         function: "logging".into(),
         packaged_at: Timestamp::UNIX_EPOCH,

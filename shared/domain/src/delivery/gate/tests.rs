@@ -43,6 +43,7 @@ fn release(state: ReleaseState, version: &str) -> Release {
         permissions: None,
         image_lock: ImageLock::default(),
         outputs: BTreeSet::new(),
+        producers: Default::default(),
         team: "platform".into(),
         function: "logging".into(),
         packaged_at: Timestamp::UNIX_EPOCH,

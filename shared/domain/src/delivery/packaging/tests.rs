@@ -224,6 +224,7 @@ fn release_of(package: &Package, artifact: &[u8]) -> Release {
         permissions: None,
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),
+        producers: Default::default(),
         team: "platform".into(),
         function: "logging".into(),
         packaged_at: Timestamp::UNIX_EPOCH,

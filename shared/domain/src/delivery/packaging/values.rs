@@ -6,11 +6,12 @@ use crate::delivery::function_code::FunctionLock;
 use crate::delivery::local_files::ARTIFACT_BUCKET;
 use crate::delivery::manifest::Manifest;
 use crate::delivery::parameters::{
-    ComponentParameters, Layers, OutputName, Request, functions, misplaced_in, missing, rehearse,
+    ComponentParameters, Layers, OutputName, OutputUse, Request, functions, misplaced_in, missing,
+    output_uses, rehearse,
 };
 use crate::delivery::stages::{Stage, Stages};
 use crate::model::error::Problem;
-use crate::model::ids::{AmiId, CommitSha, FunctionName, LogicalId};
+use crate::model::ids::{AmiId, CommitSha, FunctionName, LogicalId, StageName, TEST};
 use crate::model::toml_file::suggestion;
 use crate::model::version::Version;
 use crate::stacks::template::Template;
@@ -110,6 +111,23 @@ impl Planner<'_> {
         }
     }
 
+    /// Returns the references to outputs of other components, each once. If the stages are unknown, every stage that has
+    /// values of its own counts.
+    pub(super) fn uses(&self, template: &Template, layers: &ComponentParameters) -> Vec<OutputUse> {
+        let organisation = self.input.organisation;
+        let names: BTreeSet<StageName> = match self.input.stages {
+            Some(stages) => stages.iter().map(|stage| stage.name.clone()).collect(),
+            None => {
+                let theirs = organisation.into_iter().flat_map(|it| it.stages.keys());
+                layers.stages.keys().chain(theirs).cloned().chain(TEST.parse()).collect()
+            }
+        };
+        let all = Layers { organisation, component: layers, overrides: None };
+        let uses: BTreeSet<OutputUse> =
+            names.iter().flat_map(|stage| output_uses(template.parameters(), &all, stage)).collect();
+        uses.into_iter().collect()
+    }
+
     /// Returns a stand-in for another component's output, or the reason for which that output will not exist.
     fn prove(
         &self,
@@ -129,9 +147,10 @@ impl Planner<'_> {
             );
         }
         let Some(producers) = self.input.producers else {
-            unproven
-                .borrow_mut()
-                .insert(format!("{output}: the outputs of other components are not known here"));
+            unproven.borrow_mut().insert(format!(
+                "{}: the outputs of other components are not known here",
+                output.reference()
+            ));
             return Ok(SOME_OUTPUT.to_owned());
         };
         let Some(outputs) = producers.get(&output.component) else {

@@ -1,27 +1,11 @@
 //! References in values: `${stage}`, `${outputs.<component>.<Output>}` and others.
 
 use crate::model::error::chain;
-use crate::model::ids::{ComponentName, FunctionName, LogicalId, StageName};
+use crate::model::ids::{FunctionName, StageName};
+use crate::model::output_name::OutputName;
 use crate::model::toml_file::suggestion;
-use serde::{Deserialize, Serialize};
 use std::error::Error;
-use std::fmt;
 use std::str::FromStr;
-
-/// An output of another component in the same stage.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct OutputName {
-    /// The component that has the output.
-    pub component: ComponentName,
-    /// The output's name in the component's stack.
-    pub output: LogicalId,
-}
-
-impl fmt::Display for OutputName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "${{outputs.{}.{}}}", self.component, self.output)
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reference {

@@ -1,7 +1,7 @@
 //! Resolves layers into the values of one stage.
 
-use super::interpolation::{OutputName, Piece, Reference, pieces};
-use super::{Layer, LayerName, Layers, MAX_VALUE_BYTES, Value};
+use super::interpolation::{Piece, Reference, pieces};
+use super::{Layer, LayerName, Layers, MAX_VALUE_BYTES, OutputName, Value};
 use crate::delivery::credentials::find_credentials;
 use crate::delivery::local_files::{ARTIFACT_BUCKET, artifact_bucket};
 use crate::delivery::stages::{Stage, Stages};
@@ -82,20 +82,44 @@ impl ResolvedParameters {
     }
 }
 
-/// Returns the outputs of other components that the values in the stage refer to. Overridden values and values for
+/// A reference of a parameter to an output of another component.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OutputUse {
+    /// The output.
+    pub output: OutputName,
+    /// The parameter whose value refers to it.
+    pub parameter: LogicalId,
+    /// The file of the value.
+    pub file: String,
+    /// The line in that file.
+    pub line: Option<u32>,
+}
+
+/// Returns the references to outputs of other components by the values in the stage. Overridden values and values for
 /// parameters that the template lacks are ignored. Unreadable values are ignored too, because [`resolve`] reports them.
+pub fn output_uses(
+    parameters: &BTreeMap<String, Parameter>,
+    layers: &Layers<'_>,
+    stage: &StageName,
+) -> Vec<OutputUse> {
+    let referred = referred(parameters, layers, stage).into_iter();
+    referred
+        .filter_map(|(parameter, layer, value, reference)| match reference {
+            Reference::Output(output) => {
+                Some(OutputUse { output, parameter, file: layer.file.clone(), line: value.line })
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// Returns the outputs of other components that the values in the stage refer to, as [`output_uses`] does.
 pub fn references(
     parameters: &BTreeMap<String, Parameter>,
     layers: &Layers<'_>,
     stage: &StageName,
 ) -> BTreeSet<OutputName> {
-    let referred = referred(parameters, layers, stage).into_iter();
-    referred
-        .filter_map(|reference| match reference {
-            Reference::Output(output) => Some(output),
-            _ => None,
-        })
-        .collect()
+    output_uses(parameters, layers, stage).into_iter().map(|used| used.output).collect()
 }
 
 /// Returns the functions of Lockstep that the values in the stage refer to, as [`references`] does for outputs.
@@ -106,27 +130,32 @@ pub fn functions(
 ) -> BTreeSet<FunctionName> {
     let referred = referred(parameters, layers, stage).into_iter();
     referred
-        .filter_map(|reference| match reference {
+        .filter_map(|(_, _, _, reference)| match reference {
             Reference::Function(name) => Some(name),
             _ => None,
         })
         .collect()
 }
 
-fn referred(
+/// A reference, with the parameter, the layer and the value that hold it.
+type Referred<'a> = (LogicalId, &'a Layer, &'a Value, Reference);
+
+fn referred<'a>(
     parameters: &BTreeMap<String, Parameter>,
-    layers: &Layers<'_>,
+    layers: &Layers<'a>,
     stage: &StageName,
-) -> Vec<Reference> {
+) -> Vec<Referred<'a>> {
     let values = parameters.keys().filter_map(|name| {
         let id: LogicalId = name.parse().ok()?;
-        layers.value(&id, stage).map(|(_, _, value)| value)
+        layers.value(&id, stage).map(|(_, layer, value)| (id, layer, value))
     });
-    let pieces = values.flat_map(|value| pieces(&value.text).unwrap_or_default());
-    pieces
-        .filter_map(|piece| match piece {
-            Piece::Reference(reference) => Some(reference),
-            Piece::Text(_) => None,
+    values
+        .flat_map(|(id, layer, value)| {
+            let pieces = pieces(&value.text).unwrap_or_default().into_iter();
+            pieces.filter_map(move |piece| match piece {
+                Piece::Reference(reference) => Some((id.clone(), layer, value, reference)),
+                Piece::Text(_) => None,
+            })
         })
         .collect()
 }
@@ -284,7 +313,9 @@ fn value_of(request: &Request<'_>, reference: &Reference) -> Result<String, Stri
         Reference::Commit => request.commit.to_string(),
         Reference::StageAccount(name) => other(name)?.account.to_string(),
         Reference::StageRegion(name) => other(name)?.region.to_string(),
-        Reference::Output(output) => (request.outputs)(output).map_err(|why| format!("{output}: {why}"))?,
+        Reference::Output(output) => {
+            (request.outputs)(output).map_err(|why| format!("{}: {why}", output.reference()))?
+        }
         Reference::Function(name) => {
             (request.functions)(name).map_err(|why| format!("${{functions.{name}}}: {why}"))?
         }

@@ -6,6 +6,7 @@ fn packaged(name: &str) -> PackagedComponent {
         version: "1.0.0".parse().unwrap(),
         environment: String::new(),
         pre_release: false,
+        producers: Default::default(),
         test_execution: String::new(),
         deployments: Vec::new(),
     })
