@@ -353,7 +353,7 @@ fn every_retry_is_bounded() {
         for retry in state.value["Retry"].as_array().into_iter().flatten() {
             let attempts =
                 retry["MaxAttempts"].as_u64().unwrap_or_else(|| panic!("{} relies on a default", state.at()));
-            assert!((1..=60).contains(&attempts), "{}", state.at());
+            assert!((1..=80).contains(&attempts), "{}", state.at());
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod callbacks;
 pub mod checks;
 pub mod configuration;
 pub mod credentials;
+pub mod ending;
 pub mod environment;
 pub mod function_code;
 pub mod gate;
