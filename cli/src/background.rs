@@ -60,7 +60,11 @@ fn between(all: &[Release], running: Option<&Release>, version: &Version) -> Vec
 fn is_failure_in(deployment: &Deployment, environment: Option<&Environment>) -> bool {
     let failed = matches!(
         deployment.state,
-        DeploymentState::Failed | DeploymentState::Refused | DeploymentState::Abandoned
+        DeploymentState::Failed
+            | DeploymentState::Refused
+            | DeploymentState::Abandoned
+            | DeploymentState::Cancelled
+            | DeploymentState::Expired
     );
     let here = environment.is_some_and(|environment| {
         deployment.stage == environment.stage

@@ -22,8 +22,8 @@ use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, RepositoryId, StageName};
 use lockstep_domain::records::{
     ApprovalDecision, BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageShare,
-    ImageVersion, LogEntry, OwnedName, Ownership, Publication, Record, Release, Repository, Revocation,
-    SweepReport, WebhookDelivery,
+    ImageVersion, LogEntry, OwnedName, Ownership, Publication, QueuedDeployment, Record, Release, Repository,
+    Revocation, SweepReport, WebhookDelivery,
 };
 use lockstep_local::PEOPLE;
 use serde::de::DeserializeOwned;
@@ -253,6 +253,27 @@ impl ControlPlane {
                 prefix.as_str()
             ))
             .next("lockstep status --json lists the last deployment of every environment")),
+        }
+    }
+
+    /// Returns the one deployment that waits for its turn and whose id begins so, with its environment.
+    pub async fn queued_called(
+        &self,
+        prefix: &DeploymentPrefix,
+    ) -> Result<Option<(Environment, QueuedDeployment)>, Failure> {
+        let stages = self.stages().await?;
+        let environments = self.environments(&stages).await?.into_iter();
+        let queued = environments.flat_map(|environment| {
+            let queue = environment.queue.clone();
+            queue.into_iter().map(move |queued| (environment.clone(), queued))
+        });
+        let mut fitting = queued.filter(|(_, queued)| prefix.admits(&queued.deployment));
+        match (fitting.next(), fitting.next()) {
+            (Some((_, one)), Some((_, other))) => {
+                let both = format!("{} could be {} or {}", prefix.as_str(), one.deployment, other.deployment);
+                Err(Failure::usage(both).next("write more of the id"))
+            }
+            (one, _) => Ok(one),
         }
     }
 

@@ -5,6 +5,7 @@
 //! machines, resource policies, PassRole and leading keys.
 
 mod accounts;
+mod bounds;
 mod builds;
 mod callers;
 mod checks;

@@ -64,12 +64,42 @@ pub async fn an_environment_with_a_live_holder_is_not_unlocked(cloud: &mut TestC
         ensure(holder(cloud).await? == deployment, "the deployment still holds ci")?;
         let status = cloud.demo.type_in(&["status"], Exit::Done).await?;
         let held_by = &status["components"][COMPONENT]["ci"]["held_by"];
-        ensure(held_by == deployment.as_str(), format!("status names the holder of ci: {held_by}"))
+        ensure(held_by == deployment.as_str(), format!("status names the holder of ci: {held_by}"))?;
+        a_second_deployment_is_cancelled_in_the_queue(cloud, &deploy).await
     })
     .await?;
     ensure(cloud.demo.version_in("ci").await? == Some(first), "ci runs the first release again")?;
     let free = cloud.demo.type_in(&["unlock", COMPONENT, "--in", "ci"], Exit::Done).await?;
     ensure(free["changed"] == false, "a free environment is not changed")
+}
+
+/// A deployment waits behind the one that holds ci, and an operator cancels it.
+async fn a_second_deployment_is_cancelled_in_the_queue(
+    cloud: &TestCloud,
+    deploy: &[&str],
+) -> Result<(), Failure> {
+    let cancels = async {
+        until("a deployment waits for ci", async || Ok(waiting(cloud).await?.is_some())).await?;
+        let queued = waiting(cloud).await?.ok_or_else(|| Failure::new("no deployment waits for ci"))?;
+        let cancel = ["cancel", queued.short(), "--reason", "once is enough"];
+        let cancelled = cloud.demo.type_in(&cancel, Exit::Done).await?;
+        ensure(cancelled["outcome"] == "cancelled", format!("it is cancelled: {cancelled}"))?;
+        let why = cloud.demo.type_in(&["why", queued.short()], Exit::Done).await?;
+        ensure(why["deployment"]["state"] == "cancelled", format!("it is on record: {why}"))
+    };
+    let (ended, cancelled) = tokio::join!(cloud.demo.type_in(deploy, Exit::Failed), cancels);
+    cancelled?;
+    let error = ended?["execution"]["error"].clone();
+    ensure(error == "Cancelled", format!("the execution ends as cancelled: {error}"))?;
+    ensure(waiting(cloud).await?.is_none(), "no deployment waits for ci")
+}
+
+/// Returns the first deployment that waits for ci.
+async fn waiting(cloud: &TestCloud) -> Result<Option<DeploymentId>, Failure> {
+    let ci = "ci".parse().map_err(at("the stage"))?;
+    let environment = cloud.demo.plane().await?.environment(&ci, COMPONENT).await?;
+    let queue = environment.map(|environment| environment.queue).unwrap_or_default();
+    Ok(queue.into_iter().next().map(|queued| queued.deployment))
 }
 
 /// The cancellation comes while the deployment creates its change set. The emulator cannot stop a running update.

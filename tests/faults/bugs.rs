@@ -95,6 +95,32 @@ pub enum Bug {
     NoOrder,
     /// The redeployment of a stale environment is not on record.
     FollowedForgotten,
+    /// A deployment whose turn came begins without the lease.
+    TurnTakesNoLease,
+    /// A push that a later one overtook continues.
+    OvertakenGoesOn,
+    /// An environment forgets which release the newest push brought.
+    NewestIsForgotten,
+    /// No deployment is woken for its turn.
+    NoWakeOfTurn,
+    /// A write of an environment loses its queue.
+    QueueIsForgotten,
+    /// The deployment of a person waits as that of a push.
+    PersonCountsAsPush,
+    /// The last of a queue comes first.
+    LastComesFirst,
+    /// The record of a cancelled deployment is not written.
+    CancelledBegins,
+    /// An environment forgets its hold.
+    HoldIsForgotten,
+    /// A release whose checks failed counts as one that passed.
+    FailedCountsAsPassed,
+    /// An environment with an open question counts as free.
+    QuestionFreesEnvironment,
+    /// A deployment asks again after its answer.
+    AnswerIsForgotten,
+    /// Success is reported before the deployment is closed.
+    SuccessBeforeEnd,
 }
 
 impl Bug {
@@ -120,6 +146,15 @@ impl Bug {
             (Self::NoChecks, Work::Deploy) => {
                 states["Check"] = json!({"Type": "Pass", "Next": "Complete"});
             }
+            (Self::TurnTakesNoLease, Work::Deploy) => states["AwaitTurn"]["Next"] = json!("Plan"),
+            (Self::OvertakenGoesOn, Work::Deploy) => {
+                let goes_on = json!({"ErrorEquals": ["Overtaken"], "Output": {}, "Next": "Plan"});
+                if let Some(catches) = states["Begin"]["Catch"].as_array_mut() {
+                    catches.insert(0, goes_on);
+                }
+            }
+            (Self::AnswerIsForgotten, Work::Deploy) => states["AskApproval"]["Next"] = json!("Plan"),
+            (Self::SuccessBeforeEnd, Work::Deploy) => states["Check"]["Next"] = json!("Done"),
             _ => {}
         }
     }
@@ -168,15 +203,80 @@ impl Bug {
                     *state = json!("usable");
                 }
             }
-            _ => return,
+            Self::CancelledBegins if cancels(&body) => {
+                if let Some(items) = body["TransactItems"].as_array_mut() {
+                    items.retain(|item| item["Put"]["Item"]["kind"]["S"] != "DEPLOYMENT");
+                }
+            }
+            _ => {
+                if !self.twist_environments(&mut body) {
+                    return;
+                }
+            }
         }
         request.body = body.to_string();
+    }
+
+    /// Changes each environment that a request writes. Returns false if the mistake is about something else.
+    fn twist_environments(self, body: &mut Value) -> bool {
+        let change: fn(&mut serde_json::Map<String, Value>) = match self {
+            Self::NewestIsForgotten => |environment| drop(environment.remove("newest_push")),
+            Self::HoldIsForgotten => |environment| drop(environment.remove("hold")),
+            Self::QueueIsForgotten => |environment| {
+                if !environment.contains_key("holder") {
+                    environment.remove("queue");
+                }
+            },
+            Self::PersonCountsAsPush => |environment| {
+                for entry in environment
+                    .get_mut("queue")
+                    .and_then(|queue| queue["L"].as_array_mut())
+                    .into_iter()
+                    .flatten()
+                {
+                    if !entry["M"]["pushed"].is_object() {
+                        entry["M"]["pushed"] = json!({"S": "1970-01-01T00:00:00Z"});
+                    }
+                }
+            },
+            Self::LastComesFirst => |environment| {
+                if let Some(queue) = environment.get_mut("queue").and_then(|queue| queue["L"].as_array_mut())
+                {
+                    let pushed =
+                        |entry: &Value| entry["M"]["since"]["S"].as_str().unwrap_or_default().to_owned();
+                    queue.sort_by_key(|entry| std::cmp::Reverse(pushed(entry)));
+                }
+            },
+            Self::FailedCountsAsPassed => |environment| {
+                if let Some(deployed) = environment.get_mut("deployed") {
+                    deployed["M"]["checked"] = json!({"BOOL": true});
+                }
+            },
+            _ => return false,
+        };
+        let plain = body["Item"]["kind"]["S"] == "ENVIRONMENT";
+        if plain && let Some(environment) = body["Item"]["body"]["M"].as_object_mut() {
+            change(environment);
+        }
+        let items = body["TransactItems"].as_array_mut().into_iter().flatten();
+        for item in items.filter(|item| item["Put"].is_object()) {
+            let item = &mut item["Put"]["Item"];
+            if item["kind"]["S"] == "ENVIRONMENT"
+                && let Some(environment) = item["body"]["M"].as_object_mut()
+            {
+                change(environment);
+            }
+        }
+        true
     }
 
     /// Returns the reply to a request that the mistake omits.
     pub fn swallows(self, request: &Request) -> Option<Reply> {
         match (self, request.operation.as_str()) {
             (Self::NoWake, "Invoke") => Some((202, String::new())),
+            (Self::NoWakeOfTurn, "Invoke") if request.body.contains("\"wake\":\"turn#") => {
+                Some((202, String::new()))
+            }
             _ => None,
         }
     }
@@ -185,6 +285,9 @@ impl Bug {
     pub fn twist_reply(self, request: &Request, reply: &mut Reply) {
         if self == Self::OnceStableRecreated && request.operation == "GetItem" {
             reply.1 = reply.1.replace("\"ever_stable\":{\"BOOL\":true}", "\"ever_stable\":{\"BOOL\":false}");
+        }
+        if self == Self::QuestionFreesEnvironment && request.operation == "GetItem" {
+            free_after_question(reply);
         }
         if self == Self::BuildsUnasked {
             reply.1 = reply.1.replace(r#"builds = \"approved\""#, r#"builds = \"automatic\""#);
@@ -320,6 +423,24 @@ fn without_field(body: &mut Value, kind: &str, field: &str) {
         if item["Put"].is_object() {
             remove(&mut item["Put"]);
         }
+    }
+}
+
+/// Returns true if a request closes a deployment that an operator cancelled before it began.
+fn cancels(body: &Value) -> bool {
+    let items = body["TransactItems"].as_array().into_iter().flatten();
+    let mut records = items.map(|item| &item["Put"]["Item"]);
+    records.any(|item| item["kind"]["S"] == "DEPLOYMENT" && item["body"]["M"]["state"]["S"] == "cancelled")
+}
+
+/// Removes the holder from an environment of production: its deployments ask before they do anything.
+fn free_after_question(reply: &mut Reply) {
+    let Ok(mut found) = serde_json::from_str::<Value>(&reply.1) else { return };
+    let item = &mut found["Item"];
+    let asked = item["kind"]["S"] == "ENVIRONMENT" && item["body"]["M"]["stage"]["S"] == "production";
+    if asked && let Some(environment) = item["body"]["M"].as_object_mut() {
+        environment.remove("holder");
+        reply.1 = found.to_string();
     }
 }
 

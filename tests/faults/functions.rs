@@ -73,7 +73,7 @@ impl Harness {
             "verify" => Box::pin(async move {
                 let request: messages::verify::Request =
                     serde_json::from_value(payload).map_err(malformed)?;
-                let passed = lockstep_verify::handler::handle(&Verifying(self), &request.deployment).await?;
+                let passed = lockstep_verify::handler::handle(&Verifying(self), &request).await?;
                 self.checked.borrow_mut().push(request.deployment);
                 written(passed)
             }),

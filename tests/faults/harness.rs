@@ -6,6 +6,7 @@
 use crate::agenda::Happening;
 use crate::bakes::recipes;
 use crate::bugs::Bug;
+use crate::crews::stage::Parked;
 use crate::organisation;
 use crate::pushes::repository;
 use crate::scenarios::Meanwhile;
@@ -32,6 +33,9 @@ use std::time::Duration;
 
 /// The duration of a build and of a copy of an image.
 const OPERATION: Duration = Duration::from_secs(60);
+
+/// The time before the approver answers.
+const THOUGHT: Duration = Duration::from_secs(3600);
 
 /// The state of a task token.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +88,14 @@ pub struct Harness {
     pub running: RefCell<Vec<String>>,
     /// The execution that took the environment from the current one.
     pub successor: RefCell<Option<String>>,
+    /// True while several executions run at once.
+    pub crew: Cell<bool>,
+    /// The wait of the execution that parked last.
+    pub parked: RefCell<Option<Parked>>,
+    /// The time before the approver answers.
+    pub thought: Cell<Duration>,
+    /// The versions whose questions the approver refuses, whatever the answers.
+    pub refused: RefCell<Vec<&'static str>>,
 }
 
 impl Harness {
@@ -191,6 +203,10 @@ impl Harness {
             current: RefCell::default(),
             running: RefCell::default(),
             successor: RefCell::default(),
+            crew: Cell::new(false),
+            parked: RefCell::default(),
+            thought: Cell::new(THOUGHT),
+            refused: RefCell::default(),
         }
     }
 

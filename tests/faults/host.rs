@@ -23,7 +23,10 @@ impl TaskEnvironment for Harness {
     }
 
     async fn sleep(&self, duration: Duration) {
-        self.let_pass(duration).await;
+        match self.crew.get() {
+            true => self.park(self.clock.now() + duration, None).await,
+            false => self.let_pass(duration).await,
+        }
     }
 
     fn chance(&self) -> f64 {
@@ -36,6 +39,10 @@ impl TaskEnvironment for Harness {
 
     async fn invoke(&self, function: &str, payload: &Value, _: Option<&str>) -> Result<Value, TaskError> {
         let action = payload["action"].as_str().unwrap_or_default();
+        // The executions of a crew take turns at each call.
+        if self.crew.get() {
+            self.park(self.clock.now(), None).await;
+        }
         self.faults.set_caller(&self.machine_at_work());
         let name = format!("invoke {function} {action}");
         let answer = match self.faults.meet(name.trim(), Site::Invocation) {
@@ -71,7 +78,13 @@ impl TaskEnvironment for Harness {
     }
 
     async fn answer(&self, token: &str, deadline: Timestamp) -> Option<Result<Value, TaskError>> {
-        self.until(deadline, || self.is_answered(token)).await;
+        if self.crew.get() {
+            while !self.is_answered(token) && self.clock.now() < deadline {
+                self.park(deadline, Some(token)).await;
+            }
+        } else {
+            self.until(deadline, || self.is_answered(token)).await;
+        }
         let answered = self.is_answered(token);
         self.close(token);
         answered.then(|| Ok(json!({})))

@@ -9,6 +9,7 @@ mod agenda;
 mod bakes;
 mod bugs;
 mod cases;
+mod crews;
 mod functions;
 mod harness;
 mod host;

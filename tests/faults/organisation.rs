@@ -23,6 +23,11 @@ pub const REMOVAL: &str = "1.0.3";
 /// Has the same deployed content as the first version.
 pub const EQUAL: &str = "1.0.4";
 
+/// Changes a topic in place once more.
+pub const NEXT: &str = "1.0.6";
+/// Fails its check.
+pub const FAILING: &str = "1.0.7";
+
 /// Starts from an image.
 pub const IMAGED: &str = "1.0.5";
 
@@ -47,10 +52,16 @@ fn template_of(version: &str) -> String {
     let alarm = format!("{BUCKET}  Alarm:\n    Type: AWS::SNS::Topic\n");
     match version {
         SAFE => template(two, &alarm),
+        NEXT => template("      DisplayName: three\n", BUCKET),
+        FAILING => template("      DisplayName: four\n", BUCKET),
         CONDITIONAL => template("      TopicName: renamed\n", BUCKET),
         REMOVAL => template(one, ""),
         IMAGED => {
             template(one, BUCKET).replace("Resources:", "  Image:\n    Type: AWS::EC2::Image::Id\nResources:")
+        }
+        // Each numbered release changes the topic.
+        version if version.starts_with("1.1.") => {
+            template(&format!("      DisplayName: push {}\n", patch(version)), BUCKET)
         }
         _ => template(one, BUCKET),
     }
@@ -59,27 +70,48 @@ fn template_of(version: &str) -> String {
 /// A release with its artifact.
 #[derive(Debug)]
 pub struct Made {
+    version: String,
     pub release: Release,
     pub artifact: Vec<u8>,
     /// The template that lasting stages deploy.
     pub template: String,
 }
 
+impl Made {
+    /// Returns the version.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
 /// Returns every release.
 pub fn releases() -> &'static [Made] {
     static MADE: OnceLock<Vec<Made>> = OnceLock::new();
-    MADE.get_or_init(|| [FIRST, SAFE, CONDITIONAL, REMOVAL, EQUAL, IMAGED].into_iter().map(make).collect())
+    MADE.get_or_init(|| {
+        [FIRST, SAFE, CONDITIONAL, REMOVAL, EQUAL, IMAGED, NEXT, FAILING].into_iter().map(make).collect()
+    })
+}
+
+/// Returns the releases of a day with three pushes an hour. The organisation does not have them by itself.
+pub fn numbered() -> &'static [Made] {
+    static MADE: OnceLock<Vec<Made>> = OnceLock::new();
+    MADE.get_or_init(|| (100..172).map(|patch| make(&format!("1.1.{patch}"))).collect())
 }
 
 /// Returns the release of this version.
 pub fn release(version: &str) -> &'static Made {
-    let found = releases().iter().find(|made| made.release.version.to_string() == version);
+    let numbered = if version.starts_with("1.1.") { numbered() } else { &[] };
+    let found = releases().iter().chain(numbered).find(|made| made.release.version.to_string() == version);
     found.unwrap_or_else(|| panic!("no release {version}"))
 }
 
 fn make(version: &str) -> Made {
     let template = template_of(version);
     let mut manifest = manifest_text("logs").with_output_check("Host");
+    if version == FAILING {
+        let check = "[[checks]]\nkind = \"output\"\nname = \"Host\"\nmatches = \"^never$\"\n";
+        manifest = manifest_text("logs").with(check);
+    }
     if version == IMAGED {
         manifest = manifest.with("[images]\nImage = \"logstash@^2.1\"\n");
     }
@@ -94,7 +126,12 @@ fn make(version: &str) -> Made {
     let input = packaging::PackagingInput { images: Some(&images), ..packaging::PackagingInput::default() };
     let package = packaging::plan("", &files.into_iter().collect(), &input);
     let package = package.unwrap_or_else(|problems| panic!("{version}: {problems:?}"));
-    Made { release: record(version, &package), artifact: package.artifact, template }
+    Made {
+        version: version.to_owned(),
+        release: record(version, &package),
+        artifact: package.artifact,
+        template,
+    }
 }
 
 fn record(version: &str, package: &Package) -> Release {
@@ -121,10 +158,16 @@ fn record(version: &str, package: &Package) -> Release {
         producers: Default::default(),
         team: "platform".into(),
         function: "logging".into(),
-        packaged_at: jiff::Timestamp::UNIX_EPOCH,
+        // The order of commits is that of the last number.
+        packaged_at: jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(patch(version)),
         execution: "arn:release".into(),
         failure: None,
     }
+}
+
+/// Returns the last number of a version.
+pub fn patch(version: &str) -> i64 {
+    version.rsplit('.').next().and_then(|number| number.parse().ok()).expect("a number")
 }
 
 /// Returns the applied stages.

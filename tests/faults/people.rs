@@ -15,9 +15,6 @@ use lockstep_ledger::handler::handle;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The time before the approver answers.
-const THOUGHT: Duration = Duration::from_secs(3600);
-
 /// The person who starts each deployment.
 fn starter() -> Caller {
     Caller {
@@ -51,11 +48,12 @@ impl Harness {
     /// Schedules the approver's answer to the question of this deployment, if it asks one.
     pub async fn ask_person(&self, id: &DeploymentId) {
         let asks = self.deployment(id).await.is_some_and(|it| it.state == DeploymentState::AwaitingApproval);
-        let known = self.agenda.borrow().values().any(|it| matches!(it, Happening::Answer(..)));
+        let known =
+            self.agenda.borrow().values().any(|it| matches!(it, Happening::Answer(asked, _) if asked == id));
         if asks && !known && !self.answers.borrow().is_empty() {
-            self.schedule(THOUGHT, Happening::Answer(id.clone(), 0));
+            self.schedule(self.thought.get(), Happening::Answer(id.clone(), 0));
             if let Some(meanwhile) = self.meanwhile.take() {
-                self.schedule(THOUGHT / 2, Happening::Meanwhile(meanwhile));
+                self.schedule(self.thought.get() / 2, Happening::Meanwhile(meanwhile));
             }
         }
     }
@@ -65,7 +63,10 @@ impl Harness {
         let Some(deployment) = self.deployment(&id).await else { return };
         let Some(question) = deployment.approvals.last() else { return };
         let decision = self.answers.borrow().get(deployment.approvals.len() - 1).copied();
-        let Some(decision) = decision else { return };
+        let Some(mut decision) = decision else { return };
+        if self.refused.borrow().iter().any(|version| deployment.version.to_string() == *version) {
+            decision = Decision::Refuse;
+        }
         let names: Vec<&str> = match &question.subject {
             Subject::Proposal(proposal) => proposal.resources.iter().map(|it| it.name.as_str()).collect(),
             Subject::ChangeSet(_) | Subject::Build(_) | Subject::Publish(_) => Vec::new(),
@@ -89,6 +90,20 @@ impl Harness {
 
     /// Sends an answer as the IAM user `name`. Returns `None` if the function died.
     async fn answer_as(&self, name: &str, body: &Value) -> Option<Result<Value, Failure>> {
+        self.faults.set_caller("ledger decide");
+        self.faults.set_aside(true);
+        let answered = self.ask_ledger(Callers::Approvers, name, body).await;
+        self.faults.set_aside(false);
+        answered
+    }
+
+    /// Sends a request of the IAM user `name` to the ledger function for `callers`. Returns `None` if the function died.
+    pub async fn ask_ledger(
+        &self,
+        callers: Callers,
+        name: &str,
+        body: &Value,
+    ) -> Option<Result<Value, Failure>> {
         let iam = json!({
             "userArn": format!("arn:aws:iam::333333333333:user/{name}"),
             "userId": format!("AIDAEXAMPLE00000{}", name.to_uppercase()), "accountId": "333333333333",
@@ -100,12 +115,8 @@ impl Harness {
             },
         });
         let invocation = serde_json::from_value(event).expect("an invocation");
-        self.faults.set_caller("ledger decide");
-        self.faults.set_aside(true);
-        let answering: Serving<'_> =
-            Box::pin(handle(&self.context, Callers::Approvers, invocation, self.clock.now()));
+        let answering: Serving<'_> = Box::pin(handle(&self.context, callers, invocation, self.clock.now()));
         let answered = self.drive(answering).await;
-        self.faults.set_aside(false);
         self.collect().await;
         answered
     }

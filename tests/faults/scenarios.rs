@@ -174,7 +174,7 @@ impl Scenario {
     }
 }
 
-fn input(stage: &str, version: &str) -> Value {
+pub fn input(stage: &str, version: &str) -> Value {
     json!({"component": "logs", "version": version, "stage": stage})
 }
 

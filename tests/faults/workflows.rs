@@ -134,10 +134,19 @@ fn word_of(path: DeploymentPath) -> &'static str {
 
 /// Runs the workflow of the input, under a name.
 pub async fn execute(harness: &Harness, name: &str, input: &Value) -> Run {
+    harness.record_starter(&execution_of(name, input), input).await;
+    execute_unasked(harness, name, input).await
+}
+
+/// Returns the ARN of the execution of an input under a name.
+pub fn execution_of(name: &str, input: &Value) -> String {
+    lockstep_tests::asl::execution_arn(&machine(path(input), Work::of(input)), name)
+}
+
+/// Runs the workflow of the input, which no person asked for, under a name.
+pub async fn execute_unasked(harness: &Harness, name: &str, input: &Value) -> Run {
     let machine = machine(path(input), Work::of(input));
-    let execution = lockstep_tests::asl::execution_arn(&machine, name);
-    harness.record_starter(&execution, input).await;
-    harness.current.replace((execution, input.clone()));
+    harness.current.replace((execution_of(name, input), input.clone()));
     run(harness, &machines(harness.bug), &machine, name, input).await
 }
 

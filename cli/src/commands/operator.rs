@@ -12,13 +12,14 @@ use crate::views::why;
 use clap::Args;
 use jiff::Timestamp;
 use lockstep_aws::operator::executions::Status;
+use lockstep_domain::delivery::ending::{Fate, fate_of};
 use lockstep_domain::messages::inputs;
-use lockstep_domain::messages::operator::Request;
-use lockstep_domain::model::ids::TEST;
-use lockstep_domain::model::ids::{ComponentName, StageName};
+use lockstep_domain::messages::operator::{Request, WaitsFor};
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName, TEST};
 use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::records::{
-    Deployment, DeploymentState, LeaseHolder, WebhookDelivery, WebhookDeliveryState,
+    Deployment, DeploymentState, Environment, LeaseHolder, QueuedDeployment, WebhookDelivery,
+    WebhookDeliveryState,
 };
 use serde_json::json;
 
@@ -85,14 +86,19 @@ pub async fn cancel(
     context: &CommandContext,
 ) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
-    let deployment = plane.deployment_called(&arguments.deployment).await?;
+    let deployment = match plane.deployment_called(&arguments.deployment).await {
+        Ok(deployment) => deployment,
+        Err(unknown) => {
+            let waiting = plane.queued_called(&arguments.deployment).await?;
+            let (environment, queued) = waiting.ok_or(unknown)?;
+            return cancel_queued(&plane, &environment, &queued, arguments, context).await;
+        }
+    };
     if deployment.state.is_final() {
         return Err(over(&deployment));
     }
     let (asked_at, known) = (Timestamp::now(), deployment.approvals.last().map_or(0, |last| last.number));
-    let request =
-        Request::Cancel { deployment: deployment.id.clone(), reason: arguments.reason.as_str().to_owned() };
-    plane.ask(&request).await?;
+    plane.ask(&cancellation(&deployment.id, None, arguments)).await?;
     let output = &context.output;
     output.line(format!("requested the cancellation of {}", why::title(&deployment)));
     if arguments.no_wait {
@@ -103,9 +109,41 @@ pub async fn cancel(
     if let End::NeedsApproval(_) = followed.end {
         return Ok(report(&followed, context));
     }
-    let ended = plane.deployment(&deployment.id).await?;
+    ending(&plane, &deployment.id, context).await
+}
+
+/// Returns the request to cancel a deployment.
+fn cancellation(id: &DeploymentId, waits_for: Option<WaitsFor>, arguments: &Cancel) -> Request {
+    Request::Cancel { deployment: id.clone(), waits_for, reason: arguments.reason.as_str().to_owned() }
+}
+
+/// Cancels a deployment that waits for its turn, and waits for the end of its execution.
+async fn cancel_queued(
+    plane: &ControlPlane,
+    environment: &Environment,
+    queued: &QueuedDeployment,
+    arguments: &Cancel,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    let id = &queued.deployment;
+    let waits_for = WaitsFor { stage: environment.stage.clone(), environment: environment.name.clone() };
+    plane.ask(&cancellation(id, Some(waits_for), arguments)).await?;
+    if !arguments.no_wait {
+        let options = FollowOptions { after_question: None, since: Timestamp::now() };
+        follow(plane, &queued.execution, options, &context.output.without_events()).await?;
+    }
+    ending(plane, id, context).await
+}
+
+/// Prints and returns the end of a deployment that was cancelled.
+async fn ending(
+    plane: &ControlPlane,
+    id: &DeploymentId,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    let ended = plane.deployment(id).await?;
     let (sentence, exit) = stopped(&ended);
-    output.line(sentence);
+    context.output.line(sentence);
     let outcome = if exit == Exit::Done { Outcome::Cancelled } else { Outcome::TooLate };
     Ok(Report { document: json!({ "deployment": ended, "outcome": outcome }), exit })
 }
@@ -118,14 +156,17 @@ fn over(deployment: &Deployment) -> Failure {
 
 /// Returns the result of a cancellation: a sentence and the exit code.
 fn stopped(deployment: &Deployment) -> (String, Exit) {
-    match deployment.state.outcome() {
-        Some(outcome) if outcome.is_success() => {
-            (format!("too late to cancel: {}", why::state(deployment.state)), Exit::Failed)
+    let what = deployment.failure.as_ref().map(|failure| format!(": {}", failure.message));
+    let what = what.unwrap_or_default();
+    match fate_of(deployment) {
+        Some(Fate::NotDone) if deployment.state == DeploymentState::Cancelled => {
+            (format!("cancelled{what}"), Exit::Done)
         }
-        _ => {
-            let what = deployment.failure.as_ref().map(|failure| format!(": {}", failure.message));
-            (format!("stopped{}", what.unwrap_or_default()), Exit::Done)
-        }
+        Some(Fate::NotDone) => (format!("it ended by itself{what}"), Exit::Done),
+        Some(Fate::Done) => (format!("too late to cancel: {}", why::state(deployment.state)), Exit::Failed),
+        Some(Fate::Unchecked | Fate::Failing) => (format!("too late to cancel{what}"), Exit::Failed),
+        Some(Fate::RunsOn) => (format!("not cancelled{what}"), Exit::Failed),
+        None => ("not cancelled: its execution ended without closing it".to_owned(), Exit::Failed),
     }
 }
 
@@ -194,7 +235,12 @@ async fn of_deployment(plane: &ControlPlane, deployment: &Deployment) -> Result<
 /// Refuses a deployment that succeeded or still runs. `runs` is true if its execution is running.
 fn can_be_retried(deployment: &Deployment, runs: bool) -> Result<(), Failure> {
     match deployment.state {
-        DeploymentState::Failed | DeploymentState::Refused | DeploymentState::Abandoned => Ok(()),
+        DeploymentState::Failed
+        | DeploymentState::Refused
+        | DeploymentState::Abandoned
+        | DeploymentState::Cancelled
+        | DeploymentState::Superseded
+        | DeploymentState::Expired => Ok(()),
         // Its execution ended without closing the record: the next execution takes the environment over.
         DeploymentState::Running | DeploymentState::AwaitingApproval if !runs => Ok(()),
         DeploymentState::Running | DeploymentState::AwaitingApproval => Err(Failure::new(format!(
@@ -343,9 +389,10 @@ mod tests {
     #[test]
     fn only_a_failed_or_dead_deployment_is_repeated() {
         use DeploymentState::{
-            Abandoned, AwaitingApproval, Failed, NoChanges, Planned, Refused, Running, Succeeded,
+            Abandoned, AwaitingApproval, Cancelled, Expired, Failed, NoChanges, Planned, Refused, Running,
+            Succeeded, Superseded,
         };
-        for state in [Failed, Refused, Abandoned] {
+        for state in [Failed, Refused, Abandoned, Cancelled, Superseded, Expired] {
             assert_eq!(can_be_retried(&in_state(state), false), Ok(()), "{state:?}");
         }
         for state in [Succeeded, NoChanges, Planned] {
@@ -377,9 +424,20 @@ mod tests {
     #[test]
     fn a_cancellation_that_came_too_late_fails() {
         assert_eq!(stopped(&in_state(DeploymentState::Succeeded)).1, Exit::Failed);
-        let failure = FailureRecord { error: "Cancelled".into(), message: "ada cancelled it".into() };
-        let cancelled = Deployment { failure: Some(failure), ..in_state(DeploymentState::Failed) };
-        assert_eq!(stopped(&cancelled), ("stopped: ada cancelled it".to_owned(), Exit::Done));
+        let ended = |error: &str, state: DeploymentState, changed: bool| {
+            let failure = FailureRecord { error: error.into(), message: "why".into() };
+            let mut ended = Deployment { failure: Some(failure), ..in_state(state) };
+            ended.deploy_mut().unwrap().stack_changed = changed;
+            stopped(&ended)
+        };
+        let cancelled = ended("Cancelled", DeploymentState::Cancelled, false);
+        assert_eq!(cancelled, ("cancelled: why".to_owned(), Exit::Done));
+        let refused = ended("ApprovalRefused", DeploymentState::Refused, false);
+        assert_eq!(refused, ("it ended by itself: why".to_owned(), Exit::Done));
+        let failing = ended("CheckFailed", DeploymentState::Failed, true);
+        assert_eq!(failing, ("too late to cancel: why".to_owned(), Exit::Failed));
+        let unchecked = ended("Cancelled", DeploymentState::Failed, true);
+        assert_eq!(unchecked, ("too late to cancel: why".to_owned(), Exit::Failed));
     }
 
     #[test]

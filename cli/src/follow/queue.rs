@@ -33,7 +33,8 @@ impl Behind {
     /// Returns the sentence about the wait: what waits, and for what.
     pub fn sentence(&self) -> String {
         let Environment { component, stage, .. } = &self.environment;
-        let subject = format!("{component} {} waits for its turn in {stage}", self.queued.version);
+        let (version, id) = (&self.queued.version, self.queued.deployment.short());
+        let subject = format!("{component} {version} ({id}) waits for its turn in {stage}");
         if let (Some(hold), Some(_)) = (&self.environment.hold, self.queued.pushed) {
             let reason = &hold.reason;
             return format!(
@@ -127,13 +128,15 @@ mod tests {
             Behind { environment: environment("production", "logs"), queued, holder: Some(asking) };
         let sentence = behind.sentence();
         assert!(
-            sentence.starts_with("logs 2.1.3 waits for its turn in production, behind the open question")
+            sentence.starts_with(
+                "logs 2.1.3 (3fad57ee) waits for its turn in production, behind the open question"
+            )
         );
         behind.holder = Some(deployment());
         assert!(
             behind.asking().is_none() && behind.sentence().contains(&deployment().id.short().to_string())
         );
         behind.holder = None;
-        assert_eq!(behind.sentence(), "logs 2.1.3 waits for its turn in production");
+        assert_eq!(behind.sentence(), "logs 2.1.3 (3fad57ee) waits for its turn in production");
     }
 }

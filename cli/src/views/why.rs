@@ -20,6 +20,9 @@ pub fn state(state: DeploymentState) -> &'static str {
         DeploymentState::Failed => "failed",
         DeploymentState::Refused => "refused",
         DeploymentState::Abandoned => "abandoned",
+        DeploymentState::Cancelled => "cancelled",
+        DeploymentState::Superseded => "superseded",
+        DeploymentState::Expired => "expired",
     }
 }
 

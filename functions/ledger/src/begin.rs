@@ -6,15 +6,15 @@ use jiff::Timestamp;
 use lockstep_aws::ledger::Write;
 use lockstep_domain::delivery::parameters::Layer;
 use lockstep_domain::delivery::stages::{Stage, Stages};
-use lockstep_domain::delivery::{environment, freshness, gate, start, test_turn as turns};
+use lockstep_domain::delivery::{environment, freshness, gate, queue, start, test_turn as turns};
 use lockstep_domain::messages::{inputs, ledger::Started};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::person::Starter;
 use lockstep_domain::records::{
-    DeployBody, Deployment, DeploymentStart, Environment, Record as _, Release, ReleaseState, StackRun,
-    TestTurn,
+    DeployBody, Deployment, DeploymentStart, Environment, QueuedDeployment, Record as _, Release,
+    ReleaseState, StackRun, TestTurn,
 };
 use lockstep_runtime::releases;
 use lockstep_runtime::stages::stages;
@@ -86,8 +86,10 @@ pub async fn begin(
     };
     let starter = starter(context, &start, input, &release, &body).await?;
     let deployment = Deployment { starter, ..Deployment::new(start, body) };
-    let pushed = gate::is_of_push(execution, input, &release).then_some(release.packaged_at);
-    let queued = !turn::take(context, &deployment, pushed, with, now).await?;
+    let pushed = gate::is_pushed(execution, input, &release).then_some(release.packaged_at);
+    let entry = queue::entry(&deployment, pushed, now);
+    let asks = QueuedDeployment { in_order: pushed.is_some() && !stage.superseding, ..entry };
+    let queued = !turn::take(context, &deployment, asks, with, now).await?;
     Ok(Started { queued, ..begun })
 }
 
@@ -125,10 +127,14 @@ async fn test_turn(
     if found.record == wanted { Ok(None) } else { Write::replace(&found, &wanted).map(Some) }
 }
 
-/// Returns true if the deployment has begun before. Fails with `Superseded` if it has ended.
+/// Returns true if the deployment has begun before. Fails with `Superseded` if it has ended, and with its own failure if it
+/// ended before it began.
 pub async fn is_begun(context: &impl LedgerContext, id: &DeploymentId) -> Result<bool, Failure> {
     let known = context.ledger().get::<Deployment>(&Deployment::key_of(id)).await?;
-    known.as_ref().map_or(Ok(()), |known| ensure_open(&known.record))?;
+    if let Some(known) = &known {
+        queue::never_began(&known.record).map_or(Ok(()), Err)?;
+        ensure_open(&known.record)?;
+    }
     Ok(known.is_some())
 }
 
@@ -142,7 +148,7 @@ pub fn ensure_open(deployment: &Deployment) -> Result<(), Failure> {
 }
 
 /// Returns the deployment of `release` that `input` asks for.
-fn body(
+pub fn body(
     input: &inputs::Deploy,
     release: &Release,
     stages: &Stages,

@@ -102,8 +102,8 @@ async fn reply(
             };
             approve::decide(context, deployment, &answer, now).await
         }
-        Request::Cancel { deployment, reason } => {
-            operator_actions::cancel(context, deployment, &action(reason)?).await
+        Request::Cancel { deployment, waits_for, reason } => {
+            operator_actions::cancel(context, (deployment, waits_for.as_ref()), &action(reason)?).await
         }
         Request::Unlock { stage, environment } => {
             operator_actions::unlock(context, stage, environment, &action("its execution has ended")?).await
@@ -161,6 +161,7 @@ fn status(kind: FailureKind) -> u16 {
         FailureKind::Conflict
         | FailureKind::Superseded
         | FailureKind::Overtaken
+        | FailureKind::Expired
         | FailureKind::EnvironmentBusy
         | FailureKind::TestBusy
         | FailureKind::GateClosed
@@ -170,6 +171,7 @@ fn status(kind: FailureKind) -> u16 {
         FailureKind::AccessDenied
         | FailureKind::StackFailed
         | FailureKind::CheckFailed
+        | FailureKind::ChecksPending
         | FailureKind::ImageUnusable
         | FailureKind::ImageStays
         | FailureKind::Cancelled

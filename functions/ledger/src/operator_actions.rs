@@ -1,18 +1,23 @@
 //! Actions of operators and of the sweep on a deployment or an environment, other than answers to questions.
 
 use crate::context::LedgerContext;
-use crate::{follow, load, turn};
+use crate::{begin, follow, load, start as started, turn};
 use jiff::Timestamp;
 use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_domain::delivery::operator_actions;
-use lockstep_domain::delivery::{environment, gate, sweep};
+use lockstep_domain::delivery::{environment, gate, queue, start, sweep};
+use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::Freed;
-use lockstep_domain::messages::operator::Applied;
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::messages::operator::{Applied, WaitsFor};
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::model::operator_action::OperatorAction;
+use lockstep_domain::model::person::Starter;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{BreakGlass, Environment, Record};
+use lockstep_domain::records::{
+    BreakGlass, Deployment, DeploymentBody, DeploymentStart, Environment, QueuedDeployment, Record, StackRun,
+    TeardownBody,
+};
 use lockstep_runtime::stages::stages;
 use lockstep_runtime::{deployment_end, deployment_log, lease, releases};
 
@@ -23,12 +28,22 @@ const BREAK_GLASS: &str = "break_glass";
 /// The reason that a deployment gets when the sweep finds that its execution has ended.
 const SWEPT: &str = "the sweep freed its environment";
 
-/// Asks a running deployment to stop, and wakes it so that it reads the request at once.
+/// Asks a running deployment to stop, and wakes it so that it reads the request at once. A deployment that has not begun
+/// leaves the queue of the environment that it `waits_for`.
 pub async fn cancel(
     context: &impl LedgerContext,
-    id: &DeploymentId,
+    (id, waits_for): (&DeploymentId, Option<&WaitsFor>),
     action: &OperatorAction,
 ) -> Result<Applied, Failure> {
+    let known = context.ledger().get::<Deployment>(&Deployment::key_of(id)).await?;
+    match (&known, waits_for) {
+        (None, Some(place)) => return cancel_queued(context, id, place, action).await,
+        // It never began, so it has no charter.
+        (Some(known), _) if known.record.epoch == 0 && known.record.state.is_final() => {
+            return Err(Failure::new(FailureKind::Conflict, format!("deployment {id} is closed already")));
+        }
+        _ => {}
+    }
     let stored = load::deployment(context, id).await?;
     let found = match stored.record.stack() {
         Some(_) => load::environment(context, &stored.record).await?,
@@ -41,6 +56,66 @@ pub async fn cancel(
         context.callbacks().wake(&operation).await?;
     }
     Ok(applied)
+}
+
+/// Takes a deployment that has not begun out of the queue, closes it as cancelled in the same transaction, and wakes it so
+/// that its execution ends at once.
+async fn cancel_queued(
+    context: &impl LedgerContext,
+    id: &DeploymentId,
+    place: &WaitsFor,
+    action: &OperatorAction,
+) -> Result<Applied, Failure> {
+    let found = existing(context, &place.stage, &place.environment).await?;
+    let queued = queue::find(&found.record, id).ok_or_else(|| {
+        Failure::not_found(format!(
+            "deployment {id} does not wait for {} in {}; it may have begun just now: run the command again",
+            place.environment, place.stage
+        ))
+    })?;
+    let closed = queue::cancel(&as_begun(context, &found.record, queued).await?, action);
+    let left = queue::without(&found.record, queued);
+    context.ledger().transact(vec![Write::replace(&found, &left)?, Write::insert(&closed)?]).await?;
+    deployment_end::report(&closed, action.at);
+    context.callbacks().wake(&queue::operation(queued)).await?;
+    turn::wake_due(context, &left).await?;
+    Ok(written(found.rev() + 1))
+}
+
+/// Returns a queued deployment as it would begin.
+async fn as_begun(
+    context: &impl LedgerContext,
+    environment: &Environment,
+    queued: &QueuedDeployment,
+) -> Result<Deployment, Failure> {
+    let stages = stages(context.ledger()).await?;
+    let stage = gate::stage(&stages, &environment.stage)?;
+    let known = started::known(context, &queued.deployment).await?;
+    let component = &environment.component;
+    let body: DeploymentBody = if queued.teardown {
+        let stack = environment::stack_name(&stage.name, &environment.name)?;
+        let stack = StackRun::new(component.clone(), environment.name.clone(), stack);
+        TeardownBody { stack, digest: None }.into()
+    } else {
+        let release = releases::release(context.ledger(), component, &queued.version).await?.record;
+        let plain = || inputs::Deploy {
+            environment: (environment.name != component.as_str()).then(|| environment.name.clone()),
+            ..inputs::Deploy::new(component.clone(), queued.version.clone(), stage.name.clone())
+        };
+        let input = known.as_ref().and_then(start::asked).unwrap_or_else(plain);
+        begin::body(&input, &release, &stages, stage)?.into()
+    };
+    let start = DeploymentStart {
+        id: queued.deployment.clone(),
+        execution: queued.execution.clone(),
+        version: queued.version.clone(),
+        stage: stage.name.clone(),
+        location: stage.location(),
+        path: queued.deployment.path(),
+        at: queued.since,
+    };
+    let starter = known.map_or(Starter::Unknown, |known| Starter::Caller(known.by));
+    Ok(Deployment { starter, ..Deployment::new(start, body) })
 }
 
 /// Releases an environment whose holder's execution has ended.

@@ -3,7 +3,7 @@
 use crate::context::LedgerContext;
 use crate::{begin, load, start as started, turn};
 use jiff::Timestamp;
-use lockstep_domain::delivery::{environment, gate, start};
+use lockstep_domain::delivery::{environment, gate, queue, start};
 use lockstep_domain::messages::{inputs, ledger::Started};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
@@ -47,7 +47,8 @@ pub async fn begin(
     let known = started::known(context, &start.id).await?;
     let starter = start::of_teardown(known.as_ref(), input);
     let teardown = Deployment { starter, ..Deployment::new(start, body) };
-    let queued = !turn::take(context, &teardown, None, Vec::new(), now).await?;
+    let asks = queue::entry(&teardown, None, now);
+    let queued = !turn::take(context, &teardown, asks, Vec::new(), now).await?;
     Ok(Started { queued, ..begun })
 }
 

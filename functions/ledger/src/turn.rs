@@ -20,17 +20,17 @@ use lockstep_runtime::{deployment_end, lease};
 const TAKEN_OVER: &str = "a later deployment took the environment over";
 
 /// Acquires the environment for `wanted` and carries out `writes` in the same transaction. Returns false if the
-/// environment is busy: then `wanted` is queued, and nothing else is written. `pushed` is the time of its release if
-/// a push started it.
+/// environment is busy: then `wanted` is queued as `asks`, and nothing else is written.
 ///
 /// Closes the holder as abandoned if its execution has certainly ended.
 ///
 /// # Errors
-/// `Overtaken` if a later push brought a newer release. `Superseded` for a redeployment that is not due any more.
+/// `Overtaken` if a later push brought a newer release. `Superseded` for a redeployment that is not due any more. `Expired` if the
+/// deployment waited for too long. Then its closed record is written.
 pub async fn take(
     context: &impl LedgerContext,
     wanted: &Deployment,
-    pushed: Option<Timestamp>,
+    asks: QueuedDeployment,
     mut writes: Vec<Write>,
     now: Timestamp,
 ) -> Result<bool, Failure> {
@@ -40,7 +40,6 @@ pub async fn take(
         gate::check_taint(found.as_ref().map(|found| &found.record))?;
     }
     freshness::ensure_due(found.as_ref().map(|found| &found.record), wanted)?;
-    let asks = queue::entry(wanted, pushed, now);
     let Some(found) = found else {
         let taken = environment::acquire(None, wanted, now)?;
         let entered = queue::enter(&taken.environment, &asks);
@@ -62,7 +61,13 @@ pub async fn take(
         before = without_dead(context, before, &asks).await;
     }
     let (requeued, taken) = match queue::turn(&before, &asks, is_held) {
-        Turn::Overtaken(newer) => return Err(queue::overtaken(wanted, &newer)),
+        Turn::Overtaken(newer) => {
+            let why = queue::overtaken(wanted, &newer);
+            return Err(never_begins(context, &found, wanted, why, now).await?);
+        }
+        Turn::Expired => {
+            return Err(never_begins(context, &found, wanted, queue::expired(wanted), now).await?);
+        }
         Turn::Queue => {
             let requeued = queue::join(&before, &asks)?;
             if requeued.environment != found.record {
@@ -86,6 +91,26 @@ pub async fn take(
     }
     wake_overtaken(context, &requeued).await?;
     Ok(taken)
+}
+
+/// Closes a deployment that never began, and takes it out of the queue. Returns `why`.
+async fn never_begins(
+    context: &impl LedgerContext,
+    found: &Versioned<Environment>,
+    wanted: &Deployment,
+    why: Failure,
+    now: Timestamp,
+) -> Result<Failure, Failure> {
+    let closed = queue::close(wanted, &why, now);
+    let mut writes = vec![Write::insert(&closed)?];
+    let left = queue::find(&found.record, &wanted.id).map(|queued| queue::without(&found.record, queued));
+    if let Some(left) = &left {
+        writes.push(Write::replace(found, left)?);
+    }
+    context.ledger().transact(writes).await?;
+    deployment_end::report(&closed, now);
+    wake_due(context, left.as_ref().unwrap_or(&found.record)).await?;
+    Ok(why)
 }
 
 /// Writes a deployment that acquired its environment.

@@ -1,13 +1,17 @@
-//! Loads the checks of a deployment, judges each of them, and reports the result.
+//! Loads the checks of a deployment, looks at each of them, and reports the result.
+//!
+//! The function looks for some seconds when it is invoked first, and once in each later invocation. Its state invokes it
+//! again until all checks pass at the same time, or one of them has failed.
 
 use crate::context::VerifyContext;
-use crate::judge::{self, Ask, Judged, Next, Step, Unmet};
+use crate::judge::{self, Ask, Looked, Next, Step, Unmet};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use lockstep_aws::probe::Get;
 use lockstep_aws::scope;
 use lockstep_domain::delivery::checks::{Admission, Check};
-use lockstep_domain::messages::verify::Response;
+use lockstep_domain::messages::verify::{Request, Response};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::model::version::Version;
@@ -22,16 +26,19 @@ use std::time::Duration;
 /// First pause between two looks at a peer.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 
-/// Longest pause between two looks at a peer.
-const PAUSE_MAX: Duration = Duration::from_secs(15);
+/// Longest pause between two looks at a peer within an invocation.
+const PAUSE_MAX: Duration = Duration::from_secs(8);
 
-/// Runs the checks of a deployment's release concurrently and writes the results to the deployment log.
+/// Time for which the first invocation looks again: most stacks are ready within it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Looks at the checks of a deployment's release concurrently and writes the results to the deployment log.
 ///
 /// # Errors
-/// `CheckFailed` with every failed check; `Superseded` if the deployment no longer runs. A retryable failure of AWS if
-/// it lasts until the deadline of a check, so that the checks run again.
-pub async fn handle(context: &impl VerifyContext, deployment: &DeploymentId) -> Result<Response, Failure> {
-    let deployment = load_deployment(context, deployment).await?;
+/// `CheckFailed` with every failed check; `ChecksPending` if none failed and one has not passed yet; `Superseded` if the
+/// deployment no longer runs. A retryable failure of AWS if it lasts until the deadline of a check.
+pub async fn handle(context: &impl VerifyContext, request: &Request) -> Result<Response, Failure> {
+    let deployment = load_deployment(context, &request.deployment).await?;
     let deploy = judge::running(&deployment)?;
     let release = load_release(context, &deploy.stack.component, &deployment.version).await?;
     let artifact = context.artifact(&release.artifact).await?;
@@ -44,11 +51,20 @@ pub async fn handle(context: &impl VerifyContext, deployment: &DeploymentId) -> 
         outputs: &deploy.outputs,
         question,
         admission,
-        started: context.elapsed(),
+        since: request.since,
+        looks_until: context.elapsed() + if request.retry == 0 { PATIENCE } else { Duration::ZERO },
     };
     let results = join_all(checks.iter().map(|check| run.check(check))).await;
     let results = results.into_iter().collect::<Result<Vec<_>, Failure>>()?;
-    let judged: Vec<Judged> = checks.into_iter().zip(results).collect();
+    let looked: Vec<(Check, Looked)> = checks.into_iter().zip(results).collect();
+    if let Some((note, pending)) = judge::pending(&looked, request.since) {
+        // One line says what is asked until when; the retries do not repeat it.
+        if request.retry == 0 {
+            deployment_log::append(context.ledger(), &deployment.id, &note, context.now()).await?;
+        }
+        return Err(pending);
+    }
+    let judged = judge::judged(looked);
     deployment_log::append(context.ledger(), &deployment.id, &judge::note(&judged), context.now()).await?;
     judge::verdict(&deployment.id, &deploy.stack.name, &judged)
 }
@@ -85,23 +101,25 @@ struct Run<'a, C> {
     question: Value,
     admission: Admission,
     /// Time at which all checks started.
-    started: Duration,
+    since: Timestamp,
+    /// Time, as the context's clock measures it, until which this invocation looks again.
+    looks_until: Duration,
 }
 
 impl<C: VerifyContext> Run<'_, C> {
     /// Runs one check. A retryable failure of AWS fails the run and not the check: it gives no information about the stack.
-    async fn check(&self, check: &Check) -> Result<Result<(), String>, Failure> {
+    async fn check(&self, check: &Check) -> Result<Looked, Failure> {
         let ask = match judge::begin(check, self.outputs, &self.deployment.location) {
-            Step::Judged(result) => return Ok(result),
+            Step::Judged(result) => return Ok(Looked::Judged(result)),
             Step::Ask(ask) => ask,
         };
-        let (mut looks, mut pauses) = (0, pauses());
+        let mut pauses = pauses();
         loop {
-            looks += 1;
             let seen = self.look(&ask, ask.time_limit(self.left(check))).await;
             let pause = pauses.next().unwrap_or(PAUSE_MAX);
-            match judge::next(seen, looks, check.deadline(), self.left(check), pause) {
-                Next::Judged(result) => return Ok(result),
+            let patience = self.looks_until.saturating_sub(self.context.elapsed());
+            match judge::next(seen, check.deadline(), self.left(check), patience, pause) {
+                Next::Looked(looked) => return Ok(looked),
                 Next::Unknown(failure) => return Err(failure),
                 Next::Again(pause) => self.context.sleep(pause).await,
             }
@@ -110,7 +128,8 @@ impl<C: VerifyContext> Run<'_, C> {
 
     /// Returns the time until the deadline of `check`.
     fn left(&self, check: &Check) -> Duration {
-        (self.started + check.deadline()).saturating_sub(self.context.elapsed())
+        let passed = Duration::try_from(self.context.now().duration_since(self.since)).unwrap_or_default();
+        check.deadline().saturating_sub(passed)
     }
 
     async fn look(&self, ask: &Ask<'_>, time_limit: Duration) -> Result<(), Unmet> {

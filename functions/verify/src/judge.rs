@@ -1,5 +1,6 @@
 //! Judges checks: the checks that need no peer, the peer of each other check, the next look, and the verdict of all checks.
 
+use jiff::Timestamp;
 use lockstep_aws::functions::{ANSWER_BYTES_MAX, Called};
 use lockstep_aws::probe::{ProbeResponse, Unanswered};
 use lockstep_domain::delivery::checks::{
@@ -109,7 +110,7 @@ pub fn begin<'a>(check: &'a Check, outputs: &'a Outputs, location: &Location) ->
 impl Ask<'_> {
     /// Returns the time limit of one look with `left` until the deadline.
     pub fn time_limit(&self, left: Duration) -> Duration {
-        left.min(match self {
+        left.max(LAST_LOOK).min(match self {
             Self::Call(_) => CALL_MAX,
             Self::Get { .. } | Self::Connect(_) => LOOK_MAX,
         })
@@ -155,36 +156,77 @@ pub fn answered(
     evaluate_http(wanted, matches, status, &body).map_err(Unmet::NotYet)
 }
 
+/// State of one check after the looks of an invocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// The check passed or failed.
+    Judged(Result<(), String>),
+    /// The check has not passed yet, for this reason.
+    Pending(String),
+}
+
 /// Next step after a look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// The check is judged.
-    Judged(Result<(), String>),
+    /// No further look follows in this invocation.
+    Looked(Looked),
     /// The check cannot be judged because of this failure.
     Unknown(Failure),
     /// Another look follows after this pause.
     Again(Duration),
 }
 
-/// Returns the next step after look number `looks` (from 1), with `left` of `deadline` and `pause` as the next pause.
+/// Returns the next step after a look, with `left` of `deadline`, `patience` of the invocation, and `pause` as the next
+/// pause.
 pub fn next(
     seen: Result<(), Unmet>,
-    looks: u32,
     deadline: Duration,
     left: Duration,
+    patience: Duration,
     pause: Duration,
 ) -> Next {
     let pause = pause.min(left.saturating_sub(LAST_LOOK));
+    let judged = |result| Next::Looked(Looked::Judged(result));
     match seen {
-        Ok(()) => Next::Judged(Ok(())),
-        Err(Unmet::Never(why)) => Next::Judged(Err(why)),
-        Err(_) if !pause.is_zero() => Next::Again(pause),
+        Ok(()) => judged(Ok(())),
+        Err(Unmet::Never(why)) => judged(Err(why)),
+        Err(_) if !pause.is_zero() && pause <= patience => Next::Again(pause),
+        Err(Unmet::NotYet(why)) if !pause.is_zero() => Next::Looked(Looked::Pending(why)),
+        Err(Unmet::Unknown(failure)) if !pause.is_zero() => Next::Looked(Looked::Pending(failure.message)),
         Err(Unmet::Unknown(failure)) => Next::Unknown(failure),
-        Err(Unmet::NotYet(why)) => {
-            let times = if looks == 1 { "once".to_owned() } else { format!("{looks} times") };
-            Next::Judged(Err(format!("{why} (asked {times} in {} s)", deadline.as_secs())))
-        }
+        Err(Unmet::NotYet(why)) => judged(Err(format!("{why} (asked for {} s)", deadline.as_secs()))),
     }
+}
+
+/// Returns the line of the deployment log and the failure of checks of which none failed and one is pending. `since` is the
+/// time at which they started.
+pub fn pending(looked: &[(Check, Looked)], since: Timestamp) -> Option<(String, Failure)> {
+    let failed = |looked: &Looked| matches!(looked, Looked::Judged(Err(_)));
+    if looked.iter().any(|(_, looked)| failed(looked)) {
+        return None;
+    }
+    let asks = |(check, looked): &(Check, Looked)| match looked {
+        Looked::Pending(why) => Some((line(check, why), since + check.deadline())),
+        Looked::Judged(_) => None,
+    };
+    let pending: Vec<(String, Timestamp)> = looked.iter().filter_map(asks).collect();
+    let last = pending.iter().map(|(_, until)| *until).max()?;
+    let (of, count) = (looked.len(), pending.len());
+    let lines: Vec<String> = pending.into_iter().map(|(line, _)| line).collect();
+    let what = format!(
+        "{count} of {of} checks have not passed yet, asked until {last:.0} at most: {}",
+        lines.join("; ")
+    );
+    Some((what.clone(), Failure::new(FailureKind::ChecksPending, what)))
+}
+
+/// Returns the results of checks that are judged together. One that is pending when another one failed did not pass.
+pub fn judged(looked: Vec<(Check, Looked)>) -> Vec<Judged> {
+    let result = |looked| match looked {
+        Looked::Judged(result) => result,
+        Looked::Pending(why) => Err(format!("{why} (not passed when another check failed)")),
+    };
+    looked.into_iter().map(|(check, looked)| (check, result(looked))).collect()
 }
 
 /// Succeeds if a check may call `function`: it is in the stack's account and region and is none of Lockstep's. The author of
@@ -371,35 +413,43 @@ mod tests {
 
     #[test]
     fn check_repeats_until_its_deadline_with_a_last_look_before_it() {
-        let next = |left, pause| next(not_yet(), 3, seconds(30), seconds(left), seconds(pause));
-        assert_eq!(next(25, 4), Next::Again(seconds(4)));
-        assert_eq!(next(5, 8), Next::Again(seconds(3)));
-        let late = "it answered 503, not 200 (asked 3 times in 30 s)".to_owned();
-        assert_eq!(next(2, 8), Next::Judged(Err(late.clone())));
-        assert_eq!(next(0, 8), Next::Judged(Err(late)));
+        let next = |left, pause, patience| {
+            next(not_yet(), seconds(30), seconds(left), seconds(patience), seconds(pause))
+        };
+        assert_eq!(next(25, 4, 9), Next::Again(seconds(4)));
+        assert_eq!(next(5, 8, 9), Next::Again(seconds(3)));
+        let pending = Next::Looked(Looked::Pending("it answered 503, not 200".to_owned()));
+        assert_eq!(next(25, 4, 3), pending, "the next invocation looks again");
+        let late =
+            || Next::Looked(Looked::Judged(Err("it answered 503, not 200 (asked for 30 s)".to_owned())));
+        assert_eq!(next(2, 8, 9), late());
+        assert_eq!(next(0, 8, 0), late());
     }
 
     #[test]
     fn result_that_waiting_cannot_change_is_judged_at_once() {
-        let judged = |seen| next(seen, 1, seconds(30), seconds(29), seconds(1));
-        assert_eq!(judged(Ok(())), Next::Judged(Ok(())));
+        let judged = |seen| next(seen, seconds(30), seconds(29), seconds(9), seconds(1));
+        let expected = |result| Next::Looked(Looked::Judged(result));
+        assert_eq!(judged(Ok(())), expected(Ok(())));
         let refused = Unanswered::Refused("no".to_owned());
-        assert_eq!(judged(Err(refused.into())), Next::Judged(Err("no".to_owned())));
+        assert_eq!(judged(Err(refused.into())), expected(Err("no".to_owned())));
         let denied = Failure::new(FailureKind::AccessDenied, "denied");
-        assert_eq!(judged(called(Err(denied), seconds(9))), Next::Judged(Err("denied".to_owned())));
+        assert_eq!(judged(called(Err(denied), seconds(9))), expected(Err("denied".to_owned())));
     }
 
     #[test]
     fn failure_of_aws_until_the_deadline_is_no_judgement() {
         let throttled = Failure::new(FailureKind::Throttled, "slow down");
         let seen = || called(Err(throttled.clone()), seconds(9));
-        assert_eq!(next(seen(), 1, seconds(30), seconds(29), seconds(1)), Next::Again(seconds(1)));
-        assert_eq!(next(seen(), 9, seconds(30), seconds(1), seconds(1)), Next::Unknown(throttled));
+        let next = |left, patience| next(seen(), seconds(30), seconds(left), seconds(patience), seconds(1));
+        assert_eq!(next(29, 9), Next::Again(seconds(1)));
+        assert_eq!(next(29, 0), Next::Looked(Looked::Pending("slow down".to_owned())));
+        assert_eq!(next(1, 9), Next::Unknown(throttled.clone()));
     }
 
     #[test]
     fn a_look_never_outlasts_its_deadline() {
-        for (left, time_limit) in [(240, 60), (60, 60), (5, 5), (0, 0)] {
+        for (left, time_limit) in [(240, 60), (60, 60), (5, 5), (0, 2)] {
             assert_eq!(Ask::Call("f").time_limit(seconds(left)), seconds(time_limit));
         }
         let peer = Peer::of(&"http://a.example".parse().unwrap()).unwrap();

@@ -12,6 +12,6 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     shell::serve(
         || AwsContext::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
-        async |context: &AwsContext, request: Request| handle(context, &request.deployment).await,
+        async |context: &AwsContext, request: Request| handle(context, &request).await,
     )
 }

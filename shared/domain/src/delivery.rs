@@ -9,6 +9,7 @@ pub mod callbacks;
 pub mod checks;
 pub mod configuration;
 pub mod credentials;
+pub mod ending;
 pub mod environment;
 pub mod freshness;
 pub mod function_code;

@@ -302,6 +302,11 @@ async fn a_later_push_overtakes_a_queued_one() {
     let overtaken = begin_push(&fixture, &old, "1.0.1").await.unwrap_err();
     assert_eq!(overtaken.kind, FailureKind::Overtaken);
     assert!(overtaken.message.starts_with("superseded in ci by 1.0.2"), "{overtaken}");
+    // Its record says so, and a repeated request fails in the same way.
+    let closed = fixture.deployment(&old).await;
+    assert_eq!((closed.state, closed.epoch), (DeploymentState::Superseded, 0));
+    assert_eq!(closed.failure.unwrap().message, overtaken.message);
+    assert_eq!(begin_push(&fixture, &old, "1.0.1").await.unwrap_err(), overtaken);
     // A person may still deploy it.
     let by_hand = fixture.begin("by-hand", DeploymentPath::Delivery, deploy("1.0.1", "ci")).await.unwrap();
     assert!(by_hand.queued);
@@ -338,4 +343,141 @@ async fn a_hold_keeps_a_push_waiting_until_it_is_resumed() {
     assert!(!begin_push(&fixture, &push, "1.0.1").await.unwrap().queued);
     let unknown = json!({"action": "hold", "stage": "ci", "environment": "nope", "reason": "x"});
     assert_eq!(fixture.ask(unknown).await.0, 404);
+}
+
+/// Returns the request to cancel a deployment that waits for `ci`.
+fn cancel(name: &str) -> Value {
+    json!({
+        "action": "cancel", "deployment": id(name), "reason": "the wrong one",
+        "waits_for": {"stage": "ci", "environment": "logs"},
+    })
+}
+
+#[tokio::test]
+async fn a_cancelled_deployment_leaves_the_queue_and_never_begins() {
+    let fixture = deploying().await;
+    fixture.plan("a", true).await;
+    for name in ["b", "c"] {
+        begin(&fixture, name).await;
+        fixture.await_turn(name, "ci", name).await;
+    }
+    assert_eq!(fixture.ask(cancel("b")).await.1["changed"], true);
+    assert_eq!(queue(&fixture, "ci").await, ["c"]);
+    assert_eq!(fixture.cloud.woken(), [wake("b", 1)]);
+    let closed = fixture.deployment("b").await;
+    assert_eq!((closed.state, closed.epoch), (DeploymentState::Cancelled, 0));
+    assert_eq!(closed.cancellation.unwrap().reason, "the wrong one");
+    let message = closed.failure.unwrap().message;
+    assert!(
+        message.contains("waited for its turn in ci, which it did not change: the wrong one"),
+        "{message}"
+    );
+    let input = deploy("1.0.0", "ci");
+    let ended = fixture.begin_by_hand("b", DeploymentPath::Delivery, input).await.unwrap_err();
+    assert_eq!((ended.kind, ended.message), (FailureKind::Cancelled, message));
+    fixture.complete("a").await.unwrap();
+    assert_eq!(fixture.cloud.woken().last(), Some(&wake("c", 1)));
+    let (status, again) = fixture.ask(cancel("b")).await;
+    assert_eq!(status, 409, "{again}");
+}
+
+#[tokio::test]
+async fn a_cancellation_reaches_a_deployment_that_began_meanwhile() {
+    let fixture = deploying().await;
+    begin(&fixture, "b").await;
+    fail(&fixture, "a").await;
+    assert!(!begin(&fixture, "b").await.queued);
+    assert_eq!(fixture.ask(cancel("b")).await.1["changed"], true);
+    let running = fixture.deployment("b").await;
+    assert_eq!(running.state, DeploymentState::Running);
+    assert!(running.cancellation.is_some());
+    let (status, unknown) = fixture.ask(cancel("never-asked")).await;
+    assert_eq!(status, 404, "{unknown}");
+}
+
+#[tokio::test]
+async fn a_cancelled_teardown_and_deployment_keep_what_was_asked() {
+    let fixture = deploying().await;
+    fixture.plan("a", true).await;
+    fixture.complete("a").await.unwrap();
+    begin(&fixture, "b").await;
+    fixture.begin_teardown("t", DeploymentPath::Delivery, "ci", None).await.unwrap();
+    let mut input = deploy("1.0.0", "ci");
+    input.overrides.insert("Size".into(), "9".into());
+    fixture.begin("c", DeploymentPath::Delivery, input.clone()).await.unwrap();
+    for name in ["t", "c"] {
+        assert_eq!(fixture.ask(cancel(name)).await.1["changed"], true, "{name}");
+    }
+    assert!(fixture.deployment("t").await.teardown().is_some());
+    assert_eq!(fixture.deployment("c").await.deploy().unwrap().overrides, input.overrides);
+    assert_eq!(queue(&fixture, "ci").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_deployment_that_waits_for_a_fortnight_expires() {
+    let fixture = deploying().await;
+    for name in ["b", "c"] {
+        begin(&fixture, name).await;
+    }
+    fixture.let_pass(24 * 14 - 1);
+    assert!(again(&fixture, "b").await.unwrap().queued);
+    fixture.let_pass(1);
+    let expired = again(&fixture, "b").await.unwrap_err();
+    assert_eq!(expired.kind, FailureKind::Expired);
+    assert_eq!(queue(&fixture, "ci").await, ["c"]);
+    assert_eq!(fixture.deployment("b").await.state, DeploymentState::Expired);
+    assert_eq!(again(&fixture, "b").await.unwrap_err(), expired);
+    // The environment becomes free before the next one looks.
+    fail(&fixture, "a").await;
+    assert!(!again(&fixture, "c").await.unwrap().queued);
+}
+
+/// Lets a queued deployment ask again.
+async fn again(fixture: &Fixture, name: &str) -> Result<Started, Failure> {
+    fixture.begin_by_hand(name, DeploymentPath::Delivery, deploy("1.0.0", "ci")).await
+}
+
+#[tokio::test]
+async fn a_repeated_push_is_no_deployment_of_a_person() {
+    let fixture = deploying().await;
+    let (old, new) = (pushed(&fixture, "1.0.1", 1).await, pushed(&fixture, "1.0.2", 2).await);
+    let component = "logs".parse().unwrap();
+    let repeated = gate::deploy_execution("the-same-push-again", &"ci".parse().unwrap(), &component);
+    assert_ne!(repeated, old);
+    assert!(begin_push(&fixture, &new, "1.0.2").await.unwrap().queued);
+    let overtaken = begin_push(&fixture, &repeated, "1.0.1").await.unwrap_err();
+    assert_eq!(overtaken.kind, FailureKind::Overtaken);
+    assert_eq!(queue(&fixture, "ci").await, [new]);
+}
+
+#[tokio::test]
+async fn promoting_a_superseded_release_says_what_is_missing() {
+    let fixture = deploying().await;
+    let (old, new) = (pushed(&fixture, "1.0.1", 1).await, pushed(&fixture, "1.0.2", 2).await);
+    begin_push(&fixture, &new, "1.0.2").await.unwrap();
+    begin_push(&fixture, &old, "1.0.1").await.unwrap_err();
+    let promotion = deploy("1.0.1", "production");
+    let closed = fixture.begin("prod-1", DeploymentPath::Promotion, promotion).await.unwrap_err();
+    assert_eq!(closed.kind, FailureKind::GateClosed);
+    assert!(closed.message.ends_with("lockstep deploy logs@1.0.1 --to ci"), "{closed}");
+}
+
+#[tokio::test]
+async fn without_superseding_every_push_waits_for_its_turn() {
+    let fixture = deploying().await;
+    let text = super::fixture::stages_text().replacen(
+        "propagates = true",
+        "propagates = true\nsuperseding = false",
+        1,
+    );
+    assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": text})).await.0, 200);
+    let (old, new) = (pushed(&fixture, "1.0.1", 1).await, pushed(&fixture, "1.0.2", 2).await);
+    for (name, version) in [(&new, "1.0.2"), (&old, "1.0.1")] {
+        assert!(begin_push(&fixture, name, version).await.unwrap().queued, "{version}");
+    }
+    fail(&fixture, "a").await;
+    assert_eq!(fixture.cloud.woken(), [wake(&old, 1)], "the older commit comes first");
+    assert!(!begin_push(&fixture, &old, "1.0.1").await.unwrap().queued);
+    fail(&fixture, &old).await;
+    assert!(!begin_push(&fixture, &new, "1.0.2").await.unwrap().queued);
 }

@@ -32,11 +32,11 @@ async fn only_an_ended_execution_loses_its_environment() {
 }
 
 #[tokio::test]
-async fn a_holder_of_unknown_state_is_reported_after_fourteen_days() {
+async fn a_holder_of_unknown_state_is_reported_after_its_longest_run() {
     let fixture = Fixture::new().await;
     fixture.held("unknown", "ci", "logs").await;
-    assert!(fixture.sweep(14 * 24 * 60 - 1).await.left.is_empty());
-    let left = fixture.sweep(14 * 24 * 60).await.left;
+    assert!(fixture.sweep(20 * 24 * 60 - 1).await.left.is_empty());
+    let left = fixture.sweep(20 * 24 * 60).await.left;
     assert_eq!(left[0].what, "ci/logs");
     assert!(left[0].why.contains("cannot be looked at"), "{left:?}");
 }

@@ -2,8 +2,9 @@
 //!
 //! Two sides meet at one record, in any order and any number of times: states that register their task token, and ends
 //! of operations, reported by events or found by a check. An end without a registration leaves a completed record. A
-//! registration that finds a completed record is completed at once. The completion carries no result, and the state then
-//! checks its operation itself. A superfluous completion therefore costs one check, and a lost one costs a timeout.
+//! registration that finds a completed record is completed at once, unless its state looked since. The completion carries
+//! no result, and the state then checks its operation itself. A superfluous completion therefore costs one check, and a
+//! lost one costs a timeout.
 
 use crate::messages::Task;
 use crate::records::{Callback, CallbackState};
@@ -81,8 +82,11 @@ pub fn register(
                 Registration::Open { wait: wait.clone(), is_over: false }
             }
             CallbackState::Open { .. } => Registration::Open { wait: open(now), is_over: false },
-            CallbackState::Completed | CallbackState::Answered { .. } => {
-                Registration::Open { wait: open(now), is_over: true }
+            CallbackState::Completed => Registration::Open { wait: open(now), is_over: true },
+            // The state has looked since an answer that came before it was entered, and waits again. The operation may run
+            // for long: an answer that repeats itself would turn the wait into a loop.
+            CallbackState::Answered { .. } => {
+                Registration::Open { wait: open(now), is_over: wait.at >= task.entered_at }
             }
         },
     }

@@ -3,6 +3,7 @@
 //! One deployment at a time holds an environment; the number of acquisitions is its epoch. Each write for a deployment
 //! first verifies holder and epoch ([`still_holds`]). A deployment that lost its environment stops there with an error.
 
+use crate::delivery::ending::{self, Fate};
 use crate::delivery::rollback;
 use crate::model::caught_error::CaughtError;
 use crate::model::deployment_path::DeploymentPath;
@@ -169,10 +170,10 @@ pub fn abandon(deployment: &Deployment, after: &str, now: Timestamp) -> Option<D
     if deployment.state.is_final() {
         return None;
     }
-    let failure = FailureRecord {
-        error: FailureKind::Superseded.error_type().to_owned(),
-        message: format!("its execution ended without closing it; {after}"),
-    };
+    let error = FailureKind::Superseded.error_type().to_owned();
+    let subject = subject(deployment, ending::fate(deployment, Some(&error)));
+    let message = format!("{subject}: its execution ended without closing it; {after}");
+    let failure = FailureRecord { error, message };
     Some(Deployment {
         state: DeploymentState::Abandoned,
         failure: Some(failure),
@@ -339,11 +340,22 @@ pub fn fail(
     now: Timestamp,
 ) -> Failed {
     let held = environment.filter(|environment| still_holds(Some(environment), deployment).is_ok());
-    let moved = held.map(|environment| release_lease(&after(environment, deployment, now), deployment));
+    let fails_checks = error.error == FailureKind::CheckFailed.error_type();
+    let moved = held.map(|environment| {
+        let after = after(environment, deployment, now);
+        let after = if fails_checks { without_proof(&after, deployment) } else { after };
+        release_lease(&after, deployment)
+    });
     let known = deployment.failure.clone();
     let failure = known.unwrap_or_else(|| explain(deployment, error, moved.as_ref().or(environment)));
     let refused = failure.error == FailureKind::ApprovalRefused.error_type();
-    let state = if refused { DeploymentState::Refused } else { DeploymentState::Failed };
+    let cancelled = failure.error == FailureKind::Cancelled.error_type();
+    let state = match ending::fate(deployment, Some(&failure.error)) {
+        _ if refused => DeploymentState::Refused,
+        // A release that runs was not stopped.
+        Fate::NotDone if cancelled => DeploymentState::Cancelled,
+        _ => DeploymentState::Failed,
+    };
     let closed = (!deployment.state.is_final()).then(|| Deployment {
         state,
         failure: Some(failure.clone()),
@@ -351,6 +363,17 @@ pub fn fail(
         ..deployment.clone()
     });
     Failed { environment: moved, deployment: closed, failure }
+}
+
+/// Returns the environment after the checks of `deployment` failed: what runs did not pass them, even if the stack ran the
+/// same before.
+fn without_proof(environment: &Environment, deployment: &Deployment) -> Environment {
+    let is_same = |deployed: &Deployed| deployment.digest() == Some(&deployed.digest);
+    let deployed = environment.deployed.clone().map(|deployed| {
+        let checked = deployed.checked && !is_same(&deployed);
+        Deployed { checked, ..deployed }
+    });
+    Environment { deployed, ..environment.clone() }
 }
 
 /// Closes a deployment whose record was changed since it began, and believes none of its reports: the environment
@@ -398,8 +421,8 @@ pub fn after(environment: &Environment, deployment: &Deployment, now: Timestamp)
 /// Maximum characters of an error's sentence that a message repeats.
 const SENTENCE_CHARS: usize = 2000;
 
-/// Returns the failure of a deployment for operators: the subject, the first true cause, and the release that runs now.
-fn explain(deployment: &Deployment, error: &CaughtError, environment: Option<&Environment>) -> FailureRecord {
+/// Returns the beginning of the sentence about the end of a deployment: its subject, and what became of it.
+fn subject(deployment: &Deployment, fate: Fate) -> String {
     let deed = match &deployment.body {
         DeploymentBody::Deploy(deploy) if deploy.plan_only => "planned for",
         DeploymentBody::Deploy(_) => "deployed to",
@@ -408,13 +431,28 @@ fn explain(deployment: &Deployment, error: &CaughtError, environment: Option<&En
         DeploymentBody::BuildImage(_) => "built in",
         DeploymentBody::PublishImage(_) => "published in",
     };
-    let mut subject = format!("{} was not {deed} {}", deployment.version, deployment.stage);
+    let (version, stage) = (&deployment.version, &deployment.stage);
+    let (mut component_of, mut name) = (String::new(), String::new());
     if let Some(StackRun { component, environment, .. }) = deployment.stack() {
-        subject = format!("{component} {subject}");
+        component_of = format!("{component} ");
         if environment != component.as_str() {
-            subject.push_str(&format!(" as {environment}"));
+            name = format!(" as {environment}");
         }
     }
+    let subject = format!("{component_of}{version}");
+    match fate {
+        Fate::Done => format!("{subject} was {deed} {stage}{name}"),
+        Fate::Unchecked => format!("{subject} runs in {stage}{name}, and its checks gave no result"),
+        Fate::Failing => format!("{subject} runs in {stage}{name} and fails its checks"),
+        Fate::NotDone => format!("{subject} was not {deed} {stage}{name}"),
+        Fate::RunsOn => format!("{subject} may still be {deed} {stage}{name}"),
+    }
+}
+
+/// Returns the failure of a deployment for operators: the subject, the first true cause, and the release that runs now.
+fn explain(deployment: &Deployment, error: &CaughtError, environment: Option<&Environment>) -> FailureRecord {
+    let fate = ending::fate(deployment, Some(&error.error));
+    let subject = subject(deployment, fate);
     let sentence: String = error.sentence().chars().take(SENTENCE_CHARS).collect();
     let mut message = format!("{subject}: {}.", sentence.trim().trim_end_matches('.'));
     if let Some(first) = deployment.deploy().and_then(|deploy| deploy.diagnosis.first()) {
@@ -424,12 +462,30 @@ fn explain(deployment: &Deployment, error: &CaughtError, environment: Option<&En
             message.push_str(&format!(" First cause: {}.", cause.trim_end_matches('.')));
         }
     }
-    message.push_str(&match environment.and_then(|environment| environment.deployed.as_ref()) {
-        Some(now) if now.checked => format!(" {} runs {}.", deployment.stage, now.version),
-        Some(now) => format!(" {} runs {}, whose checks did not pass.", deployment.stage, now.version),
-        None => format!(" No release of it runs in {}.", deployment.stage),
-    });
+    message.push_str(&runs_now(
+        deployment,
+        fate,
+        environment.and_then(|environment| environment.deployed.as_ref()),
+    ));
     FailureRecord { error: error.error.clone(), message }
+}
+
+/// Returns the sentence about the release that runs after the deployment; empty if the subject says it.
+fn runs_now(deployment: &Deployment, fate: Fate, deployed: Option<&Deployed>) -> String {
+    let stage = &deployment.stage;
+    match (fate, deployed) {
+        (Fate::Done | Fate::Unchecked | Fate::Failing, _) => String::new(),
+        (Fate::RunsOn, before) => {
+            let before = before.map(|before| format!(" {stage} ran {} before.", before.version));
+            format!(
+                " The operation that it started was not seen to end; the next deployment waits for it.{}",
+                before.unwrap_or_default()
+            )
+        }
+        (Fate::NotDone, Some(now)) if now.checked => format!(" {stage} runs {}.", now.version),
+        (Fate::NotDone, Some(now)) => format!(" {stage} runs {}, whose checks did not pass.", now.version),
+        (Fate::NotDone, None) => format!(" No release of it runs in {stage}."),
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::model::image_lock::LockedImage;
 use crate::model::location::Location;
 use crate::model::operator_action::OperatorAction;
 use crate::model::person::Starter;
-use crate::model::token::client_token;
+use crate::model::token::{client_token, is_client_token};
 use crate::records::{BreakGlass, DeployBody, Environment, Evidence, Image, Release, ReleaseState};
 use jiff::{Timestamp, ToSpan};
 use std::collections::BTreeMap;
@@ -139,11 +139,24 @@ pub fn check_evidence<'a>(
     if let Some(glass) = glass.filter(|glass| opens(glass, release, stage, now)) {
         return Ok(Some(glass));
     }
+    let (component, version) = (&release.component, &release.version);
+    let (before, command) = before_command(release, before);
     Err(closed(format!(
-        "{} {} cannot go to {}: there is no evidence that digest {} passed {}; deploy it there first, without \
-         overrides and under its own name",
-        release.component, release.version, stage.name, release.digest, before.name
+        "{component} {version} cannot go to {}: there is no evidence that digest {} passed {before}; deploy it there first, \
+         without overrides and under its own name: {command}",
+        stage.name, release.digest,
     )))
+}
+
+/// Returns the name of a stage, and the command that brings a release there.
+fn before_command<'a>(release: &Release, stage: &'a Stage) -> (&'a StageName, String) {
+    let Release { component, version, .. } = release;
+    let command = match stage.path() {
+        DeploymentPath::Delivery if stage.is_test() => "push it again".to_owned(),
+        DeploymentPath::Delivery => format!("lockstep deploy {component}@{version} --to {}", stage.name),
+        DeploymentPath::Promotion => format!("lockstep promote {component}@{version} --to {}", stage.name),
+    };
+    (&stage.name, command)
 }
 
 /// Returns true if a break-glass permission admits this artifact to the stage: it is unused and still valid.
@@ -201,11 +214,20 @@ pub fn starter(execution: &str, input: &inputs::Deploy, release: &Release) -> St
     }
 }
 
-/// Returns true if the push of `release` started `execution` with `input`.
-pub fn is_of_push(execution: &str, input: &inputs::Deploy, release: &Release) -> bool {
+/// Returns true if the first execution of the push of `release` started `execution` with `input`.
+fn is_of_push(execution: &str, input: &inputs::Deploy, release: &Release) -> bool {
     let plain = inputs::Deploy::new(release.component.clone(), release.version.clone(), input.stage.clone());
     let name = deploy_execution(&release.execution, &input.stage, &release.component);
     *input == plain && execution.rsplit(':').next() == Some(name.as_str())
+}
+
+/// Returns true if a push deploys `release` with `input`: the first time, or when the push is repeated.
+///
+/// A repeated push has another execution, whose name the release does not hold. Only a state machine gives an execution a
+/// name of the form of a token, because [`crate::delivery::start::record`] refuses such a name for an operator.
+pub fn is_pushed(execution: &str, input: &inputs::Deploy, release: &Release) -> bool {
+    let plain = inputs::Deploy::new(release.component.clone(), release.version.clone(), input.stage.clone());
+    *input == plain && execution.rsplit(':').next().is_some_and(is_client_token)
 }
 
 /// Returns the name of the execution that deploys a release of the execution `release` to a stage that it propagates to.

@@ -6,17 +6,26 @@
 //! A deployment that meets a busy environment joins the queue, which is a part of the environment's record, and waits
 //! without polling: the write that frees the environment wakes the first of the queue. Deployments that persons asked
 //! for come first, oldest first. Of the deployments that pushes started, only the one with the newest release waits.
-//! An older one that has not begun is overtaken, now or whenever it asks again. While an environment has a hold,
-//! pushes wait.
+//! An older one that has not begun is overtaken, now or whenever it asks again. A stage with `superseding = false` runs
+//! the releases of all pushes instead, in the order of their commits. While an environment has a hold, pushes wait.
+//!
+//! A deployment that waits for [`WAIT_MAX_DAYS`] ends as expired. An operator can cancel one that waits. Both get a closed
+//! record, although they never began.
 
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::DeploymentId;
+use crate::model::operator_action::OperatorAction;
 use crate::model::version::Version;
-use crate::records::{Deployment, Environment, PushedRelease, QueuedDeployment};
-use jiff::Timestamp;
+use crate::records::{
+    Cancellation, Deployment, DeploymentState, Environment, FailureRecord, PushedRelease, QueuedDeployment,
+};
+use jiff::{SignedDuration, Timestamp};
 
 /// Maximum length of a queue. The record of the environment holds it, and has a limited size.
 pub const QUEUE_MAX: usize = 50;
+
+/// The days after which a deployment that still waits for its turn expires.
+pub const WAIT_MAX_DAYS: i64 = 14;
 
 /// The beginning of the key of each callback of a queued deployment.
 const PREFIX: &str = "turn#";
@@ -30,6 +39,8 @@ pub enum Turn {
     Queue,
     /// A push brought this newer release.
     Overtaken(Version),
+    /// The deployment has waited for too long.
+    Expired,
 }
 
 /// Returns the entry of a deployment that comes to its environment now. `packaged_at` is the time of its release if a push
@@ -40,6 +51,8 @@ pub fn entry(deployment: &Deployment, packaged_at: Option<Timestamp>, now: Times
         execution: deployment.execution.clone(),
         version: deployment.version.clone(),
         pushed: packaged_at,
+        in_order: false,
+        teardown: deployment.teardown().is_some(),
         since: now,
         ticket: 1,
     }
@@ -64,7 +77,18 @@ pub fn turn(environment: &Environment, asks: &QueuedDeployment, is_held: bool) -
     let all = environment.queue.iter().chain([asks]);
     let first = first_of(all.filter(|queued| passes_hold(environment, queued)));
     let comes_first = first.is_some_and(|first| first.deployment == asks.deployment);
-    if comes_first && !is_held { Turn::Acquire } else { Turn::Queue }
+    if comes_first && !is_held {
+        return Turn::Acquire;
+    }
+    match find(environment, &asks.deployment) {
+        Some(queued) if has_expired(queued, asks.since) => Turn::Expired,
+        _ => Turn::Queue,
+    }
+}
+
+/// Returns true if a deployment that joined the queue has waited for too long at `now`.
+fn has_expired(queued: &QueuedDeployment, now: Timestamp) -> bool {
+    now.duration_since(queued.since) >= SignedDuration::from_hours(24 * WAIT_MAX_DAYS)
 }
 
 /// Returns the newer release that a push brought to the environment of an older push.
@@ -73,9 +97,9 @@ fn newer_push<'a>(environment: &'a Environment, asks: &QueuedDeployment) -> Opti
     environment.newest_push.as_ref().filter(|newest| newest.packaged_at > packaged_at)
 }
 
-/// Returns the first of a queue in the order of arrival: the first that a person asked for, or else the first.
+/// Returns the first of a queue: the first that a person asked for, or else the one with the oldest release.
 fn first_of<'a>(queue: impl Iterator<Item = &'a QueuedDeployment>) -> Option<&'a QueuedDeployment> {
-    queue.min_by_key(|queued| queued.pushed.is_some())
+    queue.min_by_key(|queued| queued.pushed)
 }
 
 /// An environment whose queue changed.
@@ -93,7 +117,10 @@ pub struct Requeued {
 /// # Errors
 /// `Rejected` if the queue is full.
 pub fn join(environment: &Environment, asks: &QueuedDeployment) -> Result<Requeued, Failure> {
-    let mut requeued = arrive(environment, asks);
+    let mut requeued = match asks.in_order {
+        true => Requeued { environment: environment.clone(), overtaken: Vec::new() },
+        false => arrive(environment, asks),
+    };
     let queue = &mut requeued.environment.queue;
     match queue.iter().position(|queued| queued.deployment == asks.deployment) {
         Some(known) => queue[known].ticket += 1,
@@ -166,6 +193,62 @@ pub fn overtaken(deployment: &Deployment, newer: &Version) -> Failure {
              {component}@{version} --to {stage}"
         ),
     )
+}
+
+/// Returns the failure of a deployment whose turn did not come in time.
+pub fn expired(deployment: &Deployment) -> Failure {
+    let (stage, version) = (&deployment.stage, &deployment.version);
+    Failure::new(
+        FailureKind::Expired,
+        format!(
+            "{version} waited {WAIT_MAX_DAYS} days for its turn in {stage} and was not deployed; see what holds the              environment: lockstep status"
+        ),
+    )
+}
+
+/// Returns the failure of a deployment that an operator cancelled before it began.
+pub fn cancelled(deployment: &Deployment, action: &OperatorAction) -> Failure {
+    let (stage, version) = (&deployment.stage, &deployment.version);
+    let deed = if deployment.teardown().is_some() { "its teardown" } else { "it" };
+    Failure::new(
+        FailureKind::Cancelled,
+        format!(
+            "{} cancelled {version} while {deed} waited for its turn in {stage}, which it did not change: {}",
+            action.by, action.reason
+        ),
+    )
+}
+
+/// Returns the closed record of a deployment that never began. Its epoch remains 0, because it never held its environment.
+pub fn close(waited: &Deployment, failure: &Failure, now: Timestamp) -> Deployment {
+    let state = match failure.kind {
+        FailureKind::Overtaken => DeploymentState::Superseded,
+        FailureKind::Expired => DeploymentState::Expired,
+        FailureKind::Cancelled => DeploymentState::Cancelled,
+        _ => DeploymentState::Failed,
+    };
+    let record =
+        FailureRecord { error: failure.kind.error_type().to_owned(), message: failure.message.clone() };
+    Deployment { state, failure: Some(record), finished_at: Some(now), ..waited.clone() }
+}
+
+/// Returns the closed record of a queued deployment that an operator cancels. `waited` is the deployment as it would begin.
+pub fn cancel(waited: &Deployment, action: &OperatorAction) -> Deployment {
+    let cancellation = Cancellation { by: action.by.clone(), reason: action.reason.clone(), at: action.at };
+    let waited = Deployment { cancellation: Some(cancellation), ..waited.clone() };
+    close(&waited, &cancelled(&waited, action), action.at)
+}
+
+/// Returns the failure of a deployment that ended before it began; `None` for one that has begun or that is open.
+pub fn never_began(deployment: &Deployment) -> Option<Failure> {
+    let kind = match deployment.state {
+        _ if deployment.epoch > 0 => return None,
+        DeploymentState::Superseded => FailureKind::Overtaken,
+        DeploymentState::Expired => FailureKind::Expired,
+        DeploymentState::Cancelled => FailureKind::Cancelled,
+        _ => return None,
+    };
+    deployment.failure.as_ref().map(|failure| Failure::new(kind, failure.message.clone()))
 }
 
 /// Returns the failure of a plan for an environment with an open question, which `asking` asks.

@@ -48,9 +48,18 @@ pub struct Stage {
     /// True if a promotion may deploy overrides, a clone, or an environment under another name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overrides: bool,
+    /// True if of the releases of pushes that wait for an environment only the newest is deployed. False if all of them are,
+    /// in the order of their commits.
+    #[serde(default = "by_default", skip_serializing_if = "Clone::clone")]
+    pub superseding: bool,
     /// Addresses that checks may connect to, apart from public ones.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub checks_may_reach: BTreeSet<Reach>,
+}
+
+/// Returns the default of a flag that is on.
+fn by_default() -> bool {
+    true
 }
 
 impl Stage {
@@ -180,8 +189,17 @@ impl From<Stages> for Vec<Stage> {
 }
 
 fn stage(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Stage> {
-    let known =
-        ["name", "account", "region", "propagates", "approval", "builds", "overrides", "checks_may_reach"];
+    let known = [
+        "name",
+        "account",
+        "region",
+        "propagates",
+        "approval",
+        "builds",
+        "overrides",
+        "superseding",
+        "checks_may_reach",
+    ];
     table.refuse_unknown(&known, problems);
     let (name, account, region) = (
         table.required("name", problems),
@@ -189,6 +207,7 @@ fn stage(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Stage> {
         table.required("region", problems),
     );
     let (propagates, overrides) = (table.flag("propagates", problems), table.flag("overrides", problems));
+    let superseding = table.get("superseding").is_none() || table.flag("superseding", problems);
     let approval = ApprovalRule::read(table, problems);
     // A wrong word is reported once, and not as a missing one too.
     let builds = match table.get("builds") {
@@ -205,6 +224,7 @@ fn stage(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Stage> {
         approval,
         builds: builds?,
         overrides,
+        superseding,
         checks_may_reach,
     })
 }

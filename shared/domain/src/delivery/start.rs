@@ -70,12 +70,7 @@ pub fn is_same(known: &Start, again: &Start) -> bool {
 /// Returns the starter of a deployment with `input`; `None` if no caller asked for exactly this deployment.
 pub fn of_deploy(start: Option<&Start>, input: &inputs::Deploy) -> Option<Starter> {
     let start = start?;
-    let same = match run_of(start)? {
-        Run::DeliveryDeploy(asked) | Run::PromotionDeploy(asked) => asked == *input,
-        Run::Promote(asked) => promotes(&asked) == *input,
-        Run::DeliveryTeardown(_) | Run::PromotionTeardown(_) => false,
-    };
-    same.then(|| Starter::Caller(start.by.clone()))
+    (asked(start)? == *input).then(|| Starter::Caller(start.by.clone()))
 }
 
 /// Returns the starter of a teardown with `input`; unknown if no caller asked for exactly this teardown.
@@ -85,6 +80,15 @@ pub fn of_teardown(start: Option<&Start>, input: &inputs::Teardown) -> Starter {
             Starter::Caller(by.clone())
         }
         _ => Starter::Unknown,
+    }
+}
+
+/// Returns the deployment that a caller asked for; `None` for another run.
+pub fn asked(start: &Start) -> Option<inputs::Deploy> {
+    match run_of(start)? {
+        Run::DeliveryDeploy(asked) | Run::PromotionDeploy(asked) => Some(asked),
+        Run::Promote(asked) => Some(promotes(&asked)),
+        Run::DeliveryTeardown(_) | Run::PromotionTeardown(_) => None,
     }
 }
 

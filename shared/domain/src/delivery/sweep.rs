@@ -32,7 +32,7 @@ pub const RETRY_HOURS: i64 = 24;
 
 /// Maximum time in days that an execution may hold an environment: the longest run of any execution. After that an
 /// operator should check the environment, whatever its recorded state is.
-pub const HOLD_DAYS: i64 = 14;
+pub const HOLD_DAYS: i64 = 20;
 
 /// Returns true if `at` is at least `span` ago.
 fn is_past(at: Timestamp, span: jiff::Span, now: Timestamp) -> bool {

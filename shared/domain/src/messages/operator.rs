@@ -103,6 +103,9 @@ pub enum Request {
     Cancel {
         /// The deployment.
         deployment: DeploymentId,
+        /// The environment in whose queue the deployment waits, if it has not begun.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waits_for: Option<WaitsFor>,
         /// The operator's reason.
         reason: String,
     },
@@ -188,6 +191,16 @@ pub enum Request {
 impl Request {
     /// Name of every action, for tests.
     pub const ACTIONS: &[&str] = Self::VARIANTS;
+}
+
+/// The environment that a queued deployment waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WaitsFor {
+    /// The stage.
+    pub stage: StageName,
+    /// The environment's name.
+    pub environment: String,
 }
 
 /// Response to a request that succeeded.

@@ -33,6 +33,8 @@ pub enum FailureKind {
     Superseded,
     /// A later push brought a newer release to the environment before this deployment began.
     Overtaken,
+    /// The deployment waited for its turn until its life ended, and never began.
+    Expired,
     /// Another deployment holds the environment and still runs.
     EnvironmentBusy,
     /// The test stack of another release of the component exists and has the same fixed names.
@@ -49,6 +51,8 @@ pub enum FailureKind {
     StackFailed,
     /// A check of the component failed.
     CheckFailed,
+    /// A check has not passed yet, and its deadline has not come.
+    ChecksPending,
     /// An approval was refused.
     ApprovalRefused,
     /// A machine image cannot be used or copied.
@@ -70,11 +74,15 @@ impl FailureKind {
     /// Returns the policy for the failure.
     pub fn policy(self) -> Policy {
         match self {
-            Self::Throttled | Self::Transient | Self::Conflict | Self::EnvironmentBusy | Self::TestBusy => {
-                Policy::Retryable
-            }
+            Self::Throttled
+            | Self::Transient
+            | Self::Conflict
+            | Self::EnvironmentBusy
+            | Self::TestBusy
+            | Self::ChecksPending => Policy::Retryable,
             Self::Superseded
             | Self::Overtaken
+            | Self::Expired
             | Self::Rejected
             | Self::NotFound
             | Self::AccessDenied

@@ -31,6 +31,8 @@ pub enum Outcome {
     Refused,
     /// An execution ended without closing its deployment.
     Abandoned,
+    /// A deployment waited for its turn until its life ended.
+    Expired,
     /// Packaging built a release, which must pass its test.
     Packaged,
     /// The folder of a component and its images are those of the newest published release.
@@ -83,6 +85,7 @@ impl Outcome {
             | Self::Done => true,
             Self::Refused
             | Self::Abandoned
+            | Self::Expired
             | Self::Packaged
             | Self::Failed
             | Self::Rejected

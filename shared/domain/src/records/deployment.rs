@@ -31,6 +31,12 @@ pub enum DeploymentState {
     Refused,
     /// The execution ended without closing the deployment.
     Abandoned,
+    /// An operator cancelled the deployment.
+    Cancelled,
+    /// A later push brought a newer release before the deployment began.
+    Superseded,
+    /// The deployment waited for its turn until its life ended.
+    Expired,
 }
 
 impl DeploymentState {
@@ -49,6 +55,9 @@ impl DeploymentState {
             Self::Failed => Some(Outcome::Failed),
             Self::Refused => Some(Outcome::Refused),
             Self::Abandoned => Some(Outcome::Abandoned),
+            Self::Cancelled => Some(Outcome::Cancelled),
+            Self::Superseded => Some(Outcome::Superseded),
+            Self::Expired => Some(Outcome::Expired),
         }
     }
 }

@@ -69,7 +69,7 @@ pub struct ProvenImages {
 /// A deployment that waits until its environment is free.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedDeployment {
-    /// The deployment, which has not begun: it has no other record.
+    /// The deployment, which has not begun: it has no other record before it begins or ends.
     pub deployment: DeploymentId,
     /// Execution of the deployment.
     pub execution: String,
@@ -79,6 +79,12 @@ pub struct QueuedDeployment {
     /// have the order of their commits by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<Timestamp>,
+    /// True if its stage runs the releases of all pushes, in the order of their commits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_order: bool,
+    /// True for a teardown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub teardown: bool,
     /// Time at which it joined the queue.
     pub since: Timestamp,
     /// Number of its current callback, counted from 1.

@@ -76,10 +76,16 @@ fn a_registration_from_the_future_is_refused() {
 
 #[test]
 fn a_registration_after_the_end_is_completed_at_once() {
-    for state in [CallbackState::Completed, CallbackState::Answered { execution: "e".into() }] {
-        let (wait, is_over) = registered(Some(&wait(state)), &task("a", 1, 0)).unwrap();
+    let answered = CallbackState::Answered { execution: "e".into() };
+    for state in [CallbackState::Completed, answered.clone()] {
+        let ended = Callback { at: at(1), ..wait(state) };
+        let (wait, is_over) = registered(Some(&ended), &task("a", 1, 0)).unwrap();
         assert_eq!((token(&wait), is_over), (Some("a"), true));
     }
+    // A state that was entered after the answer has looked, and waits for an operation that still runs.
+    let answered = Callback { at: at(1), ..wait(answered) };
+    let (wait, is_over) = registered(Some(&answered), &task("a", 2, 0)).unwrap();
+    assert_eq!((token(&wait), is_over), (Some("a"), false));
 }
 
 #[test]

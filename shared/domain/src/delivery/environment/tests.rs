@@ -205,10 +205,7 @@ fn a_failed_check_leaves_the_new_release_running_unchecked() {
     let deployed = environment.deployed.unwrap();
     assert_eq!((deployed.version.to_string(), deployed.checked), ("1.0.1".into(), false));
     assert_eq!(environment.history.last().cloned(), first.deployed);
-    assert_eq!(
-        failed.failure.message,
-        "logs 1.0.1 was not deployed to ci: no host. ci runs 1.0.1, whose checks did not pass."
-    );
+    assert_eq!(failed.failure.message, "logs 1.0.1 runs in ci and fails its checks: no host.");
 }
 
 #[test]
@@ -347,7 +344,8 @@ fn releasing_a_dead_holder_raises_the_epoch_and_refuses_its_writes() {
     let abandoned = abandon(&dead.deployment, "ada freed its environment", at(5)).unwrap();
     assert_eq!(
         abandoned.failure.unwrap().message,
-        "its execution ended without closing it; ada freed its environment"
+        "logs 1.0.0 runs in ci, and its checks gave no result: its execution ended without closing it; ada freed its \
+         environment"
     );
 }
 

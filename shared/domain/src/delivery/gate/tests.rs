@@ -390,6 +390,22 @@ fn each_release_stage_and_component_has_its_own_execution_name() {
 }
 
 #[test]
+fn a_repeated_push_deploys_as_a_push_and_a_person_does_not() {
+    let pushed = release(ReleaseState::Published, "1.0.0");
+    let stage: StageName = "ci".parse().unwrap();
+    let plain = inputs::Deploy::new(pushed.component.clone(), pushed.version.clone(), stage.clone());
+    let execution =
+        |name: &str| format!("arn:aws:states:eu-west-1:1:execution:lockstep-delivery-deploy:{name}");
+    let of = |run: &str| execution(&deploy_execution(run, &stage, &pushed.component));
+    for run in [pushed.execution.as_str(), "arn:the-same-push-again"] {
+        assert!(is_pushed(&of(run), &plain, &pushed), "{run}");
+    }
+    assert!(!is_pushed(&execution("by-hand"), &plain, &pushed));
+    let revert = inputs::Deploy { revert_drift: true, ..plain };
+    assert!(!is_pushed(&of(&pushed.execution), &revert, &pushed));
+}
+
+#[test]
 fn a_plain_deployment_of_a_push_was_started_by_its_pusher() {
     let pushed =
         Release { pusher: Some("ada-l".parse().unwrap()), ..release(ReleaseState::Published, "1.0.0") };

@@ -161,7 +161,7 @@ fn a_problem_in_a_check_is_reported_with_its_line() {
 kind = "http"
 url = "https://user:secret@a.example/"
 status = [200, "ok"]
-deadline_seconds = 241
+deadline_seconds = 3601
 retries = 3
 [[checks]]
 kind = "tcp"
@@ -180,12 +180,12 @@ matches = "("
         [
             "lockstep.toml:9: `checks[0].url`: a URL with credentials in it; a check sends none",
             "lockstep.toml:10: `checks[0].status` must be a status from 200 to 599, or a list of one to twenty of them",
-            "lockstep.toml:11: `checks[0].deadline_seconds` must be a whole number from 5 to 240",
+            "lockstep.toml:11: `checks[0].deadline_seconds` must be a whole number from 5 to 3600",
             "lockstep.toml:12: `checks[0].retries` is not known; known: kind, url, status, matches, deadline_seconds",
             "lockstep.toml:16: `checks[1].port` is not known; known: kind, address, deadline_seconds",
             "lockstep.toml:19: `checks[2].address`: `${stage}` cannot be used here; only `${outputs.<Name>}`, an output \
              of this component's own stack",
-            "lockstep.toml:20: `checks[2].deadline_seconds` must be a whole number from 5 to 240",
+            "lockstep.toml:20: `checks[2].deadline_seconds` must be a whole number from 5 to 3600",
             "lockstep.toml:21: `checks[3].url` is missing",
             "lockstep.toml:23: `checks[3].matches`: not a regular expression: error: unclosed group",
         ]

@@ -5,6 +5,8 @@ use crate::records::{DeploymentState, Hold, testing};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
+mod wakes;
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
@@ -135,6 +137,33 @@ fn a_hold_keeps_pushes_waiting_and_no_person() {
 }
 
 #[test]
+fn without_superseding_every_push_begins_in_the_order_of_commits() {
+    let in_order = |name: &str, version: &str, packaged: i64| QueuedDeployment {
+        in_order: true,
+        ..pushed(name, version, packaged, 50)
+    };
+    let mut environment = held();
+    for asks in [in_order("second", "1.0.2", 20), asked("person", 12), in_order("first", "1.0.1", 10)] {
+        let requeued = join(&environment, &asks).unwrap();
+        assert_eq!(requeued.overtaken, []);
+        environment = requeued.environment;
+    }
+    environment.holder = None;
+    let mut began = Vec::new();
+    while let Some(next) = due(&environment).cloned() {
+        assert_eq!(turn(&environment, &next, false), Turn::Acquire);
+        let entered = enter(&environment, &next);
+        assert_eq!(entered.overtaken, []);
+        environment = entered.environment;
+        began.push(next.execution);
+    }
+    assert_eq!(began, ["person", "first", "second"]);
+    // A release that comes after a newer one began would undo it.
+    let late = in_order("late", "1.0.0", 5);
+    assert_eq!(turn(&environment, &late, false), Turn::Overtaken("1.0.2".parse().unwrap()));
+}
+
+#[test]
 fn a_full_queue_admits_no_other_deployment() {
     let mut environment = held();
     for number in 0..QUEUE_MAX {
@@ -222,6 +251,7 @@ impl Timeline {
         }
         match turn(&self.environment, asks, is_held) {
             Turn::Overtaken(_) => drop(self.overtaken.insert(deployment.id)),
+            Turn::Expired => unreachable!("no fortnight passes"),
             Turn::Queue => self.environment = join(&self.environment, asks).unwrap().environment,
             Turn::Acquire => {
                 let taken = acquire(Some(&self.environment), &deployment, at(self.now)).unwrap();

@@ -147,7 +147,8 @@ fn a_refusal_closes_the_deployment_with_its_time_and_its_reason() {
 #[test]
 fn abandoning_closes_the_deployment_with_its_time_and_its_reason() {
     let open = deployment("a", "1.0.0");
-    let why = failure("Superseded", "its execution ended without closing it; ada freed it");
+    let message = "logs 1.0.0 runs in ci, and its checks gave no result: its execution ended without closing it; ada freed it";
+    let why = failure("Superseded", message);
     let closed = Deployment {
         state: DeploymentState::Abandoned,
         failure: Some(why),
