@@ -7,6 +7,7 @@ pub mod archive;
 pub mod aws_events;
 pub mod callbacks;
 pub mod checks;
+pub mod commits;
 pub mod configuration;
 pub mod credentials;
 pub mod environment;
