@@ -25,6 +25,7 @@ pub mod pending_change;
 pub mod people;
 pub mod queue;
 pub mod rollback;
+pub mod stage_changes;
 pub mod stages;
 pub mod start;
 pub mod sweep;
