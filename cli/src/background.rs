@@ -3,7 +3,8 @@
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::views::background::{Background, LISTED, lines};
+use crate::views::background::{Background, LISTED, commits, lines};
+use lockstep_domain::delivery::commits::{CommitList, of_releases};
 use lockstep_domain::model::image_lock::LockedImage;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
@@ -37,14 +38,40 @@ async fn read(
     let mut failed = plane.deployments().await?;
     failed.retain(|other| other.id != deployment.id && is_failure_in(other, environment.as_ref()));
     failed.truncate(LISTED);
+    let between = between(&all, running.as_ref(), &deployment.version);
+    let commits = commits_of(running.as_ref(), release.as_ref(), &between);
     Ok(Background {
-        between: between(&all, running.as_ref(), &deployment.version),
+        between,
+        commits,
         images: images(plane, release.as_ref()).await?,
         release,
         running,
         failed,
         compared_at,
     })
+}
+
+/// Prints the commits between the release that runs and that of a planned deployment.
+pub async fn show_commits(
+    plane: &ControlPlane,
+    deployment: &Deployment,
+    output: &Output,
+) -> Result<(), Failure> {
+    let Some(deploy) = deployment.deploy() else { return Ok(()) };
+    let environment = plane.environment(&deployment.stage, &deploy.stack.environment).await?;
+    let all = plane.releases(Some(&deploy.stack.component)).await?;
+    let of = |version: &Version| all.iter().find(|release| release.version == *version);
+    let running = environment.as_ref().and_then(|it| it.deployed.as_ref()).and_then(|it| of(&it.version));
+    let between = between(&all, running, &deployment.version);
+    let list = commits_of(running, of(&deployment.version), &between);
+    commits(&list).into_iter().for_each(|line| output.line(line));
+    Ok(())
+}
+
+/// Returns the commits that the newer one of two releases has and the older one has not.
+fn commits_of(running: Option<&Release>, release: Option<&Release>, between: &[Release]) -> CommitList {
+    let older = running.into_iter().chain(release).min_by(|a, b| a.version.cmp(&b.version));
+    older.map(|older| of_releases(older, between)).unwrap_or_default()
 }
 
 /// Returns the releases after the older one of the two, up to the newer one, oldest first.

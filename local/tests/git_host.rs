@@ -183,6 +183,9 @@ async fn commits_are_compared_as_github_does() {
     ] {
         let (code, body) = compare(base, head).await;
         assert_eq!((code, &body["status"]), (StatusCode::OK, &json!(status)), "{body}");
+        let listed = body["commits"].as_array().unwrap();
+        assert_eq!(json!(listed.len()), body["total_commits"], "{body}");
+        assert!(listed.last().is_none_or(|last| last["sha"] == json!(head)), "{body}");
     }
     for (base, head) in [(&second, &alone), (&second, &"0".repeat(40)), (&"0".repeat(40), &second)] {
         assert_eq!(compare(base, head).await.0, StatusCode::NOT_FOUND, "{base} {head}");

@@ -10,7 +10,7 @@ fn the_deployer_neither_changes_lockstep_nor_passes_another_role() {
     let deployer = in_development("lockstep-delivery-deployer");
     let own = format!("arn:aws:cloudformation:eu-west-1:{DEVELOPMENT}:stack/lockstep-target/1");
     let other = format!("arn:aws:cloudformation:eu-west-1:{DEVELOPMENT}:stack/ci-logs/1");
-    for action in ["CreateChangeSet", "ExecuteChangeSet", "DeleteStack", "RollbackStack"] {
+    for action in ["CreateChangeSet", "ExecuteChangeSet", "DeleteStack", "RollbackStack", "UpdateStack"] {
         let action = format!("cloudformation:{action}");
         assert!(!deployer.may(&action, &own, &[].into()), "{action}");
         assert!(deployer.may(&action, &other, &[].into()), "{action}");

@@ -111,6 +111,7 @@ fn must(operation: &str) -> Vec<&str> {
         }
         "cloudformation:DeleteStack" => vec!["cloudformation:DeleteStack", "iam:PassRole"],
         "cloudformation:RollbackStack" => vec!["cloudformation:RollbackStack", "iam:PassRole"],
+        "cloudformation:UpdateStack" => vec!["cloudformation:UpdateStack", "iam:PassRole", "s3:GetObject"],
         // The call that makes the copy tags it. EC2 reads and writes encrypted data on behalf of its caller.
         "ec2:CopyImage" => vec![
             "ec2:CopyImage",

@@ -49,6 +49,10 @@ pub async fn a_check_reaches_this_machine_if_its_stage_allows_it(
     let requested = page.join().map_err(|_| Failure::new("the page panicked"))?.map_err(at("the page"))?;
     ensure(requested, "each of the three requests is a GET of the page")?;
 
+    let stranger = stages.clone()
+        + "[[stages]]\nname = \"canary\"\naccount = \"999999999999\"\nregion = \"eu-west-1\"\nbuilds = \"approved\"\n";
+    std::fs::write(&file, stranger).map_err(at(file.display()))?;
+    cloud.demo.type_in(&["stages", "apply", "stages.toml"], Exit::NeedsHuman).await?;
     std::fs::write(&file, stages).map_err(at(file.display()))?;
     cloud.demo.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await?;
     repository.write(MANIFEST, &manifest)?;

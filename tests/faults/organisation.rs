@@ -152,6 +152,7 @@ fn record(version: &str, package: &Package) -> Release {
         test_template_digest: package.test_template_digest.clone(),
         test_differences: package.test_differences.clone(),
         serial_tests: package.serial_tests,
+        commits: None,
         permissions: None,
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),

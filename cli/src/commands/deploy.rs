@@ -1,5 +1,6 @@
 //! `lockstep plan`, `deploy`, `clone` and `teardown`: each acts on one environment, through the same gates.
 
+use crate::background;
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
@@ -134,6 +135,7 @@ pub async fn show_plan(
     };
     let finding = plan::finding(deploy, stage.approval.is_some());
     plan::show(deployment, &finding, command, &context.output);
+    background::show_commits(plane, deployment, &context.output).await?;
     let exit = if finding.asks() { Exit::NeedsHuman } else { Exit::Done };
     let document = json!({
         "outcome": Outcome::Planned, "plan": finding, "deployment": deployment, "do_with": command,

@@ -7,15 +7,20 @@ use crate::global::Global;
 use crate::output::Output;
 use crate::report::Report;
 use clap::{Args, Subcommand};
+use lockstep_aws::accounts::Registrations;
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::people::{self, People};
+use lockstep_domain::delivery::stage_changes::{self, Objection, StagesPlan};
 use lockstep_domain::delivery::stages::{EXAMPLE, Stages};
 use lockstep_domain::delivery::weakening;
+use lockstep_domain::installation::accounts::Registered;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::{Configured, Request};
+use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::records::ConfigKind;
 use serde_json::json;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// The arguments of `stages`.
 #[derive(Args, Debug)]
@@ -30,6 +35,9 @@ enum StagesCommand {
     Apply {
         /// A stages.toml
         file: PathBuf,
+        /// Apply it in spite of the objection to this account or stage; repeat it for each
+        #[arg(long, value_name = "ACCOUNT|STAGE")]
+        accept: Vec<String>,
     },
     /// Print the organisation's stages
     Show {
@@ -91,18 +99,59 @@ pub async fn stages(
             Ok(Report::done(json!({ "text": EXAMPLE })))
         }
         StagesCommand::Show { example: false } => show(ConfigKind::Stages, global, context).await,
-        StagesCommand::Apply { file } => {
+        StagesCommand::Apply { file, accept } => {
             let text = context.read(file)?;
             // Parsed here first, so that a problem names the file as it was typed.
             let name = file.display().to_string();
             let stages = Stages::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
             let plane = ControlPlane::open_for(Callers::Administrators, global, context).await?;
+            let plan = plan(&plane, &stages, accept.iter().cloned().collect()).await?;
+            if let Some(refused) = refused(&plan, file, accept, &context.output) {
+                return Err(refused);
+            }
             let configured = plane.ask_for(&Request::ApplyStages { text }).await?;
             let names: Vec<String> = stages.iter().map(|stage| stage.name.to_string()).collect();
             let head = format!("stages {}: {}", outcome(&configured), names.join(", "));
             Ok(applied(ConfigKind::Stages, &head, &configured, &context.output))
         }
     }
+}
+
+/// Compares new stages with those that apply, the added accounts and the environments.
+async fn plan(plane: &ControlPlane, new: &Stages, accepted: BTreeSet<String>) -> Result<StagesPlan, Failure> {
+    let old = plane.config(ConfigKind::Stages).await?;
+    let old = old.map(|old| Stages::parse("the stages that apply", &old.text)).transpose();
+    let old = old.map_err(|problems| of_problems(&problems))?;
+    let environments = match &old {
+        Some(old) => plane.environments(old).await?,
+        None => Vec::new(),
+    };
+    let accounts: BTreeSet<&AccountId> = new.iter().map(|stage| &stage.account).collect();
+    let (registrations, mut registered) = (Registrations::new(plane.aws()), Registered::new());
+    for account in accounts {
+        let path = registrations.path_of(account).await?;
+        registered.extend(path.map(|path| (account.clone(), path)));
+    }
+    Ok(stage_changes::plan(old.as_ref(), new, &registered, &environments, &accepted))
+}
+
+/// Prints the differences of a file that is not applied, and returns the reasons; `None` if there is none.
+fn refused(plan: &StagesPlan, file: &Path, accepted: &[String], output: &Output) -> Option<Failure> {
+    let unused: Vec<String> =
+        plan.unused.iter().map(|name| format!("there is no objection to `{name}`")).collect();
+    let objections = plan.objections.iter().map(ToString::to_string);
+    let reasons: Vec<String> = objections.chain(unused).collect();
+    if reasons.is_empty() {
+        return None;
+    }
+    weakening::lines(&plan.differences).into_iter().for_each(|line| output.line(format!("  {line}")));
+    let names = accepted.iter().filter(|name| !plan.unused.contains(name)).map(String::as_str);
+    let names = names.chain(plan.objections.iter().map(Objection::name));
+    let options: String = names.map(|name| format!(" --accept {name}")).collect();
+    let refusal = Failure::new(format!("the stages are not applied: {}", reasons.join("; ")));
+    let refusal =
+        refusal.next(format!("if it is meant so: lockstep stages apply {}{options}", file.display()));
+    Some(Failure { exit: Exit::NeedsHuman, ..refusal })
 }
 
 /// Runs `lockstep parameters`.
@@ -197,6 +246,26 @@ mod tests {
     use super::*;
     use lockstep_domain::messages::operator::Pending;
     use lockstep_domain::model::difference::Difference;
+
+    #[test]
+    fn a_refused_file_shows_its_differences_and_the_way_on() {
+        let output = Output::memory(false);
+        let account: AccountId = "444444444444".parse().unwrap();
+        let stages = vec!["staging".parse().unwrap()];
+        let plan = StagesPlan {
+            differences: vec![Difference { sentence: "staging is removed".into(), weakens: true }],
+            objections: vec![Objection::NeverAdded { account, stages }],
+            unused: vec!["prod".into()],
+        };
+        let accepted = ["ci".to_owned(), "prod".to_owned()];
+        let refusal = refused(&plan, Path::new("stages.toml"), &accepted, &output).unwrap();
+        assert_eq!(refusal.exit, Exit::NeedsHuman);
+        assert!(refusal.what.contains("444444444444 of staging was never added"), "{refusal}");
+        assert!(refusal.what.ends_with("there is no objection to `prod`"), "{refusal}");
+        assert!(refusal.next.ends_with("apply stages.toml --accept ci --accept 444444444444"), "{refusal}");
+        assert_eq!(output.captured().trim(), "WEAKENS: staging is removed");
+        assert_eq!(refused(&StagesPlan::default(), Path::new("stages.toml"), &[], &output), None);
+    }
 
     #[test]
     fn a_change_that_waits_says_that_everything_waits_with_it() {

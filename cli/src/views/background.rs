@@ -1,11 +1,15 @@
 //! The history behind a question: the commit and its images, the commits since what runs, and the failures before.
 
 use super::time;
+use lockstep_domain::delivery::commits::CommitList;
 use lockstep_domain::model::image_lock::LockedImage;
-use lockstep_domain::records::{Deployment, ImageOrigin, Release};
+use lockstep_domain::records::{Deployment, ImageOrigin, ListedCommit, Release};
 
 /// Maximum number of releases, and of failures, that are listed.
 pub const LISTED: usize = 10;
+
+/// Maximum number of commits that are listed.
+const COMMITS_LISTED: usize = 30;
 
 /// The records behind a question about a release.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +20,8 @@ pub struct Background {
     pub running: Option<Release>,
     /// The releases between the two and the newer one of them, oldest first.
     pub between: Vec<Release>,
+    /// The commits of these releases, as the git host lists them.
+    pub commits: CommitList,
     /// The images of the release, with their origins as far as they are known.
     pub images: Vec<(LockedImage, Option<ImageOrigin>)>,
     /// Earlier deployments to the environment that did not succeed, newest first.
@@ -46,6 +52,7 @@ pub fn lines(background: &Background) -> Vec<String> {
     if more > 0 {
         lines.push(format!("  and {more} more releases: lockstep releases"));
     }
+    lines.extend(commits(&background.commits));
     lines.extend(background.compared_at.iter().map(|page| format!("  all changes {page}")));
     lines.extend(
         background
@@ -55,6 +62,26 @@ pub fn lines(background: &Background) -> Vec<String> {
     );
     lines.extend(background.failed.iter().map(|deployment| format!("  failed here {}", failed(deployment))));
     lines
+}
+
+/// Returns the lines about single commits.
+pub fn commits(list: &CommitList) -> Vec<String> {
+    let shown = list.listed.iter().take(COMMITS_LISTED);
+    let mut lines: Vec<String> = shown.map(commit).collect();
+    let left = list.listed.len().saturating_sub(COMMITS_LISTED) as u64 + list.more;
+    if left > 0 {
+        lines.push(format!("  and {left} more commits, which are not listed"));
+    }
+    let unknown: Vec<String> = list.unknown.iter().map(ToString::to_string).collect();
+    if !unknown.is_empty() {
+        lines.push(format!("  NOT SHOWN: the git host did not list the commits of {}", unknown.join(", ")));
+    }
+    lines
+}
+
+fn commit(listed: &ListedCommit) -> String {
+    let ListedCommit { commit, subject, author } = listed;
+    format!("  commit      {} {subject} ({author})", commit.short())
 }
 
 /// Returns the newest releases of the list, oldest first.
@@ -107,6 +134,15 @@ mod tests {
         (image, origin)
     }
 
+    fn listed(count: usize, more: u64) -> CommitList {
+        let commit = |number| ListedCommit {
+            commit: format!("{number:07x}{}", "0".repeat(33)).parse().unwrap(),
+            subject: format!("Fix {number}"),
+            author: "Ada".into(),
+        };
+        CommitList { listed: (1..=count).map(commit).collect(), more, unknown: Vec::new() }
+    }
+
     fn full() -> Background {
         let failure = FailureRecord { error: "CheckFailed".into(), message: "no host answers".into() };
         let failed = Deployment {
@@ -119,6 +155,7 @@ mod tests {
             release: Some(version("2.1.3")),
             running: Some(version("2.1.1")),
             between: vec![version("2.1.2"), version("2.1.3")],
+            commits: listed(2, 3),
             images: vec![locked(Some(ImageOrigin::Imported { commit: None })), locked(None)],
             failed: vec![failed],
             compared_at: Some("https://github.com/acme/logs/compare/a...b".into()),
@@ -128,6 +165,16 @@ mod tests {
     #[test]
     fn a_question_shows_commits_images_and_earlier_failures() {
         insta::assert_snapshot!("background", lines(&full()).join("\n"));
+    }
+
+    #[test]
+    fn commits_are_capped_and_what_is_missing_is_counted() {
+        let lines = commits(&listed(COMMITS_LISTED + 2, 40));
+        assert_eq!(lines.len(), COMMITS_LISTED + 1);
+        assert_eq!(lines.last().unwrap(), "  and 42 more commits, which are not listed");
+        assert!(commits(&CommitList::default()).is_empty());
+        let unknown = CommitList { unknown: vec!["2.1.2".parse().unwrap()], ..CommitList::default() };
+        assert!(commits(&unknown)[0].ends_with("did not list the commits of 2.1.2"));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub fn show(review: &Review, output: &Output) {
         output.line("  access (- before, + after):");
         review.access.iter().for_each(|change| output.line(format!("    {}", line(change))));
     }
+    review.warnings.iter().for_each(|what| output.line(format!("  CLOUDFORMATION WARNS: {what}")));
     review.unseen.iter().for_each(|what| output.line(format!("  NOT SHOWN: {what}")));
 }
 
@@ -155,7 +156,11 @@ mod tests {
                 access(false, "AssumeRolePolicyDocument: Allow sts:AssumeRole to {AWS: 222222222222}"),
                 access(true, "AssumeRolePolicyDocument: Allow sts:AssumeRole to {AWS: 999999999999}"),
             ],
-            unseen: vec!["Child is a nested stack: the access in its template is not shown".into()],
+            warnings: vec!["the quota of VPCs of the account is nearly used up (AWS::EC2::VPC)".into()],
+            unseen: vec![
+                "Child is a nested stack whose template is not in the release: the access in it is not shown"
+                    .into(),
+            ],
         };
         let output = Output::memory(false);
         show(&review, &output);

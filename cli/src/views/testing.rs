@@ -82,6 +82,7 @@ pub fn release() -> Release {
         test_template_digest: digest,
         test_differences: Vec::new(),
         serial_tests: false,
+        commits: None,
         permissions: None,
         image_lock: ImageLock::default(),
         outputs: BTreeSet::new(),

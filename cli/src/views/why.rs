@@ -181,6 +181,7 @@ fn operation(operation: &Operation) -> String {
         OperationKind::Execute => "execute the change set",
         OperationKind::Clear => "delete the stack that was never stable",
         OperationKind::Rollback => "roll the stack back",
+        OperationKind::Replay => "deploy what the stack ran last again, in express mode",
         OperationKind::ContinueRollback => "continue the stack's rollback",
         OperationKind::Delete => "delete the stack",
         OperationKind::Destroy => "delete the test stack",

@@ -9,7 +9,7 @@ use lockstep_aws::ledger::Ledger;
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::CommitSha;
-use lockstep_domain::records::Repository;
+use lockstep_domain::records::{ReleaseCommits, Repository};
 use lockstep_domain::stacks::permissions::{TABLE_BYTES_MAX, Table, table_digest};
 use lockstep_runtime::{
     BranchCommits, BranchHeads, CommitArchive, CommitArchives, HasLedger, PermissionTable, ShippedFunctions,
@@ -100,6 +100,15 @@ impl BranchCommits for AwsContext {
         commit: &CommitSha,
     ) -> Result<bool, Failure> {
         self.hosts.is_on_branch(repository, branch, commit).await
+    }
+
+    async fn commits_since(
+        &self,
+        repository: &Repository,
+        base: &CommitSha,
+        commit: &CommitSha,
+    ) -> Result<ReleaseCommits, Failure> {
+        self.hosts.commits_since(repository, base, commit).await
     }
 }
 

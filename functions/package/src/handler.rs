@@ -19,8 +19,8 @@ use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::model::person::GithubLogin;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    BuildCounter, CommitVersion, Cursor, Evidence, OwnedName, Record, Release, ReleaseState, Repository,
-    WebhookDelivery,
+    BuildCounter, CommitVersion, Cursor, Evidence, OwnedName, Record, Release, ReleaseCommits, ReleaseState,
+    Repository, WebhookDelivery,
 };
 use lockstep_domain::stacks::permissions::excerpt_key;
 
@@ -76,7 +76,8 @@ async fn package_commit(
     let input = input::load(context, &sources).await?;
     let pusher = pusher(context, request).await?;
     let (author, pusher) = (fetched.author.as_str(), pusher.as_ref());
-    let run = Run { context, request, branch, author, pusher, input: &input, now };
+    let repository = &repository;
+    let run = Run { context, request, repository, branch, author, pusher, input: &input, now };
     let mut components = judged.rejected;
     for source in &sources {
         components.push(run.component(source).await?);
@@ -121,6 +122,7 @@ pub(crate) fn push<'a>(request: &'a CommitRequest, branch: BranchKind<'_>) -> Pu
 struct Run<'a, C> {
     context: &'a C,
     request: &'a CommitRequest,
+    repository: &'a Repository,
     branch: BranchKind<'a>,
     author: &'a str,
     pusher: Option<&'a GithubLogin>,
@@ -191,9 +193,27 @@ impl<C: PackageContext> Run<'_, C> {
         Ok(true)
     }
 
+    /// Returns the commits since the newest published release of the component. They are shown to approvers, so a git host
+    /// that does not list them prevents no release.
+    async fn commits(&self, component: &ComponentName) -> Option<ReleaseCommits> {
+        let before = self.input.published.get(component)?;
+        if before.repository != self.repository.id {
+            return None;
+        }
+        if before.commit == self.request.commit {
+            // The release differs by an image or by code of Lockstep.
+            return Some(ReleaseCommits { base: before.commit.clone(), listed: Vec::new(), more: 0 });
+        }
+        let listed = self.context.commits_since(self.repository, &before.commit, &self.request.commit).await;
+        let report =
+            |failure: &Failure| tracing::warn!(%component, "no commits are listed: {}", failure.chain());
+        listed.inspect_err(report).ok()
+    }
+
     /// Stores version, artifact and record, in this order: a retry after a crash finds the version and repeats the rest.
     async fn build(&self, source: &Source, package: Package) -> Result<PackagedComponent, Failure> {
         let version = self.version(&package).await?;
+        let commits = self.commits(&package.manifest.component.name).await;
         let made = release::packaged(&Making {
             request: self.request,
             author: self.author,
@@ -201,6 +221,7 @@ impl<C: PackageContext> Run<'_, C> {
             folder: &source.folder,
             package: &package,
             version: &version,
+            commits: commits.as_ref(),
             now: self.now,
         });
         if let (Some(digest), Some(permissions)) = (&made.permissions, package.permissions) {

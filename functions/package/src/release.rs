@@ -15,8 +15,8 @@ use lockstep_domain::model::person::GithubLogin;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::model::version::{MajorMinor, Version};
 use lockstep_domain::records::{
-    BuildCounter, CommitVersion, Cursor, OwnedName, Ownership, Rejection, Release, ReleaseState, Repository,
-    WebhookDelivery,
+    BuildCounter, CommitVersion, Cursor, OwnedName, Ownership, Rejection, Release, ReleaseCommits,
+    ReleaseState, Repository, WebhookDelivery,
 };
 
 /// Returns the branch of a git ref: `refs/heads/main`, or `main` as a person writes it.
@@ -169,6 +169,8 @@ pub struct Making<'a> {
     pub package: &'a Package,
     /// Its version.
     pub version: &'a Version,
+    /// The commits since the release before it, if the git host lists them.
+    pub commits: Option<&'a ReleaseCommits>,
     /// The time of packaging.
     pub now: Timestamp,
 }
@@ -180,7 +182,7 @@ pub fn artifact_key(package: &Package) -> String {
 
 /// Returns the record of a new release.
 pub fn packaged(making: &Making<'_>) -> Release {
-    let Making { request, author, pusher, folder, package, version, now } = *making;
+    let Making { request, author, pusher, folder, package, version, commits, now } = *making;
     let component = &package.manifest.component;
     Release {
         component: component.name.clone(),
@@ -199,6 +201,7 @@ pub fn packaged(making: &Making<'_>) -> Release {
         test_template_digest: package.test_template_digest.clone(),
         test_differences: package.test_differences.clone(),
         serial_tests: package.serial_tests,
+        commits: commits.cloned(),
         permissions: package.permissions.as_deref().map(Digest::of),
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),

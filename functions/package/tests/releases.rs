@@ -422,6 +422,20 @@ async fn a_changed_file_or_a_new_image_is_a_new_release() {
     fixture.publish("2.1.1");
     fixture.put(&image("2.1.37"));
     assert_eq!(packaged(fixture.main(NEXT).await).version, version("2.1.2"));
+    let listed = |release: &Release| release.commits.as_ref().map(|commits| commits.listed.len());
+    let counts: Vec<Option<usize>> = fixture.releases().iter().map(listed).collect();
+    assert_eq!(counts, [None, Some(1), Some(0)], "commits since the release before");
+}
+
+#[tokio::test]
+async fn a_host_that_lists_no_commits_prevents_no_release() {
+    let fixture = Fixture::new();
+    fixture.main(COMMIT).await;
+    fixture.publish("2.1.0");
+    fixture.holds(NEXT, &component("broker", "logs-broker", "Size = \"large\"\n"));
+    fixture.sim.hosts.keep_lists(true);
+    assert_eq!(packaged(fixture.main(NEXT).await).version, version("2.1.1"));
+    assert!(fixture.releases().iter().all(|release| release.commits.is_none()));
 }
 
 #[tokio::test]

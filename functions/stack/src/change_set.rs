@@ -18,7 +18,7 @@ use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::model::ids::{DeploymentId, LogicalId};
+use lockstep_domain::model::ids::{DeploymentId, Digest, LogicalId};
 use lockstep_domain::model::late_values::{self, LateChange, LateReadings};
 use lockstep_domain::model::resource_change::{Change, NESTED_STACK};
 use lockstep_domain::model::token::client_token;
@@ -32,6 +32,9 @@ use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// Maximum number of warnings of CloudFormation that a question shows.
+const WARNINGS_MAX: usize = 20;
 
 /// Returns the pauses between reads of a change set in creation: 0.1 s, doubled up to 12 s, eight minutes in
 /// all. That is below the timeout of the state.
@@ -88,8 +91,15 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
         let existing = reading.as_ref().filter(|_| kind == ChangeSetKind::Update);
         let template = contents.deployed_template(stage)?;
         let changes = &change_set.changes;
-        change_set.review = review::review(context, &stacks, &loaded, existing, &template, changes).await?;
+        let templates = (&contents, &template);
+        change_set.review = review::review(context, &stacks, &loaded, existing, templates, changes).await?;
         change_set.review.late = late_changes(context, &loaded).await?.1;
+        match stacks.validation_warnings(&view.arn).await {
+            Ok(warnings) => change_set.review.warnings = warnings.into_iter().take(WARNINGS_MAX).collect(),
+            Err(unread) => {
+                change_set.review.unseen.push(format!("warnings of CloudFormation: {}", unread.chain()))
+            }
+        }
     }
     let go = match plan_only {
         true => NextStep::Planned,
@@ -349,6 +359,25 @@ async fn finished<C: StackContext>(
     Ok(view)
 }
 
+/// Writes the template of a deployment and what the template names to the bucket of the account. Returns the template's URL.
+pub async fn upload<C: StackContext>(
+    context: &C,
+    loaded: &Loaded,
+    deploy: &DeployBody,
+    (contents, stage): (&PackedContents, &Stage),
+) -> Result<String, Failure> {
+    let location = &loaded.deployment.record.location;
+    let text = contents.template_in(stage);
+    for code in functions_in_use(deploy, contents) {
+        context.put_function(location, &loaded.session(), code).await?;
+    }
+    for (key, bytes) in contents.local.objects(stage.is_test()) {
+        context.put_file(location, &loaded.session(), &key, bytes.into_owned()).await?;
+    }
+    let key = template::key(&Digest::of(text.as_bytes()));
+    context.put_template(location, &loaded.session(), &key, text).await
+}
+
 async fn create<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
@@ -358,15 +387,7 @@ async fn create<C: StackContext>(
     name: &str,
 ) -> Result<(), Failure> {
     let (deploy, location) = (loaded.deploy()?, &loaded.deployment.record.location);
-    let text = spec.contents.template_in(spec.stage);
-    for code in functions_in_use(deploy, spec.contents) {
-        context.put_function(location, &loaded.session(), code).await?;
-    }
-    for (key, bytes) in spec.contents.local.objects(spec.stage.is_test()) {
-        context.put_file(location, &loaded.session(), &key, bytes.into_owned()).await?;
-    }
-    let key = template::key(&deploy.template_digest);
-    let url = context.put_template(location, &loaded.session(), &key, text).await?;
+    let url = upload(context, loaded, deploy, (spec.contents, spec.stage)).await?;
     deployment_log::append(
         context.ledger(),
         loaded.id(),

@@ -63,6 +63,7 @@ impl Target {
             identity: &self.identity,
             environment_stack: self.recorded_arn(),
             ever_stable: false,
+            has_release: false,
             deployment_stack: None,
             change_sets: &[],
             operations: &[],

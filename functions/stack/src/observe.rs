@@ -51,6 +51,7 @@ pub async fn look(stacks: &impl Stacks, stack: &str, depth: Depth) -> Result<Opt
         remains,
         was_stable,
         termination_protection: found.termination_protection,
+        is_express: found.is_express,
     };
     Ok(Some(StackReading { observed, stack: found }))
 }

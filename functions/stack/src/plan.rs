@@ -163,6 +163,10 @@ pub async fn decide<C: StackContext>(
         identity: &identity,
         environment_stack: environment.stack_arn.as_deref(),
         ever_stable: environment.ever_stable,
+        has_release: environment
+            .deployed
+            .as_ref()
+            .is_some_and(|it| it.deployment.path() == loaded.id().path()),
         deployment_stack: run.arn.as_deref(),
         change_sets: &names,
         operations: &deployment.operations,

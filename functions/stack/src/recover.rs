@@ -1,17 +1,21 @@
 //! Recover: repairs a stack until a deployment can be planned, or deletes it. Each call begins one operation,
 //! and the caller plans again after its end.
 
+use crate::change_set;
 use crate::context::StackContext;
+use crate::late;
 use crate::load::{self, Loaded};
 use crate::plan::{self, unexpected_plan};
-use lockstep_aws::cloudformation::Stacks;
+use crate::template;
+use lockstep_aws::cloudformation::{Replay, Stacks, TemplateSource};
 use lockstep_domain::messages::Task;
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, LogicalId};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Operation, OperationKind, ProposedAction};
 use lockstep_domain::stacks::plan::{Plan, Recovery, intend, operation_key};
-use lockstep_runtime::deployment_log;
+use lockstep_runtime::stages::stages;
+use lockstep_runtime::{deployment_log, releases};
 use std::collections::BTreeSet;
 
 /// Handles `recover` and `delete`. The kind of the deployment decides which of the two.
@@ -48,7 +52,7 @@ pub async fn recover<C: StackContext>(context: &C, id: &DeploymentId, task: &Tas
     for bucket in &recovery.empty {
         context.empty_bucket(&loaded.deployment.record.location, &loaded.session(), bucket).await?;
     }
-    begin(&stacks, &operation, &role).await?;
+    begin(context, &stacks, &loaded, &operation, &role).await?;
     // The deletion of a stack that was only reviewed ends at once and may send no event.
     match plan::decide(context, &stacks, &loaded, &protect).await?.0 {
         Plan::Adopt { .. } | Plan::Wait => Ok(()),
@@ -89,11 +93,18 @@ fn taint(operation: &Operation) -> String {
     )
 }
 
-async fn begin(stacks: &impl Stacks, operation: &Operation, role: &str) -> Result<(), Failure> {
+async fn begin<C: StackContext>(
+    context: &C,
+    stacks: &C::Stacks,
+    loaded: &Loaded,
+    operation: &Operation,
+    role: &str,
+) -> Result<(), Failure> {
     let (arn, token, without) = (&operation.target, &operation.token, &operation.without);
     match operation.operation {
         OperationKind::Clear | OperationKind::Delete => stacks.delete_stack(arn, token, role, without).await,
         OperationKind::Rollback => stacks.rollback_stack(arn, token, role).await,
+        OperationKind::Replay => stacks.replay(&last_release(context, loaded, operation, role).await?).await,
         OperationKind::ContinueRollback => stacks.continue_update_rollback(arn, token, role, without).await,
         other @ (OperationKind::Execute
         | OperationKind::Destroy
@@ -102,10 +113,42 @@ async fn begin(stacks: &impl Stacks, operation: &Operation, role: &str) -> Resul
     }
 }
 
+/// Returns the update to the release that the environment runs, with the parameters of the deployment that brought it.
+async fn last_release<C: StackContext>(
+    context: &C,
+    loaded: &Loaded,
+    operation: &Operation,
+    role: &str,
+) -> Result<Replay, Failure> {
+    let last = late::last_deployment(context, loaded).await?;
+    let Some((last, deploy)) = last.as_ref().and_then(|last| Some((last, last.deploy()?))) else {
+        let why = format!(
+            "the stack {} failed in express mode, and the deployment that brought what it ran last is not on record; deploy \
+             its template by hand: aws cloudformation update-stack --deployment-config Mode=EXPRESS",
+            operation.target
+        );
+        return Err(Failure::new(FailureKind::StackNeedsHuman, why));
+    };
+    let (component, ledger) = (&deploy.stack.component, context.ledger());
+    let release = releases::same_release(ledger, component, &last.version, &deploy.digest).await?;
+    let contents = load::contents(context, &release).await?;
+    let stages = stages(ledger).await?;
+    let stage = load::stage(&stages, &last.stage)?;
+    Ok(Replay {
+        arn: operation.target.clone(),
+        token: operation.token.clone(),
+        template: TemplateSource::Url(change_set::upload(context, loaded, deploy, (&contents, stage)).await?),
+        parameters: deploy.parameters.clone(),
+        capabilities: template::capabilities(&contents.template),
+        role: role.to_owned(),
+    })
+}
+
 fn doing(operation: &Operation) -> String {
     let arn = &operation.target;
     let done = match operation.operation {
         OperationKind::Rollback => format!("rolling back {arn}"),
+        OperationKind::Replay => format!("deploying again what {arn} ran last, in express mode"),
         OperationKind::ContinueRollback => format!("continuing the rollback of {arn}"),
         _ => format!("deleting {arn}"),
     };

@@ -282,6 +282,7 @@ fn release(digest: &Digest) -> Release {
         test_template_digest: digest.clone(),
         test_differences: Vec::new(),
         serial_tests: false,
+        commits: None,
         permissions: None,
         image_lock: Default::default(),
         outputs: Default::default(),

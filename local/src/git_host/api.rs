@@ -218,8 +218,12 @@ async fn compare(
         (_, 0) => "ahead",
         (_, _) => "diverged",
     };
+    let mut commits = Vec::new();
+    for id in repository.commits_since(&base, &head).await? {
+        commits.push(payload::api_commit(&repository, &shared.base_url, &id).await?);
+    }
     Ok(Json(json!({
-        "status": status, "ahead_by": compared.ahead, "behind_by": compared.behind, "total_commits": compared.ahead,
+        "status": status, "commits": commits, "ahead_by": compared.ahead, "behind_by": compared.behind, "total_commits": compared.ahead,
         "base_commit": payload::api_commit(&repository, &shared.base_url, &base).await?,
         "merge_base_commit": payload::api_commit(&repository, &shared.base_url, &compared.merge_base).await?,
     })))

@@ -7,6 +7,8 @@ use tokio::process::Command;
 
 /// Folder of push notes, beside the owners' folders. No owner may have this name.
 const SPOOL: &str = ".pushes";
+/// Maximum number of commits in GitHub's comparison.
+const COMPARED_MAX: usize = 250;
 /// Hook that writes one note for each push. It needs only `sh` and coreutils, and does nothing that delays
 /// the push.
 const POST_RECEIVE: &str = r#"#!/bin/sh
@@ -75,6 +77,12 @@ impl Repository {
         let (behind, ahead) = counts.trim().split_once('\t')?;
         let (behind, ahead) = (behind.parse().ok()?, ahead.parse().ok()?);
         Some(Comparison { merge_base: merge_base.trim().to_owned(), behind, ahead })
+    }
+
+    /// Returns the ids of the commits that `head` has and `base` has not, oldest first, at most as many as GitHub lists.
+    pub(super) async fn commits_since(&self, base: &str, head: &str) -> Result<Vec<String>, RepositoryError> {
+        let listed = self.git_text(&["rev-list", "--reverse", head, "--not", base, "--"]).await?;
+        Ok(listed.lines().take(COMPARED_MAX).map(str::to_owned).collect())
     }
 
     /// Returns the branch of HEAD.

@@ -7,6 +7,7 @@ use crate::remembered::Remembered;
 use aws_sdk_ssm::Client;
 use jiff::SignedDuration;
 use lockstep_domain::installation::accounts::REGISTRATIONS;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
 use std::sync::OnceLock;
@@ -30,14 +31,17 @@ impl Registrations {
         Self { aws: aws.clone(), client: OnceLock::new(), known: Remembered::new(KNOWN_FOR) }
     }
 
-    async fn look(&self, account: &AccountId) -> Result<bool, Failure> {
+    /// Returns the path that `account` was added to; `None` if it was never added. Nothing is cached.
+    pub async fn path_of(&self, account: &AccountId) -> Result<Option<DeploymentPath>, Failure> {
         let client = self.client.get_or_init(|| Client::new(self.aws.sdk_config()));
         let name = format!("{REGISTRATIONS}{account}");
-        match client.get_parameter().name(&name).send().await {
-            Ok(_) => Ok(true),
-            Err(error) if code(&error) == Some("ParameterNotFound") => Ok(false),
-            Err(error) => Err(failure("GetParameter", &name, &error)),
-        }
+        let found = match client.get_parameter().name(&name).send().await {
+            Ok(found) => found.parameter.and_then(|parameter| parameter.value).unwrap_or_default(),
+            Err(error) if code(&error) == Some("ParameterNotFound") => return Ok(None),
+            Err(error) => return Err(failure("GetParameter", &name, &error)),
+        };
+        let path = found.parse();
+        path.map(Some).map_err(|_| Failure::bug(format!("{name} names no path: {found}")))
     }
 
     /// Returns true if `account` is registered.
@@ -48,7 +52,7 @@ impl Registrations {
         {
             return Ok(self.known.get(account, now) == Some(true));
         }
-        let is_registered = self.look(account).await?;
+        let is_registered = self.path_of(account).await?.is_some();
         self.known.put(account.clone(), is_registered, now);
         Ok(is_registered)
     }

@@ -11,7 +11,8 @@ use crate::aws::Aws;
 use crate::failure::failure;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{
-    Capability, ChangeSetType, DeploymentMode, EventFilter, OperationEvent, Parameter, Tag, TemplateStage,
+    Capability, ChangeSetType, DeploymentConfig, DeploymentConfigMode, DeploymentMode, EventFilter,
+    OperationEvent, Parameter, Tag, TemplateStage,
 };
 use jiff::Timestamp;
 use lockstep_domain::model::error::Failure;
@@ -43,6 +44,8 @@ pub struct Stack {
     pub last_updated: Option<Timestamp>,
     /// True if CloudFormation refuses to delete it. Lockstep never changes this setting.
     pub termination_protection: bool,
+    /// True if its last operation ran in express mode.
+    pub is_express: bool,
 }
 
 /// Form of the template of a stack.
@@ -113,6 +116,23 @@ pub struct NewChangeSet {
     pub with_nested: bool,
     /// The description, visible in the console.
     pub description: String,
+}
+
+/// Request for an update in express mode, of a stack whose last express operation failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// ARN of the stack.
+    pub arn: String,
+    /// Client token.
+    pub token: String,
+    /// Source of the template.
+    pub template: TemplateSource,
+    /// Parameters. The tags of the stack remain.
+    pub parameters: BTreeMap<String, String>,
+    /// Capabilities that the template may use.
+    pub capabilities: Vec<&'static str>,
+    /// Role that CloudFormation assumes; empty means the caller's permissions.
+    pub role: String,
 }
 
 /// Result of a request for a change set.
@@ -195,6 +215,10 @@ pub trait Stacks {
     /// Returns the findings of CloudFormation's validation of the change set with this ARN, one sentence each.
     async fn validation_failures(&self, change_set: &str) -> Result<Vec<String>, Failure>;
 
+    /// Returns the warnings of CloudFormation's validation of the change set with this ARN, one sentence each. They prevent
+    /// nothing.
+    async fn validation_warnings(&self, change_set: &str) -> Result<Vec<String>, Failure>;
+
     /// Returns the findings of CloudFormation's validation in the operation `token` of a stack, one sentence each.
     /// CloudFormation validates before it touches a resource, so no resource event reports these failures.
     async fn failed_validations(&self, stack: &str, token: &str) -> Result<Vec<String>, Failure>;
@@ -231,6 +255,9 @@ pub trait Stacks {
     /// Starts a rollback of a stack in CREATE_FAILED or UPDATE_FAILED to its last stable state. CloudFormation
     /// *deletes* a stack that has none: check first. This cannot be undone.
     async fn rollback_stack(&self, arn: &str, token: &str, role: &str) -> Result<(), Failure>;
+
+    /// Starts an update in express mode that CloudFormation does not roll back. This cannot be undone.
+    async fn replay(&self, replay: &Replay) -> Result<(), Failure>;
 
     /// Continues a rollback that failed, without the resources in `skip` (`NestedStackName.LogicalId`). This cannot be
     /// undone.
@@ -392,6 +419,12 @@ impl Stacks for CloudFormation {
         Ok(events.iter().filter_map(read::validation_failure).collect())
     }
 
+    async fn validation_warnings(&self, change_set: &str) -> Result<Vec<String>, Failure> {
+        let events = self.failed_events(None, Some(change_set)).await?;
+        let warnings = events.iter().filter(|event| read::is_warning(event));
+        Ok(warnings.filter_map(read::validation_failure).collect())
+    }
+
     async fn failed_validations(&self, stack: &str, token: &str) -> Result<Vec<String>, Failure> {
         let events = self.failed_events(Some(stack), None).await?;
         Ok(read::of_the_operation(&events, token).filter_map(read::validation_failure).collect())
@@ -526,6 +559,33 @@ impl Stacks for CloudFormation {
             Err(error) => match error.as_service_error() {
                 Some(refused) if refused.is_token_already_exists_exception() => Ok(()),
                 _ => Err(failure("RollbackStack", arn, &error)),
+            },
+        }
+    }
+
+    async fn replay(&self, replay: &Replay) -> Result<(), Failure> {
+        let parameters = replay.parameters.iter();
+        let parameters =
+            parameters.map(|(k, v)| Parameter::builder().parameter_key(k).parameter_value(v).build());
+        let capabilities = replay.capabilities.iter().map(|name| Capability::from(*name));
+        let (url, body) = replay.template.parts();
+        let express = DeploymentConfig::builder().mode(DeploymentConfigMode::Express).disable_rollback(true);
+        let request = self
+            .client()
+            .update_stack()
+            .stack_name(&replay.arn)
+            .client_request_token(&replay.token)
+            .set_template_url(url)
+            .set_template_body(body)
+            .set_parameters(Some(parameters.collect()))
+            .set_capabilities(Some(capabilities.collect()))
+            .set_role_arn(named(&replay.role))
+            .deployment_config(express.build());
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(refused) if refused.is_token_already_exists_exception() => Ok(()),
+                _ => Err(failure("UpdateStack", &replay.arn, &error)),
             },
         }
     }

@@ -6,10 +6,11 @@ use crate::aws::Aws;
 use crate::fetch::{FetchError, FetchResponse, Host};
 use crate::secrets::{ExposeSecret as _, SecretString, Secrets};
 use jiff::SignedDuration;
+use lockstep_domain::delivery::commits;
 use lockstep_domain::delivery::host_token::for_host;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::CommitSha;
-use lockstep_domain::records::Repository;
+use lockstep_domain::records::{ReleaseCommits, Repository};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -66,6 +67,36 @@ impl GitHosts {
     ) -> Result<bool, Failure> {
         is_on_branch(&self.of(repository).await?, repository, branch, commit).await
     }
+
+    /// Returns the commits that `commit` of `repository` has and `base` has not, as the host lists them.
+    ///
+    /// # Errors
+    /// Those of [`of`](Self::of) and [`judge`], and `Transient` if the host's list cannot be read.
+    pub async fn commits_since(
+        &self,
+        repository: &Repository,
+        base: &CommitSha,
+        commit: &CommitSha,
+    ) -> Result<ReleaseCommits, Failure> {
+        commits_since(&self.of(repository).await?, repository, base, commit).await
+    }
+}
+
+/// Lists commits by the same comparison, with the other side first: it names the commits that the right side alone has.
+async fn commits_since(
+    host: &Host,
+    repository: &Repository,
+    base: &CommitSha,
+    commit: &CommitSha,
+) -> Result<ReleaseCommits, Failure> {
+    let what = format!("list of the commits from {} to {}", base.short(), commit.short());
+    let sides = format!("{base}...{commit}");
+    let path = ["repos", repository.id.owner(), repository.id.name(), "compare", sides.as_str()];
+    let answer = host.get(&path, COMPARISON_BYTES_MAX).await?;
+    commits::read(base, &judge(answer, host, repository, &what)?).ok_or_else(|| {
+        let message = format!("{} gives a {what} that Lockstep cannot read", host.name());
+        Failure::new(FailureKind::Transient, message)
+    })
 }
 
 /// Compares the commit with the head of the branch:
@@ -328,6 +359,24 @@ mod tests {
         assert!(!compared(200, r#"{"status": "ahead"}"#).await.unwrap());
         assert!(!compared(200, r#"{"status": "diverged"}"#).await.unwrap());
         assert!(!compared(404, "").await.unwrap(), "the host has no such commit");
+    }
+
+    #[tokio::test]
+    async fn commits_are_those_that_the_host_lists() {
+        const LISTED: &str = "/repos/acme/logs/compare/abcdefabcdefabcdefabcdefabcdefabcdefabcd...0123456789012345678901234567890123456789";
+        let list = async |status, body: &'static str| {
+            let repository = served(vec![(LISTED, status, body)].leak()).await;
+            let host = Host::new(&repository.base_url, None, true).unwrap();
+            let base = "abcdefabcdefabcdefabcdefabcdefabcdefabcd".parse().unwrap();
+            commits_since(&host, &repository, &base, &COMMIT.parse().unwrap()).await
+        };
+        let body = r#"{"total_commits": 3, "commits": [{"sha": "0123456789012345678901234567890123456789",
+            "commit": {"message": "Fix it\n\nwell", "author": {"name": "Ada"}}}]}"#;
+        let found = list(200, body).await.unwrap();
+        let subjects: Vec<&str> = found.listed.iter().map(|listed| listed.subject.as_str()).collect();
+        assert_eq!((subjects, found.more), (vec!["Fix it"], 2));
+        assert_eq!(list(200, "{}").await.unwrap_err().kind, FailureKind::Transient);
+        assert_eq!(list(404, "").await.unwrap_err().kind, FailureKind::Rejected);
     }
 
     #[tokio::test]

@@ -40,7 +40,7 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, CommitSha};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::Repository;
+use lockstep_domain::records::{ReleaseCommits, Repository};
 use lockstep_domain::stacks::identity::InstallationId;
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
@@ -321,6 +321,14 @@ pub trait BranchCommits {
         branch: &str,
         commit: &CommitSha,
     ) -> Result<bool, Failure>;
+
+    /// Returns the commits that `commit` of `repository` has and `base` has not, as the git host lists them.
+    async fn commits_since(
+        &self,
+        repository: &Repository,
+        base: &CommitSha,
+        commit: &CommitSha,
+    ) -> Result<ReleaseCommits, Failure>;
 }
 
 /// A commit as its git host returns it.

@@ -119,6 +119,8 @@ struct SimStack {
     ever_stable: bool,
     last_updated: Option<Timestamp>,
     is_protected: bool,
+    /// True if its last operation ran in express mode.
+    is_express: bool,
     /// The validation's findings about its operations, by their tokens.
     invalid: BTreeMap<String, Vec<String>>,
 }
@@ -141,6 +143,8 @@ struct Inner {
     orphans: BTreeMap<(String, String), String>,
     /// The validation's findings about the next execution.
     invalid: Vec<String>,
+    /// The validation's warnings about each change set.
+    warnings: Vec<String>,
     /// The failure of the next change set.
     refusal: Option<Refusal>,
     /// The reason for which the change set of a nested stack fails, by its logical id.
@@ -178,6 +182,7 @@ impl SimCloudFormation {
             outbox: Vec::new(),
             orphans: BTreeMap::new(),
             invalid: Vec::new(),
+            warnings: Vec::new(),
             refusal: None,
             nested_refusals: BTreeMap::new(),
             flat_refusal: None,
@@ -286,6 +291,7 @@ impl Inner {
             ever_stable: false,
             last_updated: None,
             is_protected: false,
+            is_express: false,
             invalid: BTreeMap::new(),
         });
         arn

@@ -28,7 +28,7 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, CommitSha};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::records::Repository;
+use lockstep_domain::records::{ReleaseCommits, Repository};
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::identity::InstallationId;
 use lockstep_domain::stacks::permissions::Table;
@@ -414,6 +414,16 @@ impl BranchCommits for FaultyContext {
     ) -> Result<bool, Failure> {
         let compared = async || self.sim.is_on_branch(repository, branch, commit).await;
         self.cross("GET compare", Site::Consistent, compared).await
+    }
+
+    async fn commits_since(
+        &self,
+        repository: &Repository,
+        base: &CommitSha,
+        commit: &CommitSha,
+    ) -> Result<ReleaseCommits, Failure> {
+        let listed = async || self.sim.commits_since(repository, base, commit).await;
+        self.cross("GET compare", Site::Consistent, listed).await
     }
 }
 

@@ -210,6 +210,7 @@ impl Fixture {
             test_template_digest: package.test_template_digest,
             test_differences: package.test_differences,
             serial_tests: package.serial_tests,
+            commits: None,
             permissions: None,
             image_lock: ImageLock::default(),
             outputs: Default::default(),

@@ -251,10 +251,13 @@ async fn a_question_compares_the_templates_that_the_stack_runs() {
     let running = Template::parse("template.yaml", &with_role("/old/")).unwrap().deployed_text();
     assert!(running.contains("PermissionsBoundary"));
     fixture.own_stack_of(StackStatus::UpdateComplete, &running);
+    fixture.cloud.warn_of("the quota of roles is nearly used up");
     let id = fixture.id();
     go(&fixture, plan(&id)).await;
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Approve);
-    assert_eq!(fixture.deploy().change_set.unwrap().review.access, []);
+    let review = fixture.deploy().change_set.unwrap().review;
+    assert_eq!(review.access, []);
+    assert_eq!(review.warnings, ["the quota of roles is nearly used up"]);
 }
 
 #[tokio::test]

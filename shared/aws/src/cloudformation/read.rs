@@ -6,7 +6,8 @@ use aws_sdk_cloudformation::operation::describe_change_set::{
 };
 use aws_sdk_cloudformation::operation::list_imports::ListImportsError;
 use aws_sdk_cloudformation::types::{
-    ChangeSetStatus, ChangeType, ExecutionStatus, OperationEvent, ResourceAttribute, ResourceChange, Tag,
+    ChangeSetStatus, ChangeType, DeploymentConfigMode, ExecutionStatus, HookFailureMode, OperationEvent,
+    ResourceAttribute, ResourceChange, Tag,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -43,6 +44,11 @@ pub(super) fn is_not_imported(error: &SdkError<ListImportsError, HttpResponse>) 
         refused.code() == Some("ValidationError")
             && refused.message().is_some_and(|message| message.contains("is not imported by any stack"))
     })
+}
+
+/// Returns true if the event is a finding of CloudFormation's validation that only warns.
+pub(super) fn is_warning(event: &OperationEvent) -> bool {
+    event.validation_failure_mode() == Some(&HookFailureMode::Warn)
 }
 
 /// Returns one failure of CloudFormation's validation before an operation, as a sentence; `None` for other events.
@@ -97,6 +103,8 @@ pub(super) fn stack(found: &aws_sdk_cloudformation::types::Stack) -> Result<Stac
             .collect(),
         last_updated: found.last_updated_time().and_then(time),
         termination_protection: found.enable_termination_protection().unwrap_or_default(),
+        is_express: found.deployment_config().and_then(|config| config.mode())
+            == Some(&DeploymentConfigMode::Express),
     })
 }
 

@@ -8,6 +8,7 @@ use crate::model::error::Problem;
 use crate::model::ids::{CommitSha, RepositoryId};
 use crate::model::person::GithubLogin;
 use crate::model::text::{InvalidText, checked_text};
+use crate::model::visible::first_line;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -314,7 +315,7 @@ fn unreadable(why: impl fmt::Display) -> Problem {
     Problem::at("", None, format!("the push cannot be read: {why}"))
 }
 
-/// Returns the first line of `text` without control characters, cut to [`SHOWN_CHARS`].
+/// Returns the first line of `text` without hidden characters, cut to [`SHOWN_CHARS`].
 fn shown(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect()
+    first_line(text, SHOWN_CHARS)
 }

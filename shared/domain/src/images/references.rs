@@ -198,31 +198,10 @@ mod tests {
             source_ami: "ami-00000001".parse().unwrap(),
         };
         Release {
-            component: "logs".parse().unwrap(),
             version: version.parse().unwrap(),
-            state: ReleaseState::Published,
-            repository: "github.acme.logs".parse().unwrap(),
-            commit: "a".repeat(40).parse().unwrap(),
-            author: "Ada".into(),
-            pusher: None,
-            folder: String::new(),
-            template: String::new(),
-            artifact: "a.zip".into(),
-            digest: digest.clone(),
-            source_digest: digest.clone(),
-            template_digest: digest.clone(),
-            test_template_digest: digest,
-            test_differences: Vec::new(),
-            serial_tests: false,
-            permissions: None,
+            digest,
             image_lock: ImageLock([(locked.parameter.clone(), locked)].into()),
-            outputs: BTreeSet::new(),
-            producers: Default::default(),
-            team: "platform".into(),
-            function: "logging".into(),
-            packaged_at: Timestamp::UNIX_EPOCH,
-            execution: "e".into(),
-            failure: None,
+            ..crate::records::testing::release()
         }
     }
 

@@ -50,6 +50,11 @@ pub fn is_hidden(c: char) -> bool {
     found.is_ok()
 }
 
+/// Returns the first line of `text` without hidden characters, cut to `chars`.
+pub fn first_line(text: &str, chars: usize) -> String {
+    text.lines().next().unwrap_or_default().chars().filter(|c| !is_hidden(*c)).take(chars).collect()
+}
+
 /// Returns `text` for a terminal: every hidden character but a newline or a tab as `\u{…}`. The end of a line of another
 /// system becomes a newline.
 pub fn lines(text: &str) -> Cow<'_, str> {

@@ -76,7 +76,7 @@ pub use pending_config::{PendingChange, PendingConfig, PendingState};
 pub use proposal::{NamedResource, Proposal, ProposedAction};
 pub use publication::{Publication, PublicationState};
 pub use rejection::Rejection;
-pub use release::{Release, ReleaseState};
+pub use release::{ListedCommit, Release, ReleaseCommits, ReleaseState};
 pub use repository::Repository;
 pub use review::{AccessChange, ParameterChange, Review, ShownValue};
 pub use revocation::Revocation;

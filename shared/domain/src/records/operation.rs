@@ -15,6 +15,8 @@ pub enum OperationKind {
     Clear,
     /// Rolls a failed update back to the last stable state.
     Rollback,
+    /// Updates a stack in express mode to the template and the parameters that it ran last.
+    Replay,
     /// Continues a rollback that failed.
     ContinueRollback,
     /// Deletes a stack in a teardown.

@@ -20,6 +20,29 @@ pub enum ReleaseState {
     TestFailed,
 }
 
+/// A commit, as the git host describes it. Its texts are cut, and hold no hidden characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedCommit {
+    /// The commit.
+    pub commit: CommitSha,
+    /// First line of its message.
+    pub subject: String,
+    /// Name of its author, which the author chose.
+    pub author: String,
+}
+
+/// Commits of a release since the release that was published before it, as the git host lists them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseCommits {
+    /// Commit of the release before it.
+    pub base: CommitSha,
+    /// The newest commits, newest first.
+    pub listed: Vec<ListedCommit>,
+    /// Number of further commits, which are not listed.
+    #[serde(default)]
+    pub more: u32,
+}
+
 /// An immutable, versioned package of a component at one commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
@@ -59,6 +82,9 @@ pub struct Release {
     /// True if two test stacks of the component cannot exist at once, because they have a name in common.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub serial_tests: bool,
+    /// Commits since the release before it, for display. `None` for a first release, or if the git host did not list them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commits: Option<ReleaseCommits>,
     /// SHA-256 of the permissions that its resource types need of the execution role. The list lies beside
     /// the artifact. `None` for a release that predates the field.
     #[serde(default, skip_serializing_if = "Option::is_none")]

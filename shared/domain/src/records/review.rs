@@ -15,6 +15,9 @@ pub struct Review {
     /// Policy statements, principals, network rules and settings of public access that change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub access: Vec<AccessChange>,
+    /// Warnings of CloudFormation's validation of the change set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Sentences about what could not be compared.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,

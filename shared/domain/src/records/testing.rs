@@ -1,10 +1,15 @@
 //! Deployments for the tests of this crate.
 
-use super::{BuildImageBody, DeployBody, DeploymentStart, PromoteImageBody, StackRun, TeardownBody};
+use super::{
+    BuildImageBody, DeployBody, DeploymentStart, PromoteImageBody, Release, ReleaseState, StackRun,
+    TeardownBody,
+};
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{DeploymentId, Digest};
+use crate::model::image_lock::ImageLock;
 use crate::model::location::Location;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 /// Returns a location in eu-west-1.
 pub fn location(account: &str) -> Location {
@@ -56,5 +61,38 @@ pub fn build() -> BuildImageBody {
         before: None,
         built_at: Timestamp::UNIX_EPOCH,
         recipe_version: None,
+    }
+}
+
+/// Returns the published release 1.0.0 of logs.
+pub fn release() -> Release {
+    let digest = Digest::of(b"x");
+    Release {
+        component: "logs".parse().unwrap(),
+        version: "1.0.0".parse().unwrap(),
+        state: ReleaseState::Published,
+        repository: "github.acme.logs".parse().unwrap(),
+        commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+        author: "Ada".into(),
+        pusher: None,
+        folder: "logs".into(),
+        template: "template.yaml".into(),
+        artifact: "a.zip".into(),
+        digest: digest.clone(),
+        source_digest: digest.clone(),
+        template_digest: digest.clone(),
+        test_template_digest: digest,
+        test_differences: Vec::new(),
+        serial_tests: false,
+        commits: None,
+        permissions: None,
+        image_lock: ImageLock::default(),
+        outputs: BTreeSet::new(),
+        producers: Default::default(),
+        team: "platform".into(),
+        function: "logging".into(),
+        packaged_at: Timestamp::UNIX_EPOCH,
+        execution: "arn".into(),
+        failure: None,
     }
 }

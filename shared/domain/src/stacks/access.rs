@@ -91,9 +91,11 @@ const SETTINGS: &[&str] = &[
     "WhitelistedIps",
 ];
 
-/// A template with its parameters' values.
+/// A template with its parameters' values, as a stack runs it.
 #[derive(Clone, Copy, Debug)]
 pub struct Side<'a> {
+    /// Logical ids of the nested stacks down to this one, each with a dot behind it; empty for the stack itself.
+    pub path: &'a str,
     /// The template.
     pub template: &'a Template,
     /// Value of each parameter.
@@ -109,11 +111,11 @@ pub struct AccessReview {
     pub unseen: Vec<String>,
 }
 
-/// Returns the access that the update from `old` to `new` changes; `old` is `None` for a new stack. `changes` are those
-/// of the change set.
-pub fn review(old: Option<Side<'_>>, new: Side<'_>, changes: &[Change]) -> AccessReview {
-    let before = old.map(lines).unwrap_or_default();
-    let after = lines(new);
+/// Returns the access that an update changes. `old` are the templates that the stack and its nested stacks run, empty for a
+/// new stack, and `new` those that they get, as far as they are known. `changes` are those of the change set.
+pub fn review(old: &[Side<'_>], new: &[Side<'_>], changes: &[Change]) -> AccessReview {
+    let all = |sides: &[Side<'_>]| -> BTreeSet<Line> { sides.iter().flat_map(|side| lines(*side)).collect() };
+    let (before, after) = (all(old), all(new));
     let gone = before.difference(&after).map(|line| line.change(false));
     let mut found: Vec<AccessChange> =
         gone.chain(after.difference(&before).map(|line| line.change(true))).collect();
@@ -127,16 +129,34 @@ pub fn review(old: Option<Side<'_>>, new: Side<'_>, changes: &[Change]) -> Acces
     AccessReview { changes: found, unseen }
 }
 
-fn unseen(new: Side<'_>, changes: &[Change]) -> Vec<String> {
-    let mut unseen = Vec::new();
-    if MacroUse::of(new.template.root()) != MacroUse::All {
-        unseen.push("the template uses a macro: the access that it adds is not shown".to_owned());
-    }
-    let nested = changes.iter().filter(|change| change.resource_type == NESTED_STACK && !change.tags_only);
+fn unseen(new: &[Side<'_>], changes: &[Change]) -> Vec<String> {
+    let with_macros = new.iter().filter(|side| MacroUse::of(side.template.root()) != MacroUse::All);
+    let mut unseen: Vec<String> = with_macros
+        .map(|side| {
+            let of = if side.path.is_empty() { String::new() } else { format!(" of {}", stack(side.path)) };
+            format!("the template{of} uses a macro: the access that it adds is not shown")
+        })
+        .collect();
+    unseen.dedup();
+    let is_shown = |nested: &Change| new.iter().any(|side| stack(side.path) == nested.logical_id);
+    let nested = changed_nested(changes).filter(|nested| nested.action != "Remove" && !is_shown(nested));
     unseen.extend(nested.map(|nested| {
-        format!("{} is a nested stack: the access in its template is not shown", nested.logical_id)
+        format!(
+            "{} is a nested stack whose template is not in the release: the access in it is not shown",
+            nested.logical_id
+        )
     }));
     unseen
+}
+
+/// Returns the changes of nested stacks that change more than tags.
+pub fn changed_nested(changes: &[Change]) -> impl Iterator<Item = &Change> {
+    changes.iter().filter(|change| change.resource_type == NESTED_STACK && !change.tags_only)
+}
+
+/// Returns the logical id of a nested stack, with those around it.
+fn stack(path: &str) -> &str {
+    path.strip_suffix('.').unwrap_or(path)
 }
 
 /// A line about access.
@@ -183,7 +203,7 @@ fn lines(side: Side<'_>) -> BTreeSet<Line> {
             search.value(&resource["Properties"]);
         }
         found.extend(search.found.into_iter().map(|text| Line {
-            resource: id.clone(),
+            resource: format!("{}{id}", side.path),
             resource_type: kind.to_owned(),
             text,
         }));

@@ -45,6 +45,8 @@ pub struct StackSnapshot {
     pub was_stable: Option<bool>,
     /// True if CloudFormation refuses to delete the stack.
     pub termination_protection: bool,
+    /// True if the last operation ran in express mode. RollbackStack then refuses a failed stack.
+    pub is_express: bool,
 }
 
 /// Initiator of the newest operation on a stack.
@@ -172,6 +174,8 @@ pub struct PlanInput<'a> {
     pub environment_stack: Option<&'a str>,
     /// True if that stack was ever stable.
     pub ever_stable: bool,
+    /// True if the ledger has the release that the stack ran last, with its parameters.
+    pub has_release: bool,
     /// ARN of the stack on which this deployment made a change set.
     pub deployment_stack: Option<&'a str>,
     /// Names that this deployment gives to its change sets, one for each attempt.

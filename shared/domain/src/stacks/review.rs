@@ -20,6 +20,30 @@ pub struct Before<'a> {
     pub parameters: &'a BTreeMap<String, String>,
     /// The parameters that the last deployment recorded. They tell if a hidden value changes.
     pub recorded: Option<&'a BTreeMap<String, String>>,
+    /// Its nested stacks that change.
+    pub nested: &'a [NestedBefore],
+}
+
+/// A nested stack before the change.
+#[derive(Clone, Debug)]
+pub struct NestedBefore {
+    /// Its logical id, with those of the nested stacks around it.
+    pub logical_id: String,
+    /// Its template; `None` if it cannot be read.
+    pub template: Option<Template>,
+    /// Its parameters, as CloudFormation shows them.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// A nested stack after the change, whose template is in the release.
+#[derive(Clone, Debug)]
+pub struct NestedAfter<'a> {
+    /// Logical ids of the nested stacks down to this one, each with a dot behind it.
+    pub path: String,
+    /// Its template.
+    pub template: &'a Template,
+    /// Its parameters; `None` is a value that is hidden, or not known before the deployment.
+    pub parameters: BTreeMap<String, Option<String>>,
 }
 
 /// The stack after the change.
@@ -33,6 +57,8 @@ pub struct After<'a> {
     pub overrides: &'a BTreeMap<String, String>,
     /// The changes of the change set.
     pub changes: &'a [Change],
+    /// Its nested stacks whose templates are in the release.
+    pub nested: &'a [NestedAfter<'a>],
 }
 
 /// Returns the review of a change. `before` is `None` for a new stack.
@@ -66,13 +92,88 @@ pub fn review(before: Option<Before<'_>>, after: After<'_>) -> Review {
         (changes || overridden).then(|| ParameterChange { name: name.clone(), old, new, overridden })
     });
     let parameters = parameters.collect();
-    let side = before.and_then(|before| before.template).map(|template| Side { template, parameters: &old });
-    let found = access::review(side, Side { template: after.template, parameters: &new }, after.changes);
+    let nested = Nested::of(before.map_or(&[][..], |before| before.nested), after.nested);
+    let side = before.and_then(|before| before.template);
+    let mut sides: Vec<Side<'_>> =
+        side.into_iter().map(|template| Side { path: "", template, parameters: &old }).collect();
+    sides.extend(nested.before());
+    let mut after_sides = vec![Side { path: "", template: after.template, parameters: &new }];
+    after_sides.extend(nested.after());
+    let found = access::review(&sides, &after_sides, after.changes);
     let mut unseen = found.unseen;
+    unseen.extend(nested.unseen);
     if before.is_some_and(|before| before.template.is_none()) {
         unseen.push("the template that runs cannot be read: all access is shown as new".to_owned());
     }
-    Review { parameters, late: Vec::new(), access: found.changes, unseen }
+    Review { parameters, late: Vec::new(), access: found.changes, warnings: Vec::new(), unseen }
+}
+
+/// The nested stacks of both sides with the values that may be shown.
+struct Nested<'a> {
+    before: Vec<(String, &'a Template, BTreeMap<String, ShownValue>)>,
+    after: Vec<(String, &'a Template, BTreeMap<String, ShownValue>)>,
+    unseen: Vec<String>,
+}
+
+impl<'a> Nested<'a> {
+    /// Hides a value on both sides if it is hidden, or unknown, on one of them: it then has the same text on both.
+    fn of(before: &'a [NestedBefore], after: &'a [NestedAfter<'a>]) -> Self {
+        let mut found = Self { before: Vec::new(), after: Vec::new(), unseen: Vec::new() };
+        let path_of = |nested: &NestedBefore| format!("{}.", nested.logical_id);
+        let mut unshown: BTreeSet<(String, &str)> = BTreeSet::new();
+        let sides = before
+            .iter()
+            .filter_map(|nested| Some((path_of(nested), nested.template.as_ref()?)))
+            .chain(after.iter().map(|nested| (nested.path.clone(), nested.template)));
+        for (path, template) in sides {
+            let hidden = template.parameters().iter().filter(|(_, parameter)| parameter.no_echo);
+            unshown.extend(hidden.map(|(name, _)| (path.clone(), name.as_str())));
+        }
+        for nested in after {
+            let unknown = nested.parameters.iter().filter(|(_, value)| value.is_none());
+            unshown.extend(unknown.map(|(name, _)| (nested.path.clone(), name.as_str())));
+        }
+        let show = |path: &str, name: &str, value: &str| {
+            let is_hidden = unshown.contains(&(path.to_owned(), name)) || refers_to_a_secret(value);
+            if is_hidden { ShownValue::Hidden } else { ShownValue::Text(value.to_owned()) }
+        };
+        for nested in before {
+            let path = path_of(nested);
+            let Some(template) = &nested.template else {
+                found.unseen.push(format!(
+                    "the template that {} runs cannot be read: all access in it is shown as new",
+                    nested.logical_id
+                ));
+                continue;
+            };
+            let values = nested.parameters.iter();
+            let values = values.map(|(name, value)| (name.clone(), show(&path, name, value))).collect();
+            found.before.push((path, template, values));
+        }
+        for nested in after {
+            let values = nested.parameters.iter().map(|(name, value)| {
+                let value =
+                    value.as_ref().map_or(ShownValue::Hidden, |value| show(&nested.path, name, value));
+                (name.clone(), value)
+            });
+            found.after.push((nested.path.clone(), nested.template, values.collect()));
+        }
+        found
+    }
+
+    fn before(&self) -> impl Iterator<Item = Side<'_>> {
+        sides(&self.before)
+    }
+
+    fn after(&self) -> impl Iterator<Item = Side<'_>> {
+        sides(&self.after)
+    }
+}
+
+fn sides<'a>(
+    nested: &'a [(String, &'a Template, BTreeMap<String, ShownValue>)],
+) -> impl Iterator<Item = Side<'a>> {
+    nested.iter().map(|(path, template, parameters)| Side { path, template, parameters })
 }
 
 fn refers_to_a_secret(value: &str) -> bool {
@@ -106,8 +207,10 @@ Resources:
         let old = values(&[("Size", "1"), ("Cidr", "10.0.0.0/8"), ("Password", "****"), ("Gone", "x")]);
         let recorded = recorded.map(|value| values(&[("Password", value)]));
         let (new, overrides) = (values(new), values(overrides));
-        let before = Before { template: Some(&template), parameters: &old, recorded: recorded.as_ref() };
-        let after = After { template: &template, parameters: &new, overrides: &overrides, changes: &[] };
+        let before =
+            Before { template: Some(&template), parameters: &old, recorded: recorded.as_ref(), nested: &[] };
+        let after =
+            After { template: &template, parameters: &new, overrides: &overrides, changes: &[], nested: &[] };
         review(Some(before), after)
     }
 
@@ -153,13 +256,73 @@ Resources:
     fn a_new_stack_shows_all_and_an_unreadable_template_says_so() {
         let template = Template::parse("t", TEMPLATE).unwrap();
         let (new, none) = (values(&[("Size", "1"), ("Cidr", "::/0")]), BTreeMap::new());
-        let after = After { template: &template, parameters: &new, overrides: &none, changes: &[] };
+        let after =
+            After { template: &template, parameters: &new, overrides: &none, changes: &[], nested: &[] };
         let found = review(None, after);
         assert_eq!(found.parameters.len(), 2);
         assert!(found.access[0].is_new && found.unseen.is_empty());
-        let before = Before { template: None, parameters: &new, recorded: None };
+        let before = Before { template: None, parameters: &new, recorded: None, nested: &[] };
         let found = review(Some(before), after);
         assert!(found.parameters.is_empty() && found.access[0].is_new);
         assert_eq!(found.unseen, ["the template that runs cannot be read: all access is shown as new"]);
+    }
+
+    const CHILD: &str = "Parameters:
+  Cidr: {Type: String}
+  Group: {Type: String}
+  Token: {Type: String, NoEcho: true}
+Resources:
+  Rule: {Type: AWS::EC2::SecurityGroupIngress, Properties: {CidrIp: !Ref Cidr, GroupId: !Ref Group, Description: !Ref Token}}
+";
+
+    /// Returns the lines of access of a nested stack whose parameters change like this.
+    fn nested(old: Option<&str>, old_values: &[(&str, &str)], new_values: &[(&str, Option<&str>)]) -> Review {
+        let (root, child) = (Template::parse("t", TEMPLATE).unwrap(), Template::parse("c", CHILD).unwrap());
+        let none = BTreeMap::new();
+        let before = [NestedBefore {
+            logical_id: "Net".into(),
+            template: old.map(|text| Template::parse("c", text).unwrap()),
+            parameters: values(old_values),
+        }];
+        let parameters =
+            new_values.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned)));
+        let after = [NestedAfter { path: "Net.".into(), template: &child, parameters: parameters.collect() }];
+        let before = Before { template: Some(&root), parameters: &none, recorded: None, nested: &before };
+        let after =
+            After { template: &root, parameters: &none, overrides: &none, changes: &[], nested: &after };
+        review(Some(before), after)
+    }
+
+    #[test]
+    fn a_nested_range_is_shown_before_and_after() {
+        let old = [("Cidr", "10.0.0.0/8"), ("Group", "sg-1"), ("Token", "****")];
+        let new = [("Cidr", Some("0.0.0.0/0")), ("Group", None), ("Token", Some("s3cr3t"))];
+        let found = nested(Some(CHILD), &old, &new);
+        let lines: Vec<String> = found
+            .access
+            .iter()
+            .map(|it| format!("{}{} {}", if it.is_new { '+' } else { '-' }, it.resource, it.line))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "-Net.Rule {CidrIp: 10.0.0.0/8, GroupId: ${Group}}",
+                "+Net.Rule {CidrIp: 0.0.0.0/0, GroupId: ${Group}}"
+            ],
+            "a value that is not known before the deployment is no difference"
+        );
+        assert!(found.unseen.is_empty() && !format!("{found:?}").contains("s3cr3t"), "{found:?}");
+        let same = [("Cidr", Some("10.0.0.0/8")), ("Group", Some("sg-1"))];
+        assert!(nested(Some(CHILD), &old, &same).access.is_empty());
+    }
+
+    #[test]
+    fn a_nested_template_that_cannot_be_read_is_told() {
+        let found = nested(None, &[], &[("Cidr", Some("::/0"))]);
+        assert!(found.access[0].is_new);
+        assert_eq!(
+            found.unseen,
+            ["the template that Net runs cannot be read: all access in it is shown as new"]
+        );
     }
 }

@@ -80,6 +80,30 @@ impl SimCloudFormation {
         arn
     }
 
+    /// Lets an express operation of another caller fail on the stack `arn`, after it changed the stack to `template`.
+    ///
+    /// # Panics
+    /// If the template cannot be read.
+    pub fn fail_in_express_mode(&self, arn: &str, template: &str) {
+        let mut inner = self.0.borrow_mut();
+        inner.settle();
+        let (parameters, tags) = {
+            let design = &inner.stack_mut(arn).holdings.design;
+            (design.parameters.clone(), design.tags.clone())
+        };
+        let design = Design::read(template, &parameters, &tags).unwrap_or_else(|error| panic!("{error}"));
+        let stack = inner.stack_mut(arn);
+        stack.holdings = operations::made(&design, &stack.holdings.clone(), "express");
+        stack.is_express = true;
+        stack.token = Some("cdk-deploy".to_owned());
+        inner.become_(arn, StackStatus::UpdateFailed, "Resource handler returned message: not accepted");
+    }
+
+    /// Lets CloudFormation's validation warn about each change set.
+    pub fn warn_of(&self, warning: &str) {
+        self.0.borrow_mut().warnings.push(warning.to_owned());
+    }
+
     /// Makes `child` the nested stack `logical_id` of the stack `arn`, whose template has it. Operations on the parent
     /// do not reach it.
     ///

@@ -301,6 +301,7 @@ impl Inner {
         let salt = self.number.to_string();
         let held = self.stack_mut(arn).holdings.clone();
         self.stack_mut(arn).before = Some(held.clone());
+        self.stack_mut(arn).is_express = false;
         let changes = held.changes_to(&design);
         let failing = changes.iter().find(|change| {
             let id = &change.logical_id;
@@ -345,6 +346,26 @@ impl Inner {
         let mut moments = vec![failed];
         moments.extend(self.undoing(&held, pace, &[]));
         self.begin(arn, token, StackStatus::UpdateInProgress, moments);
+    }
+
+    /// Updates a stack in express mode, which leaves a failure as it is.
+    pub(super) fn begin_replay(&mut self, arn: &str, design: Rc<Design>, token: &str) {
+        let held = self.stack_mut(arn).holdings.clone();
+        let changes = held.changes_to(&design);
+        let failing = changes.iter().find(|change| self.in_trouble(&change.logical_id, Trouble::Update));
+        let end = match failing {
+            Some(failing) => {
+                let id = failing.logical_id.clone();
+                let resources = vec![(id.clone(), "UPDATE_FAILED", format!("{id} is not accepted"))];
+                Moment { resources, ..self.moment(self.pace, StackStatus::UpdateFailed) }
+            }
+            None => {
+                self.number += 1;
+                let then = Then::Hold(Box::new(made(&design, &held, &self.number.to_string())));
+                Moment { then, ..self.moment(self.pace, StackStatus::UpdateComplete) }
+            }
+        };
+        self.begin(arn, token, StackStatus::UpdateInProgress, vec![end]);
     }
 
     /// Returns the steps of an update's rollback, from `after` on.

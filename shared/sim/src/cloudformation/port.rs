@@ -3,7 +3,7 @@
 use super::model::Design;
 use super::{CHANGE_SET_TIME, ChangeSet, Effect, Inner, Refusal, STALENESS, SimCloudFormation, SimStack};
 use lockstep_aws::cloudformation::{
-    ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks, TemplateForm,
+    ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Replay, Stack, Stacks, TemplateForm,
     TemplateSource,
 };
 use lockstep_domain::model::error::Failure;
@@ -95,6 +95,11 @@ impl Inner {
                 Ok(arn)
             }
             (ChangeSetKind::Create, Some((arn, StackStatus::ReviewInProgress))) => Ok(arn),
+            (ChangeSetKind::Update, Some((arn, _))) if self.failed_in_express_mode(&arn) => {
+                let why = "This stack is in a UPDATE_FAILED state from a previous operation that used EXPRESS deployment mode \
+                           with disable-rollback. Follow-up operations must use the same DeploymentConfig (mode=EXPRESS)";
+                Err(refused(call, why.into()))
+            }
             (ChangeSetKind::Update, Some((arn, status))) if is_updatable(&status) => Ok(arn),
             (ChangeSetKind::Create, Some(_)) => {
                 Err(refused(call, format!("Stack [{}] already exists", wanted.stack)))
@@ -310,6 +315,11 @@ impl Inner {
     }
 
     fn rollback_stack(&mut self, arn: &str, token: &str) -> Result<(), Failure> {
+        if self.failed_in_express_mode(arn) {
+            let why = "RollbackStack is not supported for stacks that were last updated using EXPRESS deployment mode and \
+                       are in a failed state";
+            return Err(refused("RollbackStack", why.into()));
+        }
         let on = [StackStatus::UpdateFailed, StackStatus::CreateFailed];
         if self.acts_on("RollbackStack", arn, token, &on)? {
             match self.stack_mut(arn).status {
@@ -318,6 +328,29 @@ impl Inner {
                 _ => self.begin_rollback(arn, token, &[]),
             }
         }
+        Ok(())
+    }
+
+    fn failed_in_express_mode(&self, stack: &str) -> bool {
+        let failed = [StackStatus::UpdateFailed, StackStatus::CreateFailed];
+        self.find(stack).is_some_and(|found| found.is_express && failed.contains(&found.status))
+    }
+
+    /// Updates a stack in express mode. CloudFormation refuses a replacement then, and rolls nothing back.
+    fn replay(&mut self, replay: &Replay) -> Result<(), Failure> {
+        let (call, arn) = ("UpdateStack", replay.arn.as_str());
+        let TemplateSource::Url(url) = &replay.template else {
+            return Err(refused(call, "the simulation reads templates from addresses".into()));
+        };
+        let template = self.templates.get(url).cloned();
+        let template = template.ok_or_else(|| refused(call, "S3 error: no such key".into()))?;
+        if !self.acts_on(call, arn, &replay.token, &[StackStatus::UpdateFailed])? {
+            return Ok(());
+        }
+        let tags = self.stack_mut(arn).holdings.design.tags.clone();
+        let design = Design::read(&template, &replay.parameters, &tags).map_err(|why| refused(call, why))?;
+        self.stack_mut(arn).is_express = true;
+        self.begin_replay(arn, Rc::new(design), &replay.token);
         Ok(())
     }
 
@@ -362,6 +395,7 @@ impl Stacks for SimStacks {
             exports: found.holdings.design.exports.clone(),
             last_updated: found.last_updated,
             termination_protection: found.is_protected,
+            is_express: found.is_express,
         }))
     }
 
@@ -402,6 +436,10 @@ impl Stacks for SimStacks {
             let found = sets.find(|set| set.view.arn == change_set);
             Ok(found.map(|set| set.invalid.clone()).unwrap_or_default())
         })
+    }
+
+    async fn validation_warnings(&self, _change_set: &str) -> Result<Vec<String>, Failure> {
+        self.change(|inner| Ok(inner.warnings.clone()))
     }
 
     async fn failed_validations(&self, stack: &str, token: &str) -> Result<Vec<String>, Failure> {
@@ -459,6 +497,10 @@ impl Stacks for SimStacks {
 
     async fn rollback_stack(&self, arn: &str, token: &str, _role: &str) -> Result<(), Failure> {
         self.change(|inner| inner.rollback_stack(arn, token))
+    }
+
+    async fn replay(&self, replay: &Replay) -> Result<(), Failure> {
+        self.change(|inner| inner.replay(replay))
     }
 
     async fn continue_update_rollback(

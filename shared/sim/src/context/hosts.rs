@@ -1,9 +1,9 @@
 //! Git hosts, for contexts.
 
 use super::SimContext;
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::CommitSha;
-use lockstep_domain::records::Repository;
+use lockstep_domain::records::{ListedCommit, ReleaseCommits, Repository};
 use lockstep_runtime::{BranchCommits, BranchHeads, CommitArchive, CommitArchives};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ pub struct SimHosts {
     tarballs: RefCell<BTreeMap<CommitSha, Vec<u8>>>,
     heads: RefCell<BTreeMap<String, Result<Option<CommitSha>, Failure>>>,
     strays: RefCell<BTreeMap<CommitSha, Result<(), Failure>>>,
+    keeps_lists: Cell<bool>,
     asked: Cell<u32>,
 }
 
@@ -31,6 +32,11 @@ impl SimHosts {
     /// Lets `commit` be on no branch, or lets the hosts fail to compare it. Every other commit is on every branch.
     pub fn stray(&self, commit: &CommitSha, compared: Result<(), Failure>) {
         self.strays.borrow_mut().insert(commit.clone(), compared);
+    }
+
+    /// Lets the hosts list no commits.
+    pub fn keep_lists(&self, keeps: bool) {
+        self.keeps_lists.set(keeps);
     }
 
     /// Returns the number of requests to them.
@@ -51,6 +57,20 @@ impl BranchCommits for SimContext {
         match self.hosts.strays.borrow().get(commit) {
             Some(compared) => compared.clone().map(|()| false),
             None => Ok(true),
+        }
+    }
+
+    async fn commits_since(
+        &self,
+        _: &Repository,
+        base: &CommitSha,
+        commit: &CommitSha,
+    ) -> Result<ReleaseCommits, Failure> {
+        let listed = ListedCommit { commit: commit.clone(), subject: "Change".into(), author: "Ada".into() };
+        let commits = ReleaseCommits { base: base.clone(), listed: vec![listed], more: 0 };
+        match self.hosts.keeps_lists.get() {
+            false => Ok(commits),
+            true => Err(Failure::new(FailureKind::Throttled, "the host lists no commits")),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::context::{SimPublished, SimStored};
 use crate::ec2::{SimEc2, SimImages, SimKeys};
 use crate::faults::Site;
 use lockstep_aws::cloudformation::{
-    ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks, TemplateForm,
+    ChangeSetView, Creation, Execution, NewChangeSet, Replay, Stack, Stacks, TemplateForm,
 };
 use lockstep_aws::codebuild::{Builds, NewBuild};
 use lockstep_aws::ec2::references::References;
@@ -158,6 +158,11 @@ impl Stacks for FaultyStacks {
         self.call("DescribeEvents", Site::Read, look).await
     }
 
+    async fn validation_warnings(&self, change_set: &str) -> Result<Vec<String>, Failure> {
+        let look = async || self.port.validation_warnings(change_set).await;
+        self.call("DescribeEvents", Site::Read, look).await
+    }
+
     async fn failed_validations(&self, stack: &str, token: &str) -> Result<Vec<String>, Failure> {
         let look = async || self.port.failed_validations(stack, token).await;
         self.call("DescribeEvents", Site::Read, look).await
@@ -211,6 +216,12 @@ impl Stacks for FaultyStacks {
         let token = self.token(token);
         let rollback = async || self.port.rollback_stack(arn, &token, role).await;
         self.call("RollbackStack", Site::Write, rollback).await
+    }
+
+    async fn replay(&self, replay: &Replay) -> Result<(), Failure> {
+        let replay = Replay { token: self.token(&replay.token), ..replay.clone() };
+        let update = async || self.port.replay(&replay).await;
+        self.call("UpdateStack", Site::Write, update).await
     }
 
     async fn continue_update_rollback(

@@ -191,6 +191,7 @@ fn release() -> Release {
         test_template_digest: digest,
         test_differences: Vec::new(),
         serial_tests: false,
+        commits: None,
         permissions: None,
         image_lock: ImageLock([(locked.parameter.clone(), locked)].into()),
         outputs: BTreeSet::new(),

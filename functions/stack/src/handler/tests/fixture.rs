@@ -363,6 +363,7 @@ fn release(package: &packaging::Package) -> Release {
         test_template_digest: package.test_template_digest.clone(),
         test_differences: package.test_differences.clone(),
         serial_tests: package.serial_tests,
+        commits: None,
         permissions: Some(Digest::of(&permissions().pack())),
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),

@@ -68,3 +68,45 @@ async fn the_reason_is_that_of_the_nested_stack_if_nothing_helps() {
         assert!(failed.message.contains(part), "{failed}");
     }
 }
+
+/// Returns a template of a nested stack whose address range is that of its parameter.
+fn opening(group: &str) -> String {
+    format!(
+        "Parameters:\n  Cidr: {{Type: String}}\nResources:\n  Rule:\n    Type: AWS::EC2::SecurityGroupIngress\n    \
+         Properties: {{CidrIp: !Ref Cidr, GroupId: {group}, IpProtocol: tcp}}\n"
+    )
+}
+
+#[tokio::test]
+async fn a_question_shows_the_access_of_a_nested_template() {
+    let child = |url: &str| {
+        with_resources(&format!(
+            "  Net:\n    Type: AWS::CloudFormation::Stack\n    DeletionPolicy: Delete\n    Properties:\n      TemplateURL: \
+             {url}\n      Parameters: {{Cidr: 0.0.0.0/0}}\n"
+        ))
+    };
+    let files = [("network.yaml", opening("sg-2"))];
+    let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let fixture = Fixture::with_files("production", &child("network.yaml"), &files);
+    let arn = fixture.own_stack_of(StackStatus::UpdateComplete, &child("https://bucket/nested"));
+    let nested = fixture.cloud.add_stack(
+        "production-logs-Net",
+        StackStatus::UpdateComplete,
+        &opening("sg-2"),
+        (&BTreeMap::from([("Cidr".to_owned(), "10.0.0.0/8".to_owned())]), &[]),
+        None,
+    );
+    fixture.cloud.nest(&arn, "Net", &nested);
+    let id = fixture.id();
+    go(&fixture, plan(&id)).await;
+    assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Approve);
+    let review = fixture.deploy().change_set.unwrap().review;
+    let lines: Vec<String> = review
+        .access
+        .iter()
+        .map(|it| format!("{}{} {}", if it.is_new { '+' } else { '-' }, it.resource, it.line))
+        .collect();
+    let rule = |cidr: &str| format!("Net.Rule {{CidrIp: {cidr}, GroupId: sg-2, IpProtocol: tcp}}");
+    assert_eq!(lines, [format!("-{}", rule("10.0.0.0/8")), format!("+{}", rule("0.0.0.0/0"))]);
+    assert_eq!(review.unseen, Vec::<String>::new());
+}

@@ -124,6 +124,50 @@ async fn a_failed_update_is_rolled_back_if_its_events_prove_a_stable_state() {
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
 }
 
+/// Returns a fixture with a stack that runs a release, on which an express operation of another caller failed.
+async fn failed_in_express_mode() -> Fixture {
+    let fixture = Fixture::new("ci");
+    deploy(&fixture).await;
+    fixture.pass();
+    fixture.record_as_deployed();
+    let arn = fixture.cloud.arn("ci-logs").unwrap();
+    fixture.change_environment(|environment| environment.ever_stable = true);
+    fixture.cloud.fail_in_express_mode(&arn, &with_resources("  Extra:\n    Type: AWS::SNS::Topic\n"));
+    fixture
+}
+
+/// Row 10.
+#[tokio::test]
+async fn a_failed_express_update_is_replayed_before_the_next_change_set() {
+    let fixture = failed_in_express_mode().await;
+    let before = fixture.deploy().parameters;
+    let id = fixture.next_deployment();
+    assert_eq!(go(&fixture, plan(&id)).await, NextStep::Recover);
+    wait(&fixture, recover(&id)).await;
+    assert_eq!(fixture.calls("RollbackStack"), []);
+    assert_eq!(fixture.calls("UpdateStack").len(), 1);
+    fixture.pass();
+    let (template, parameters, status) = fixture.cloud.runs("ci-logs").unwrap();
+    assert_eq!((status, parameters), (StackStatus::UpdateComplete, before));
+    assert!(!template.contains("Extra"), "{template}");
+    fixture.change_deploy(|deploy| deploy.revert_drift = true);
+    assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet, "each mode is possible again");
+}
+
+/// Row 10.
+#[tokio::test]
+async fn a_failed_replay_needs_a_person() {
+    let fixture = failed_in_express_mode().await;
+    fixture.cloud.trouble("Extra", Trouble::Update);
+    let id = fixture.next_deployment();
+    assert_eq!(go(&fixture, plan(&id)).await, NextStep::Recover);
+    wait(&fixture, recover(&id)).await;
+    fixture.pass();
+    let failed = failure(&fixture, plan(&id)).await;
+    assert_eq!(failed.kind, FailureKind::StackNeedsHuman);
+    assert!(failed.message.contains("express mode") && failed.message.contains("failed again"), "{failed}");
+}
+
 /// Row 13.
 #[tokio::test]
 async fn another_callers_operation_is_awaited_and_then_reported() {

@@ -22,34 +22,8 @@ fn name(text: &str) -> StageName {
 }
 
 fn release(state: ReleaseState, version: &str) -> Release {
-    let digest = Digest::of(b"x");
-    Release {
-        component: "logs".parse().unwrap(),
-        version: version.parse().unwrap(),
-        state,
-        repository: "github.acme.logs".parse().unwrap(),
-        commit: "0123456789012345678901234567890123456789".parse().unwrap(),
-        author: "Ada".into(),
-        pusher: None,
-        folder: "logs".into(),
-        template: "template.yaml".into(),
-        artifact: "a.zip".into(),
-        digest: digest.clone(),
-        source_digest: digest.clone(),
-        template_digest: digest.clone(),
-        test_template_digest: digest,
-        test_differences: Vec::new(),
-        serial_tests: false,
-        permissions: None,
-        image_lock: ImageLock::default(),
-        outputs: BTreeSet::new(),
-        producers: Default::default(),
-        team: "platform".into(),
-        function: "logging".into(),
-        packaged_at: Timestamp::UNIX_EPOCH,
-        execution: "arn".into(),
-        failure: (state == ReleaseState::TestFailed).then(|| "no host".into()),
-    }
+    let failure = (state == ReleaseState::TestFailed).then(|| "no host".into());
+    Release { state, version: version.parse().unwrap(), failure, ..crate::records::testing::release() }
 }
 
 fn evidence(stage: &str, digest: &[u8]) -> Evidence {

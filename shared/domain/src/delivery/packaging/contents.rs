@@ -11,7 +11,9 @@ use crate::model::image_lock::ImageLock;
 use crate::model::late_values::LateValues;
 use crate::model::location::Location;
 use crate::records::Release;
-use crate::stacks::names::StageValues;
+use crate::stacks::names::render::is_known;
+use crate::stacks::names::{StageValues, VARYING};
+use crate::stacks::review::NestedAfter;
 use crate::stacks::template::Template;
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -108,6 +110,40 @@ impl Deref for PackedContents {
 }
 
 impl PackedContents {
+    /// Returns the nested stacks whose templates are in the release, as they run with these `parameters` of the stack. Values
+    /// that the template hides are passed on as unknown ones.
+    pub fn nested_stacks(
+        &self,
+        stage: &StageName,
+        location: &Location,
+        parameters: &BTreeMap<String, String>,
+    ) -> Vec<NestedAfter<'_>> {
+        let declared = self.template.parameters();
+        let visible = |name: &String| declared.get(name).is_none_or(|parameter| !parameter.no_echo);
+        let passed = parameters.iter().map(|(name, value)| {
+            (name.clone(), if visible(name) { value.clone() } else { VARYING.to_owned() })
+        });
+        let values = StageValues {
+            stage: stage.clone(),
+            location: location.clone(),
+            parameters: passed.collect(),
+            references: BTreeMap::new(),
+        };
+        let stacks = self.local.stacks_of_every_branch(&self.template, &values).into_iter();
+        let known = |value: String| is_known(&value).then_some(value);
+        let nested = stacks.map(|stack| NestedAfter {
+            path: stack.path,
+            template: stack.template,
+            parameters: stack
+                .values
+                .parameters
+                .into_iter()
+                .map(|(name, value)| (name, known(value)))
+                .collect(),
+        });
+        nested.collect()
+    }
+
     /// Returns the values that CloudFormation reads when it deploys these `parameters` to a stage. `references` are known
     /// values of `Ref`: pseudo parameters, and physical ids of resources that exist.
     pub fn late_values(

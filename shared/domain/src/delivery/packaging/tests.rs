@@ -221,6 +221,7 @@ fn release_of(package: &Package, artifact: &[u8]) -> Release {
         test_template_digest: package.test_template_digest.clone(),
         test_differences: Vec::new(),
         serial_tests: false,
+        commits: None,
         permissions: None,
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),

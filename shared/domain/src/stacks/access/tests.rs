@@ -33,8 +33,9 @@ fn change(resource_type: &str) -> Change {
 fn compared(old: Option<(&str, &str)>, new: (&str, &str)) -> Vec<String> {
     let (before, after) = (old.map(|(text, _)| template(&resources(text))), template(&resources(new.0)));
     let (old_values, new_values) = (values(old.map_or("", |(_, cidr)| cidr)), values(new.1));
-    let old = before.as_ref().map(|template| Side { template, parameters: &old_values });
-    let found = review(old, Side { template: &after, parameters: &new_values }, &[]);
+    let old: Vec<Side<'_>> =
+        before.iter().map(|template| Side { path: "", template, parameters: &old_values }).collect();
+    let found = review(&old, &[Side { path: "", template: &after, parameters: &new_values }], &[]);
     assert!(found.unseen.is_empty(), "{found:?}");
     let sign = |is_new| if is_new { '+' } else { '-' };
     found.changes.iter().map(|it| format!("{}{} {}", sign(it.is_new), it.resource, it.line)).collect()
@@ -230,7 +231,7 @@ fn long_lines_and_long_lists_say_what_is_missing() {
         .map(|n| format!("  A{n}:\n    Type: AWS::Lambda::Permission\n    Properties: {{Principal: '*'}}\n"))
         .collect();
     let (read, values) = (template(&resources(&many)), values("c"));
-    let found = review(None, Side { template: &read, parameters: &values }, &[]);
+    let found = review(&[], &[Side { path: "", template: &read, parameters: &values }], &[]);
     assert_eq!(found.changes.len(), LINES_MAX);
     assert_eq!(found.unseen, ["3 more changes of access are not shown: read the template"]);
 }
@@ -239,10 +240,29 @@ fn long_lines_and_long_lists_say_what_is_missing() {
 fn what_cannot_be_read_is_said() {
     let nested = template(&resources(TOPIC));
     let values = values("c");
-    let side = Side { template: &nested, parameters: &values };
-    let found = review(None, side, &[change(NESTED_STACK), change("AWS::SNS::Topic")]);
-    assert_eq!(found.unseen, ["Child is a nested stack: the access in its template is not shown"]);
+    let side = Side { path: "", template: &nested, parameters: &values };
+    let changes = [change(NESTED_STACK), change("AWS::SNS::Topic")];
+    let found = review(&[], &[side], &changes);
+    let unshown =
+        "Child is a nested stack whose template is not in the release: the access in it is not shown";
+    assert_eq!(found.unseen, [unshown]);
+    assert!(review(&[], &[side, Side { path: "Child.", ..side }], &changes).unseen.is_empty());
+    assert_eq!(review(&[], &[side, Side { path: "Other.", ..side }], &changes).unseen, [unshown]);
+    let removed = Change { action: "Remove".into(), ..change(NESTED_STACK) };
+    assert!(review(&[side], &[side], &[removed]).unseen.is_empty(), "what it gave is shown as gone");
     let sam = template(&format!("Transform: AWS::Serverless-2016-10-31\nResources:\n{TOPIC}"));
-    let found = review(None, Side { template: &sam, parameters: &values }, &[]);
+    let found = review(&[], &[Side { path: "", template: &sam, parameters: &values }], &[]);
     assert_eq!(found.unseen, ["the template uses a macro: the access that it adds is not shown"]);
+}
+
+#[test]
+fn access_of_nested_stacks_is_compared_by_their_paths() {
+    let group = "  G:\n    Type: AWS::EC2::SecurityGroupIngress\n    Properties: {CidrIp: !Ref Cidr, IpProtocol: tcp}\n";
+    let (template, narrow, wide) = (template(&resources(group)), values("10.0.0.0/8"), values("0.0.0.0/0"));
+    let of = |path, parameters| Side { path, template: &template, parameters };
+    let old = [of("Net.", &narrow), of("Net.Inner.", &narrow), of("Gone.", &narrow)];
+    let new = [of("Net.", &narrow), of("Net.Inner.", &wide), of("Added.", &narrow)];
+    let found = review(&old, &new, &[]);
+    let lines: Vec<(&str, bool)> = found.changes.iter().map(|it| (it.resource.as_str(), it.is_new)).collect();
+    assert_eq!(lines, [("Added.G", true), ("Gone.G", false), ("Net.Inner.G", false), ("Net.Inner.G", true)]);
 }

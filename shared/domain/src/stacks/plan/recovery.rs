@@ -97,6 +97,7 @@ pub(super) fn retain(
 /// has none.
 pub(super) fn roll_back(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     match (known.was_stable(stack), stack.was_stable) {
+        (true, _) | (_, Some(true)) if stack.is_express => replay(stack, known),
         (true, _) | (_, Some(true)) => {
             once(stack, known, OperationKind::Rollback, "its update failed half-way")
         }
@@ -107,6 +108,28 @@ pub(super) fn roll_back(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
              was; look at its events, then: aws cloudformation rollback-stack",
         ),
     }
+}
+
+/// Updates a stack that failed in express mode to what it ran last, in the same mode.
+///
+/// CloudFormation refuses RollbackStack for it, and each operation of the standard mode, until an operation of the express
+/// mode has completed. It also refuses replacements then, so the release that is deployed comes afterwards:
+/// <https://github.com/aws/aws-cdk-cli/issues/1739>, <https://github.com/aws/aws-cdk-cli/pull/1970>.
+fn replay(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
+    let why =
+        "its update failed in express mode, which no rollback undoes, and what it ran last is deployed again";
+    if known.was_stable(stack) && known.has_release {
+        return once(stack, known, OperationKind::Replay, why);
+    }
+    human(
+        stack,
+        format!(
+            "its update failed in express mode, which no rollback undoes, and the ledger has no release that it ran; deploy \
+             the template that it ran last: aws cloudformation update-stack --stack-name {} --deployment-config Mode=EXPRESS \
+             --template-url <template>, then deploy again",
+            stack.arn
+        ),
+    )
 }
 
 /// Finishes a failed rollback: continued once without skipping anything, then without the failing resources if the

@@ -47,6 +47,7 @@ impl StackFixture {
         PlanInput {
             identity: &self.identity,
             environment_stack: self.known_stack.then_some(ARN),
+            has_release: self.deployed,
             ever_stable: self.ever_stable,
             deployment_stack: None,
             change_sets: &self.change_sets,
@@ -118,6 +119,7 @@ fn stack(status: StackStatus) -> StackSnapshot {
         remains: Some(Remains::default()),
         was_stable: None,
         termination_protection: false,
+        is_express: false,
     }
 }
 
@@ -456,6 +458,35 @@ fn a_failed_update_is_rolled_back_only_to_an_existing_stable_state() {
     );
 }
 
+/// Row 10: an express operation of another caller failed.
+#[test]
+fn a_failed_express_update_is_replayed_once_in_its_mode() {
+    let found = StackSnapshot { is_express: true, ..stack(StackStatus::UpdateFailed) };
+    let of = |known_stack, ever_stable, deployed| StackFixture {
+        known_stack,
+        ever_stable,
+        deployed,
+        ..StackFixture::ours()
+    };
+    assert!(begins(&plan(Some(&found), &of(true, true, true).known()), OperationKind::Replay, &[]));
+    let unknown = why(plan(Some(&found), &of(true, true, false).known()));
+    assert!(unknown.contains("update-stack") && unknown.contains("Mode=EXPRESS"), "{unknown}");
+    let (tried, found) = of(true, true, true).known_after_plain(&found);
+    let again = why(plan(Some(&found), &tried.known()));
+    assert!(again.contains("express mode") && again.contains("failed again"), "{again}");
+    let never =
+        StackSnapshot { was_stable: Some(false), is_express: true, ..stack(StackStatus::UpdateFailed) };
+    assert!(
+        clears(&plan(Some(&never), &of(true, false, false).known())),
+        "a stack that never worked is deleted"
+    );
+    for status in [StackStatus::UpdateComplete, StackStatus::UpdateRollbackComplete] {
+        let complete = StackSnapshot { is_express: true, ..stack(status) };
+        let next = plan(Some(&complete), &of(true, true, false).known());
+        assert_eq!(next, Plan::CreateChangeSet(ChangeSetKind::Update), "a complete stack takes each mode");
+    }
+}
+
 #[test]
 fn a_state_without_a_rule_is_reported_with_its_next_step() {
     for (status, step) in
@@ -733,11 +764,12 @@ proptest! {
     #[test]
     fn nothing_is_lost_without_an_approval(
         status in any_status(), known_stack: bool, ever_stable: bool, read: bool, newest in any_newest(),
-        was_stable: Option<bool>, kind in "AWS::S3::Bucket|AWS::SNS::Topic",
+        was_stable: Option<bool>, is_express: bool, deployed: bool, kind in "AWS::S3::Bucket|AWS::SNS::Topic",
         resource_status in "CREATE_COMPLETE|DELETE_COMPLETE|DELETE_FAILED|UPDATE_FAILED",
     ) {
-        let fixture = StackFixture { known_stack, ever_stable, ..StackFixture::ours() };
+        let fixture = StackFixture { known_stack, ever_stable, deployed, ..StackFixture::ours() };
         let mut found = holding(status.clone(), &kind, &resource_status);
+        found.is_express = is_express;
         (found.newest, found.was_stable) = (newest, was_stable);
         if !read {
             found.remains = None;
@@ -753,7 +785,10 @@ proptest! {
                     prop_assert!(read && gone);
                     prop_assert!(!stable || status == StackStatus::ReviewInProgress);
                 }
-                OperationKind::Rollback => prop_assert!(stable || was_stable == Some(true)),
+                OperationKind::Rollback => {
+                    prop_assert!(!is_express && (stable || was_stable == Some(true)));
+                }
+                OperationKind::Replay => prop_assert!(is_express && stable && deployed),
                 OperationKind::ContinueRollback => {
                     prop_assert_eq!(&status, &StackStatus::UpdateRollbackFailed);
                 }
