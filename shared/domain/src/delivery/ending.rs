@@ -62,6 +62,7 @@ fn changes_stack(deployment: &Deployment) -> bool {
         OperationKind::Execute
         | OperationKind::Clear
         | OperationKind::Rollback
+        | OperationKind::Replay
         | OperationKind::ContinueRollback
         | OperationKind::Delete
         | OperationKind::Destroy => true,
