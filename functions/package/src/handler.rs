@@ -15,7 +15,7 @@ use lockstep_domain::delivery::packaging::{BranchKind, Package, next_version, pl
 use lockstep_domain::delivery::webhook::BranchName;
 use lockstep_domain::messages::package::{CommitRequest, PackagedComponent, Request, Response};
 use lockstep_domain::model::error::{Failure, Problem};
-use lockstep_domain::model::ids::CommitSha;
+use lockstep_domain::model::ids::{CommitSha, ComponentName};
 use lockstep_domain::model::person::GithubLogin;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{

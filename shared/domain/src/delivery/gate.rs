@@ -215,7 +215,7 @@ pub fn starter(execution: &str, input: &inputs::Deploy, release: &Release) -> St
 }
 
 /// Returns true if the first execution of the push of `release` started `execution` with `input`.
-fn is_of_push(execution: &str, input: &inputs::Deploy, release: &Release) -> bool {
+pub fn is_of_push(execution: &str, input: &inputs::Deploy, release: &Release) -> bool {
     let plain = inputs::Deploy::new(release.component.clone(), release.version.clone(), input.stage.clone());
     let name = deploy_execution(&release.execution, &input.stage, &release.component);
     *input == plain && execution.rsplit(':').next() == Some(name.as_str())
