@@ -386,7 +386,7 @@ fn only_references_that_apply_in_the_stage_are_read() {
     case.organisation = Some(OrganisationParameters::parse("o.toml", text).unwrap());
     let found = case.with(|request| references(request.parameters, &request.layers, request.layers_of));
     let names: BTreeSet<String> = found.iter().map(ToString::to_string).collect();
-    assert_eq!(names, ["${outputs.b.X}".to_owned(), "${outputs.c.X}".to_owned()].into());
+    assert_eq!(names, ["b.X".to_owned(), "c.X".to_owned()].into());
 }
 
 #[test]
