@@ -57,15 +57,9 @@ fn no_expression_is_half_marked() {
 
 /// Returns variables in which every list that a Map can process has `count` items.
 fn lists_of(count: usize) -> BTreeMap<&'static str, Value> {
-    let component = |n: usize| json!({"component": format!("c{n}"), "outcome": "packaged"});
-    let mut components: Vec<Value> = (0..count).map(component).collect();
-    components.push(json!({"component": "untouched", "outcome": "unchanged"}));
     let items: Vec<Value> = (0..count).map(|n| json!({"execution": format!("e{n}")})).collect();
     BTreeMap::from([
-        (
-            "states",
-            json!({"input": {"components": components, "missing": items, "places": items, "recipes": items}}),
-        ),
+        ("states", json!({"input": {"ready": items, "missing": items, "places": items, "recipes": items}})),
         ("component", json!({"deployments": items})),
     ])
 }

@@ -397,7 +397,7 @@ fn the_deployer_cannot_touch_the_stack_it_comes_from() {
             .filter(|s| !s.allows && s.resources == [own.clone()])
             .flat_map(|s| &s.actions)
             .collect();
-        let changes = ["Cancel", "Continue", "Create", "Delete", "Execute", "Rollback"];
+        let changes = ["Cancel", "Continue", "Create", "Delete", "Execute", "Rollback", "Update"];
         for (action, _) in role.allowed().iter().filter(|(a, _)| a.starts_with("cloudformation:")) {
             let changing = changes.iter().any(|verb| action.contains(&format!(":{verb}")));
             assert_eq!(changing, denied.contains(action), "{action}");

@@ -282,8 +282,11 @@ fn stacks_are_created_and_updated_by_change_sets_alone() {
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 read += 1;
                 let text = std::fs::read_to_string(&path).unwrap();
-                for call in [".create_stack(", ".update_stack("] {
-                    assert!(!text.contains(call), "{} calls {call}", path.display());
+                // The replay of an express failure: no change set can be made of such a stack.
+                let is_adapter = path.ends_with("shared/aws/src/cloudformation.rs");
+                for (call, most) in [(".create_stack(", 0), (".update_stack(", usize::from(is_adapter))] {
+                    let calls = text.matches(call).count();
+                    assert!(calls <= most, "{} calls {call} {calls} times", path.display());
                 }
             }
         }

@@ -25,8 +25,8 @@ const TAKEN_OVER: &str = "a later deployment took the environment over";
 /// Closes the holder as abandoned if its execution has certainly ended.
 ///
 /// # Errors
-/// `Overtaken` if a later push brought a newer release. `Superseded` for a redeployment that is not due any more. `Expired` if the
-/// deployment waited for too long. Then its closed record is written.
+/// `Overtaken` if a later push brought a newer release. `Superseded` for a redeployment that is not due any more.
+/// `Expired` if the deployment waited for too long. Then its closed record is written.
 pub async fn take(
     context: &impl LedgerContext,
     wanted: &Deployment,

@@ -94,12 +94,7 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
         let templates = (&contents, &template);
         change_set.review = review::review(context, &stacks, &loaded, existing, templates, changes).await?;
         change_set.review.late = late_changes(context, &loaded).await?.1;
-        match stacks.validation_warnings(&view.arn).await {
-            Ok(warnings) => change_set.review.warnings = warnings.into_iter().take(WARNINGS_MAX).collect(),
-            Err(unread) => {
-                change_set.review.unseen.push(format!("warnings of CloudFormation: {}", unread.chain()))
-            }
-        }
+        add_warnings(&stacks, &view, &mut change_set.review).await;
     }
     let go = match plan_only {
         true => NextStep::Planned,
@@ -119,6 +114,14 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
         delete_change_set(context, &stacks, &loaded, &view, kind).await?;
     }
     Ok(go)
+}
+
+/// Adds the warnings of CloudFormation's validation to what a question shows.
+async fn add_warnings(stacks: &impl Stacks, view: &ChangeSetView, review: &mut Review) {
+    match stacks.validation_warnings(&view.arn).await {
+        Ok(warnings) => review.warnings = warnings.into_iter().take(WARNINGS_MAX).collect(),
+        Err(unread) => review.unseen.push(format!("warnings of CloudFormation: {}", unread.chain())),
+    }
 }
 
 /// Deletes a change set for which CloudFormation may have read another value than the plan, which the question shows.

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 mod world;
 
-use world::{World, at, body, name};
+use world::{Landscape, at, body, name};
 
 /// Returns the stage `ci`, to which releases propagate.
 fn ci() -> Stage {
@@ -163,7 +163,7 @@ proptest! {
         actions in proptest::collection::vec(any::<u32>(), 1..40),
         propagates in any::<bool>(),
     ) {
-        let mut world = World::new(&edges, if propagates { ci() } else { approved() });
+        let mut world = Landscape::new(&edges, if propagates { ci() } else { approved() });
         for action in actions {
             world.act(action);
         }

@@ -110,8 +110,8 @@ impl Deref for PackedContents {
 }
 
 impl PackedContents {
-    /// Returns the nested stacks whose templates are in the release, as they run with these `parameters` of the stack. Values
-    /// that the template hides are passed on as unknown ones.
+    /// Returns the nested stacks whose templates are in the release, as they run with these `parameters` of the
+    /// stack. Values that the template hides are passed on as unknown ones.
     pub fn nested_stacks(
         &self,
         stage: &StageName,

@@ -53,7 +53,7 @@ struct Push {
 }
 
 /// A stage with its stacks.
-pub struct World {
+pub struct Landscape {
     stage: Stage,
     producers: Vec<Vec<usize>>,
     environments: BTreeMap<usize, (Environment, u64)>,
@@ -73,7 +73,7 @@ fn component(n: usize) -> ComponentName {
     name(&format!("c{n}"))
 }
 
-impl World {
+impl Landscape {
     /// Returns a stage without a stack. Bit p of `edges[n]` makes component n a consumer of component p < n.
     pub fn new(edges: &[u8], stage: Stage) -> Self {
         let producers = (0..edges.len()).map(|n| (0..n).filter(|p| edges[n] >> p & 1 == 1).collect());
