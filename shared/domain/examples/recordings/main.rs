@@ -55,10 +55,10 @@ fn read(folder: &Path, schemas: &Schemas) -> Result<Vec<Recording>, Box<dyn Erro
         .iter()
         .map(|file| {
             let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-            let text = std::fs::read_to_string(file)
-                .map_err(|cause| format!("cannot read {}: {cause}", file.display()))?;
-            Recording::new(name, &text, schemas)
-                .map_err(|cause| format!("{} is no recording: {cause}", file.display()).into())
+            let recording = std::fs::read_to_string(file)
+                .map_err(Box::<dyn Error>::from)
+                .and_then(|text| Ok(Recording::new(name, &text, schemas)?));
+            recording.inspect_err(|_| eprintln!("{} is no recording", file.display()))
         })
         .collect()
 }

@@ -5,7 +5,8 @@ use lockstep_domain::drift::{ListOrder, Origin, Rules, list_order};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Prints the lists by group and source. Returns true if each permuted list without an order is in sync, and each other found.
+/// Prints the lists by group and source. Returns true if each permuted list without an order is in sync, and each other
+/// list is found.
 pub fn report(recordings: &[Recording]) -> bool {
     let mut groups: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let mut wrong = 0;

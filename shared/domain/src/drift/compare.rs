@@ -68,6 +68,9 @@ impl Comparer<'_> {
     /// Compares a declared value with the live one.
     pub(super) fn value(&self, path: &Path, wanted: &Value, found: Option<&Value>) -> Comparison {
         let found = found.filter(|value| !value.is_null());
+        if wanted.is_null() {
+            return Comparison::default();
+        }
         if is_unresolved(wanted) {
             return Comparison::unknown(path, UnknownReason::Unresolved);
         }
@@ -115,8 +118,18 @@ impl Comparer<'_> {
         match (wanted, found) {
             (Value::Object(wanted), Value::Object(found)) => self.object(path, wanted, found),
             (Value::Array(wanted), Value::Array(found)) => self.list(path, wanted, found),
+            (Value::Array(wanted), found) if wanted.len() == 1 => self.alone(path, &wanted[0], found),
+            (wanted, Value::Array(found)) if found.len() == 1 => self.alone(path, wanted, &found[0]),
             _ => self.scalar(path, wanted, found),
         }
+    }
+
+    /// Compares a value with the only member of a list.
+    fn alone(&self, path: &Path, wanted: &Value, found: &Value) -> Comparison {
+        let mut compared =
+            Comparison::fold(path, RuleKind::Expression, Origin::Form("a value, or a list of it alone"));
+        compared.add(self.value(path, wanted, Some(found)));
+        compared
     }
 
     fn object(&self, path: &Path, wanted: &Map<String, Value>, found: &Map<String, Value>) -> Comparison {

@@ -108,7 +108,7 @@ fn follows(rule: &Rule, context: &Context, wanted: &str, found: &str) -> bool {
         RuleKind::Prefixed => found.rsplit_once(':').is_some_and(|(_, name)| name == wanted),
         RuleKind::PublicKey => found.split_whitespace().take(2).eq(wanted.split_whitespace().take(2)),
         RuleKind::Arn => is_one_thing(context, wanted, found) || is_one_end(wanted, found),
-        RuleKind::AnyKey => !wanted.starts_with("arn:") && found.contains(":key/") && !is_key_id(wanted),
+        RuleKind::AnyKey => key_id(context, wanted).is_none() && key_id(context, found).is_some(),
         _ => folded(rule, wanted).is_some() && folded(rule, wanted) == stored(rule, found),
     }
 }
@@ -209,11 +209,16 @@ fn is_arn_of(context: &Context, arn: &str, name: &str) -> bool {
         && (is_own(&context.account, account) || account == "aws" || name.contains(account))
 }
 
-/// Returns true if both end in the same name, and no account or region tells them apart.
+/// Returns true if one side is the end of the other: the last name of an ARN or of a path, with or without a revision.
 fn is_one_end(wanted: &str, found: &str) -> bool {
-    let end = |text: &str| text.rsplit(['/', ':']).next().map(str::to_lowercase);
-    let is_arn = |text: &str| text.starts_with("arn:");
-    same(end(wanted), end(found)) && !(is_arn(wanted) && is_arn(found))
+    let ends_in = |long: &str, short: &str| {
+        !short.is_empty() && long.strip_suffix(short).is_some_and(|rest| rest.ends_with(['/', ':']))
+    };
+    let plain =
+        found.rsplit_once(':').filter(|(_, revision)| revision.bytes().all(|byte| byte.is_ascii_digit()));
+    ends_in(wanted, found)
+        || ends_in(found, wanted)
+        || plain.is_some_and(|(name, _)| !wanted.contains(':') && (name == wanted || ends_in(name, wanted)))
 }
 
 /// Returns the id of the key of KMS that a text names: an id, an alias, or the ARN of either.

@@ -62,6 +62,18 @@ fn texts_of_two_values_are_drift() {
     let cases = [
         ("AWS::RDS::DBInstance", "EngineVersion", "8.0", "8.4.1"),
         ("AWS::RDS::DBInstance", "EngineVersion", "8.0", "8.01"),
+        (
+            "AWS::ECS::Service",
+            "TaskDefinition",
+            "web:3",
+            "arn:aws:ecs:eu-central-1:111111111111:task-definition/api:3",
+        ),
+        (
+            "AWS::SNS::Topic",
+            "KmsMasterKeyId",
+            "alias/aws/sns",
+            "arn:aws:kms:eu-central-1:222222222222:alias/aws/s3",
+        ),
         ("AWS::RDS::DBSubnetGroup", "DBSubnetGroupName", "main-group", "MAIN-GROUP"),
         ("AWS::Events::Rule", "ScheduleExpression", "rate(60 minutes)", "rate(2 hours)"),
         ("AWS::Events::Rule", "Description", "nightly", "Nightly"),
