@@ -77,11 +77,9 @@ impl Part {
         if Digest::of(bytes) != self.digest {
             return Err(Failure::bug(format!("a part of {key} has another digest than {}", self.digest)));
         }
-        let unread = |error: &dyn std::error::Error| {
-            Failure::bug(format!("the part {} of {key} cannot be read: {error}", self.digest))
-        };
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| unread(&error))?;
-        serde_dynamo::to_attribute_value(value).map_err(|error| unread(&error))
+        let unread = || Failure::bug(format!("the part {} of {key} cannot be read", self.digest));
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| unread().caused_by(&error))?;
+        serde_dynamo::to_attribute_value(value).map_err(|error| unread().caused_by(&error))
     }
 }
 
@@ -105,11 +103,12 @@ fn largest(fields: &HashMap<String, AttributeValue>) -> Option<(String, usize)> 
 }
 
 fn new_part(value: AttributeValue) -> Result<NewPart, Failure> {
-    let unstored = |error: &dyn std::error::Error| Failure::bug(format!("a field cannot be stored: {error}"));
-    let mut value: Value = serde_dynamo::from_attribute_value(value).map_err(|error| unstored(&error))?;
+    let unstored = || Failure::bug("a field cannot be stored");
+    let mut value: Value =
+        serde_dynamo::from_attribute_value(value).map_err(|error| unstored().caused_by(&error))?;
     // An equal field has an equal digest, whatever the order of its keys.
     value.sort_all_objects();
-    let json = serde_json::to_vec(&value).map_err(|error| unstored(&error))?;
+    let json = serde_json::to_vec(&value).map_err(|error| unstored().caused_by(&error))?;
     let part = Part { digest: Digest::of(&json), items: json.len().div_ceil(PART_MAX) };
     Ok(NewPart { part, json })
 }

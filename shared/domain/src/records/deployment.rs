@@ -128,8 +128,8 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Beginning of the sort key of an unfinished deployment in the index. It is after every time, so a list that begins with
-    /// the newest has every unfinished deployment, however old it is.
+    /// Beginning of the sort key of an unfinished deployment in the index. It is after every time, so a list that
+    /// begins with the newest has every unfinished deployment, however old it is.
     pub const UNFINISHED: &str = "~";
 
     /// Returns a running deployment that no step has worked on yet, with an unknown starter.
