@@ -176,7 +176,8 @@ mod tests {
 
     #[test]
     fn a_body_gives_up_its_largest_fields_until_it_fits() {
-        let table: [(&[(&str, usize)], &[&str]); 4] = [
+        type Fields<'a> = &'a [(&'a str, usize)];
+        let table: [(Fields<'_>, &[&str]); 4] = [
             (&[("a", 10), ("b", BODY_MAX - 100)], &[]),
             (&[("a", 10), ("b", BODY_MAX)], &["b"]),
             (&[("a", BODY_MAX / 2), ("b", BODY_MAX), ("c", BODY_MAX / 2)], &["b", "a"]),
