@@ -137,7 +137,7 @@ impl ControlPlane {
 
     /// Returns the claims to all names, by kind and name.
     pub async fn owners(&self) -> Result<Vec<Ownership>, Failure> {
-        let mut owners: Vec<Ownership> = records(self.ledger.every_listed("").await?);
+        let mut owners: Vec<Ownership> = records(self.ledger.every_of_kind().await?);
         owners.sort_by(|a, b| a.of.cmp(&b.of));
         Ok(owners)
     }
@@ -214,18 +214,18 @@ impl ControlPlane {
 
     /// Returns every version of every image.
     pub async fn image_versions(&self) -> Result<Vec<ImageVersion>, Failure> {
-        let revocations: Vec<Revocation> = records(self.ledger.every_listed("").await?);
-        Ok(with_revocations(records(self.ledger.every_listed("").await?), &revocations))
+        let revocations: Vec<Revocation> = records(self.ledger.every_of_kind().await?);
+        Ok(with_revocations(records(self.ledger.every_of_kind().await?), &revocations))
     }
 
     /// Returns every share of an image.
     pub async fn image_shares(&self) -> Result<Vec<ImageShare>, Failure> {
-        Ok(records(self.ledger.every_listed("").await?))
+        Ok(records(self.ledger.every_of_kind().await?))
     }
 
     /// Returns every copy of every image version, by account and region.
     pub async fn images(&self) -> Result<Vec<Image>, Failure> {
-        Ok(records(self.ledger.every_listed("").await?))
+        Ok(records(self.ledger.every_of_kind().await?))
     }
 
     /// Returns the current record of a deployment.

@@ -40,10 +40,13 @@ const CELL_MAX: usize = 80;
 /// Characters before the first difference that a shortened value shows.
 const BEFORE_DIFFERENCE: usize = 20;
 
-/// Returns two values as cells show them. A longer one is reduced to the part around the first difference.
+/// Returns two values as cells show them. A longer one is reduced to the part around the first difference, and says so if
+/// the values differ behind that part too.
 fn shortened(values: [String; 2]) -> [String; 2] {
     let [old, new] = &values;
     let common = old.chars().zip(new.chars()).take_while(|(a, b)| a == b).count();
+    let are_long = values.iter().all(|value| value.chars().count() > CELL_MAX);
+    let same_end = old.chars().rev().zip(new.chars().rev()).take_while(|(a, b)| a == b).count();
     values.map(|value| {
         let length = value.chars().count();
         if length <= CELL_MAX {
@@ -53,7 +56,9 @@ fn shortened(values: [String; 2]) -> [String; 2] {
         let part: String = value.chars().skip(start).take(CELL_MAX).collect();
         let (before, after) =
             (if start > 0 { "…" } else { "" }, if start + CELL_MAX < length { "…" } else { "" });
-        format!("{before}{part}{after} ({length} characters)")
+        let more =
+            if are_long && start + CELL_MAX < length - same_end { ", and it differs further on" } else { "" };
+        format!("{before}{part}{after} ({length} characters{more})")
     })
 }
 
@@ -118,6 +123,10 @@ mod tests {
         let [old, new] = shortened([longer.clone(), format!("{longer}c")]);
         assert!(old.ends_with("b (4000 characters)") && new.ends_with("bc (4001 characters)"), "{old} {new}");
         assert_eq!(shortened(["short".into(), String::new()]), ["short", ""]);
+        let twice = |first: &str, second: &str| long(first) + second + &"c".repeat(2000);
+        for value in shortened([twice("10.0.0.0/8", "10.1.0.0/16"), twice("10.2.0.0/8", "0.0.0.0/0")]) {
+            assert!(value.ends_with(" characters, and it differs further on)"), "{value}");
+        }
     }
 
     #[test]

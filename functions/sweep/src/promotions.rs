@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 /// Examines every promotion that copies or shares an image. The index may lag behind; the function of images reads the
 /// promotion again before it undoes anything.
 pub async fn sweep(context: &impl SweepContext, report: &mut SweepReport) -> Result<(), Failure> {
-    let images = context.ledger().every_listed::<Image>("").await?;
-    let shares = context.ledger().every_listed::<ImageShare>("").await?;
+    let images = context.ledger().every_of_kind::<Image>().await?;
+    let shares = context.ledger().every_of_kind::<ImageShare>().await?;
     let copying = images.iter().filter_map(|image| sweep::promotion_of(&image.record));
     let sharing = shares.into_iter().flat_map(|share| share.record.promotions);
     for id in copying.chain(sharing).collect::<BTreeSet<_>>() {

@@ -20,7 +20,7 @@ pub async fn sweep(
     report: &mut SweepReport,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let open = context.ledger().every_listed::<Callback>("").await?;
+    let open = context.ledger().every_of_kind::<Callback>().await?;
     for kind in sweep::open_callbacks(open.iter().map(|listed| &listed.record), now) {
         metrics::emit(
             &[(Dimension::Kind, kind.kind)],

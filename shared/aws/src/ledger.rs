@@ -22,7 +22,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use item::{Encoded, Item, NEW, decode, encode, is_expired, key_of, lost};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::{Config, ConfigKind, Key, Partition, Record, Table};
-use parts::{Part, Parts};
+use parts::{NewPart, Part, Parts};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -140,13 +140,11 @@ impl Ledger {
     }
 
     /// Stores the parts of a record that `stored` does not name, before the item that names them. Nothing reads a part whose
-    /// record was not written.
+    /// record was not written. A part never expires: the expiry of its record may change without it.
     async fn store_parts(&self, key: &Key, encoded: &Encoded, stored: &Parts) -> Result<(), Failure> {
-        let expires_at = encoded.item.get("expires_at");
-        for (_, new) in
-            encoded.parts.iter().filter(|(_, new)| !stored.values().any(|part| *part == new.part()))
-        {
-            for item in new.items(key, expires_at) {
+        let is_stored = |new: &NewPart| stored.values().any(|part| *part == new.part);
+        for (_, new) in encoded.parts.iter().filter(|(_, new)| !is_stored(new)) {
+            for item in new.items(key) {
                 let request =
                     self.client().put_item().table_name(self.name_of(key.table)).set_item(Some(item));
                 request.send().await.map_err(|error| failure("PutItem", &key.to_string(), &error))?;
@@ -264,35 +262,50 @@ impl Ledger {
         complete(self.list(partition, Order::Oldest, EVERY_MAX + 1).await?)
     }
 
-    /// Returns every record of one kind whose sort key in the index begins with `beginning`, from every table that holds the
-    /// kind. The index lags behind the tables.
+    /// Returns every record of one kind, newest first, from every table that holds the kind. The index lags behind
+    /// the tables.
+    ///
+    /// # Errors
+    /// `Bug` if there are more than [`EVERY_MAX`].
+    pub async fn every_of_kind<T: Record>(&self) -> Result<Vec<Versioned<T>>, Failure> {
+        complete(self.listed(None, EVERY_MAX + 1).await?)
+    }
+
+    /// Returns every record of one kind whose sort key in the index begins with `beginning`, as
+    /// [`Self::every_of_kind`] does.
     ///
     /// # Errors
     /// `Bug` if there are more than [`EVERY_MAX`].
     pub async fn every_listed<T: Record>(&self, beginning: &str) -> Result<Vec<Versioned<T>>, Failure> {
-        let mut found = Vec::new();
-        for table in T::TABLES {
-            found.extend(self.list_table(*table, beginning, EVERY_MAX + 1).await?);
-        }
-        complete(found)
+        complete(self.listed(Some(beginning), EVERY_MAX + 1).await?)
     }
 
     /// Returns at most `limit` records of one kind, newest first, from every table that holds the kind. For display
     /// only: the index lags behind the table, and older records are left out.
     pub async fn list_kind<T: Record>(&self, limit: usize) -> Result<Vec<Versioned<T>>, Failure> {
+        let mut found = self.listed(None, limit).await?;
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Returns at most `limit` records of one kind from each table that holds the kind, newest first.
+    async fn listed<T: Record>(
+        &self,
+        beginning: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Versioned<T>>, Failure> {
         let mut found = Vec::new();
         for table in T::TABLES {
-            found.extend(self.list_table(*table, "", limit).await?);
+            found.extend(self.list_table(*table, beginning, limit).await?);
         }
         found.sort_by_cached_key(|found: &Versioned<T>| Reverse(found.record.listed_at()));
-        found.truncate(limit);
         Ok(found)
     }
 
     async fn list_table<T: Record>(
         &self,
         table: Table,
-        beginning: &str,
+        beginning: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Versioned<T>>, Failure> {
         let query = self
@@ -304,8 +317,8 @@ impl Ledger {
             .expression_attribute_values(":kind", AttributeValue::S(T::KIND.to_owned()))
             .scan_index_forward(false);
         let query = match beginning {
-            "" => query,
-            beginning => query
+            None => query,
+            Some(beginning) => query
                 .key_condition_expression("kind = :kind AND begins_with(listed_at, :beginning)")
                 .expression_attribute_values(":beginning", AttributeValue::S(beginning.to_owned())),
         };

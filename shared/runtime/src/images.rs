@@ -45,8 +45,8 @@ pub async fn versions(
 
 /// Returns the versions of every image with their revocations, from the index.
 pub async fn every_version(ledger: &Ledger) -> Result<Vec<ImageVersion>, Failure> {
-    let versions = plain(ledger.every_listed::<ImageVersion>("").await?);
-    Ok(with_revocations(versions, &plain(ledger.every_listed::<Revocation>("").await?)))
+    let versions = plain(ledger.every_of_kind::<ImageVersion>().await?);
+    Ok(with_revocations(versions, &plain(ledger.every_of_kind::<Revocation>().await?)))
 }
 
 /// Returns the images of a version in all accounts. Leaves out a record that the owner of its table may not make, see

@@ -37,12 +37,12 @@ pub async fn inventory(ledger: &Ledger) -> Result<Option<Inventory>, Failure> {
         return Ok(None);
     }
     let Some(stages) = stages::applied(ledger).await? else { return Ok(None) };
-    let mut places = records(ledger.every_listed::<Image>("").await?);
+    let mut places = records(ledger.every_of_kind::<Image>().await?);
     places.retain(|image| of_its_path(image, image.path, &stages));
     Ok(Some(Inventory {
         versions,
         places,
-        shares: records(ledger.every_listed::<ImageShare>("").await?),
+        shares: records(ledger.every_of_kind::<ImageShare>().await?),
         stages,
         settings: stages::image_settings(ledger).await?,
     }))

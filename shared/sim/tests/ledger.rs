@@ -269,7 +269,7 @@ async fn an_old_unfinished_deployment_is_in_every_list_of_the_newest() {
     let newest = ids(ledger.list_kind::<Deployment>(2).await.unwrap());
     assert_eq!(newest, [waiting.id.clone(), at(8, DeploymentState::Succeeded).id]);
     let unfinished = ids(ledger.every_listed::<Deployment>(Deployment::UNFINISHED).await.unwrap());
-    assert_eq!(unfinished, [waiting.id.clone()]);
+    assert_eq!(unfinished, std::slice::from_ref(&waiting.id));
     let stored = ledger.get::<Deployment>(&waiting.key()).await.unwrap().unwrap();
     ledger.replace(&stored, at(1, DeploymentState::Succeeded)).await.unwrap();
     assert!(ids(ledger.every_listed::<Deployment>(Deployment::UNFINISHED).await.unwrap()).is_empty());

@@ -26,7 +26,7 @@ pub(super) struct Encoded {
 impl Encoded {
     /// Returns what the item says about the fields that are stored apart.
     pub fn named(&self) -> Parts {
-        self.parts.iter().map(|(name, new)| (name.clone(), new.part())).collect()
+        self.parts.iter().map(|(name, new)| (name.clone(), new.part.clone())).collect()
     }
 }
 

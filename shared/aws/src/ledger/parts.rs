@@ -1,6 +1,7 @@
-//! Large records: an item holds at most 400 KB, and each write costs by the size of the whole item. The largest fields of a
-//! large record are items of their own, under keys of their digests, in the partition of the record. The record's item names
-//! them, and every read compares them. A part never changes, so a write of the record stores only the parts that are new.
+//! Large records: an item holds at most 400 KB, and each write costs by the size of the whole item. The largest
+//! fields of a large record are items of their own, under keys of their digests, in the partition of the record. The
+//! record's item names them, and every read compares them. A part never changes, so a write of the record stores only
+//! the parts that are new. Nothing deletes a part, also when its record names another one or is gone.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>
 
 use super::item::{Item, key_of};
@@ -39,29 +40,20 @@ pub(super) type Parts = BTreeMap<String, Part>;
 /// A field to store, with its JSON.
 #[derive(Clone, Debug)]
 pub(super) struct NewPart {
-    part: Part,
+    /// What the item of the record says about the field.
+    pub part: Part,
     json: Vec<u8>,
 }
 
 impl NewPart {
     /// Returns the items that hold the field of the record at `key`.
-    pub fn items<'a>(
-        &'a self,
-        key: &'a Key,
-        expires_at: Option<&'a AttributeValue>,
-    ) -> impl Iterator<Item = Item> + 'a {
+    pub fn items<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = Item> + 'a {
         self.json.chunks(PART_MAX).enumerate().map(move |(number, chunk)| {
             let mut item = self.part.key(key, number);
             item.insert("kind".into(), AttributeValue::S(KIND.to_owned()));
             item.insert("body".into(), AttributeValue::B(Blob::new(chunk)));
-            item.extend(expires_at.map(|at| ("expires_at".to_owned(), at.clone())));
             item
         })
-    }
-
-    /// Returns what the item of the record says about the field.
-    pub fn part(&self) -> Part {
-        self.part.clone()
     }
 }
 
@@ -176,7 +168,8 @@ mod tests {
 
     #[test]
     fn a_body_gives_up_its_largest_fields_until_it_fits() {
-        let table: [(&[(&str, usize)], &[&str]); 4] = [
+        type Fields<'a> = &'a [(&'a str, usize)];
+        let table: [(Fields<'_>, &[&str]); 4] = [
             (&[("a", 10), ("b", BODY_MAX - 100)], &[]),
             (&[("a", 10), ("b", BODY_MAX)], &["b"]),
             (&[("a", BODY_MAX / 2), ("b", BODY_MAX), ("c", BODY_MAX / 2)], &["b", "a"]),
@@ -195,7 +188,7 @@ mod tests {
         let mut body = body(&[("a", PART_MAX * 2)]);
         let taken = split(&mut body).unwrap();
         let (_, new) = &taken[0];
-        let items: Vec<Item> = new.items(&key, None).collect();
+        let items: Vec<Item> = new.items(&key).collect();
         assert_eq!((items.len(), new.part.items), (3, 3));
         let bytes: Vec<u8> =
             items.iter().flat_map(|item| item["body"].as_b().unwrap().as_ref().to_vec()).collect();

@@ -6,7 +6,7 @@
 //! cargo run -p lockstep-domain --example recordings -- <folder> --permute  # swaps the members of each list
 //! ```
 //!
-//! `--held-out` takes the third of the recordings that rules are not written from, `--own` the other two. A recording is a
+//! `--held-out` takes a third of the recordings, by the hash of their names, `--own` the other two. A recording is a
 //! JSON file with `resource`, `liveRaw`, `schema`, `opts` and `expected`.
 #![expect(
     clippy::disallowed_methods,

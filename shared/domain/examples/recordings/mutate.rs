@@ -83,14 +83,11 @@ fn judge(before: &Comparison, after: &Comparison, steps: &[Step]) -> Outcome {
     }
 }
 
-/// Returns true if the path of a rule is the changed one or above it.
+/// Returns true if the path of a rule is the changed one, above it or below it. Rules below it explain each member of a lost
+/// object.
 fn covers(rule: &str, steps: &[Step]) -> bool {
-    let names: Vec<&str> = rule.split('.').filter(|name| !name.is_empty()).collect();
-    names.len() <= steps.len()
-        && names
-            .iter()
-            .zip(steps)
-            .all(|(name, step)| *name == "*" || matches!(step, Step::Name(own) if own == name))
+    let names = rule.split('.').filter(|name| !name.is_empty());
+    names.zip(steps).all(|(name, step)| name == "*" || matches!(step, Step::Name(own) if own == name))
 }
 
 fn tell(

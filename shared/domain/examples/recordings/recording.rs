@@ -113,7 +113,7 @@ impl Recording {
         })
     }
 
-    /// Returns true for a third of the recordings, chosen by the hash of the name: rules are not written from them.
+    /// Returns true for a third of the recordings, chosen by the hash of the name.
     pub fn is_held_out(&self) -> bool {
         self.name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -4,6 +4,7 @@ use super::compare::Comparer;
 use super::facts::Facts;
 use super::path::Path;
 use super::rules::{Origin, RuleKind};
+use super::values;
 use super::verdict::{Comparison, UnknownReason};
 use serde_json::Value;
 
@@ -80,8 +81,7 @@ impl Comparer<'_> {
 
     fn default_of(&self, path: &Path, wanted: &Value) -> Option<Origin> {
         let listed = self.listed(path);
-        let same =
-            |value: &Value| value == wanted || super::values::text(value) == super::values::text(wanted);
+        let same = |value: &Value| value == wanted || values::same(values::text(value), values::text(wanted));
         if self.facts.defaults.get(&listed).is_some_and(same) {
             return Some(Origin::Schema);
         }

@@ -92,7 +92,8 @@ fn is_one_choice(wanted: &str, found: &str) -> bool {
     wanted.contains(',') && same(ids(wanted), ids(found))
 }
 
-fn same<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+/// Returns true for two equal values. Two sides without a value are not equal.
+pub(super) fn same<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
     one.is_some() && one == other
 }
 

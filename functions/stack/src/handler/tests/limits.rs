@@ -9,9 +9,9 @@ const OUTPUTS: usize = 200;
 const PARAMETER_VALUE: usize = 4096;
 const TEMPLATE_BYTES: usize = 1024 * 1024;
 
-/// The largest input and output of a state.
+/// The largest answer. The input and output of a state may have 256 KiB.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
-const STATE_BYTES: usize = 256 * 1024;
+const ANSWER_BYTES: usize = 16 * 1024;
 
 /// Returns a template of at most [`TEMPLATE_BYTES`], with the largest number of everything.
 fn largest_template() -> String {
@@ -34,28 +34,27 @@ fn largest_template() -> String {
 }
 
 /// Returns values that do not repeat, each as long as a value may be.
-fn largest_values(seed: usize) -> String {
+fn largest_values() -> String {
     let value = |number: usize| {
-        let digits =
-            (0..PARAMETER_VALUE / 8).map(|part| format!("{:08x}", (part * 7919 + number) ^ (seed << 20)));
+        let digits = (0..PARAMETER_VALUE / 8).map(|part| format!("{:08x}", part * 7919 + number));
         format!("P{number} = \"{}\"\n", digits.collect::<String>())
     };
     (0..PARAMETERS).map(value).collect()
 }
 
-/// Runs a step, and asserts that a state may hold its answer.
+/// Runs a step, and asserts that its answer is small.
 async fn step(fixture: &Fixture, request: Request) -> Reply {
     let answer = handle(&fixture.context, request).await.unwrap();
     let bytes = serde_json::to_vec(&answer).unwrap().len();
-    assert!(bytes < STATE_BYTES / 16, "{bytes} bytes: {answer:?}");
+    assert!(bytes < ANSWER_BYTES, "{bytes} bytes: {answer:?}");
     answer
 }
 
 #[tokio::test]
-async fn the_largest_stack_is_created_and_updated() {
+async fn the_largest_stack_is_created() {
     let template = largest_template();
     assert!((TEMPLATE_BYTES * 9 / 10..TEMPLATE_BYTES).contains(&template.len()), "{}", template.len());
-    let fixture = Fixture::with_files("ci", &template, &[("parameters/default.toml", &largest_values(1))]);
+    let fixture = Fixture::with_files("ci", &template, &[("parameters/default.toml", &largest_values())]);
     let id = fixture.id();
     for request in [plan(&id), change_set(&id), execute(&id)] {
         step(&fixture, request).await;

@@ -69,6 +69,46 @@ fn a_removed_configuration_is_drift() {
 }
 
 #[test]
+fn a_removed_value_is_in_sync_only_if_it_is_the_default() {
+    let open = json!({ "CidrIp": "0.0.0.0/0", "IpProtocol": "-1" });
+    let origins =
+        |protocols: &[&str]| json!({ "VpcOriginEndpointConfig": { "OriginSSLProtocols": protocols } });
+    let cases = [
+        ("AWS::EC2::SecurityGroup", json!({ "SecurityGroupEgress": [open] }), json!({}), true),
+        (
+            "AWS::EC2::SecurityGroup",
+            json!({ "SecurityGroupEgress": [{ "CidrIp": "10.0.0.0/8", "IpProtocol": "tcp" }] }),
+            json!({}),
+            false,
+        ),
+        (
+            "AWS::CloudTrail::Trail",
+            json!({ "EventSelectors": [{ "IncludeManagementEvents": false, "ReadWriteType": "ReadOnly" }] }),
+            json!({}),
+            false,
+        ),
+        (
+            "AWS::CloudFront::VpcOrigin",
+            origins(&["TLSv1", "SSLv3"]),
+            json!({ "VpcOriginEndpointConfig": {} }),
+            true,
+        ),
+        (
+            "AWS::CloudFront::VpcOrigin",
+            origins(&["TLSv1.2"]),
+            json!({ "VpcOriginEndpointConfig": {} }),
+            false,
+        ),
+        ("AWS::Redshift::Cluster", json!({ "Port": "5439" }), json!({}), true),
+        ("AWS::Redshift::Cluster", json!({ "Port": "5440" }), json!({}), false),
+    ];
+    for (resource_type, declared, live, is_default) in cases {
+        let compared = check(resource_type, &declared, &live);
+        assert_eq!(compared.verdict() == Verdict::InSync, is_default, "{resource_type} {declared}");
+    }
+}
+
+#[test]
 fn an_undeclared_value_is_listed_and_is_no_drift() {
     let live =
         json!({ "Arn": "arn", "Environment": { "Variables": { "A": "1", "B": "2" } }, "MemorySize": 128 });
