@@ -416,12 +416,12 @@ fn report_of_end(execution: &Execution, deployments: &[Deployment], context: &Co
         Status::Succeeded { output: answer } => ending_of(answer),
         Status::Failed { error, cause } => {
             let caught = CaughtError { error: error.clone(), cause: cause.clone() };
-            (Outcome::Failed, format!("{error}: {}", caught.sentence()))
+            (caught.outcome(), format!("{error}: {}", caught.sentence()))
         }
     };
     let exit = match (outcome, &execution.status) {
         (Outcome::Failed, Status::Failed { error, .. }) if error == "StackNeedsHuman" => Exit::NeedsHuman,
-        (Outcome::Failed, _) => Exit::Failed,
+        (_, Status::Failed { .. }) | (Outcome::Failed, _) => Exit::Failed,
         _ => Exit::Done,
     };
     document["outcome"] = json!(outcome);

@@ -1,7 +1,8 @@
 //! The tables of `docs/bounds.md` against the state machines, the retry policies and the constants of the code.
 
-use crate::machine::{MACHINES, all_states, definition};
+use crate::machine::{MACHINES, State, all_states, definition, placeholder, states};
 use crate::stack::repository;
+use lockstep_domain::delivery::queue::WAIT_MAX_DAYS;
 use lockstep_tests::state_machines;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,56 @@ fn every_timeout_of_a_state_machine_is_listed() {
         })
         .collect();
     assert_eq!(listed, written);
+}
+
+/// The states that end another state machine before its own bound, on purpose.
+const CUT_SHORT: [&str; 3] = ["release.Test", "bake-image.Build", "bake-image.BuildInDelivery"];
+
+/// Returns the bound of the execution that a state starts.
+fn nested_bound(state: &State) -> Option<u64> {
+    let machine = placeholder(state.value["Arguments"]["StateMachineArn"].as_str()?)?;
+    let name = ["BuildImage", "DeliveryBuild", "PromotionBuild", "BakeImage", "PromoteImage", "Deploy"]
+        .into_iter()
+        .find(|name| machine == format!("{name}StateMachine"))
+        .unwrap_or_else(|| panic!("{} starts {machine}", state.at()));
+    let machine = match name {
+        "BuildImage" | "DeliveryBuild" | "PromotionBuild" => "build-image",
+        "BakeImage" => "bake-image",
+        "PromoteImage" => "promote-image",
+        _ => "deploy",
+    };
+    definition(machine)["TimeoutSeconds"].as_u64()
+}
+
+/// Returns how long a state may keep its execution waiting for a person, another deployment or another execution.
+fn longest_wait(state: &State) -> u64 {
+    let bound = state.value["TimeoutSeconds"].as_u64().unwrap_or_default();
+    match state.name.as_str() {
+        _ if state.nests() => bound,
+        "AskApproval" => bound,
+        "AwaitTurn" => WAIT_MAX_DAYS as u64 * 86_400,
+        _ => 0,
+    }
+}
+
+#[test]
+fn a_state_waits_longer_than_the_execution_that_it_starts_runs() {
+    for state in all_states().iter().filter(|state| state.nests()) {
+        if CUT_SHORT.contains(&state.at().as_str()) {
+            continue;
+        }
+        let (bound, nested) = (state.value["TimeoutSeconds"].as_u64(), nested_bound(state));
+        assert!(bound > nested, "{}: {bound:?} against {nested:?}", state.at());
+    }
+}
+
+#[test]
+fn an_execution_runs_longer_than_all_that_it_may_wait_for() {
+    for machine in MACHINES {
+        let waits: u64 = states(machine).iter().map(longest_wait).sum();
+        let bound = definition(machine)["TimeoutSeconds"].as_u64().unwrap();
+        assert!(bound > waits, "{machine}: {bound} against {waits}");
+    }
 }
 
 #[test]

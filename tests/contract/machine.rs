@@ -79,7 +79,7 @@ impl State {
 }
 
 /// Returns `${Name}` as `Name`.
-fn placeholder(text: &str) -> Option<&str> {
+pub fn placeholder(text: &str) -> Option<&str> {
     text.strip_prefix("${")?.strip_suffix('}')
 }
 

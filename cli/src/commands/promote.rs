@@ -10,10 +10,11 @@ use crate::output::Output;
 use crate::report::Report;
 use crate::runs::{self, Run};
 use clap::Args;
-use lockstep_domain::delivery::order::{self, Blocked, Ending, Graph};
+use lockstep_domain::delivery::order::{self, Graph};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::operator::Request;
 use lockstep_domain::model::ids::{ComponentName, StageName};
+use lockstep_domain::model::outcome::Outcome;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -70,28 +71,47 @@ async fn several(
     context: &CommandContext,
 ) -> Result<Report, Failure> {
     let graph = graph(releases, plane).await?;
-    let (mut endings, mut reports) = (BTreeMap::new(), BTreeMap::new());
+    let mut reports = BTreeMap::new();
     let blocked = loop {
-        let round = order::round(&graph, &endings);
+        let ended =
+            reports.iter().map(|(component, report)| (ComponentName::clone(component), outcome(report)));
+        let round = order::round(&graph, &ended.collect());
         if round.ready.is_empty() {
             break round.blocked;
         }
         let mut executions = Vec::new();
         for release in releases.iter().filter(|release| round.ready.contains(&release.component)) {
-            executions.push((release, start(arguments, release, plane).await?));
+            executions.push((release, start(arguments, release, plane).await));
         }
+        // An error of one promotion leaves the others unseen if it ends the command.
         for (release, execution) in executions {
-            let report = follow_to_end(plane, &execution, context).await?;
-            let ending = if report.exit == Exit::Done { Ending::Succeeded } else { Ending::Failed };
-            endings.insert(release.component.clone(), ending);
+            let followed = match execution {
+                Ok(execution) => follow_to_end(plane, &execution, context).await,
+                Err(failure) => Err(failure),
+            };
+            let report = followed.unwrap_or_else(|failure| {
+                context.output.note(format!("{}: {failure}", release.component));
+                Report::of(&failure)
+            });
             reports.insert(release.component.clone(), report);
         }
     };
     for blocked in &blocked {
-        let waits = reports.get(&blocked.by).is_some_and(|report| report.exit == Exit::NeedsHuman);
-        context.output.line(not_begun(blocked, waits));
+        context.output.line(format!("{}: {}", blocked.component, order::not_begun(blocked)));
     }
-    Ok(summary(&blocked, reports))
+    let not_begun: Vec<&ComponentName> = blocked.iter().map(|blocked| &blocked.component).collect();
+    Ok(summary(&not_begun, &reports))
+}
+
+/// Returns the outcome of a promotion, for the components that need it.
+fn outcome(report: &Report) -> Outcome {
+    let known = serde_json::from_value(report.document["outcome"].clone());
+    match (report.exit, known) {
+        (Exit::Done, _) => Outcome::Done,
+        (_, Ok(outcome)) if !Outcome::is_success(outcome) => outcome,
+        (Exit::NeedsHuman, _) => Outcome::NeedsApproval,
+        _ => Outcome::Failed,
+    }
 }
 
 /// Returns the components to promote with their producers.
@@ -116,19 +136,10 @@ async fn graph(releases: &[ReleaseName], plane: &ControlPlane) -> Result<Graph, 
     }
 }
 
-fn not_begun(blocked: &Blocked, waits: bool) -> String {
-    let Blocked { component, by, .. } = blocked;
-    match waits {
-        true => format!("{component}: not begun: {by} waits for an answer; after it, run the command again"),
-        false => format!("{component}: {}", order::not_begun(blocked)),
-    }
-}
-
 /// Returns the report of several promotions. A failure counts before a question.
-fn summary(blocked: &[Blocked], reports: BTreeMap<ComponentName, Report>) -> Report {
-    let exits = [Exit::Failed, Exit::NeedsHuman];
+fn summary(not_begun: &[&ComponentName], reports: &BTreeMap<ComponentName, Report>) -> Report {
+    let exits = [Exit::Failed, Exit::Usage, Exit::NeedsHuman];
     let exit = exits.into_iter().find(|exit| reports.values().any(|report| report.exit == *exit));
-    let not_begun: Vec<&ComponentName> = blocked.iter().map(|blocked| &blocked.component).collect();
     let promotions: BTreeMap<_, _> =
         reports.iter().map(|(component, report)| (component, &report.document)).collect();
     Report {
@@ -183,16 +194,28 @@ mod tests {
     }
 
     #[test]
-    fn consumer_of_a_waiting_promotion_is_not_begun() {
-        let (component, by) = ("report".parse().unwrap(), "queue".parse().unwrap());
-        let blocked = Blocked { component, by, ending: Ending::Failed };
-        assert_eq!(not_begun(&blocked, false), "report: not begun: queue failed");
-        assert!(not_begun(&blocked, true).contains("queue waits for an answer"));
+    fn the_outcome_of_a_promotion_decides_about_its_consumers() {
+        let (failed, asks) = (Exit::Failed, Exit::NeedsHuman);
+        for (exit, document, expected) in [
+            (Exit::Done, json!({ "outcome": "done" }), Outcome::Done),
+            (failed, json!({ "outcome": "cancelled" }), Outcome::Cancelled),
+            (asks, json!({ "outcome": "needs_approval" }), Outcome::NeedsApproval),
+            (asks, json!({ "error": "no" }), Outcome::NeedsApproval),
+            // What failed is never a success, whatever its document says.
+            (failed, json!({ "outcome": "succeeded" }), Outcome::Failed),
+            (failed, json!({ "error": "no" }), Outcome::Failed),
+        ] {
+            assert_eq!(outcome(&Report { document, exit }), expected);
+        }
+    }
+
+    #[test]
+    fn the_report_of_several_promotions_has_the_worst_exit() {
         let report = |exit| Report { document: json!({}), exit };
         let exit = |of: &[Exit]| {
             let reports =
                 of.iter().enumerate().map(|(n, exit)| (format!("c{n}").parse().unwrap(), report(*exit)));
-            summary(&[], reports.collect()).exit
+            summary(&[], &reports.collect()).exit
         };
         assert_eq!(exit(&[Exit::Done, Exit::Done]), Exit::Done);
         assert_eq!(exit(&[Exit::Done, Exit::NeedsHuman]), Exit::NeedsHuman);

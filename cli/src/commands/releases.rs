@@ -49,7 +49,7 @@ pub async fn run(
 
 fn row(release: &Release) -> [String; 7] {
     let state = match release.state {
-        ReleaseState::Packaged => "being tested",
+        ReleaseState::Packaged => "not published",
         ReleaseState::Published => "published",
         ReleaseState::TestFailed => "test failed",
     };

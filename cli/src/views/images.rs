@@ -213,7 +213,7 @@ fn place(inventory: &ImageInventory, version: &ImageVersion, image: &Image) -> S
 
 fn release_line(release: &Release) -> String {
     let state = match release.state {
-        ReleaseState::Packaged => "being tested",
+        ReleaseState::Packaged => "not published",
         ReleaseState::Published => "published",
         ReleaseState::TestFailed => "test failed",
     };

@@ -1,6 +1,7 @@
 //! Redeployments of consumers: starts those that are due after a deployment ended.
 
 use crate::context::LedgerContext;
+use crate::turn;
 use lockstep_aws::ledger::{Order, Versioned};
 use lockstep_domain::delivery::start::machine;
 use lockstep_domain::delivery::{freshness, gate};
@@ -48,8 +49,18 @@ fn log(looked: Result<(), Failure>, stage: &StageName) {
     }
 }
 
+/// Wakes the deployment whose turn it is in an environment that was changed. If none waits, starts the redeployments that
+/// are due: the one that left would have brought the inputs. A failure to start them is logged alone.
+pub async fn settle(context: &impl LedgerContext, environment: &Environment) -> Result<(), Failure> {
+    turn::wake_due(context, environment).await?;
+    if environment.queue.is_empty() {
+        log(look(context, &environment.stage, &environment.name).await, &environment.stage);
+    }
+    Ok(())
+}
+
 /// Starts the redeployments that are due for an environment, and for those that read its outputs.
-pub async fn look(context: &impl LedgerContext, stage: &StageName, name: &str) -> Result<(), Failure> {
+async fn look(context: &impl LedgerContext, stage: &StageName, name: &str) -> Result<(), Failure> {
     look_from(context, stage, name, None).await
 }
 

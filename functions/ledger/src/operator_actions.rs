@@ -78,7 +78,7 @@ async fn cancel_queued(
     context.ledger().transact(vec![Write::replace(&found, &left)?, Write::insert(&closed)?]).await?;
     deployment_end::report(&closed, action.at);
     context.callbacks().wake(&queue::operation(queued)).await?;
-    turn::wake_due(context, &left).await?;
+    follow::settle(context, &left).await?;
     Ok(written(found.rev() + 1))
 }
 
@@ -92,10 +92,10 @@ async fn as_begun(
     let stage = gate::stage(&stages, &environment.stage)?;
     let known = started::known(context, &queued.deployment).await?;
     let component = &environment.component;
-    let body: DeploymentBody = if queued.teardown {
+    let (body, starter): (DeploymentBody, Starter) = if queued.teardown {
         let stack = environment::stack_name(&stage.name, &environment.name)?;
         let stack = StackRun::new(component.clone(), environment.name.clone(), stack);
-        TeardownBody { stack, digest: None }.into()
+        (TeardownBody { stack, digest: None }.into(), Starter::Unknown)
     } else {
         let release = releases::release(context.ledger(), component, &queued.version).await?.record;
         let plain = || inputs::Deploy {
@@ -103,7 +103,8 @@ async fn as_begun(
             ..inputs::Deploy::new(component.clone(), queued.version.clone(), stage.name.clone())
         };
         let input = known.as_ref().and_then(start::asked).unwrap_or_else(plain);
-        begin::body(&input, &release, &stages, stage)?.into()
+        let body = begin::body(&input, &release, &stages, stage)?;
+        (body.into(), gate::starter(&queued.execution, &input, &release))
     };
     let start = DeploymentStart {
         id: queued.deployment.clone(),
@@ -114,7 +115,7 @@ async fn as_begun(
         path: queued.deployment.path(),
         at: queued.since,
     };
-    let starter = known.map_or(Starter::Unknown, |known| Starter::Caller(known.by));
+    let starter = known.map_or(starter, |known| Starter::Caller(known.by));
     Ok(Deployment { starter, ..Deployment::new(start, body) })
 }
 
@@ -142,9 +143,7 @@ pub async fn free(
     now: Timestamp,
 ) -> Result<Freed, Failure> {
     let held = existing(context, stage, name).await?;
-    let deployment = release(context, &held, SWEPT, now).await?;
-    follow::look(context, stage, name).await?;
-    Ok(Freed { deployment })
+    Ok(Freed { deployment: release(context, &held, SWEPT, now).await? })
 }
 
 /// Releases an environment from a holder whose execution has ended, and tidies its queue. Returns the deployment that held
@@ -216,8 +215,7 @@ pub async fn hold(
 pub async fn resume(context: &impl LedgerContext, stage: &StageName, name: &str) -> Result<Applied, Failure> {
     let stored = existing(context, stage, name).await?;
     let applied = replace(context, &stored, operator_actions::resume(&stored.record)).await?;
-    turn::wake_due(context, &existing(context, stage, name).await?.record).await?;
-    follow::look(context, stage, name).await?;
+    follow::settle(context, &existing(context, stage, name).await?.record).await?;
     Ok(applied)
 }
 

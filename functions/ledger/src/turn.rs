@@ -1,7 +1,7 @@
 //! The turn of a deployment: it acquires its environment, or waits in the queue of the environment.
 
 use crate::context::LedgerContext;
-use crate::load;
+use crate::{follow, load};
 use jiff::Timestamp;
 use lockstep_aws::ledger::{Versioned, Write};
 use lockstep_aws::scope;
@@ -109,7 +109,7 @@ async fn never_begins(
     }
     context.ledger().transact(writes).await?;
     deployment_end::report(&closed, now);
-    wake_due(context, left.as_ref().unwrap_or(&found.record)).await?;
+    follow::settle(context, left.as_ref().unwrap_or(&found.record)).await?;
     Ok(why)
 }
 
@@ -187,8 +187,8 @@ async fn without_dead(
     environment
 }
 
-/// Takes the deployments whose executions certainly ended out of the queue, and wakes the one whose turn it is. The sweep
-/// and an operator ask for it: an execution that an operator stopped leaves its entry, and a wake can be lost.
+/// Takes the deployments whose executions certainly ended out of the queue, and settles the environment. The sweep and an
+/// operator ask for it: an execution that an operator stopped leaves its entry, and a wake can be lost.
 pub async fn tidy(context: &impl LedgerContext, found: &Versioned<Environment>) -> Result<(), Failure> {
     let mut tidied = found.record.clone();
     for queued in &found.record.queue {
@@ -199,10 +199,10 @@ pub async fn tidy(context: &impl LedgerContext, found: &Versioned<Environment>) 
     if tidied != found.record {
         context.ledger().replace(found, tidied.clone()).await?;
     }
-    wake_due(context, &tidied).await
+    follow::settle(context, &tidied).await
 }
 
-/// Takes a deployment that cannot begin out of the queue of its environment, and wakes the one whose turn it is then.
+/// Takes a deployment that cannot begin out of the queue of its environment, and settles the environment.
 pub async fn leave(
     context: &impl LedgerContext,
     id: &DeploymentId,
@@ -215,7 +215,7 @@ pub async fn leave(
     let Some(queued) = queue::find(&found.record, id) else { return Ok(()) };
     let left = queue::without(&found.record, queued);
     context.ledger().replace(&found, left.clone()).await?;
-    wake_due(context, &left).await
+    follow::settle(context, &left).await
 }
 
 /// Registers the callback of a queued deployment, and wakes it at once if its turn has come.

@@ -119,7 +119,14 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
 /// Adds the warnings of CloudFormation's validation to what a question shows.
 async fn add_warnings(stacks: &impl Stacks, view: &ChangeSetView, review: &mut Review) {
     match stacks.validation_warnings(&view.arn).await {
-        Ok(warnings) => review.warnings = warnings.into_iter().take(WARNINGS_MAX).collect(),
+        Ok(mut warnings) => {
+            let more = warnings.len().saturating_sub(WARNINGS_MAX);
+            warnings.truncate(WARNINGS_MAX);
+            review.warnings = warnings;
+            if more > 0 {
+                review.unseen.push(format!("{more} more warnings of CloudFormation's validation"));
+            }
+        }
         Err(unread) => review.unseen.push(format!("warnings of CloudFormation: {}", unread.chain())),
     }
 }

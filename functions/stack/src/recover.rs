@@ -13,7 +13,7 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, LogicalId};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Operation, OperationKind, ProposedAction};
-use lockstep_domain::stacks::plan::{Plan, Recovery, intend, operation_key};
+use lockstep_domain::stacks::plan::{Plan, Recovery, express_advice, intend, operation_key};
 use lockstep_runtime::stages::stages;
 use lockstep_runtime::{deployment_log, releases};
 use std::collections::BTreeSet;
@@ -123,9 +123,9 @@ async fn last_release<C: StackContext>(
     let last = late::last_deployment(context, loaded).await?;
     let Some((last, deploy)) = last.as_ref().and_then(|last| Some((last, last.deploy()?))) else {
         let why = format!(
-            "the stack {} failed in express mode, and the deployment that brought what it ran last is not on record; deploy \
-             its template by hand: aws cloudformation update-stack --deployment-config Mode=EXPRESS",
-            operation.target
+            "the stack {} failed in express mode, and the deployment that brought what it ran last is not on record; {}",
+            operation.target,
+            express_advice(&operation.target)
         );
         return Err(Failure::new(FailureKind::StackNeedsHuman, why));
     };

@@ -7,12 +7,11 @@ use crate::observe::{self, StackReading};
 use lockstep_aws::cloudformation::{Stacks, TemplateForm};
 use lockstep_domain::delivery::packaging::PackedContents;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::resource_change::Change;
+use lockstep_domain::model::resource_change::{Change, NESTED_STACK};
 use lockstep_domain::records::Review;
 use lockstep_domain::stacks::access::changed_nested;
 use lockstep_domain::stacks::review::{self, After, Before, NestedBefore};
 use lockstep_domain::stacks::template::Template;
-use std::collections::BTreeSet;
 
 /// Returns what the change set changes of values and access. `existing` is the stack that it updates.
 pub async fn review<C: StackContext>(
@@ -32,25 +31,25 @@ pub async fn review<C: StackContext>(
     let old = Template::parse("template", &text).ok();
     let last = late::last_deployment(context, loaded).await?;
     let recorded = last.as_ref().and_then(|last| last.deploy()).map(|deploy| &deploy.parameters);
-    let nested = nested_before(stacks, &existing.stack.arn, changes).await?;
+    let nested = nested_before(stacks, &existing.stack.arn, &after).await?;
     let parameters = &existing.stack.parameters;
     let before = Before { template: old.as_ref(), parameters, recorded, nested: &nested };
     Ok(review::review(Some(before), after))
 }
 
-/// Reads the nested stacks that the change set changes, as they run.
+/// Reads the nested stacks that are compared, as they run.
 async fn nested_before(
     stacks: &impl Stacks,
     root: &str,
-    changes: &[Change],
+    after: &After<'_>,
 ) -> Result<Vec<NestedBefore>, Failure> {
-    let changed: BTreeSet<&str> = changed_nested(changes).map(|change| change.logical_id.as_str()).collect();
     let mut found = Vec::new();
-    if changed.is_empty() {
+    if after.nested.is_empty() && changed_nested(after.changes).next().is_none() {
         return Ok(found);
     }
     let resources = observe::resources(stacks, root).await?;
-    for resource in resources.iter().filter(|resource| changed.contains(resource.logical_id.as_str())) {
+    let nested = resources.iter().filter(|resource| resource.resource_type == NESTED_STACK);
+    for resource in nested.filter(|resource| after.compares(&resource.logical_id)) {
         let Some(stack) = stacks.describe(&resource.physical_id).await? else { continue };
         let text = stacks.template(&stack.arn, TemplateForm::Submitted).await?;
         let template = Template::parse("template", &text).ok();

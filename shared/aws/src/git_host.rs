@@ -93,7 +93,7 @@ async fn commits_since(
     let sides = format!("{base}...{commit}");
     let path = ["repos", repository.id.owner(), repository.id.name(), "compare", sides.as_str()];
     let answer = host.get(&path, COMPARISON_BYTES_MAX).await?;
-    commits::read(base, &judge(answer, host, repository, &what)?).ok_or_else(|| {
+    commits::read(base, commit, &judge(answer, host, repository, &what)?).ok_or_else(|| {
         let message = format!("{} gives a {what} that Lockstep cannot read", host.name());
         Failure::new(FailureKind::Transient, message)
     })

@@ -21,7 +21,7 @@ const AUTHOR_CHARS: usize = 60;
 #[derive(Deserialize)]
 struct Comparison {
     total_commits: u32,
-    /// The first commits of the comparison, oldest first.
+    /// A part of the commits of the comparison, oldest first.
     commits: Vec<Compared>,
 }
 
@@ -42,10 +42,15 @@ struct Author {
     name: Option<String>,
 }
 
-/// Reads the git host's comparison of `base` with the commit of a release; `None` if it has another form.
-pub fn read(base: &CommitSha, comparison: &[u8]) -> Option<ReleaseCommits> {
+/// Reads the git host's comparison of `base` with the commit of a release, `head`; `None` if it has another form.
+///
+/// The host lists a part of a long comparison. If that part does not end with `head`, it has not the newest commits, and
+/// all are counted alone.
+pub fn read(base: &CommitSha, head: &CommitSha, comparison: &[u8]) -> Option<ReleaseCommits> {
     let Comparison { total_commits, commits } = serde_json::from_slice(comparison).ok()?;
-    let listed: Vec<ListedCommit> = commits.into_iter().rev().take(LISTED_MAX).map(listed).collect();
+    let has_newest = commits.last().is_some_and(|newest| newest.sha == *head);
+    let newest = commits.into_iter().rev().take_while(|_| has_newest).take(LISTED_MAX);
+    let listed: Vec<ListedCommit> = newest.map(listed).collect();
     let more = total_commits.saturating_sub(u32::try_from(listed.len()).unwrap_or(u32::MAX));
     Some(ReleaseCommits { base: base.clone(), listed, more })
 }
@@ -103,7 +108,7 @@ mod tests {
         let commit =
             |number| json!({"sha": sha(number), "commit": {"message": message, "author": {"name": "Ada"}}});
         let commits: Vec<_> = (1..=count).map(commit).collect();
-        read(&sha(0), json!({"total_commits": total, "commits": commits}).to_string().as_bytes())
+        read(&sha(0), &sha(count), json!({"total_commits": total, "commits": commits}).to_string().as_bytes())
     }
 
     #[test]
@@ -113,6 +118,14 @@ mod tests {
         assert_eq!(found.listed[0].commit, sha(25));
         assert_eq!(compared(2, 2, "Fix").unwrap().more, 0);
         assert_eq!(compared(0, 0, "Fix").unwrap().listed, []);
+    }
+
+    #[test]
+    fn a_part_without_the_newest_commits_lists_none() {
+        let commits = json!([{"sha": sha(1), "commit": {"message": "Fix", "author": {"name": "Ada"}}}]);
+        let body = json!({"total_commits": 300, "commits": commits}).to_string();
+        let found = read(&sha(0), &sha(300), body.as_bytes()).unwrap();
+        assert_eq!((found.listed.len(), found.more), (0, 300));
     }
 
     #[test]
@@ -126,15 +139,15 @@ mod tests {
     #[test]
     fn a_comparison_of_another_form_lists_no_commits() {
         for body in ["", "[]", "{}", r#"{"total_commits": 1}"#, r#"{"total_commits": -1, "commits": []}"#] {
-            assert_eq!(read(&sha(0), body.as_bytes()), None, "{body}");
+            assert_eq!(read(&sha(0), &sha(1), body.as_bytes()), None, "{body}");
         }
         let foreign = r#"{"total_commits": 1, "commits": [{"sha": "HEAD", "commit": {"message": "x"}}]}"#;
-        assert_eq!(read(&sha(0), foreign.as_bytes()), None);
+        assert_eq!(read(&sha(0), &sha(1), foreign.as_bytes()), None);
         let nameless = format!(
             r#"{{"total_commits": 1, "commits": [{{"sha": "{}", "commit": {{"message": "x", "author": null}}}}]}}"#,
             sha(1)
         );
-        assert_eq!(read(&sha(0), nameless.as_bytes()).unwrap().listed[0].author, "");
+        assert_eq!(read(&sha(0), &sha(1), nameless.as_bytes()).unwrap().listed[0].author, "");
     }
 
     fn released(version: &str, commit: usize, since: Option<(usize, u32)>) -> Release {

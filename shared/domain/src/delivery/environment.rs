@@ -207,7 +207,8 @@ pub fn with_claims(environment: &Environment, deployment: &Deployment) -> Enviro
 /// Releases the lease of `dead`, a deployment whose execution certainly ended. The epoch rises, so that late writes of
 /// that execution are refused.
 pub fn release_dead_holder(environment: &Environment, dead: &Deployment, now: Timestamp) -> Environment {
-    let freed = release_lease(&after(environment, dead, now), dead);
+    let fate = ending::fate(dead, Some(FailureKind::Superseded.error_type()));
+    let freed = release_lease(&after(environment, dead, fate, now), dead);
     Environment { epoch: freed.epoch + 1, ..freed }
 }
 
@@ -340,11 +341,9 @@ pub fn fail(
     now: Timestamp,
 ) -> Failed {
     let held = environment.filter(|environment| still_holds(Some(environment), deployment).is_ok());
-    let fails_checks = error.error == FailureKind::CheckFailed.error_type();
     let moved = held.map(|environment| {
-        let after = after(environment, deployment, now);
-        let after = if fails_checks { without_proof(&after, deployment) } else { after };
-        release_lease(&after, deployment)
+        let fate = ending::fate(deployment, Some(&error.error));
+        release_lease(&after(environment, deployment, fate, now), deployment)
     });
     let known = deployment.failure.clone();
     let failure = known.unwrap_or_else(|| explain(deployment, error, moved.as_ref().or(environment)));
@@ -363,17 +362,6 @@ pub fn fail(
         ..deployment.clone()
     });
     Failed { environment: moved, deployment: closed, failure }
-}
-
-/// Returns the environment after the checks of `deployment` failed: what runs did not pass them, even if the stack ran the
-/// same before.
-fn without_proof(environment: &Environment, deployment: &Deployment) -> Environment {
-    let is_same = |deployed: &Deployed| deployment.digest() == Some(&deployed.digest);
-    let deployed = environment.deployed.clone().map(|deployed| {
-        let checked = deployed.checked && !is_same(&deployed);
-        Deployed { checked, ..deployed }
-    });
-    Environment { deployed, ..environment.clone() }
 }
 
 /// Closes a deployment whose record was changed since it began, and believes none of its reports: the environment
@@ -403,16 +391,22 @@ pub fn distrust(
     Failed { environment: released, deployment: Some(closed), failure }
 }
 
-/// Returns the environment after a deployment that did not succeed. A plan or a teardown leaves the running release
-/// unchanged.
-pub fn after(environment: &Environment, deployment: &Deployment, now: Timestamp) -> Environment {
+/// Returns the environment after a deployment that ended as `fate` says, without success. A plan or a teardown leaves the
+/// running release unchanged.
+///
+/// A release whose checks fail runs, even if the stack was the same before.
+pub fn after(environment: &Environment, deployment: &Deployment, fate: Fate, now: Timestamp) -> Environment {
     let environment = with_claims(environment, deployment);
     let Some(deploy) = deployment.deploy().filter(|deploy| !deploy.plan_only) else {
         return environment;
     };
-    let changed =
-        deploy.stack_changed.then(|| runs(&environment, deployment, deploy, false, now).ok()).flatten();
-    changed.unwrap_or_else(|| Environment {
+    let moved = match fate {
+        Fate::Done | Fate::Unchecked | Fate::Failing => {
+            runs(&environment, deployment, deploy, false, now).ok()
+        }
+        Fate::NotDone | Fate::RunsOn => None,
+    };
+    moved.unwrap_or_else(|| Environment {
         stack_arn: deploy.stack.arn.clone().or_else(|| environment.stack_arn.clone()),
         ..environment.clone()
     })

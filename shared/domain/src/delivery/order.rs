@@ -16,17 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The producers of each component.
 pub type Graph = BTreeMap<ComponentName, BTreeSet<ComponentName>>;
 
-/// End of a component within a push or a promotion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The release is in every stage that it should reach.
-    Succeeded,
-    /// The release did not get there.
-    Failed,
-    /// A later push overtook the release.
-    Superseded,
-}
-
 /// A component that cannot begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
@@ -34,8 +23,8 @@ pub struct Blocked {
     pub component: ComponentName,
     /// The producer that ended first: the one to repair.
     pub by: ComponentName,
-    /// End of that producer, and so of the component.
-    pub ending: Ending,
+    /// Outcome of that producer, which is no success.
+    pub outcome: Outcome,
 }
 
 /// The components that can begin, and those that cannot any more.
@@ -47,16 +36,16 @@ pub struct Round {
     pub blocked: Vec<Blocked>,
 }
 
-/// Returns the next round of `graph` after `endings`. A producer outside the graph is in its stage already.
-pub fn round(graph: &Graph, endings: &BTreeMap<ComponentName, Ending>) -> Round {
-    let mut ended = endings.clone();
+/// Returns the next round of `graph` after the components that `ended`. A producer outside the graph is in its stage already.
+pub fn round(graph: &Graph, ended: &BTreeMap<ComponentName, Outcome>) -> Round {
+    let mut ended = ended.clone();
     let mut round = Round::default();
     while let Some(blocked) = graph.keys().find_map(|component| block(graph, &ended, &round, component)) {
-        ended.insert(blocked.component.clone(), blocked.ending);
+        ended.insert(blocked.component.clone(), blocked.outcome);
         round.blocked.push(blocked);
     }
     let is_done = |producer: &ComponentName| {
-        !graph.contains_key(producer) || ended.get(producer) == Some(&Ending::Succeeded)
+        !graph.contains_key(producer) || ended.get(producer).is_some_and(|outcome| outcome.is_success())
     };
     let waiting = graph.iter().filter(|(component, _)| !ended.contains_key(*component));
     round.ready = waiting
@@ -66,24 +55,24 @@ pub fn round(graph: &Graph, endings: &BTreeMap<ComponentName, Ending>) -> Round 
     round
 }
 
-/// Returns the reason for which `component` cannot begin, or `None` if it has ended or nothing blocks it. A failure counts
-/// before an overtaken producer.
+/// Returns the reason for which `component` cannot begin, or `None` if it has ended or nothing blocks it. An overtaken
+/// producer counts last.
 fn block(
     graph: &Graph,
-    ended: &BTreeMap<ComponentName, Ending>,
+    ended: &BTreeMap<ComponentName, Outcome>,
     known: &Round,
     component: &ComponentName,
 ) -> Option<Blocked> {
     if ended.contains_key(component) {
         return None;
     }
-    let with = |ending: Ending| {
-        graph[component].iter().find(|producer| ended.get(*producer) == Some(&ending)).map(|by| (by, ending))
-    };
-    let (by, ending) = with(Ending::Failed).or_else(|| with(Ending::Superseded))?;
+    let outcomes = graph[component].iter().filter_map(|by| Some((by, *ended.get(by)?)));
+    let (by, outcome) = outcomes
+        .filter(|(_, outcome)| !outcome.is_success())
+        .min_by_key(|(_, outcome)| *outcome == Outcome::Superseded)?;
     let first = known.blocked.iter().find(|blocked| blocked.component == *by);
     let by = first.map_or_else(|| by.clone(), |blocked| blocked.by.clone());
-    Some(Blocked { component: component.clone(), by, ending })
+    Some(Blocked { component: component.clone(), by, outcome })
 }
 
 /// Returns the components of a push that can begin now, and the results of those that cannot begin any more. `results`
@@ -91,27 +80,27 @@ fn block(
 ///
 /// A pre-release reaches no stage, so pre-releases run side by side.
 pub fn next(components: &[PackagedComponent], results: &[ComponentResult]) -> Ordered {
-    let (mut graph, mut endings) = (Graph::new(), BTreeMap::new());
+    let (mut graph, mut ended) = (Graph::new(), BTreeMap::new());
     for component in components {
         match component {
             PackagedComponent::Packaged(release) => {
                 let producers = if release.pre_release { BTreeSet::new() } else { release.producers.clone() };
                 graph.insert(release.component.clone(), producers);
                 let is_its = |result: &&ComponentResult| result.component == release.component.as_str();
-                let ended = results.iter().find(is_its).map(|result| ending(outcome_of(result)));
-                endings.extend(ended.map(|ended| (release.component.clone(), ended)));
+                let outcome = results.iter().find(is_its).map(outcome_of);
+                ended.extend(outcome.map(|outcome| (release.component.clone(), outcome)));
             }
             PackagedComponent::Unchanged { .. } => {}
             // A label that is no name of a component has no consumers.
             PackagedComponent::Rejected { component, .. } => {
                 if let Ok(name) = component.parse::<ComponentName>() {
                     graph.insert(name.clone(), BTreeSet::new());
-                    endings.insert(name, Ending::Failed);
+                    ended.insert(name, Outcome::Rejected);
                 }
             }
         }
     }
-    let round = round(&graph, &endings);
+    let round = round(&graph, &ended);
     let mut ordered = Ordered::default();
     for component in components {
         let PackagedComponent::Packaged(release) = component else { continue };
@@ -122,9 +111,12 @@ pub fn next(components: &[PackagedComponent], results: &[ComponentResult]) -> Or
             ordered.not_begun.push(ComponentResult {
                 component: release.component.to_string(),
                 version: release.version.to_string(),
-                outcome: match blocked.ending {
-                    Ending::Superseded => Outcome::Superseded,
-                    Ending::Succeeded | Ending::Failed => Outcome::Failed,
+                outcome: match blocked.outcome {
+                    outcome @ (Outcome::Superseded
+                    | Outcome::Cancelled
+                    | Outcome::Expired
+                    | Outcome::Refused) => outcome,
+                    _ => Outcome::Failed,
                 },
                 cause: not_begun(blocked),
             });
@@ -135,17 +127,16 @@ pub fn next(components: &[PackagedComponent], results: &[ComponentResult]) -> Or
 
 /// Returns the sentence about a component that did not begin.
 pub fn not_begun(blocked: &Blocked) -> String {
-    match blocked.ending {
-        Ending::Superseded => format!("not begun: a later push overtook {}", blocked.by),
-        Ending::Succeeded | Ending::Failed => format!("not begun: {} failed", blocked.by),
-    }
-}
-
-fn ending(outcome: Outcome) -> Ending {
-    match outcome {
-        Outcome::Superseded => Ending::Superseded,
-        outcome if outcome.is_success() => Ending::Succeeded,
-        _ => Ending::Failed,
+    let by = &blocked.by;
+    match blocked.outcome {
+        Outcome::Superseded => format!("not begun: a later push overtook {by}"),
+        Outcome::Cancelled => format!("not begun: {by} was cancelled"),
+        Outcome::Expired => format!("not begun: {by} waited too long for its turn"),
+        Outcome::Refused => format!("not begun: {by} was refused"),
+        Outcome::NeedsApproval => {
+            format!("not begun: {by} waits for an answer; after it, run the command again")
+        }
+        _ => format!("not begun: {by} failed"),
     }
 }
 

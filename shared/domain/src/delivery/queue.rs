@@ -201,7 +201,8 @@ pub fn expired(deployment: &Deployment) -> Failure {
     Failure::new(
         FailureKind::Expired,
         format!(
-            "{version} waited {WAIT_MAX_DAYS} days for its turn in {stage} and was not deployed; see what holds the              environment: lockstep status"
+            "{version} waited {WAIT_MAX_DAYS} days for its turn in {stage} and was not deployed; see what holds the \
+             environment: lockstep status"
         ),
     )
 }

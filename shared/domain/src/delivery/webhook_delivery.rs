@@ -3,7 +3,7 @@
 use crate::messages::inputs;
 use crate::messages::ledger::{ComponentResult, Summary};
 use crate::messages::package::{PackagedComponent, PackagedRelease};
-use crate::model::caught_error::CaughtError;
+use crate::model::caught_error::{CaughtError, stopped_with};
 use crate::model::error::FailureKind;
 use crate::model::outcome::Outcome;
 use crate::records::{Cursor, DeliveryEnd, Repository, WebhookDelivery, WebhookDeliveryState};
@@ -70,7 +70,8 @@ pub fn repetition(
 /// Returns the result of a push, for its execution and for its webhook delivery.
 ///
 /// `error` is the error that prevented all packaging. A push that a later one overtook is superseded, which is not a
-/// failure. An error that the author can fix rejects the push. Any other error quarantines it for an operator.
+/// failure. An error that the author can fix rejects the push. Any other error quarantines it for an operator, and so does
+/// a deployment that was stopped while none failed.
 pub fn conclude(
     components: &[PackagedComponent],
     results: &[ComponentResult],
@@ -100,6 +101,14 @@ pub fn conclude(
         return (Summary { outcome, error: String::new(), cause, results }, DeliveryEnd::done());
     }
     let cause = causes.join("\n");
+    // What a later push overtook is nobody's to look at.
+    let outcomes = results.iter().map(|result| result.outcome);
+    let unhappy = outcomes.filter(|outcome| !outcome.is_success() && *outcome != Outcome::Superseded);
+    let stopped: Option<Vec<FailureKind>> = unhappy.map(stopped_with).collect();
+    if let Some(kind) = stopped.iter().flatten().next() {
+        let error = kind.error_type().to_owned();
+        return (rejected(error, cause.clone(), results), DeliveryEnd::quarantined(cause));
+    }
     let error = FailureKind::Rejected.error_type().to_owned();
     (rejected(error, cause.clone(), results), DeliveryEnd::rejected(cause))
 }
@@ -118,13 +127,12 @@ fn judged(result: ComponentResult) -> ComponentResult {
     ComponentResult { outcome: outcome_of(&result), ..result }
 }
 
-/// Returns the outcome of a result: superseded if a later push overtook its deployment.
+/// Returns the outcome of a result. The state machine reports every deployment without success as failed; its error tells
+/// one that was stopped.
 pub(crate) fn outcome_of(result: &ComponentResult) -> Outcome {
-    let cause = CaughtError { error: String::new(), cause: result.cause.clone() };
-    let overtaken = FailureKind::Overtaken.error_type();
-    match result.outcome == Outcome::Failed && cause.names().iter().any(|name| name == overtaken) {
-        true => Outcome::Superseded,
-        false => result.outcome,
+    match result.outcome {
+        Outcome::Failed => CaughtError { error: String::new(), cause: result.cause.clone() }.outcome(),
+        outcome => outcome,
     }
 }
 

@@ -1,6 +1,16 @@
 //! The error that a state machine caught.
 
+use crate::model::error::FailureKind;
+use crate::model::outcome::Outcome;
 use serde::{Deserialize, Serialize};
+
+/// The endings of a deployment that are no failure of its release: the error of its execution, and the outcome.
+const STOPPED: [(FailureKind, Outcome); 4] = [
+    (FailureKind::Overtaken, Outcome::Superseded),
+    (FailureKind::Cancelled, Outcome::Cancelled),
+    (FailureKind::Expired, Outcome::Expired),
+    (FailureKind::ApprovalRefused, Outcome::Refused),
+];
 
 /// An error as a state machine passes it on: the `Error` and `Cause` of a caught failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,11 +52,37 @@ impl CaughtError {
         }
         names
     }
+
+    /// Returns the outcome of the execution that ended with the error: stopped for a reason of its own, or failed.
+    pub fn outcome(&self) -> Outcome {
+        let names = self.names();
+        let stopped = STOPPED.iter().find(|(kind, _)| names.iter().any(|name| name == kind.error_type()));
+        stopped.map_or(Outcome::Failed, |(_, outcome)| *outcome)
+    }
+}
+
+/// Returns the error of an execution that ended with `outcome`, if it was stopped and did not fail.
+pub fn stopped_with(outcome: Outcome) -> Option<FailureKind> {
+    STOPPED.iter().find(|(_, stopped)| *stopped == outcome).map(|(kind, _)| *kind)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::CaughtError;
+    use super::{CaughtError, FailureKind, Outcome, stopped_with};
+
+    #[test]
+    fn a_stopped_execution_is_told_apart_from_a_failed_one() {
+        let caught = |error: &str, cause: &str| CaughtError { error: error.into(), cause: cause.into() };
+        for (kind, outcome) in super::STOPPED {
+            let nested = serde_json::json!({ "Error": kind.error_type(), "Cause": "why" }).to_string();
+            assert_eq!(caught(kind.error_type(), "why").outcome(), outcome);
+            assert_eq!(caught("States.TaskFailed", &nested).outcome(), outcome);
+            assert_eq!(stopped_with(outcome), Some(kind));
+        }
+        assert_eq!(caught("StackFailed", "Cancelled").outcome(), Outcome::Failed);
+        assert_eq!(caught(FailureKind::Superseded.error_type(), "why").outcome(), Outcome::Failed);
+        assert_eq!(stopped_with(Outcome::Failed), None);
+    }
 
     #[test]
     fn the_sentence_is_extracted_from_nested_causes() {

@@ -19,7 +19,7 @@ use crate::stacks::identity::{StackIdentity, Tags};
 use crate::stacks::protected::is_protected;
 pub use ending::{OperationState, Progress, operation_state};
 pub use policies::policies;
-pub use recovery::{OTHERS_SECONDS_MAX, intend};
+pub use recovery::{OTHERS_SECONDS_MAX, express_advice, intend};
 pub use removal::{Destroy, destroy, destroyed, teardown};
 pub use status::{Phase, StackStatus};
 use std::collections::BTreeSet;

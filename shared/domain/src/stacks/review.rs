@@ -5,6 +5,7 @@ use crate::model::resource_change::Change;
 use crate::records::{ParameterChange, Review, ShownValue};
 use crate::stacks::access::{self, Side};
 use crate::stacks::template::Template;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Beginnings of references to secrets.
@@ -20,7 +21,7 @@ pub struct Before<'a> {
     pub parameters: &'a BTreeMap<String, String>,
     /// The parameters that the last deployment recorded. They tell if a hidden value changes.
     pub recorded: Option<&'a BTreeMap<String, String>>,
-    /// Its nested stacks that change.
+    /// Its nested stacks that are compared: those whose templates the release has, and those that are removed.
     pub nested: &'a [NestedBefore],
 }
 
@@ -33,6 +34,13 @@ pub struct NestedBefore {
     pub template: Option<Template>,
     /// Its parameters, as CloudFormation shows them.
     pub parameters: BTreeMap<String, String>,
+}
+
+impl NestedBefore {
+    /// Returns the logical ids down to this stack, each with a dot behind it.
+    fn path(&self) -> String {
+        format!("{}.", self.logical_id)
+    }
 }
 
 /// A nested stack after the change, whose template is in the release.
@@ -59,6 +67,17 @@ pub struct After<'a> {
     pub changes: &'a [Change],
     /// Its nested stacks whose templates are in the release.
     pub nested: &'a [NestedAfter<'a>],
+}
+
+impl After<'_> {
+    /// Returns true if the access of a nested stack that runs is compared: the release has its template, or it is removed.
+    /// Without its new template, its access would be shown as gone.
+    pub fn compares(&self, logical_id: &str) -> bool {
+        let path = format!("{logical_id}.");
+        let removed = access::changed_nested(self.changes).filter(|change| change.action == "Remove");
+        self.nested.iter().any(|nested| nested.path == path)
+            || removed.into_iter().any(|change| path.starts_with(&format!("{}.", change.logical_id)))
+    }
 }
 
 /// Returns the review of a change. `before` is `None` for a new stack.
@@ -92,7 +111,7 @@ pub fn review(before: Option<Before<'_>>, after: After<'_>) -> Review {
         (changes || overridden).then(|| ParameterChange { name: name.clone(), old, new, overridden })
     });
     let parameters = parameters.collect();
-    let nested = Nested::of(before.map_or(&[][..], |before| before.nested), after.nested);
+    let nested = Nested::of(before, after.nested);
     let side = before.and_then(|before| before.template);
     let mut sides: Vec<Side<'_>> =
         side.into_iter().map(|template| Side { path: "", template, parameters: &old }).collect();
@@ -117,28 +136,22 @@ struct Nested<'a> {
 
 impl<'a> Nested<'a> {
     /// Hides a value on both sides if it is hidden, or unknown, on one of them: it then has the same text on both.
-    fn of(before: &'a [NestedBefore], after: &'a [NestedAfter<'a>]) -> Self {
+    fn of(before: Option<Before<'a>>, after: &'a [NestedAfter<'a>]) -> Self {
         let mut found = Self { before: Vec::new(), after: Vec::new(), unseen: Vec::new() };
-        let path_of = |nested: &NestedBefore| format!("{}.", nested.logical_id);
-        let mut unshown: BTreeSet<(String, &str)> = BTreeSet::new();
-        let sides = before
-            .iter()
-            .filter_map(|nested| Some((path_of(nested), nested.template.as_ref()?)))
-            .chain(after.iter().map(|nested| (nested.path.clone(), nested.template)));
-        for (path, template) in sides {
-            let hidden = template.parameters().iter().filter(|(_, parameter)| parameter.no_echo);
-            unshown.extend(hidden.map(|(name, _)| (path.clone(), name.as_str())));
-        }
+        let mut unshown = before.map(unshown_before).unwrap_or_default();
         for nested in after {
+            let path = nested.path.as_str();
+            unshown.extend(hidden_by(nested.template).map(|name| (path.to_owned(), name.clone())));
             let unknown = nested.parameters.iter().filter(|(_, value)| value.is_none());
-            unshown.extend(unknown.map(|(name, _)| (nested.path.clone(), name.as_str())));
+            unshown.extend(unknown.map(|(name, _)| (path.to_owned(), name.clone())));
         }
         let show = |path: &str, name: &str, value: &str| {
-            let is_hidden = unshown.contains(&(path.to_owned(), name)) || refers_to_a_secret(value);
+            let is_hidden =
+                unshown.contains(&(path.to_owned(), name.to_owned())) || refers_to_a_secret(value);
             if is_hidden { ShownValue::Hidden } else { ShownValue::Text(value.to_owned()) }
         };
-        for nested in before {
-            let path = path_of(nested);
+        for nested in before.map_or(&[][..], |before| before.nested) {
+            let path = nested.path();
             let Some(template) = &nested.template else {
                 found.unseen.push(format!(
                     "the template that {} runs cannot be read: all access in it is shown as new",
@@ -174,6 +187,68 @@ fn sides<'a>(
     nested: &'a [(String, &'a Template, BTreeMap<String, ShownValue>)],
 ) -> impl Iterator<Item = Side<'a>> {
     nested.iter().map(|(path, template, parameters)| Side { path, template, parameters })
+}
+
+/// Returns the names of the parameters that a template hides.
+fn hidden_by(template: &Template) -> impl Iterator<Item = &String> {
+    template.parameters().iter().filter(|(_, parameter)| parameter.no_echo).map(|(name, _)| name)
+}
+
+/// Returns the parameters of the nested stacks before the change that may not be shown, each with the path of its stack.
+///
+/// CloudFormation shows a hidden value of the root as plain text in a nested stack that does not hide it. So a value is hidden
+/// unless the expression that passes it is known to hold no hidden one.
+fn unshown_before(before: Before<'_>) -> BTreeSet<(String, String)> {
+    let mut stacks: BTreeMap<String, (&Template, BTreeSet<String>)> = BTreeMap::new();
+    if let Some(root) = before.template {
+        stacks.insert(String::new(), (root, hidden_by(root).cloned().collect()));
+    }
+    let mut nested: Vec<&NestedBefore> = before.nested.iter().collect();
+    nested.sort_by_key(|nested| nested.logical_id.matches('.').count());
+    for stack in nested {
+        let (parent, id) = stack.logical_id.rsplit_once('.').map_or_else(
+            || (String::new(), stack.logical_id.as_str()),
+            |(parent, id)| (format!("{parent}."), id),
+        );
+        let Some(template) = &stack.template else { continue };
+        let around = stacks.get(&parent);
+        let is_hidden =
+            |name: &&String| around.is_none_or(|(parent, hidden)| passes_hidden(parent, id, name, hidden));
+        let passed = stack.parameters.keys().filter(is_hidden).cloned();
+        let hidden = passed.chain(hidden_by(template).cloned()).collect();
+        stacks.insert(stack.path(), (template, hidden));
+    }
+    let of_stack = |(path, (_, hidden)): (String, (&Template, BTreeSet<String>))| {
+        hidden.into_iter().map(move |name| (path.clone(), name))
+    };
+    stacks.into_iter().flat_map(of_stack).collect()
+}
+
+/// Returns true if the template may pass a hidden value to the parameter `name` of its nested stack `id`.
+fn passes_hidden(parent: &Template, id: &str, name: &str, hidden: &BTreeSet<String>) -> bool {
+    let template = parent.to_json();
+    let resource = &template["Resources"][id];
+    let Some(passed) = resource["Properties"]["Parameters"].get(name) else {
+        // Without a value of its own, the nested template's default holds.
+        return !resource.is_object();
+    };
+    mentions(passed, hidden)
+}
+
+/// Returns true if an expression mentions a hidden parameter, or an attribute, which may be an output of another stack.
+fn mentions(expression: &Value, hidden: &BTreeSet<String>) -> bool {
+    match expression {
+        Value::String(text) => {
+            let references = text.split("${").skip(1).filter_map(|rest| rest.split('}').next());
+            hidden.contains(text)
+                || references.into_iter().any(|name| name.contains('.') || hidden.contains(name))
+        }
+        Value::Array(items) => items.iter().any(|item| mentions(item, hidden)),
+        Value::Object(fields) => {
+            fields.iter().any(|(name, value)| name == "Fn::GetAtt" || mentions(value, hidden))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 fn refers_to_a_secret(value: &str) -> bool {
@@ -277,7 +352,20 @@ Resources:
 
     /// Returns the lines of access of a nested stack whose parameters change like this.
     fn nested(old: Option<&str>, old_values: &[(&str, &str)], new_values: &[(&str, Option<&str>)]) -> Review {
-        let (root, child) = (Template::parse("t", TEMPLATE).unwrap(), Template::parse("c", CHILD).unwrap());
+        nested_in(ROOT, old, old_values, new_values)
+    }
+
+    /// A root that passes the range as a literal.
+    const ROOT: &str = "Parameters: {Password: {Type: String, NoEcho: true}}\nResources: {Net: {Type: \
+                        AWS::CloudFormation::Stack, Properties: {Parameters: {Cidr: 10.0.0.0/8}}}}";
+
+    fn nested_in(
+        root: &str,
+        old: Option<&str>,
+        old_values: &[(&str, &str)],
+        new_values: &[(&str, Option<&str>)],
+    ) -> Review {
+        let (root, child) = (Template::parse("t", root).unwrap(), Template::parse("c", CHILD).unwrap());
         let none = BTreeMap::new();
         let before = [NestedBefore {
             logical_id: "Net".into(),
@@ -314,6 +402,33 @@ Resources:
         assert!(found.unseen.is_empty() && !format!("{found:?}").contains("s3cr3t"), "{found:?}");
         let same = [("Cidr", Some("10.0.0.0/8")), ("Group", Some("sg-1"))];
         assert!(nested(Some(CHILD), &old, &same).access.is_empty());
+    }
+
+    #[test]
+    fn a_hidden_value_of_the_root_is_hidden_in_a_nested_stack() {
+        let root = |passed: &str| {
+            format!(
+                "Parameters: {{Password: {{Type: String, NoEcho: true}}, Open: {{Type: String}}}}\nResources: {{Net: {{Type: \
+                 AWS::CloudFormation::Stack, Properties: {{Parameters: {{Cidr: {passed}}}}}}}}}"
+            )
+        };
+        for (passed, is_shown) in [
+            ("{Ref: Open}", true),
+            ("'x${Open}'", true),
+            ("{Ref: Password}", false),
+            ("{'Fn::Sub': 'x${Password}'}", false),
+            ("{'Fn::Join': ['-', [a, {Ref: Password}]]}", false),
+            ("{'Fn::Select': [0, [{Ref: Password}, b]]}", false),
+            ("{'Fn::GetAtt': [Other, Outputs.Password]}", false),
+            ("{'Fn::Sub': '${Other.Outputs.Password}'}", false),
+        ] {
+            let found =
+                nested_in(&root(passed), Some(CHILD), &[("Cidr", "s3cr3t")], &[("Cidr", Some("::/0"))]);
+            assert_eq!(format!("{found:?}").contains("s3cr3t"), is_shown, "{passed}");
+        }
+        // The root has no such stack: it comes from a macro.
+        let found = nested_in(TEMPLATE, Some(CHILD), &[("Cidr", "s3cr3t")], &[("Cidr", Some("::/0"))]);
+        assert!(!format!("{found:?}").contains("s3cr3t"), "{found:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::delivery::environment::{acquire, complete, fail};
-use crate::delivery::order::{Ending, round};
+use crate::delivery::order::round;
 use crate::delivery::stages::Stages;
 use crate::delivery::stages::testing::{StageText, stage_text, with_production};
 use crate::model::caught_error::CaughtError;

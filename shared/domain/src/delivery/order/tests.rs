@@ -96,6 +96,20 @@ fn consumer_of_an_overtaken_producer_is_superseded() {
 }
 
 #[test]
+fn consumer_of_a_stopped_producer_says_what_stopped_it() {
+    for (error, outcome, cause) in [
+        ("Cancelled", Outcome::Cancelled, "not begun: queue was cancelled"),
+        ("Expired", Outcome::Expired, "not begun: queue waited too long for its turn"),
+        ("ApprovalRefused", Outcome::Refused, "not begun: queue was refused"),
+    ] {
+        let nested = format!(r#"{{"Error":"{error}","Cause":"why"}}"#);
+        let push = [packaged("report", &["queue"]), packaged("queue", &[])];
+        let after = next(&push, &[result("queue", Outcome::Failed, &nested)]);
+        assert_eq!(causes(&after), [("report", outcome, cause)]);
+    }
+}
+
+#[test]
 fn pre_releases_run_side_by_side() {
     let pre = |component: &str, producers: &[&str]| match packaged(component, producers) {
         PackagedComponent::Packaged(release) => {

@@ -79,6 +79,28 @@ fn a_release_that_a_later_push_overtook_is_no_failure() {
 }
 
 #[test]
+fn a_deployment_that_was_stopped_does_not_reject_the_push() {
+    let nested = |error: &str| format!(r#"{{"Error":"{error}","Cause":"why"}}"#);
+    for (error, outcome) in [
+        ("Cancelled", Outcome::Cancelled),
+        ("Expired", Outcome::Expired),
+        ("ApprovalRefused", Outcome::Refused),
+    ] {
+        let stopped = result("a", Outcome::Failed, &nested(error));
+        let overtaken = result("c", Outcome::Failed, &nested("Overtaken"));
+        let consumer = result("b", outcome, "not begun");
+        let results = [stopped.clone(), consumer, overtaken];
+        let (summary, end) = conclude(&[packaged("a"), packaged("b"), packaged("c")], &results, None);
+        assert_eq!((summary.error.as_str(), end.outcome), (error, Outcome::Quarantined));
+        assert_eq!(summary.results[0].outcome, outcome);
+        // The author of a release that failed corrects it.
+        let failed = result("b", Outcome::Failed, &nested("StackFailed"));
+        let (summary, end) = conclude(&[packaged("a"), packaged("b")], &[stopped, failed], None);
+        assert_eq!((summary.error.as_str(), end.outcome), ("Rejected", Outcome::Rejected));
+    }
+}
+
+#[test]
 fn every_problem_and_failure_is_listed_one_per_line() {
     let components =
         [rejected_for("a", &["template.yaml:3: no such type", "lockstep.toml:1: no team"]), packaged("b")];

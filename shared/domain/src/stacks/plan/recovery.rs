@@ -124,11 +124,19 @@ fn replay(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     human(
         stack,
         format!(
-            "its update failed in express mode, which no rollback undoes, and the ledger has no release that it ran; deploy \
-             the template that it ran last: aws cloudformation update-stack --stack-name {} --deployment-config Mode=EXPRESS \
-             --template-url <template>, then deploy again",
-            stack.arn
+            "its update failed in express mode, which no rollback undoes, and the ledger has no release that it ran; {}",
+            express_advice(&stack.arn)
         ),
+    )
+}
+
+/// Returns what a person does with a stack that failed in express mode. A parameter that the call does not name would get its
+/// default.
+pub fn express_advice(arn: &str) -> String {
+    format!(
+        "deploy the template that it ran last, then deploy again: aws cloudformation update-stack --stack-name {arn} \
+         --deployment-config Mode=EXPRESS --template-url <template> --capabilities CAPABILITY_NAMED_IAM \
+         CAPABILITY_AUTO_EXPAND --parameters ParameterKey=<each parameter>,UsePreviousValue=true"
     )
 }
 

@@ -126,7 +126,7 @@ fn failure_without_a_reported_stack_keeps_the_known_stack() {
     let first = completed("a", "1.0.0", None);
     let mut second = taken("b", "1.0.1", Some(&first));
     change(&mut second.deployment, |deploy| (deploy.stack_changed, deploy.stack.arn) = (false, None));
-    let left = after(&second.environment, &second.deployment, at(9));
+    let left = after(&second.environment, &second.deployment, Fate::NotDone, at(9));
     assert_eq!(left, second.environment);
 }
 

@@ -1,6 +1,7 @@
 //! A stage whose deployments run in any order, with the decisions of the product.
 
 use super::*;
+use crate::model::outcome::Outcome;
 
 /// Maximum number of steps until a world is settled.
 const STEPS_MAX: usize = 5000;
@@ -49,7 +50,7 @@ struct Push {
     graph: Graph,
     contents: BTreeMap<ComponentName, (u32, u32)>,
     begun: BTreeSet<ComponentName>,
-    endings: BTreeMap<ComponentName, Ending>,
+    endings: BTreeMap<ComponentName, Outcome>,
 }
 
 /// A stage with its stacks.
@@ -243,7 +244,7 @@ impl Landscape {
         *environment = done.environment.unwrap();
         *revision += 1;
         self.failed.remove(&run.of);
-        self.ended(&run, Ending::Succeeded);
+        self.ended(&run, Outcome::Deployed);
     }
 
     fn fail(&mut self, index: usize) {
@@ -255,10 +256,10 @@ impl Landscape {
         if run.deployment.deploy().unwrap().follows.is_some() {
             self.failed.insert(run.of);
         }
-        self.ended(&run, Ending::Failed);
+        self.ended(&run, Outcome::Failed);
     }
 
-    fn ended(&mut self, run: &Run, ending: Ending) {
+    fn ended(&mut self, run: &Run, ending: Outcome) {
         self.follow(run.of);
         if let Some(push) = run.push {
             self.pushes[push].endings.insert(component(run.of), ending);
