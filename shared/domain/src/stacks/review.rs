@@ -408,7 +408,8 @@ Resources:
     fn a_hidden_value_of_the_root_is_hidden_in_a_nested_stack() {
         let root = |passed: &str| {
             format!(
-                "Parameters: {{Password: {{Type: String, NoEcho: true}}, Open: {{Type: String}}}}\nResources: {{Net: {{Type: \
+                "Parameters: {{Password: {{Type: String, NoEcho: true}}, Open: {{Type: String}}}}\nResources: {{Other: {{Type: \
+                 AWS::CloudFormation::Stack, Properties: {{TemplateURL: x}}}}, Net: {{Type: \
                  AWS::CloudFormation::Stack, Properties: {{Parameters: {{Cidr: {passed}}}}}}}}}"
             )
         };
