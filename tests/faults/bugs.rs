@@ -103,10 +103,6 @@ pub enum Bug {
     NewestIsForgotten,
     /// No deployment is woken for its turn.
     NoWakeOfTurn,
-    /// A write of an environment loses its queue.
-    QueueIsForgotten,
-    /// The deployment of a person waits as that of a push.
-    PersonCountsAsPush,
     /// The last of a queue comes first.
     LastComesFirst,
     /// The record of a cancelled deployment is not written.
@@ -222,23 +218,6 @@ impl Bug {
         let change: fn(&mut serde_json::Map<String, Value>) = match self {
             Self::NewestIsForgotten => |environment| drop(environment.remove("newest_push")),
             Self::HoldIsForgotten => |environment| drop(environment.remove("hold")),
-            Self::QueueIsForgotten => |environment| {
-                if !environment.contains_key("holder") {
-                    environment.remove("queue");
-                }
-            },
-            Self::PersonCountsAsPush => |environment| {
-                for entry in environment
-                    .get_mut("queue")
-                    .and_then(|queue| queue["L"].as_array_mut())
-                    .into_iter()
-                    .flatten()
-                {
-                    if !entry["M"]["pushed"].is_object() {
-                        entry["M"]["pushed"] = json!({"S": "1970-01-01T00:00:00Z"});
-                    }
-                }
-            },
             Self::LastComesFirst => |environment| {
                 if let Some(queue) = environment.get_mut("queue").and_then(|queue| queue["L"].as_array_mut())
                 {

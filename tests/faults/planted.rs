@@ -40,8 +40,6 @@ fn scenario_of(bug: Bug) -> Option<&'static str> {
         | Bug::OvertakenGoesOn
         | Bug::NewestIsForgotten
         | Bug::NoWakeOfTurn
-        | Bug::QueueIsForgotten
-        | Bug::PersonCountsAsPush
         | Bug::LastComesFirst
         | Bug::CancelledBegins
         | Bug::HoldIsForgotten

@@ -17,7 +17,7 @@ use lockstep_domain::delivery::packaging::PackedContents;
 use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::drift_status::DriftStatus;
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::error::{Failure, FailureKind, Policy};
 use lockstep_domain::model::ids::{DeploymentId, Digest, LogicalId};
 use lockstep_domain::model::late_values::{self, LateChange, LateReadings};
 use lockstep_domain::model::resource_change::{Change, NESTED_STACK};
@@ -94,7 +94,7 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
         let templates = (&contents, &template);
         change_set.review = review::review(context, &stacks, &loaded, existing, templates, changes).await?;
         change_set.review.late = late_changes(context, &loaded).await?.1;
-        add_warnings(&stacks, &view, &mut change_set.review).await;
+        add_warnings(&stacks, &view, &mut change_set.review).await?;
     }
     let go = match plan_only {
         true => NextStep::Planned,
@@ -116,8 +116,13 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
     Ok(go)
 }
 
-/// Adds the warnings of CloudFormation's validation to what a question shows.
-async fn add_warnings(stacks: &impl Stacks, view: &ChangeSetView, review: &mut Review) {
+/// Adds the warnings of CloudFormation's validation to what a question shows. An error that passes by itself fails the step,
+/// which is repeated: a review without the warnings would be another question.
+async fn add_warnings(
+    stacks: &impl Stacks,
+    view: &ChangeSetView,
+    review: &mut Review,
+) -> Result<(), Failure> {
     match stacks.validation_warnings(&view.arn).await {
         Ok(mut warnings) => {
             let more = warnings.len().saturating_sub(WARNINGS_MAX);
@@ -127,8 +132,10 @@ async fn add_warnings(stacks: &impl Stacks, view: &ChangeSetView, review: &mut R
                 review.unseen.push(format!("{more} more warnings of CloudFormation's validation"));
             }
         }
+        Err(passing) if passing.kind.policy() == Policy::Retryable => return Err(passing),
         Err(unread) => review.unseen.push(format!("warnings of CloudFormation: {}", unread.chain())),
     }
+    Ok(())
 }
 
 /// Deletes a change set for which CloudFormation may have read another value than the plan, which the question shows.

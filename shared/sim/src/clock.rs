@@ -31,9 +31,30 @@ impl VirtualClock {
         self.0.fetch_add(milliseconds, Ordering::SeqCst);
     }
 
-    /// Moves the clock forward to `then`; never backward.
+    /// Moves the clock forward to the first millisecond that is not before `then`; never backward. Who waits until `then`
+    /// would wait for ever if the clock stopped before it.
     pub fn advance_to(&self, then: Timestamp) {
-        self.0.fetch_max(then.as_millisecond(), Ordering::SeqCst);
+        let rest = i64::from(then.subsec_nanosecond().rem_euclid(1_000_000) != 0);
+        self.0.fetch_max(then.as_millisecond() + rest, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::VirtualClock;
+    use jiff::Timestamp;
+
+    #[test]
+    fn the_clock_reaches_the_time_that_it_advances_to() {
+        for nanoseconds in [0, 1, 999_999, 1_000_000, 1_500_000, 2_000_001] {
+            let clock = VirtualClock::at(Timestamp::UNIX_EPOCH);
+            let then = Timestamp::from_nanosecond(nanoseconds).unwrap();
+            clock.advance_to(then);
+            assert!(clock.now() >= then, "{} is before {then}", clock.now());
+            assert!(clock.now().as_nanosecond() - nanoseconds < 1_000_000);
+            clock.advance_to(Timestamp::UNIX_EPOCH);
+            assert!(clock.now() >= then, "it moves back");
+        }
     }
 }
 

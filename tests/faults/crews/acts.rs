@@ -53,6 +53,8 @@ pub struct Acted {
     pub version: String,
     /// The end in a word.
     pub word: String,
+    /// The time at which a person was told that `ci` has a hold, or has it no longer.
+    pub told: Option<Timestamp>,
     /// Each statement about the end that was false when it was made.
     pub lies: Vec<String>,
 }
@@ -125,15 +127,17 @@ async fn act(harness: &Harness, cues: &[Cue], number: usize) -> Acted {
         }
         Act::Rollback => {
             let hold = json!({"action": "hold", "stage": "ci", "environment": "logs", "reason": "bad night"});
-            ask(harness, &hold).await;
+            let held = ask(harness, &hold).await;
+            let told = (held == "200").then(|| harness.clock.now());
             let environment = seen(harness).await;
             let target = rollback::target(&environment, |_| false).expect("a target").version.to_string();
             let run = execute(harness, &act.name(number), &act.input(&target)).await;
-            reported(harness, act, target, run).await
+            Acted { told, ..reported(harness, act, target, run).await }
         }
         Act::Resume => {
             let word = ask(harness, &json!({"action": "resume", "stage": "ci", "environment": "logs"})).await;
-            Acted { act, id: None, run: None, version: String::new(), word, lies: Vec::new() }
+            let told = (word == "200").then(|| harness.clock.now());
+            Acted { act, id: None, run: None, version: String::new(), word, told, lies: Vec::new() }
         }
         Act::Cancel(other) => cancel(harness, act, cues[other].act, other).await,
     }
@@ -165,7 +169,7 @@ async fn cancel(harness: &Harness, act: Act, other: Act, number: usize) -> Acted
             lies.push("18: cancelled in the queue, and the record does not say so".to_owned());
         }
     }
-    Acted { act, id: Some(id), run: None, version: String::new(), word, lies }
+    Acted { act, id: Some(id), run: None, version: String::new(), word, told: None, lies }
 }
 
 /// Sends a request of an operator, again if the function fails. Returns the status.
@@ -195,20 +199,24 @@ async fn reported(harness: &Harness, act: Act, version: String, run: Run) -> Act
             lies.push(format!("18: {act:?} reported success, and the deployment is {state:?}"));
         }
         if act != Act::Teardown {
-            lies.extend(untrue_success(harness, act, &version, environment.as_ref()));
+            lies.extend(untrue_success(harness, (act, &id), &version, environment.as_ref()));
         }
     } else {
         lies.extend(untrue_failure(act, &word, record.as_ref(), environment.as_ref()));
     }
-    Acted { act, id: Some(id), run: Some(run), version, word, lies }
+    Acted { act, id: Some(id), run: Some(run), version, word, told: None, lies }
 }
 
 fn untrue_success(
     harness: &Harness,
-    act: Act,
+    (act, id): (Act, &DeploymentId),
     version: &str,
     environment: Option<&Environment>,
 ) -> Option<String> {
+    // A report that a fault delayed comes after a later deployment changed both.
+    if environment.is_some_and(|environment| environment.last_deployment.as_ref() != Some(id)) {
+        return None;
+    }
     let wanted = &release(version).release;
     let runs = harness.cloud.runs(&format!("{}-logs", act.stage()));
     let is_it = runs.is_some_and(|(template, ..)| Digest::of(template.as_bytes()) == wanted.template_digest);

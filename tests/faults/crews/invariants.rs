@@ -32,6 +32,14 @@ pub struct CrewRemains<'a> {
     common: Vec<String>,
 }
 
+/// The turn of a deployment that began.
+struct Turn {
+    execution: String,
+    asked: Timestamp,
+    free: Timestamp,
+    began: Timestamp,
+}
+
 /// An environment as a write stored it.
 struct Stored {
     at: Timestamp,
@@ -145,22 +153,39 @@ impl<'a> CrewRemains<'a> {
         persons.map(|acted| format!("16: {:?} was superseded by a push", acted.act)).collect()
     }
 
-    /// The next holder is the first person of the queue, or a push if no person waits.
+    /// Returns each deployment that began in a stage: its execution, when it entered the queue, since when the environment was
+    /// free, and when it began. The queue is believed at the first sight of an entry alone: a mistake may lose or move it.
+    fn turns(&self, stage: &str) -> Vec<Turn> {
+        let mut asked: BTreeMap<String, Timestamp> = BTreeMap::new();
+        let (mut turns, mut holder, mut free): (Vec<Turn>, Option<String>, _) = (Vec::new(), None, None);
+        for now in self.stored(stage) {
+            for (execution, _) in &now.queue {
+                asked.entry(execution.clone()).or_insert(now.at);
+            }
+            if let Some(execution) = now.holder.clone().filter(|execution| holder.as_ref() != Some(execution))
+            {
+                let asked = asked.get(&execution).copied().unwrap_or(now.at);
+                turns.push(Turn { execution, asked, free: free.unwrap_or(now.at), began: now.at });
+            }
+            free = if now.holder.is_some() { None } else { free.or(Some(now.at)) };
+            holder = now.holder;
+        }
+        turns
+    }
+
+    /// Persons come first, in the order in which they asked.
     fn persons_come_first_in_the_order_asked(&self) -> Vec<String> {
+        let of_person =
+            |turn: &&Turn| self.act_of(&turn.execution).is_some_and(|acted| acted.act.is_of_person());
         let mut broken = Vec::new();
         for stage in ["ci", "production"] {
-            let mut before: Option<Stored> = None;
-            for now in self.stored(stage) {
-                if let (Some(before), Some(holder)) = (&before, &now.holder)
-                    && before.holder.as_ref() != Some(holder)
-                {
-                    let persons = before.queue.iter().filter(|(_, pushed)| !pushed);
-                    let first = persons.map(|(execution, _)| execution).next();
-                    if first.is_some_and(|first| first != holder) {
-                        broken.push(format!("16: {holder} began before a person who asked earlier"));
-                    }
+            let turns = self.turns(stage);
+            for (place, turn) in turns.iter().enumerate() {
+                let mut waiting =
+                    turns[place + 1..].iter().filter(of_person).filter(|it| it.asked < turn.began);
+                if waiting.any(|person| !of_person(&turn) || person.asked < turn.asked) {
+                    broken.push(format!("16: {} began before a person who asked earlier", turn.execution));
                 }
-                before = Some(now);
             }
         }
         broken
@@ -177,6 +202,15 @@ impl<'a> CrewRemains<'a> {
                 broken.push(format!("17: {} began under a hold", began.unwrap_or_default()));
             }
             before = now.holder;
+        }
+        // The hold may be forgotten, so what the person was told counts too.
+        let told = |act: Act| self.acted.iter().find(|acted| acted.act == act).and_then(|acted| acted.told);
+        if let (Some(held), Some(resumed)) = (told(Act::Rollback), told(Act::Resume)) {
+            let is_push =
+                |it: &&Turn| self.act_of(&it.execution).is_some_and(|it| matches!(it.act, Act::Push(_)));
+            let turns = self.turns("ci");
+            let early = turns.iter().filter(is_push).filter(|it| it.began > held && it.began < resumed);
+            broken.extend(early.map(|it| format!("17: {} began between hold and resume", it.execution)));
         }
         broken
     }
@@ -226,6 +260,16 @@ impl<'a> CrewRemains<'a> {
                     idle = None;
                 }
                 idle = if idles { idle.or(Some(now.at)) } else { None };
+            }
+            let has_hold = self.acted.iter().any(|acted| acted.act == Act::Rollback);
+            for turn in self.turns(stage) {
+                let is_push = self.act_of(&turn.execution).is_some_and(|it| matches!(it.act, Act::Push(_)));
+                let since = turn.free.max(turn.asked);
+                let late = turn.began.duration_since(since) > SignedDuration::from_secs(seconds);
+                if late && !(is_push && has_hold) {
+                    broken
+                        .push(format!("19: {} waited since {since} for a free environment", turn.execution));
+                }
             }
         }
         broken

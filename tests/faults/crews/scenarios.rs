@@ -100,13 +100,13 @@ pub const CREWS: &[Crew] = &[
     },
     Crew {
         name: "crew-rollback-from-what-failed",
-        ground: &[
-            FIRST_IN_CI,
-            Step::Deploy("ci", SAFE),
-            Step::Deploy("ci", FAILING),
-            Step::Deploy("ci", NEXT),
+        ground: &[FIRST_IN_CI, Step::Deploy("ci", SAFE)],
+        cues: &[
+            cue(0, Act::Deploy(FAILING), "CheckFailed"),
+            cue(7200, Act::Deploy(NEXT), DONE),
+            cue(14400, Act::Rollback, DONE),
+            cue(14403, Act::Deploy(EQUAL), DONE),
         ],
-        cues: &[cue(0, Act::Rollback, DONE), cue(3, Act::Deploy(EQUAL), DONE)],
         ..PLAIN
     },
     Crew {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const ORDERS: u64 = 4;
 
 /// One single fault in this many runs.
-const STEP: u64 = 997;
+const STEP: u64 = 197;
 
 /// The case to replay, such as `crew-pushes/1:17=lost`: a crew, an order, and faults.
 const CASE: &str = "LOCKSTEP_FAULTS_CREW";
@@ -167,6 +167,9 @@ fn planted() -> Vec<(&'static str, Bug)> {
         ("crew-promotions", Bug::AnswerIsForgotten),
         ("crew-pushes", Bug::SuccessBeforeEnd),
         ("crew-failing-push", Bug::NoChecks),
+        ("crew-persons-and-a-push", Bug::LastComesFirst),
+        ("crew-rollback-and-a-push", Bug::HoldIsForgotten),
+        ("crew-rollback-from-what-failed", Bug::FailedCountsAsPassed),
     ]
 }
 

@@ -79,23 +79,18 @@ impl<'a> PushRemains<'a> {
 
     /// Invariant 18: the test of a consumer begins after its producer of the same push has succeeded in ci.
     fn a_consumer_begins_after_its_producer(&self) -> Vec<String> {
-        let pushed = |name| self.of_component(name).filter(|it| it.stage.as_str() == TEST);
+        let since = self.harness.began;
+        let of_stage = |name, stage: &'static str| {
+            self.of_component(name).filter(move |it| it.stage.as_str() == stage && it.started_at >= since)
+        };
         // A push that leaves the producer alone tests no release of it.
-        let Some(since) = pushed(OF).map(|it| it.started_at).filter(|at| *at >= self.harness.began).min()
-        else {
+        if of_stage(OF, TEST).next().is_none() {
             return Vec::new();
-        };
-        let done = |it: &&Deployment| {
-            it.stage == ci() && matches!(it.state, DeploymentState::Succeeded | DeploymentState::NoChanges)
-        };
-        let ends: Vec<_> = self
-            .of_component(OF)
-            .filter(done)
-            .filter_map(|it| it.finished_at)
-            .filter(|at| *at >= since)
-            .collect();
-        let early = pushed(CONSUMER)
-            .filter(|it| it.started_at >= since && !ends.iter().any(|end| *end <= it.started_at));
+        }
+        let done =
+            |it: &&Deployment| matches!(it.state, DeploymentState::Succeeded | DeploymentState::NoChanges);
+        let ends: Vec<_> = of_stage(OF, "ci").filter(done).filter_map(|it| it.finished_at).collect();
+        let early = of_stage(CONSUMER, TEST).filter(|it| !ends.iter().any(|end| *end <= it.started_at));
         early.map(|it| format!("18: {} began before its producer was in ci", it.execution)).collect()
     }
 
