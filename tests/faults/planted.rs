@@ -32,7 +32,7 @@ fn scenario_of(bug: Bug) -> Option<&'static str> {
         Bug::UsedIsDiscarded => "bake-is-used",
         Bug::DebrisIgnored => "bake-leaves-debris",
         Bug::BuildsUnasked => "bake-is-licensed-and-refused",
-        Bug::InputsForgotten => "push-of-a-producer",
+        Bug::InputsForgotten => "push-that-its-consumer-cannot-follow",
         Bug::NoOrder => "push-of-both-again",
         Bug::FollowedForgotten => "push-that-its-consumer-cannot-follow",
         // Mistakes about several deployments: see `crews`.
