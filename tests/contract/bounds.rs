@@ -44,7 +44,7 @@ fn every_timeout_of_a_state_machine_is_listed() {
 }
 
 /// The states that end another state machine before its own bound, on purpose.
-const CUT_SHORT: [&str; 3] = ["release.Test", "bake-image.Build", "bake-image.BuildInDelivery"];
+const CUT_SHORT: [&str; 3] = ["release: Test", "bake-image: Build", "bake-image: BuildInDelivery"];
 
 /// Returns the bound of the execution that a state starts.
 fn nested_bound(state: &State) -> Option<u64> {
