@@ -7,7 +7,7 @@
 //!
 //! All rows run in one thread, in one run, in turns. The table gives processor time. Its ratios hold on other
 //! machines, its seconds do not. The second form only converts text, for a profiler that counts instructions. The
-//! example needs Linux, and Python 3 for the last rows: that of `PYTHON`, with the packages duckdb and chdb (ClickHouse).
+//! example needs Linux, and Python 3 for the last rows: that of the path, with the packages duckdb and chdb (ClickHouse).
 
 use flate2::{Decompress, FlushDecompress, Status, write::GzEncoder};
 use lockstep_access_log::synthetic::{Synthetic, gzip};
@@ -322,11 +322,10 @@ fn in_python(object: &[u8]) -> Result<Vec<(&'static str, f64)>> {
 
 /// Returns the processor seconds that a program in Python takes for the file at `path`.
 fn python(program: &str, path: &Path) -> Result<f64> {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let program = format!(
         "import sys, time\npath = sys.argv[1]\nstarted = time.process_time()\n{program}\nprint(time.process_time() - started)"
     );
-    let run = Command::new(python).args(["-c", &program]).arg(path).output()?;
+    let run = Command::new("python3").args(["-c", &program]).arg(path).output()?;
     if !run.status.success() {
         return Err(String::from_utf8_lossy(&run.stderr).into());
     }

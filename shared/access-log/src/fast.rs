@@ -110,8 +110,7 @@ impl Writer {
         text: &[u8],
         events: &mut Vec<u8>,
         masks: impl Fn(&[u8; BLOCK]) -> Masks,
-        put_columns: impl for<'v> Fn(Format, Out<'v>, &[u8], &Ends) -> Option<Out<'v>>,
-        put_ecs: impl for<'v> Fn(Format, Out<'v>, &[u8], &Ends, &Padded) -> Option<Out<'v>>,
+        put_fields: impl for<'v> Fn(&Self, Out<'v>, &[u8]) -> Option<Out<'v>>,
         put_message: impl for<'v> Fn(Out<'v>, &[u8], Line, &Ends) -> Out<'v>,
     ) -> Option<usize> {
         let line = self.ends.find(text, self.format.quoting(), masks)?;
@@ -132,15 +131,10 @@ impl Writer {
         // behind a backslash. The time follows.
         let mut out = Out::behind(events, self.event_bytes + 4 * line.end as usize);
         self.head.put(&mut out, text, time_start, time_length, number);
+        let mut out = put_fields(self, out, text)?;
         match self.fields {
-            Fields::Ecs => {
-                out = put_ecs(self.format, out, text, &self.ends, &self.before_elb)?;
-                out.put(MESSAGE, 0, 11);
-            }
-            Fields::Plain => {
-                out = put_columns(self.format, out, text, &self.ends)?;
-                out.put(PLAIN_MESSAGE, 0, 13);
-            }
+            Fields::Ecs => out.put(MESSAGE, 0, 11),
+            Fields::Plain => out.put(PLAIN_MESSAGE, 0, 13),
         }
         let mut out = put_message(out, text, line, &self.ends);
         out.put(END, 0, 3);
@@ -240,8 +234,10 @@ macro_rules! compiled {
                     text,
                     events,
                     |block| $masks(block),
-                    |format, out, line, ends| put_columns(format, out, line, ends),
-                    |format, out, line, ends, before_elb| put_ecs(format, out, line, ends, before_elb),
+                    |writer, out, line| match writer.fields {
+                        Fields::Ecs => put_ecs(writer.format, out, line, &writer.ends, &writer.before_elb),
+                        Fields::Plain => put_columns(writer.format, out, line, &writer.ends),
+                    },
                     |out, text, line, ends| put_message(out, text, line, ends),
                 )
             }

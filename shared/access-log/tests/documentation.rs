@@ -42,7 +42,7 @@ fn every_column_is_in_the_table_of_its_format() {
             .collect();
         let wanted: Vec<[String; 3]> = format.columns().iter().map(|column| row(*format, column)).collect();
         for row in &wanted {
-            assert!(row[0] != "" && rows.contains(row), "{}: | {} |", format.name(), row.join(" | "));
+            assert!(!row[0].is_empty() && rows.contains(row), "{}: | {} |", format.name(), row.join(" | "));
         }
         assert_eq!(rows, wanted, "{}", format.name());
     }
