@@ -1,12 +1,12 @@
 //! The log intake for applications: its table, the principals that read and write it, and its metrics.
 
-use crate::components::{boot_scripts, stack, template};
+use crate::components::{stack, template};
 use crate::iam::keys_for;
 use crate::installed::stacks;
 use crate::policy::roles;
 use lockstep_domain::logs::ingest::Reason;
 use lockstep_domain::records::Table;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 #[test]
@@ -70,33 +70,6 @@ fn the_intake_sends_every_metric_that_its_alarms_watch() {
             assert!(sent.contains(alarm["MetricName"].as_str().unwrap()), "{id}");
             assert_eq!(alarm["Dimensions"][0]["Name"], "function", "{id}");
         }
-    }
-}
-
-#[test]
-fn every_field_of_an_event_has_a_type_and_its_own_data_cannot_conflict() {
-    for (engine, flat) in [
-        ("elasticsearch", r#"{"type": "flattened", "ignore_above": 8191}"#),
-        ("opensearch", r#"{"type": "flat_object"}"#),
-    ] {
-        let script = &boot_scripts(&stack("indexer", "production", &[("Engine", engine)]))[0];
-        assert!(script.contains(&format!("flat='{flat}'")), "{engine}");
-        let mapping = script.split("put _index_template/log-stack <<END\n").nth(1).unwrap();
-        let mapping =
-            mapping.split("\nEND\n").next().unwrap().replace("$retention", "").replace("$flat", flat);
-        let mapping: Value = serde_json::from_str(&mapping).unwrap();
-        let properties = &mapping["template"]["mappings"]["properties"];
-        for (field, kind) in [
-            ("@timestamp", "date"),
-            ("received_at", "date"),
-            ("level", "keyword"),
-            ("logger", "keyword"),
-            ("version", "keyword"),
-            ("message", "text"),
-        ] {
-            assert_eq!(properties[field]["type"], kind, "{engine} {field}");
-        }
-        assert_eq!(properties["fields"], serde_json::from_str::<Value>(flat).unwrap());
     }
 }
 

@@ -205,6 +205,7 @@ fn environment(function: &str, address: &str) -> BTreeMap<&'static str, String> 
         (Setting::ExternalId.variable(), "secret-external-id".to_owned()),
         (Setting::Output.variable(), "beats://127.0.0.1:9".to_owned()),
         (Setting::LogFormat.variable(), "detect".to_owned()),
+        (Setting::LogFields.variable(), "ecs".to_owned()),
         (Setting::EventsPerSecond.variable(), "1".to_owned()),
         (Setting::Burst.variable(), "1".to_owned()),
         ("AWS_LAMBDA_RUNTIME_API", address.to_owned()),

@@ -18,6 +18,7 @@ mod failure_modes;
 mod iam;
 mod installation;
 mod intake;
+mod log_fields;
 mod log_lines;
 mod machine;
 mod machines;

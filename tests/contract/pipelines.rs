@@ -9,16 +9,24 @@ use std::collections::BTreeSet;
 
 /// The fields that senders of the log stack give an event (docs/elb-logs.md, docs/log-intake.md). A pipeline checks
 /// that they exist before it reads them.
-const OF_SENDERS: [&str; 3] = ["[environment]", "[id]", "[type]"];
+const OF_SENDERS: [&str; 6] =
+    ["[environment]", "[event][dataset]", "[event][id]", "[id]", "[service][environment]", "[type]"];
+
+/// The options of an input that leaves the mode.
+const OUT_OF_MODE: &str = r#"ecs_compatibility => "disabled""#;
+
+/// The options of an `http` input that keeps the mode: its port alone.
+const IN_MODE: &str = r"^port => \S+$";
 
 /// The fields that a plugin sets in ECS mode if its options match the pattern. The sources are the pages of the plugins
 /// in <https://www.elastic.co/guide/en/logstash/8.19/input-plugins.html>.
-const OF_INPUTS: [(&str, &str, &[&str]); 6] = [
+const OF_INPUTS: [(&str, &str, &[&str]); 7] = [
     ("heartbeat", ".", &["[host][name]"]),
     ("heartbeat", r#"sequence => "(epoch|sequence)""#, &["[event][sequence]"]),
     ("beats", ".", &["[@metadata][input][beats][host][ip]"]),
     ("tcp", ".", &["[@metadata][input][tcp][source][ip]"]),
-    ("http", ".", &["[http][method]", "[host][ip]", "[url][path]", "[user_agent][original]"]),
+    ("http", IN_MODE, &["[http][method]", "[host][ip]", "[url][path]", "[user_agent][original]"]),
+    ("http", OUT_OF_MODE, &["[@metadata][headers]", "[@metadata][host]"]),
     ("redis", ".", &[]),
 ];
 
@@ -157,9 +165,32 @@ fn an_unset_field_is_found_wherever_it_is_read() {
     }
 }
 
+/// Returns the fields of events that the inputs of a broker overwrite.
+fn overwritten(broker: &str) -> Vec<String> {
+    let of_events =
+        ["aws", "cloud", "destination", "http", "log", "service", "source", "tls", "url", "user_agent"];
+    let set = Pipeline::of(broker).inputs_set();
+    set.into_iter()
+        .filter(|field| of_events.iter().any(|name| field.starts_with(&format!("[{name}]"))))
+        .collect()
+}
+
 #[test]
-fn every_pipeline_keeps_the_mode_of_the_elastic_common_schema() {
-    for folder in ["broker", "indexer"] {
-        assert!(!script(folder).contains("ecs_compatibility"), "{folder}");
-    }
+fn no_input_overwrites_a_field_that_events_have() {
+    let broker = script("broker");
+    assert_eq!(overwritten(&broker), Vec::<String>::new());
+    let http = Regex::new(r"http \{[^{}]*\}").unwrap();
+    let in_mode = http.replace(&broker, "http { port => 8080 }");
+    assert_eq!(overwritten(&in_mode), ["[http][method]", "[url][path]", "[user_agent][original]"]);
+}
+
+#[test]
+fn only_the_http_input_leaves_the_mode_of_the_elastic_common_schema() {
+    assert!(!script("indexer").contains("ecs_compatibility"));
+    let (broker, mode) = (script("broker"), Regex::new(OUT_OF_MODE).unwrap());
+    assert_eq!(broker.matches("ecs_compatibility").count(), 1);
+    let inputs = Pipeline::of(&broker).inputs;
+    let found: Vec<&str> =
+        inputs.iter().filter(|(_, options)| mode.is_match(options)).map(|(name, _)| name.as_str()).collect();
+    assert_eq!(found, ["http"]);
 }

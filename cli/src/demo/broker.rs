@@ -89,8 +89,10 @@ fn keep(received: &Mutex<BTreeMap<String, Events>>, events: Vec<Value>) -> Optio
     let mut received = received.lock().unwrap_or_else(PoisonError::into_inner);
     for event in events {
         // An event belongs to an object, or else to an application.
-        let of = event["source"]["key"].as_str().or_else(|| event["application"].as_str())?;
-        let id = event["id"].as_str()?;
+        let object = event["log"]["file"]["path"].as_str().and_then(|path| path.strip_prefix("s3://"));
+        let key = object.and_then(|object| object.split_once('/')).map(|(_bucket, key)| key);
+        let of = key.or_else(|| event["service"]["name"].as_str())?;
+        let id = event["event"]["id"].as_str()?;
         *received.entry(of.to_owned()).or_default().entry(id.to_owned()).or_default() += 1;
     }
     Some(())
@@ -178,7 +180,7 @@ mod tests {
     use std::io::Write;
 
     fn event(sequence: u32, id: &str) -> Vec<u8> {
-        let json = format!(r#"{{"id":"{id}","source":{{"key":"k"}}}}"#);
+        let json = format!(r#"{{"event":{{"id":"{id}"}},"log":{{"file":{{"path":"s3://b/k"}}}}}}"#);
         let length = u32::try_from(json.len()).unwrap();
         [b"2J".as_slice(), &sequence.to_be_bytes(), &length.to_be_bytes(), json.as_bytes()].concat()
     }

@@ -1,6 +1,6 @@
 //! The clients of this function, created from its settings.
 
-use lockstep_access_log::{Format, Labels, Settings};
+use lockstep_access_log::{Fields, Format, Labels, Settings};
 use lockstep_aws::aws::Aws;
 use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::objects::Objects;
@@ -13,8 +13,9 @@ pub const SETTINGS: [Setting; 4] =
     [Setting::Output, Setting::QueueUrl, Setting::QuarantineBucket, Setting::LogFormat];
 
 /// Optional settings.
-pub const OPTIONAL: [Setting; 5] = [
+pub const OPTIONAL: [Setting; 6] = [
     Setting::OutputAuthority,
+    Setting::LogFields,
     Setting::LogComponent,
     Setting::LogApplication,
     Setting::LogEnvironment,
@@ -49,7 +50,10 @@ impl AwsContext {
         };
         let format =
             format.map_err(|error| problems.push(format!("{}: {}", Setting::LogFormat, chain(&error))));
-        let (Some(output), Ok(format), []) = (output, format, problems.as_slice()) else {
+        let fields = config.optional(Setting::LogFields).map_or(Ok(Fields::default()), str::parse::<Fields>);
+        let fields =
+            fields.map_err(|error| problems.push(format!("{}: {}", Setting::LogFields, chain(&error))));
+        let (Some(output), Ok(format), Ok(fields), []) = (output, format, fields, problems.as_slice()) else {
             return Err(Failure::rejected(format!("the function's settings: {}", problems.join("; "))));
         };
         let text = |setting| config.optional(setting).map(str::to_owned);
@@ -63,7 +67,7 @@ impl AwsContext {
             objects: Objects::new(aws),
             queue: Queue::new(aws, config.get(Setting::QueueUrl)?),
             quarantine: config.get(Setting::QuarantineBucket)?.to_owned(),
-            reading: Settings { format, labels, ..Settings::default() },
+            reading: Settings { format, labels, fields, ..Settings::default() },
             name: name.unwrap_or_else(|| "elb-logs".to_owned()),
             output,
         })

@@ -88,7 +88,7 @@ impl<'a> Quarantine<'a> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let Source { bucket, key, version } = self.source;
+        let Source { bucket, key, version, .. } = self.source;
         let key = unreadable_key(bucket, key, version, self.offset, bytes.len());
         let length = bytes.len() as u64;
         let (objects, quarantine) = (&self.context.objects, &self.context.quarantine);

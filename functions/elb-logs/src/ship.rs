@@ -2,6 +2,7 @@
 
 use crate::AwsContext;
 use crate::quarantine::Quarantine;
+use jiff::Timestamp;
 use lockstep_access_log::{Batch, Reader, Source};
 use lockstep_aws::objects::Reading;
 use lockstep_aws::shipper::{Shipper, Stopped};
@@ -79,7 +80,12 @@ pub(crate) async fn ship(context: &AwsContext, asked: &Object, until: Deadlines)
 fn source(asked: &Object, reading: &Reading) -> Result<Source, Failure> {
     let version = reading.version_id().or(reading.etag());
     let version = version.ok_or_else(|| Failure::bug("S3 returned an object without version and ETag"))?;
-    Ok(Source { bucket: asked.bucket.clone(), key: asked.key.clone(), version: version.to_owned() })
+    Ok(Source {
+        bucket: asked.bucket.clone(),
+        key: asked.key.clone(),
+        version: version.to_owned(),
+        written: Timestamp::from_second(reading.written()).ok().map(|written| written.to_string()),
+    })
 }
 
 /// An object in progress.

@@ -4,6 +4,7 @@ use crate::applications::Applications;
 use lockstep_aws::aws::Aws;
 use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::shipper::{Output, Pace};
+use lockstep_domain::logs::Fields;
 use lockstep_domain::logs::ingest::{Labels, Rate};
 use lockstep_domain::model::error::{Failure, chain};
 use std::time::Duration;
@@ -13,8 +14,13 @@ pub const SETTINGS: [Setting; 4] =
     [Setting::Table, Setting::Output, Setting::EventsPerSecond, Setting::Burst];
 
 /// Optional settings.
-pub const OPTIONAL: [Setting; 4] =
-    [Setting::OutputAuthority, Setting::LogComponent, Setting::LogEnvironment, Setting::LogType];
+pub const OPTIONAL: [Setting; 5] = [
+    Setting::OutputAuthority,
+    Setting::LogFields,
+    Setting::LogComponent,
+    Setting::LogEnvironment,
+    Setting::LogType,
+];
 
 /// Timing of the shipper. A client waits, so a stalled connection is replaced sooner than with a queue.
 pub const PACE: Pace = Pace {
@@ -29,6 +35,7 @@ pub const PACE: Pace = Pace {
 pub struct AwsContext {
     pub(crate) applications: Applications,
     pub(crate) output: Output,
+    pub(crate) fields: Fields,
     pub(crate) labels: Labels,
     /// Rate of an application whose record has none.
     pub(crate) rate: Rate,
@@ -48,7 +55,10 @@ impl AwsContext {
         let rate = rate.map_err(|why| {
             problems.push(format!("{} and {}: {why}", Setting::EventsPerSecond, Setting::Burst));
         });
-        let (Some(output), Ok(rate)) = (output, rate) else {
+        let fields = config.optional(Setting::LogFields).map_or(Ok(Fields::default()), str::parse::<Fields>);
+        let fields =
+            fields.map_err(|error| problems.push(format!("{}: {}", Setting::LogFields, chain(&error))));
+        let (Some(output), Ok(rate), Ok(fields)) = (output, rate, fields) else {
             return Err(Failure::rejected(format!("the function's settings: {}", problems.join("; "))));
         };
         let text = |setting| config.optional(setting).map(str::to_owned);
@@ -60,6 +70,7 @@ impl AwsContext {
         Ok(Self {
             applications: Applications::new(aws, config.get(Setting::Table)?),
             output,
+            fields,
             labels,
             rate,
             name: name.unwrap_or_else(|| "log-intake".to_owned()),

@@ -142,7 +142,7 @@ impl Visit<'_> {
         let events = ingest::events(documents?, self.received_at)?;
         let request = request.request_context.request_id.as_deref().unwrap_or_default();
         let origin = Origin { key, request, received_at: self.received_at };
-        let lines = ingest::lines(&events, &self.context.labels, origin)?;
+        let lines = ingest::lines(&events, self.context.fields, &self.context.labels, origin)?;
         self.ship(lines).await?;
         Ok(events)
     }

@@ -9,7 +9,7 @@ dnf --assumeyes --setopt=install_weak_deps=False upgrade --releasever=latest --e
 # base image already contains a package, dnf leaves it unchanged; the list guarantees its presence.
 dnf --assumeyes --setopt=install_weak_deps=False install \
   amazon-cloudwatch-agent aws-cfn-bootstrap logrotate chrony \
-  awscli-2 gnupg2-minimal grep jq sed unzip util-linux xfsprogs
+  awscli-2 gnupg2-minimal grep gzip jq sed unzip util-linux xfsprogs
 
 # The journal is the only log to which every service writes.
 install -d -m 0755 /etc/systemd/journald.conf.d

@@ -2,17 +2,20 @@
 //!
 //! ```text
 //! cargo run --release -p lockstep-access-log --example speed [lines]
+//! cargo run --release -p lockstep-access-log --example speed convert ecs|plain [lines]
 //! ```
 //!
 //! All rows run in one thread, in one run, in turns. The table gives processor time. Its ratios hold on other
-//! machines, its seconds do not. The example needs Linux, and Python 3 for the row of Python.
+//! machines, its seconds do not. The second form only converts text, for a profiler that counts instructions. The
+//! example needs Linux, and Python 3 for the last rows: that of the path, with the packages duckdb and chdb (ClickHouse).
 
 use flate2::{Decompress, FlushDecompress, Status, write::GzEncoder};
 use lockstep_access_log::synthetic::{Synthetic, gzip};
-use lockstep_access_log::{Format, Labels, Reader, Settings, Source, count_values};
+use lockstep_access_log::{Fields, Format, Labels, Reader, Settings, Source, count_values};
 use std::error::Error;
 use std::hint::black_box;
 use std::io::Write;
+use std::path::Path;
 use std::process::Command;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -29,6 +32,14 @@ fn main() -> Result<()> {
             println!("{}", memory(megabytes)?);
             Ok(())
         }
+        Some("convert") => {
+            let fields = arguments.next().ok_or("ecs or plain?")?.parse()?;
+            let count = arguments.next().map_or(Ok(20_000), |count| count.parse())?;
+            let (text, _) = Synthetic::new(Format::Alb, 1).lines(count);
+            let (batches, bytes) = read(&text, fields, false);
+            println!("{count} lines, {batches} batches, {bytes} bytes");
+            Ok(())
+        }
         lines => speeds(lines.map_or(Ok(200_000), str::parse)?),
     }
 }
@@ -42,13 +53,14 @@ fn speeds(count: u64) -> Result<()> {
         text.len() as f64 / 1e6,
         text.len() as f64 / object.len() as f64
     );
-    let stages: [(&str, &dyn Fn()); 7] = [
+    let stages: [(&str, &dyn Fn()); 8] = [
         ("inflate alone (zlib-rs)", &|| inflate(&object)),
         ("tokenize alone, by memchr", &|| tokenize(&text)),
         ("tokenize alone, with the product's code", &|| _ = black_box(count_values(&text, Format::Alb))),
-        ("plain text -> NDJSON", &|| _ = read(&text, false)),
-        ("gz -> NDJSON", &|| _ = read(&object, false)),
-        ("gz -> NDJSON, every line on the plain path", &|| _ = read(&object, true)),
+        ("plain text -> NDJSON", &|| _ = read(&text, Fields::Ecs, false)),
+        ("gz -> NDJSON", &|| _ = read(&object, Fields::Ecs, false)),
+        ("gz -> NDJSON with AWS's names (`plain`)", &|| _ = read(&object, Fields::Plain, false)),
+        ("gz -> NDJSON, every line on the plain path", &|| _ = read(&object, Fields::Ecs, true)),
         ("gz -> NDJSON by regex and serde_json", &|| regex(&object)),
     ];
     let mut times = vec![Vec::new(); stages.len()];
@@ -67,15 +79,24 @@ fn speeds(count: u64) -> Result<()> {
     rows.insert(3, ("serial bound: inflate, then memchr's tokenizer", bound));
     rows.insert(4, ("strict bound: inflate and the faster tokenizer", strict_bound));
     rows.insert(6, ("inflate, then plain text -> NDJSON", both_alone));
-    match python(&object) {
-        Ok(seconds) => rows.push(("gz -> NDJSON by Python's gzip, csv, json", seconds)),
-        Err(error) => println!("no row of Python: {error}\n"),
+    rows.extend(in_python(&object)?);
+    print_rows(&rows, text.len(), count, [bound, strict_bound]);
+    print_events(&object, text.len(), count);
+    println!("| MB of text | peak resident memory, MiB |\n|---|---|");
+    for megabytes in ["1", "10", "100", "1000"] {
+        let run = Command::new(std::env::current_exe()?).args(["memory", megabytes]).output()?;
+        println!("| {megabytes} | {} |", String::from_utf8(run.stdout)?.trim());
     }
+    Ok(())
+}
+
+/// Prints the table of speeds, each beside the serial and the strict bound.
+fn print_rows(rows: &[(&str, f64)], text_bytes: usize, count: u64, [bound, strict_bound]: [f64; 2]) {
     println!(
         "| | GB/s of text | million lines/s | of the serial bound | of the strict one |\n|---|---|---|---|---|"
     );
     for (name, seconds) in rows {
-        let gigabytes = text.len() as f64 / seconds / 1e9;
+        let gigabytes = text_bytes as f64 / seconds / 1e9;
         println!(
             "| {name} | {gigabytes:.3} | {:.3} | {:.3} | {:.3} |",
             count as f64 / seconds / 1e6,
@@ -83,19 +104,24 @@ fn speeds(count: u64) -> Result<()> {
             strict_bound / seconds
         );
     }
-    let (batches, events) = read(&object, false);
+}
+
+/// Prints the sizes of the events.
+fn print_events(object: &[u8], text_bytes: usize, count: u64) {
+    let (batches, events) = read(object, Fields::Ecs, false);
+    let (_, plain) = read(object, Fields::Plain, false);
     println!(
-        "\n{batches} batches: {:.2} writes per MiB of text, {:.2} per MiB of events; events are {:.2} times the text\n",
-        batches as f64 / mebibytes(text.len()),
+        "\n{batches} batches: {:.2} writes per MiB of text, {:.2} per MiB of events",
+        batches as f64 / mebibytes(text_bytes),
         batches as f64 / mebibytes(events),
-        events as f64 / text.len() as f64
     );
-    println!("| MB of text | peak resident memory, MiB |\n|---|---|");
-    for megabytes in ["1", "10", "100", "1000"] {
-        let run = Command::new(std::env::current_exe()?).args(["memory", megabytes]).output()?;
-        println!("| {megabytes} | {} |", String::from_utf8(run.stdout)?.trim());
-    }
-    Ok(())
+    println!(
+        "events are {:.2} times the text, {} bytes each; {:.3} times those with AWS's names, {} bytes each\n",
+        events as f64 / text_bytes as f64,
+        events as u64 / count,
+        events as f64 / plain as f64,
+        plain as u64 / count,
+    );
 }
 
 fn mebibytes(bytes: usize) -> f64 {
@@ -114,13 +140,14 @@ fn processor_seconds() -> Result<f64> {
     Ok(nanoseconds as f64 / 1e9)
 }
 
-fn reader(plainly: bool) -> Reader {
+fn reader(fields: Fields, plainly: bool) -> Reader {
     let source = Source {
         bucket: "acme-load-balancer-logs".into(),
         key: "web/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2026/11/26/123456789012_elasticloadbalancing_us-east-2_\
               app.my-loadbalancer.50dc6c495c0c9188_20261126T2340Z_172.160.1.192_20sg8hgm.log.gz"
             .into(),
         version: "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY-MTRCxf3vjVBH40Nr8X8gdRQBpUMLUo".into(),
+        written: Some("2026-11-26T23:40:07Z".into()),
     };
     let labels = Labels {
         component: Some("web".into()),
@@ -128,12 +155,12 @@ fn reader(plainly: bool) -> Reader {
         environment: Some("production".into()),
         event_type: Some("elb".into()),
     };
-    Reader::new(&source, &Settings { labels, plainly, ..Settings::default() })
+    Reader::new(&source, &Settings { labels, fields, plainly, ..Settings::default() })
 }
 
 /// Does the work of the product without the network. Returns the number of batches and the bytes of their events.
-fn read(object: &[u8], plainly: bool) -> (usize, usize) {
-    let mut reader = reader(plainly);
+fn read(object: &[u8], fields: Fields, plainly: bool) -> (usize, usize) {
+    let mut reader = reader(fields, plainly);
     let (mut batches, mut bytes) = (0, 0);
     let mut add = |events: Vec<u8>| {
         batches += 1;
@@ -246,21 +273,59 @@ fn regex(object: &[u8]) {
     black_box(&events);
 }
 
-/// Returns the processor seconds that Python takes.
-fn python(object: &[u8]) -> Result<f64> {
-    const PROGRAM: &str = r#"
-import csv, gzip, io, json, sys, time
-started = time.process_time()
+/// The usual implementation in Python.
+const CSV_AND_JSON: &str = r#"
+import csv, gzip, json
 size = 0
-with gzip.open(sys.argv[1], "rt", encoding="utf-8", newline="") as lines:
+with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
     for row in csv.reader(lines, delimiter=" "):
         size += len(json.dumps(dict(zip(map(str, range(len(row))), row))))
-print(time.process_time() - started)
 "#;
+
+/// DuckDB, from the file to JSON, with one thread.
+const DUCKDB: &str = r#"
+import duckdb
+database = duckdb.connect(config={"threads": 1})
+rows = f"read_csv('{path}', delim=' ', quote='\"', header=false, all_varchar=true)"
+database.execute(f"COPY (SELECT * FROM {rows}) TO '/dev/null' (FORMAT json)")
+"#;
+
+/// ClickHouse, from the file to JSON, with one thread.
+const CLICKHOUSE: &str = r#"
+import chdb, csv, gzip
+with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
+    columns = len(next(csv.reader(lines, delimiter=" ")))
+structure = ", ".join(f"column{number} String" for number in range(columns))
+settings = ("max_threads=1, format_csv_delimiter=' ', input_format_csv_allow_whitespace_or_tab_as_delimiter=1, "
+    "input_format_csv_trim_whitespaces=0")
+chdb.query(f"SELECT * FROM file('{path}', 'CSV', '{structure}') SETTINGS {settings}", "JSONEachRow").bytes()
+"#;
+
+/// Returns a row for each implementation in Python that is installed.
+fn in_python(object: &[u8]) -> Result<Vec<(&'static str, f64)>> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("object.log.gz");
     std::fs::write(&path, object)?;
-    let run = Command::new("python3").args(["-c", PROGRAM]).arg(&path).output()?;
+    let mut rows = Vec::new();
+    for (name, program) in [
+        ("gz -> NDJSON by Python's gzip, csv, json", CSV_AND_JSON),
+        ("gz -> NDJSON by DuckDB", DUCKDB),
+        ("gz -> NDJSON by ClickHouse (chdb)", CLICKHOUSE),
+    ] {
+        match python(program, &path) {
+            Ok(seconds) => rows.push((name, seconds)),
+            Err(error) => println!("no row {name}: {error}\n"),
+        }
+    }
+    Ok(rows)
+}
+
+/// Returns the processor seconds that a program in Python takes for the file at `path`.
+fn python(program: &str, path: &Path) -> Result<f64> {
+    let program = format!(
+        "import sys, time\npath = sys.argv[1]\nstarted = time.process_time()\n{program}\nprint(time.process_time() - started)"
+    );
+    let run = Command::new("python3").args(["-c", &program]).arg(path).output()?;
     if !run.status.success() {
         return Err(String::from_utf8_lossy(&run.stderr).into());
     }
@@ -269,7 +334,7 @@ print(time.process_time() - started)
 
 /// Reads a generated object, and returns the peak resident memory of this process, in MiB.
 fn memory(megabytes: usize) -> Result<String> {
-    let mut reader = reader(false);
+    let mut reader = reader(Fields::Ecs, false);
     let mut lines = Synthetic::new(Format::Alb, 1);
     let mut object = GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let (mut made, mut line, mut lines_read) = (0, Vec::new(), 0);

@@ -10,19 +10,20 @@
 //! numbers and addresses as a whole (`value.rs`), and copies the rest (`out.rs`).
 
 mod columns;
+mod ecs;
 mod head;
 mod out;
 mod processor;
+mod request;
 mod scan;
 #[cfg(test)]
 mod tests;
 mod value;
 
-use crate::event::Template;
+use crate::event::{Fields, Template};
 use crate::format::{Column, Format, Kind};
 use crate::line::Quoting;
-use columns::Quotes;
-use head::Head;
+use head::{Head, Padded};
 use out::{Out, SLACK};
 use processor::{BLOCK, Masks};
 use scan::{Ends, Line};
@@ -33,7 +34,9 @@ pub(crate) const BEHIND: usize = BLOCK + SLACK;
 const _: () = assert!(value::BEHIND <= SLACK, "values stand before what is behind the text");
 
 /// Text between the columns and the message, padded.
-const MESSAGE: &[u8; 13 + SLACK] = &padded(br#"},"message":""#);
+const PLAIN_MESSAGE: &[u8; 13 + SLACK] = &padded(br#"},"message":""#);
+/// The same behind a comma.
+const MESSAGE: &[u8; 11 + SLACK] = &padded(br#""message":""#);
 const END: &[u8; 3 + SLACK] = &padded(b"\"}\n");
 
 /// Returns the bytes, padded with [`SLACK`] more.
@@ -54,7 +57,9 @@ pub(crate) struct Writer {
     time_column: usize,
     head: Head,
     ends: Ends,
-    quotes: Quotes,
+    fields: Fields,
+    /// Beginning of `aws.elb`.
+    before_elb: Padded,
     /// Maximum size of an event without the bytes of its line.
     event_bytes: usize,
     #[cfg(target_arch = "x86_64")]
@@ -63,15 +68,22 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub fn new(template: &Template, format: Format) -> Self {
-        let head = Head::new(template, format);
+        let pieces = template.of(format);
+        let head = Head::new(pieces);
+        let before_elb = Padded::new(&[&pieces.before_elb]);
+        let columns_bytes = match template.fields {
+            Fields::Ecs => before_elb.length() + ecs::bytes_max(format),
+            Fields::Plain => columns::bytes_max(format),
+        };
         let is_time = |column: &Column| column.kind == Kind::EventTime;
         Self {
             format,
             time_column: format.columns().iter().position(is_time).expect("every format has one"),
-            event_bytes: head.bytes_max() + columns::bytes_max(format) + MESSAGE.len() + END.len(),
+            event_bytes: head.bytes_max() + columns_bytes + PLAIN_MESSAGE.len() + END.len(),
             head,
             ends: Ends::new(),
-            quotes: Quotes::new(),
+            fields: template.fields,
+            before_elb,
             #[cfg(target_arch = "x86_64")]
             has_avx2: has_avx2(),
         }
@@ -98,8 +110,8 @@ impl Writer {
         text: &[u8],
         events: &mut Vec<u8>,
         masks: impl Fn(&[u8; BLOCK]) -> Masks,
-        put_columns: impl Fn(Format, &mut Out<'_>, &[u8], &Ends, &mut Quotes) -> Option<()>,
-        put_message: impl Fn(&mut Out<'_>, &[u8], Line, &Quotes),
+        put_fields: impl for<'v> Fn(&Self, Out<'v>, &[u8]) -> Option<Out<'v>>,
+        put_message: impl for<'v> Fn(Out<'v>, &[u8], Line, &Ends) -> Out<'v>,
     ) -> Option<usize> {
         let line = self.ends.find(text, self.format.quoting(), masks)?;
         // The scan reads these bytes behind the line.
@@ -115,13 +127,16 @@ impl Writer {
             return None;
         }
         let time_length = self.head.read_time(&text[time_start as usize..], time_bytes as usize)?;
-        // Every byte of the line occurs once as a value and once in the message, at worst behind a backslash.
-        // The time follows.
+        // Every byte of the line occurs at most twice as a value or a part of one, and once in the message, at worst
+        // behind a backslash. The time follows.
         let mut out = Out::behind(events, self.event_bytes + 4 * line.end as usize);
         self.head.put(&mut out, text, time_start, time_length, number);
-        put_columns(self.format, &mut out, text, &self.ends, &mut self.quotes)?;
-        out.put(MESSAGE, 0, 13);
-        put_message(&mut out, text, line, &self.quotes);
+        let mut out = put_fields(self, out, text)?;
+        match self.fields {
+            Fields::Ecs => out.put(MESSAGE, 0, 11),
+            Fields::Plain => out.put(PLAIN_MESSAGE, 0, 13),
+        }
+        let mut out = put_message(out, text, line, &self.ends);
         out.put(END, 0, 3);
         out.keep();
         Some(line.next as usize)
@@ -162,36 +177,42 @@ pub fn count_values(text: &[u8], format: Format) -> u64 {
     count
 }
 
-/// Adds the fields of a line.
+/// Calls a function with the format as its constant parameter.
+macro_rules! of_format {
+    ($format:expr, $module:ident::$function:ident $arguments:tt) => {
+        match $format {
+            Format::Classic => $module::$function::<{ Format::Classic as usize }> $arguments,
+            Format::Alb => $module::$function::<{ Format::Alb as usize }> $arguments,
+            Format::Nlb => $module::$function::<{ Format::Nlb as usize }> $arguments,
+            Format::AlbConnection => $module::$function::<{ Format::AlbConnection as usize }> $arguments,
+            Format::AlbHealthCheck => $module::$function::<{ Format::AlbHealthCheck as usize }> $arguments,
+        }
+    };
+}
+
+/// Adds the fields of a line under AWS's column names.
 #[inline(always)]
-fn put_columns(
+fn put_columns<'v>(format: Format, out: Out<'v>, line: &[u8], ends: &Ends) -> Option<Out<'v>> {
+    of_format!(format, columns::put(out, line, ends))
+}
+
+/// Adds the fields of a line in the Elastic Common Schema.
+#[inline(always)]
+fn put_ecs<'v>(
     format: Format,
-    out: &mut Out<'_>,
+    out: Out<'v>,
     line: &[u8],
     ends: &Ends,
-    quotes: &mut Quotes,
-) -> Option<()> {
-    match format {
-        Format::Classic => columns::put::<{ Format::Classic as usize }>(out, line, ends, quotes),
-        Format::Alb => columns::put::<{ Format::Alb as usize }>(out, line, ends, quotes),
-        Format::Nlb => columns::put::<{ Format::Nlb as usize }>(out, line, ends, quotes),
-        Format::AlbConnection => columns::put::<{ Format::AlbConnection as usize }>(out, line, ends, quotes),
-        Format::AlbHealthCheck => {
-            columns::put::<{ Format::AlbHealthCheck as usize }>(out, line, ends, quotes)
-        }
-    }
+    before_elb: &Padded,
+) -> Option<Out<'v>> {
+    of_format!(format, ecs::put(out, line, ends, before_elb))
 }
 
 /// Adds the line, with a backslash before each quote.
 #[inline(always)]
-fn put_message(out: &mut Out<'_>, text: &[u8], line: Line, quotes: &Quotes) {
-    let mut start = 0;
-    for &[opening, closing] in &quotes.at[..quotes.count] {
-        out.put_and(text, start, opening - start, b'\\');
-        out.put_and(text, opening, closing - opening, b'\\');
-        start = closing;
-    }
-    out.put(text, start, line.end - start);
+fn put_message<'v>(mut out: Out<'v>, text: &[u8], line: Line, ends: &Ends) -> Out<'v> {
+    out.put_escaped(text, line.end, ends.quotes());
+    out
 }
 
 /// Compiles [`Writer::event`] for one kind of processor. Columns and message are separate functions, so each
@@ -213,8 +234,11 @@ macro_rules! compiled {
                     text,
                     events,
                     |block| $masks(block),
-                    |format, out, line, ends, quotes| put_columns(format, out, line, ends, quotes),
-                    |out, text, line, quotes| put_message(out, text, line, quotes),
+                    |writer, out, line| match writer.fields {
+                        Fields::Ecs => put_ecs(writer.format, out, line, &writer.ends, &writer.before_elb),
+                        Fields::Plain => put_columns(writer.format, out, line, &writer.ends),
+                    },
+                    |out, text, line, ends| put_message(out, text, line, ends),
                 )
             }
 
@@ -225,20 +249,26 @@ macro_rules! compiled {
 
             #[inline(never)]
             $(#[target_feature(enable = $features)])?
-            fn put_columns(
-                format: Format,
-                out: &mut Out<'_>,
-                line: &[u8],
-                ends: &Ends,
-                quotes: &mut Quotes,
-            ) -> Option<()> {
-                super::put_columns(format, out, line, ends, quotes)
+            fn put_columns<'v>(format: Format, out: Out<'v>, line: &[u8], ends: &Ends) -> Option<Out<'v>> {
+                super::put_columns(format, out, line, ends)
             }
 
             #[inline(never)]
             $(#[target_feature(enable = $features)])?
-            fn put_message(out: &mut Out<'_>, text: &[u8], line: Line, quotes: &Quotes) {
-                super::put_message(out, text, line, quotes);
+            fn put_ecs<'v>(
+                format: Format,
+                out: Out<'v>,
+                line: &[u8],
+                ends: &Ends,
+                before_elb: &Padded,
+            ) -> Option<Out<'v>> {
+                super::put_ecs(format, out, line, ends, before_elb)
+            }
+
+            #[inline(never)]
+            $(#[target_feature(enable = $features)])?
+            fn put_message<'v>(out: Out<'v>, text: &[u8], line: Line, ends: &Ends) -> Out<'v> {
+                super::put_message(out, text, line, ends)
             }
         }
     };

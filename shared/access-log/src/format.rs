@@ -10,7 +10,7 @@
 
 use crate::line::Quoting;
 use crate::time;
-use Kind::{Address, EventTime, Ip, Number, Seconds, Text};
+use Kind::{Address, EventTime, Ip, Number, Seconds, Text, Time};
 use std::net::IpAddr;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
@@ -47,7 +47,9 @@ pub enum Kind {
     EventTime,
     /// Any text.
     Text,
-    /// A decimal number.
+    /// A further time, in the same form.
+    Time,
+    /// A whole number.
     Number,
     /// A duration as a decimal number; `-1` means absence.
     Seconds,
@@ -124,7 +126,7 @@ const ALB: &[Column] = &[
     column("chosen_cert_arn", Text),
     // -1 is a value here: the rules could not be evaluated.
     column("matched_rule_priority", Number),
-    column("request_creation_time", Text),
+    column("request_creation_time", Time),
     column("actions_executed", Text),
     column("redirect_url", Text),
     column("error_reason", Text),
@@ -163,7 +165,7 @@ const NLB: &[Column] = &[
     column("alpn_fe_protocol", Text),
     column("alpn_be_protocol", Text),
     column("alpn_client_preference_list", Text),
-    column("tls_connection_creation_time", Text),
+    column("tls_connection_creation_time", Time),
 ];
 
 const ALB_CONNECTION: &[Column] = &[

@@ -5,10 +5,12 @@
 //! for. A line or bytes without an event are returned unchanged with the reason ([`Quarantined`],
 //! [`Unreadable`]): no input is dropped. Memory does not grow with the object.
 //!
-//! `docs/elb-logs.md` describes the fields of an event, and [`mod@format`] lists the columns of each format.
+//! `docs/elb-logs.md` describes the fields of an event. [`mod@format`] lists the columns of each format, and
+//! [`mod@ecs`] their fields.
 //!
 //! This crate is separate from `domain`, because it alone is worth compiling for speed.
 
+pub mod ecs;
 mod event;
 mod fast;
 pub mod format;
@@ -20,7 +22,7 @@ pub mod synthetic;
 mod time;
 mod values;
 
-pub use event::{Labels, Source};
+pub use event::{Fields, Labels, Source, UnknownFields};
 pub use fast::count_values;
 pub use format::Format;
 pub use gunzip::{Unreadable, Why};

@@ -86,9 +86,22 @@ pub(crate) enum Quoting {
     Values,
 }
 
-/// A value in JSON.
+/// Value of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'l> {
+    /// No value.
+    Absent,
+    /// Any bytes.
+    Text(&'l [u8]),
+    /// Digits of a JSON number.
+    Number(&'l [u8]),
+    /// An address, and the digits of its port.
+    Address(&'l [u8], &'l [u8]),
+}
+
+/// A value of a plain event, in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PlainValue<'l> {
     /// Any bytes.
     Text(&'l [u8]),
     /// Digits of a JSON number.
@@ -99,59 +112,73 @@ pub(crate) enum Value<'l> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Parsed<'l> {
     pub time: Time<'l>,
-    /// Fields that have a value, in the order of the columns.
-    pub fields: Vec<(&'static str, Value<'l>)>,
+    /// Values of the known columns, in their order. An old line has fewer.
+    pub values: Vec<Value<'l>>,
     /// Values of columns that are not known yet.
     pub extra: Vec<&'l [u8]>,
+}
+
+impl<'l> Parsed<'l> {
+    /// Returns the fields of a plain event, in the order of the columns.
+    pub fn fields(&self, format: Format) -> Vec<(&'static str, PlainValue<'l>)> {
+        let mut fields = Vec::with_capacity(self.values.len() + 2);
+        for (column, &value) in format.columns().iter().zip(&self.values) {
+            match (value, column.kind) {
+                (Value::Absent, _) => {}
+                (Value::Text(text), _) => fields.push((column.name, PlainValue::Text(text))),
+                (Value::Number(digits), _) => fields.push((column.name, PlainValue::Number(digits))),
+                (Value::Address(address, digits), Kind::Address { ip, port }) => {
+                    fields.push((ip, PlainValue::Text(address)));
+                    fields.push((port, PlainValue::Number(digits)));
+                }
+                (Value::Address(..), _) => unreachable!("only a column of addresses has one"),
+            }
+        }
+        fields
+    }
 }
 
 /// Parses a line of `format`. `line` has no line feed.
 pub(crate) fn parse(line: &[u8], format: Format) -> Result<Parsed<'_>, Malformed> {
     let columns = format.columns();
-    let values = values::of(line, format)?;
-    let mut tokens = values.iter().copied();
-    let mut fields = Vec::with_capacity(columns.len() + 2);
+    let all = values::of(line, format)?;
+    let mut tokens = all.iter().copied();
+    let mut values = Vec::with_capacity(columns.len());
     let mut event_time = None;
-    let mut found = 0;
     for (column, token) in columns.iter().zip(tokens.by_ref()) {
         if column.kind == Kind::EventTime {
             event_time = time::parse(token);
         }
-        push(&mut fields, column, token)?;
-        found += 1;
+        values.push(value(column, token)?);
     }
+    let found = values.len();
     let (Some(time), true) = (event_time, found >= format.columns_min()) else {
         return Err(Malformed::TooFewColumns { format: format.name(), found, wanted: format.columns_min() });
     };
-    Ok(Parsed { time, fields, extra: tokens.collect() })
+    Ok(Parsed { time, values, extra: tokens.collect() })
 }
 
-/// Adds the value of a column to the fields.
-fn push<'l>(
-    fields: &mut Vec<(&'static str, Value<'l>)>,
-    column: &Column,
-    token: &'l [u8],
-) -> Result<(), Malformed> {
+/// Returns the value of a column.
+fn value<'l>(column: &Column, token: &'l [u8]) -> Result<Value<'l>, Malformed> {
     let name = column.name;
+    let is_time = || time::parse(token).is_some();
     match (column.kind, token) {
-        (Kind::EventTime, _) if time::parse(token).is_none() => {
-            return Err(Malformed::NotATime { column: name });
+        (Kind::EventTime, _) if !is_time() => Err(Malformed::NotATime { column: name }),
+        (_, b"" | b"-") | (Kind::Seconds, b"-1") => Ok(Value::Absent),
+        (Kind::Time, _) if !is_time() => Err(Malformed::NotATime { column: name }),
+        (Kind::EventTime | Kind::Time | Kind::Text, _) => Ok(Value::Text(token)),
+        (Kind::Number, _) => {
+            let digits = number(token).filter(|digits| !digits.contains(&b'.'));
+            digits.map(Value::Number).ok_or(Malformed::NotANumber { column: name })
         }
-        (_, b"" | b"-") | (Kind::Seconds, b"-1") => {}
-        (Kind::EventTime | Kind::Text, _) => fields.push((name, Value::Text(token))),
-        (Kind::Number | Kind::Seconds, _) => {
-            let digits = number(token).ok_or(Malformed::NotANumber { column: name })?;
-            fields.push((name, Value::Number(digits)));
-        }
-        (Kind::Ip, _) if is_ip(token) => fields.push((name, Value::Text(token))),
-        (Kind::Ip, _) => return Err(Malformed::NotAnAddress { column: name }),
-        (Kind::Address { ip, port }, _) => {
+        (Kind::Seconds, _) => number(token).map(Value::Number).ok_or(Malformed::NotANumber { column: name }),
+        (Kind::Ip, _) if is_ip(token) => Ok(Value::Text(token)),
+        (Kind::Ip, _) => Err(Malformed::NotAnAddress { column: name }),
+        (Kind::Address { .. }, _) => {
             let (address, number) = address(token).ok_or(Malformed::NotAnAddress { column: name })?;
-            fields.push((ip, Value::Text(address)));
-            fields.push((port, Value::Number(number)));
+            Ok(Value::Address(address, number))
         }
     }
-    Ok(())
 }
 
 /// Maximum number of digits that every JSON parser keeps: those of a double.
@@ -248,7 +275,7 @@ mod tests {
     fn an_absent_value_is_no_field_and_a_new_column_is_kept() {
         let line = "2015-05-13T23:39:43.945958Z lb 192.0.2.1:2817 - -1 -1 -1 504 - 0 0 \"- - - \" \"-\" - - new newer_one -";
         let parsed = parse(line.as_bytes(), Format::Classic).unwrap();
-        let names: Vec<&str> = parsed.fields.iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = parsed.fields(Format::Classic).iter().map(|(name, _)| *name).collect();
         assert_eq!(
             names,
             [
@@ -270,6 +297,6 @@ mod tests {
         let line = include_str!("../tests/fixtures/alb.log").lines().next().unwrap();
         let line = line.replace("\"-\" 0 2018", "\"-\" -1 2018");
         let parsed = parse(line.as_bytes(), Format::Alb).unwrap();
-        assert!(parsed.fields.contains(&("matched_rule_priority", Value::Number(b"-1"))));
+        assert!(parsed.fields(Format::Alb).contains(&("matched_rule_priority", PlainValue::Number(b"-1"))));
     }
 }

@@ -12,7 +12,7 @@ use std::mem;
 const TEXT_BYTES: usize = 256 << 10;
 
 /// Initial size for an event. Most events are smaller.
-const EVENT_BYTES: usize = 8 << 10;
+const EVENT_BYTES: usize = 16 << 10;
 
 /// Converter of text to lines, and of lines to events.
 pub(crate) struct Lines {
@@ -43,7 +43,7 @@ impl Lines {
     pub fn new(source: &Source, settings: &Settings) -> Self {
         let line_bytes_max = settings.line_bytes_max.max(1);
         Self {
-            template: Template::new(source, &settings.labels),
+            template: Template::new(settings.fields, source, &settings.labels),
             format: settings.format.or_else(|| Format::of_key(&source.key)),
             fast: None,
             plainly: settings.plainly,

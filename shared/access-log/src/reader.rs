@@ -1,6 +1,6 @@
 //! Reader from the bytes of an object to batches of events, with memory that does not grow with the object.
 
-use crate::event::{Labels, Source};
+use crate::event::{Fields, Labels, Source};
 use crate::format::Format;
 use crate::gunzip::{Gunzip, Unreadable, Why};
 use crate::line::Malformed;
@@ -15,6 +15,8 @@ pub struct Settings {
     pub format: Option<Format>,
     /// Labels of the load balancer from the operator.
     pub labels: Labels,
+    /// Names of the fields.
+    pub fields: Fields,
     /// Size in bytes at which a batch is returned.
     pub batch_bytes: usize,
     /// Maximum number of bytes of a line. A longer line is malformed.
@@ -37,6 +39,7 @@ impl Default for Settings {
         Self {
             format: None,
             labels: Labels::default(),
+            fields: Fields::default(),
             batch_bytes: Self::BATCH_BYTES,
             line_bytes_max: Self::LINE_BYTES_MAX,
             plainly: false,
@@ -86,7 +89,7 @@ pub struct Quarantined {
 ///
 /// ```
 /// # use lockstep_access_log::{Reader, Settings, Source};
-/// let source = Source { bucket: "logs".into(), key: "app.log".into(), version: "1".into() };
+/// let source = Source { bucket: "logs".into(), key: "app.log".into(), version: "1".into(), written: None };
 /// let mut reader = Reader::new(&source, &Settings::default());
 /// for mut bytes in [&b"2015-05-13T23:39:43.945958Z my-lb 192.168.131.39:2817 10.0.0.1:80 0.000073 0.001048 0.0000"[..],
 ///                   &b"57 200 200 0 29 \"GET http://www.example.com:80/ HTTP/1.1\" \"curl/7.38.0\" - -\n"[..]] {

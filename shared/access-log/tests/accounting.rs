@@ -3,12 +3,17 @@
 
 use flate2::{Decompress, FlushDecompress};
 use lockstep_access_log::synthetic::{Synthetic, gzip};
-use lockstep_access_log::{Batch, Format, Malformed, Quarantined, Reader, Settings, Source, Why};
+use lockstep_access_log::{Batch, Fields, Format, Malformed, Quarantined, Reader, Settings, Source, Why};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 fn source() -> Source {
-    Source { bucket: "logs".into(), key: "lb/\"app\"/day.log.gz".into(), version: "3/L4kqtJ".into() }
+    Source {
+        bucket: "logs".into(),
+        key: "lb/\"app\"/day.log.gz".into(),
+        version: "3/L4kqtJ".into(),
+        written: None,
+    }
 }
 
 /// Reads an object into one batch. Checks the invariants of each batch on its way.
@@ -65,7 +70,10 @@ fn ids(batch: &Batch) -> Vec<String> {
     let lines = batch.events.split_inclusive(|&byte| byte == b'\n');
     lines
         .map(|line| {
-            serde_json::from_slice::<serde_json::Value>(line).unwrap()["id"].as_str().unwrap().to_owned()
+            serde_json::from_slice::<serde_json::Value>(line).unwrap()["event"]["id"]
+                .as_str()
+                .unwrap()
+                .to_owned()
         })
         .collect()
 }
@@ -245,11 +253,12 @@ fn a_line_that_is_not_utf8_is_an_event_that_carries_its_bytes() {
     text.extend_from_slice(b" \xff\xfeend");
     let all = read(&Settings::default(), [&text[..]]);
     let event: serde_json::Value = serde_json::from_slice(&all.events).unwrap();
-    assert_eq!(event["elb"]["extra"][0], "\u{fffd}\u{fffd}end");
+    assert_eq!(event["aws"]["elb"]["extra"][0], "\u{fffd}\u{fffd}end");
     assert_eq!(event["message"], String::from_utf8_lossy(&text).into_owned());
     use base64::Engine;
-    let bytes =
-        base64::engine::general_purpose::STANDARD.decode(event["message_base64"].as_str().unwrap()).unwrap();
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(event["aws"]["elb"]["message_base64"].as_str().unwrap())
+        .unwrap();
     assert_eq!(bytes, text);
 }
 
@@ -275,8 +284,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_fast_path_writes_the_same_as_the_plain_path((format, text) in any_text(), configured in any::<bool>()) {
-        let settings = Settings { format: configured.then_some(format), ..Settings::default() };
+    fn the_fast_path_writes_the_same_as_the_plain_path(
+        (format, text) in any_text(),
+        configured in any::<bool>(),
+        fields in prop::sample::select(vec![Fields::Ecs, Fields::Plain]),
+    ) {
+        let settings = Settings { format: configured.then_some(format), fields, ..Settings::default() };
         let plain = Settings { plainly: true, ..settings.clone() };
         prop_assert_eq!(read(&settings, [&text[..]]), read(&plain, [&text[..]]));
     }
@@ -295,7 +308,7 @@ proptest! {
         prop_assert_eq!(&plain.unreadable, &None);
         for event in plain.events.split_inclusive(|&byte| byte == b'\n') {
             let event: serde_json::Value = serde_json::from_slice(event).unwrap();
-            let line = event["source"]["line"].as_u64().unwrap() as usize;
+            let line = event["event"]["sequence"].as_u64().unwrap() as usize;
             let original = text.split(|&byte| byte == b'\n').nth(line - 1).unwrap();
             let original = original.strip_suffix(b"\r").unwrap_or(original);
             prop_assert_eq!(event["message"].as_str().unwrap(), &String::from_utf8_lossy(original));
@@ -318,6 +331,24 @@ proptest! {
         prop_assert_eq!(ids(&rest), expected);
         let quarantined: Vec<Quarantined> = all.quarantined.into_iter().filter(|line| line.line > done).collect();
         prop_assert_eq!(rest.quarantined, quarantined);
+    }
+
+    #[test]
+    fn the_names_of_fields_change_neither_ids_nor_messages((format, text) in any_text()) {
+        let with = |fields| read(&Settings { format: Some(format), fields, ..Settings::default() }, [&text[..]]);
+        let (ecs, plain) = (with(Fields::Ecs), with(Fields::Plain));
+        let events = |batch: &Batch, id: &str, number: &str| -> Vec<[serde_json::Value; 4]> {
+            let lines = batch.events.split_inclusive(|&byte| byte == b'\n');
+            let parsed = lines.map(|line| serde_json::from_slice::<serde_json::Value>(line).unwrap());
+            parsed
+                .map(|event| {
+                    let part = |path: &str| event.pointer(path).cloned().unwrap();
+                    [part(id), part(number), part("/message"), part("/@timestamp")]
+                })
+                .collect()
+        };
+        prop_assert_eq!(events(&ecs, "/event/id", "/event/sequence"), events(&plain, "/id", "/source/line"));
+        prop_assert_eq!(ecs.quarantined, plain.quarantined);
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! The example entries of AWS's own documentation (`format.rs` lists the pages), unchanged except for line
-//! breaks that AWS adds for readability.
+//! breaks that AWS adds for readability. The events have AWS's names here; `examples_in_ecs.rs` has them in the
+//! Elastic Common Schema.
 
-use lockstep_access_log::{Format, Labels, Reader, Settings, Source};
+use lockstep_access_log::{Fields, Format, Labels, Reader, Settings, Source};
 use serde_json::{Value, json};
 
 /// Returns the events of a fixture. Only its lines give its format.
 fn events(format: Format) -> Vec<Value> {
     let path = format!("{}/tests/fixtures/{}.log", env!("CARGO_MANIFEST_DIR"), format.name());
     let text = std::fs::read(&path).unwrap();
-    let source = Source { bucket: "logs".into(), key: "renamed".into(), version: "v1".into() };
+    let source = Source { bucket: "logs".into(), key: "renamed".into(), version: "v1".into(), written: None };
     let labels = Labels { environment: Some("production".into()), ..Labels::default() };
-    let mut reader = Reader::new(&source, &Settings { labels, ..Settings::default() });
+    let mut reader = Reader::new(&source, &Settings { labels, fields: Fields::Plain, ..Settings::default() });
     assert_eq!(reader.read(&mut &text[..]), None);
     let batch = reader.finish().unwrap();
     assert_eq!(batch.quarantined, []);

@@ -48,6 +48,8 @@ pub enum Setting {
     QuarantineBucket,
     /// The format of the logs, or `detect`.
     LogFormat,
+    /// The names of the fields of events: `ecs` or `plain`.
+    LogFields,
     /// The component that logs belong to.
     LogComponent,
     /// The application that logs belong to.
@@ -79,12 +81,13 @@ impl Setting {
     ];
 
     /// The settings of the function that ships logs of load balancers. Its component sets them.
-    pub const OF_LOGS: [Setting; 9] = [
+    pub const OF_LOGS: [Setting; 10] = [
         Self::Output,
         Self::OutputAuthority,
         Self::QueueUrl,
         Self::QuarantineBucket,
         Self::LogFormat,
+        Self::LogFields,
         Self::LogComponent,
         Self::LogApplication,
         Self::LogEnvironment,
@@ -92,10 +95,11 @@ impl Setting {
     ];
 
     /// The settings of the function that takes logs in from applications. Its component sets them.
-    pub const OF_INTAKE: [Setting; 8] = [
+    pub const OF_INTAKE: [Setting; 9] = [
         Self::Table,
         Self::Output,
         Self::OutputAuthority,
+        Self::LogFields,
         Self::LogComponent,
         Self::LogEnvironment,
         Self::LogType,

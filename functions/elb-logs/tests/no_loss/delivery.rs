@@ -12,6 +12,7 @@ use lockstep_elb_logs::AwsContext;
 use lockstep_elb_logs::handler::{BatchResponse, Response, handle};
 use lockstep_sim::broker::{Broker, BrokerBehavior};
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub const PROTOCOLS: [Protocol; 3] = [Protocol::JsonLines, Protocol::Beats, Protocol::Http(BodyShape::Array)];
@@ -30,12 +31,17 @@ const PACE: Pace = Pace {
 const LONG: Duration = Duration::from_secs(300);
 
 pub fn context(cloud: &FakeAccount, output: &str) -> AwsContext {
+    context_with(cloud, output, "ecs")
+}
+
+fn context_with(cloud: &FakeAccount, output: &str, fields: &str) -> AwsContext {
     let queue = cloud.queue_url();
     let config = Config::of([
         (Setting::Output, output),
         (Setting::QueueUrl, &queue),
         (Setting::QuarantineBucket, QUARANTINE),
         (Setting::LogFormat, "detect"),
+        (Setting::LogFields, fields),
         (Setting::LogEnvironment, "ci"),
     ]);
     AwsContext::new(&cloud.aws(), &config, Some("elb-logs".to_owned()), PACE).unwrap()
@@ -251,6 +257,30 @@ async fn a_check_connects_and_sends_nothing() {
 }
 
 #[tokio::test]
+async fn the_setting_of_fields_changes_their_names_and_no_id() {
+    let (cloud, _) = FakeAccount::start().await;
+    cloud.put(KEY, gzip(&Synthetic::new(Format::Alb, 7).lines(3).0));
+    let mut ids = Vec::new();
+    for (fields, id, environment) in
+        [("ecs", "/event/id", "/service/environment"), ("plain", "/id", "/environment")]
+    {
+        let taken = Arc::new(Mutex::new(Vec::<Value>::new()));
+        let sink = {
+            let taken = Arc::clone(&taken);
+            Box::new(move |event: &[u8]| taken.lock().unwrap().push(serde_json::from_slice(event).unwrap()))
+        };
+        let broker = Broker::start(Protocol::Beats, None, [], sink);
+        deliver(&context_with(&cloud, &broker.url(), fields), &by_queue(ENCODED), LONG).await;
+        let events = taken.lock().unwrap().clone();
+        assert!(events.iter().all(|event| event.pointer(environment) == Some(&json!("ci"))), "{events:?}");
+        // The load balancer wrote the object at that time.
+        assert_eq!(events[0].pointer("/event/created").is_some(), fields == "ecs");
+        ids.push(events.iter().map(|event| event.pointer(id).unwrap().clone()).collect::<Vec<_>>());
+    }
+    assert_eq!((ids[0].len(), &ids[0]), (3, &ids[1]));
+}
+
+#[tokio::test]
 async fn every_problem_of_the_settings_is_reported_at_once() {
     let (cloud, _) = FakeAccount::start().await;
     let config = Config::of([
@@ -258,9 +288,10 @@ async fn every_problem_of_the_settings_is_reported_at_once() {
         (Setting::QueueUrl, "q"),
         (Setting::QuarantineBucket, "b"),
         (Setting::LogFormat, "nonsense"),
+        (Setting::LogFields, "ECS"),
     ]);
     let failure = AwsContext::new(&cloud.aws(), &config, None, PACE).err().unwrap();
-    for part in ["LOCKSTEP_OUTPUT: 'udp'", "LOCKSTEP_LOG_FORMAT: "] {
+    for part in ["LOCKSTEP_OUTPUT: 'udp'", "LOCKSTEP_LOG_FORMAT: ", "LOCKSTEP_LOG_FIELDS: 'ECS'"] {
         assert!(failure.message.contains(part), "{failure}");
     }
 }

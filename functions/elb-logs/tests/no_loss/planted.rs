@@ -64,7 +64,8 @@ async fn account_finds_each_mistake_of_a_careless_sender() {
     ] {
         let ((cloud, _), tally) = (FakeAccount::start().await, Tally::default());
         let broker = tally.broker(Protocol::JsonLines, &[manner]);
-        let source = Source { bucket: "b".to_owned(), key: "k".to_owned(), version: "v".to_owned() };
+        let source =
+            Source { bucket: "b".to_owned(), key: "k".to_owned(), version: "v".to_owned(), written: None };
         let (mut reader, text) = (Reader::new(&source, &Settings::default()), log(200));
         let (mut bytes, mut counted) = (text.as_slice(), 0);
         while let Some(batch) = reader.read(&mut bytes).or_else(|| reader.finish()) {

@@ -91,7 +91,9 @@ impl Tally {
 /// Returns the object and the line of an event, from its id.
 fn id(event: &[u8]) -> (&str, usize) {
     let text = std::str::from_utf8(event).expect("events are UTF-8");
-    let (_, rest) = text.split_once(r#""id":""#).expect("every event has an id");
+    // Plain events have the id at their beginning.
+    let rest = text.split_once(r#""event":{"#).map_or(text, |(_, rest)| rest);
+    let (_, rest) = rest.split_once(r#""id":""#).expect("every event has an id");
     let (id, _) = rest.split_once('"').expect("it ends");
     let (object, line) = id.split_once('-').expect("it names object and line");
     (object, line.parse().expect("a line is a number"))

@@ -173,10 +173,23 @@ async fn one_event_an_array_lines_and_gzip_all_arrive_in_the_same_envelope() {
     }
     assert_eq!(fixture.watched.messages(), ["a", "b", "c", "d", "e", "f"]);
     for (_, event) in fixture.watched.taken().into_values() {
-        assert_eq!((&event["application"], &event["type"]), (&json!("shop"), &json!("desktop")));
-        assert_eq!((&event["component"], &event["environment"]), (&json!("desktop"), &json!("ci")));
-        assert_eq!(event["source"]["key_id"], "shop.1");
+        let service = json!({"name": "shop", "environment": "ci"});
+        assert_eq!((&event["service"], &event["event"]["dataset"]), (&service, &json!("desktop")));
+        assert_eq!(event["labels"]["component"], "desktop");
+        assert_eq!(event["lockstep"]["key_id"], "shop.1");
     }
+}
+
+#[tokio::test]
+async fn the_setting_of_fields_changes_the_names_in_the_envelope() {
+    let fixture = Fixture::honest();
+    let (context, key) = (fixture.plain_function(), fixture.key_of("shop").await);
+    let response = post(&key, &json!({"message": "a"})).to(&context).await;
+    assert_eq!(response.status_code, 202);
+    let (_, (_, event)) = fixture.watched.taken().pop_first().unwrap();
+    assert_eq!((&event["application"], &event["type"]), (&json!("shop"), &json!("desktop")));
+    assert_eq!((&event["component"], &event["environment"]), (&json!("desktop"), &json!("ci")));
+    assert_eq!(event["source"]["key_id"], "shop.1");
 }
 
 #[tokio::test]

@@ -57,9 +57,12 @@ fn every_problem_of_the_settings_is_reported_at_once() {
         (Setting::Output, "nonsense"),
         (Setting::EventsPerSecond, "0"),
         (Setting::Burst, "10"),
+        (Setting::LogFields, "ECS"),
     ]);
     let failure = AwsContext::new(&FakeAws::new().aws(), &config, None, PACE).err().unwrap();
-    for name in ["LOCKSTEP_OUTPUT:", "LOCKSTEP_EVENTS_PER_SECOND and LOCKSTEP_BURST:"] {
+    for name in
+        ["LOCKSTEP_OUTPUT:", "LOCKSTEP_EVENTS_PER_SECOND and LOCKSTEP_BURST:", "LOCKSTEP_LOG_FIELDS: 'ECS'"]
+    {
         assert!(failure.message.contains(name), "{failure}");
     }
 }

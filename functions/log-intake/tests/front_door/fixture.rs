@@ -50,7 +50,7 @@ impl Watched {
             let taken = Arc::clone(&taken);
             Box::new(move |event: &[u8]| {
                 let event: Value = serde_json::from_slice(event).unwrap();
-                let id = event["id"].as_str().unwrap().to_owned();
+                let id = event["event"]["id"].as_str().or(event["id"].as_str()).unwrap().to_owned();
                 let mut taken = taken.lock().unwrap();
                 taken.entry(id).and_modify(|(times, _)| *times += 1).or_insert((1, event));
             })
@@ -110,7 +110,16 @@ impl Fixture {
         self.function_of(&self.cloud.behind(by))
     }
 
+    /// Returns an instance of the function with plain names of fields.
+    pub fn plain_function(&self) -> AwsContext {
+        self.function_with(&self.cloud, "plain")
+    }
+
     fn function_of(&self, cloud: &FakeAws) -> AwsContext {
+        self.function_with(cloud, "ecs")
+    }
+
+    fn function_with(&self, cloud: &FakeAws, fields: &str) -> AwsContext {
         let url = self.watched.broker.url();
         let config = Config::of([
             (Setting::Table, Table::Applications.name()),
@@ -120,6 +129,7 @@ impl Fixture {
             (Setting::LogComponent, "desktop"),
             (Setting::LogEnvironment, "ci"),
             (Setting::LogType, "desktop"),
+            (Setting::LogFields, fields),
         ]);
         AwsContext::new(&cloud.aws(), &config, None, SHORT).unwrap()
     }

@@ -4,7 +4,7 @@ use lockstep_access_log::{Batch, Reader, Settings, Source};
 
 /// Reads an object into one batch. Checks that every line is accounted for and that every event is JSON.
 pub fn read(settings: &Settings, object: &[u8], chunk: usize) -> Batch {
-    let source = Source { bucket: "logs".into(), key: "renamed".into(), version: "1".into() };
+    let source = Source { bucket: "logs".into(), key: "renamed".into(), version: "1".into(), written: None };
     let mut reader = Reader::new(&source, settings);
     let mut all = Batch { lines: 1..1, ..Batch::default() };
     let mut chunks = object.chunks(chunk.max(1));

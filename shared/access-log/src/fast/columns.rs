@@ -2,24 +2,12 @@
 //! constant name and kind. The processor predicts the branches of such a step well.
 
 use super::out::{NAME_BYTES, Name, Out};
-use super::scan::{Ends, VALUES_MAX};
+use super::scan::Ends;
 use super::value;
 use crate::format::{Column, Format, Kind, Shape};
 use crate::values::is_like_address;
 
-/// Positions of the quotes around values, in pairs, counted from the beginning of the line.
-pub(super) struct Quotes {
-    pub at: [[u32; 2]; VALUES_MAX],
-    pub count: usize,
-}
-
-impl Quotes {
-    pub fn new() -> Self {
-        Self { at: [[0; 2]; VALUES_MAX], count: 0 }
-    }
-}
-
-/// Returns the maximum number of bytes of names and punctuation in a format's fields.
+/// Returns the maximum number of bytes of names and punctuation in the fields of a format.
 pub(super) fn bytes_max(format: Format) -> usize {
     // An address has two fields.
     2 * (NAME_BYTES + 1) * format.columns().len()
@@ -42,7 +30,7 @@ impl<const F: usize, const I: usize> At<F, I> {
     /// Name of the field; the name of the address if the column has a port.
     const NAME: Name = match Self::COLUMN.kind {
         Kind::Address { ip, .. } => Name::of_text(ip),
-        Kind::EventTime | Kind::Text | Kind::Ip => Name::of_text(Self::COLUMN.name),
+        Kind::EventTime | Kind::Time | Kind::Text | Kind::Ip => Name::of_text(Self::COLUMN.name),
         Kind::Number | Kind::Seconds => Name::of_number(Self::COLUMN.name),
     };
     /// Name of the port.
@@ -62,14 +50,20 @@ impl<const F: usize, const I: usize> At<F, I> {
         }
         match const { Self::COLUMN.kind } {
             Kind::EventTime | Kind::Text => out.put_field(&Self::NAME, line, start, length, true),
+            Kind::Time if value::is_time(value, length as usize) => {
+                out.put_field(&Self::NAME, line, start, length, true);
+            }
             Kind::Ip if value::is_ipv4(value, length as usize) => {
                 out.put_field(&Self::NAME, line, start, length, true);
             }
-            Kind::Number | Kind::Seconds if value::is_number(value, length as usize) => {
+            Kind::Number if value::is_integer(value, length as usize) => {
+                out.put_field(&Self::NAME, line, start, length, false);
+            }
+            Kind::Seconds if value::is_number(value, length as usize) => {
                 out.put_field(&Self::NAME, line, start, length, false);
             }
             Kind::Seconds if length == 2 && value.starts_with(b"-1") => {}
-            Kind::Ip | Kind::Number | Kind::Seconds => return None,
+            Kind::Time | Kind::Ip | Kind::Number | Kind::Seconds => return None,
             Kind::Address { .. } => {
                 let colon = value::colon(value, length as usize)? as u32;
                 out.put_field(&Self::NAME, line, start, colon, true);
@@ -80,43 +74,35 @@ impl<const F: usize, const I: usize> At<F, I> {
     }
 }
 
-/// Adds the fields of a line of format `F`, with values that end at `ends`, and records its quotes. `None` if
-/// a value is not of the simplest kind.
+/// Returns the value of column `index`, without the quotes around it. `None` if it lacks the quotes of `shape`, or has
+/// some where that allows none.
 #[inline(always)]
-pub(super) fn put<const F: usize>(
-    out: &mut Out<'_>,
-    line: &[u8],
-    ends: &Ends,
-    quotes: &mut Quotes,
-) -> Option<()> {
-    let mut quote_count = 0;
+pub(super) fn locate(line: &[u8], ends: &Ends, index: usize, shape: Shape) -> Option<[u32; 2]> {
+    let start = if index == 0 { 0 } else { ends.at[index.saturating_sub(1)] + 1 };
+    let end = ends.at[index];
+    let is_quoted = line[start as usize] == b'"';
+    let fits = match shape {
+        Shape::Bare => !is_quoted,
+        Shape::Address => !is_quoted && is_like_address(&line[start as usize..end as usize]),
+        Shape::Quoted => is_quoted,
+        Shape::Either | Shape::List => true,
+    };
+    let quote = u32::from(is_quoted);
+    fits.then_some([start + quote, end - quote])
+}
+
+/// Adds the fields of a line of format `F`, with values that end at `ends`. `None` if a value is not of the simplest
+/// kind.
+#[inline(always)]
+pub(super) fn put<'v, const F: usize>(mut out: Out<'v>, line: &[u8], ends: &Ends) -> Option<Out<'v>> {
     macro_rules! steps {
         ($($step:literal)*) => { 'steps: { $(
             if $step < const { Format::ALL[F].columns().len() } {
                 if At::<F, $step>::IS_OPTIONAL && $step == ends.count {
                     break 'steps;
                 }
-                let mut value_start = if $step == 0 { 0 } else { ends.at[usize::saturating_sub($step, 1)] + 1 };
-                let mut value_end = ends.at[$step];
-                let first = line[value_start as usize];
-                if first == b'"' {
-                    if const { matches!(At::<F, $step>::SHAPE, Shape::Bare | Shape::Address) } {
-                        return None;
-                    }
-                    value_end -= 1;
-                    quotes.at[quote_count % VALUES_MAX] = [value_start, value_end];
-                    quote_count += 1;
-                    value_start += 1;
-                } else if match const { At::<F, $step>::SHAPE } {
-                    Shape::Quoted => true,
-                    Shape::Address => {
-                        !is_like_address(&line[value_start as usize..value_end as usize])
-                    }
-                    Shape::Bare | Shape::Either | Shape::List => false,
-                } {
-                    return None;
-                }
-                At::<F, $step>::put(out, line, value_start, value_end)?;
+                let [start, end] = locate(line, ends, $step, At::<F, $step>::SHAPE)?;
+                At::<F, $step>::put(&mut out, line, start, end)?;
             }
         )* } };
     }
@@ -124,6 +110,5 @@ pub(super) fn put<const F: usize>(
     steps! {
         0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39
     }
-    quotes.count = quote_count;
-    Some(())
+    Some(out)
 }

@@ -2,8 +2,7 @@
 
 use super::out::{Out, SLACK};
 use super::value;
-use crate::event::Template;
-use crate::format::Format;
+use crate::event::Pieces;
 use crate::time;
 
 /// Maximum number of decimal digits, rounded up.
@@ -13,7 +12,7 @@ const DIGITS_MAX: usize = 20;
 pub(super) struct Head {
     before_time: Padded,
     before_id_line: Padded,
-    before_date: Vec<u8>,
+    before_date: Option<Vec<u8>>,
     before_line: Vec<u8>,
     before_columns: Padded,
     /// Day of the last time, in the form of the line.
@@ -24,21 +23,25 @@ pub(super) struct Head {
 }
 
 /// Bytes, padded with [`SLACK`] more.
-struct Padded {
+pub(super) struct Padded {
     bytes: Vec<u8>,
     length: u32,
 }
 
 impl Padded {
-    fn new(pieces: &[&[u8]]) -> Self {
+    pub fn new(pieces: &[&[u8]]) -> Self {
         let mut bytes = pieces.concat();
         let length = u32::try_from(bytes.len()).expect("names are far shorter");
         bytes.resize(bytes.len() + SLACK, 0);
         Self { bytes, length }
     }
 
+    pub fn length(&self) -> usize {
+        self.length as usize
+    }
+
     #[inline(always)]
-    fn put(&self, out: &mut Out<'_>) {
+    pub fn put(&self, out: &mut Out<'_>) {
         out.put(&self.bytes, 0, self.length);
     }
 }
@@ -77,13 +80,13 @@ impl Number {
 }
 
 impl Head {
-    pub fn new(template: &Template, format: Format) -> Self {
+    pub fn new(pieces: &Pieces) -> Self {
         Self {
-            before_time: Padded::new(&[&template.before_time]),
-            before_id_line: Padded::new(&[&template.before_id_line]),
-            before_date: template.before_date.clone(),
-            before_line: template.before_line.clone(),
-            before_columns: Padded::new(&[&template.before_columns, format.name().as_bytes(), b"\""]),
+            before_time: Padded::new(&[&pieces.before_time]),
+            before_id_line: Padded::new(&[&pieces.before_id_line]),
+            before_date: pieces.before_date.clone(),
+            before_line: pieces.before_line.clone(),
+            before_columns: Padded::new(&[&pieces.before_columns]),
             // No time has this day.
             day: [0; 10],
             between_numbers: Padded::new(&[]),
@@ -94,7 +97,8 @@ impl Head {
     /// Returns the maximum size of the head without the time.
     pub fn bytes_max(&self) -> usize {
         let pieces = [&self.before_time, &self.before_id_line, &self.before_columns];
-        let date = self.before_date.len() + self.day.len() + self.before_line.len();
+        let before_date = self.before_date.as_ref().map_or(0, Vec::len);
+        let date = before_date + self.day.len() + self.before_line.len();
         pieces.iter().map(|piece| piece.length as usize).sum::<usize>() + date + 2 * DIGITS_MAX
     }
 
@@ -115,7 +119,10 @@ impl Head {
     fn read_any_time(&mut self, text: &[u8]) -> Option<u32> {
         let time = time::parse(text)?;
         self.day = *time.text.first_chunk().expect("a time begins with a date");
-        self.between_numbers = Padded::new(&[&self.before_date, &time.index_date(), &self.before_line]);
+        self.between_numbers = match &self.before_date {
+            Some(before_date) => Padded::new(&[before_date, &time.index_date(), &self.before_line]),
+            None => Padded::new(&[&self.before_line]),
+        };
         Some(time.text.len() as u32)
     }
 

@@ -28,13 +28,13 @@ fn odd_so_far(mut bits: u64) -> u64 {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86_64::{digits, masks, masks_avx2};
+pub(super) use x86_64::{digits, equal, masks, masks_avx2};
 
 #[cfg(target_arch = "aarch64")]
-pub(super) use aarch64::{digits, masks};
+pub(super) use aarch64::{digits, equal, masks};
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(super) use portable::{digits, masks};
+pub(super) use portable::{digits, equal, masks};
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
@@ -117,6 +117,22 @@ mod x86_64 {
         _mm_movemask_epi8(are_digits) as u16
     }
 
+    /// Returns the bytes among 16 that equal `byte`, one bit each.
+    #[inline(always)]
+    pub fn equal(bytes: &[u8; 16], byte: u8) -> u16 {
+        // SAFETY: every x86-64 processor has SSE2.
+        #[expect(unsafe_code)]
+        unsafe {
+            equal_sse2(bytes, byte)
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn equal_sse2(bytes: &[u8; 16], byte: u8) -> u16 {
+        _mm_movemask_epi8(_mm_cmpeq_epi8(load(bytes), _mm_set1_epi8(byte.cast_signed()))) as u16
+    }
+
     #[inline]
     #[target_feature(enable = "sse2")]
     fn load(bytes: &[u8; 16]) -> __m128i {
@@ -177,8 +193,30 @@ mod aarch64 {
     #[inline]
     #[target_feature(enable = "neon")]
     fn digits_neon(bytes: &[u8; 16]) -> u16 {
-        let digits = vsubq_u8(load(bytes), vdupq_n_u8(b'0'));
-        let bits = vandq_u8(vcleq_u8(digits, vdupq_n_u8(9)), weights());
+        bits(vcleq_u8(vsubq_u8(load(bytes), vdupq_n_u8(b'0')), vdupq_n_u8(9)))
+    }
+
+    /// Returns the bytes among 16 that equal `byte`, one bit each.
+    #[inline(always)]
+    pub fn equal(bytes: &[u8; 16], byte: u8) -> u16 {
+        // SAFETY: every aarch64 processor that Rust compiles for has NEON.
+        #[expect(unsafe_code)]
+        unsafe {
+            equal_neon(bytes, byte)
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn equal_neon(bytes: &[u8; 16], byte: u8) -> u16 {
+        bits(vceqq_u8(load(bytes), vdupq_n_u8(byte)))
+    }
+
+    /// Returns one bit for each byte, of which all bits or none are set.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn bits(bytes: uint8x16_t) -> u16 {
+        let bits = vandq_u8(bytes, weights());
         let sums = vpaddq_u8(bits, bits);
         let sums = vpaddq_u8(sums, sums);
         vgetq_lane_u16::<0>(vreinterpretq_u16_u8(vpaddq_u8(sums, sums)))
@@ -219,6 +257,11 @@ mod portable {
         }
     }
 
+    /// Returns the bytes among 16 that equal `byte`, one bit each.
+    pub fn equal(bytes: &[u8; 16], byte: u8) -> u16 {
+        bytes.iter().rev().fold(0, |bits, &other| bits << 1 | u16::from(other == byte))
+    }
+
     /// Returns the digits among 16 bytes, one bit each; the lowest bit is the first byte's.
     pub fn digits(bytes: &[u8; 16]) -> u16 {
         bytes.iter().rev().fold(0, |bits, byte| bits << 1 | u16::from(byte.is_ascii_digit()))
@@ -250,6 +293,9 @@ mod tests {
         }
         for bytes in block.as_chunks().0 {
             assert_eq!(digits(bytes), portable::digits(bytes), "{bytes:?}");
+            for byte in [b' ', b':', bytes[3]] {
+                assert_eq!(equal(bytes, byte), portable::equal(bytes, byte), "{bytes:?}");
+            }
         }
     }
 

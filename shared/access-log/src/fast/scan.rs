@@ -17,6 +17,10 @@ pub(crate) struct Ends {
     pub count: usize,
     /// For each block, the bytes at which a value ends.
     ending: [u64; BLOCKS_MAX],
+    /// For each block of the line, its quotes.
+    quotes: [u64; BLOCKS_MAX],
+    /// Number of blocks of the line.
+    blocks: usize,
 }
 
 /// End of a line, counted from its beginning.
@@ -30,7 +34,13 @@ pub(crate) struct Line {
 
 impl Ends {
     pub fn new() -> Self {
-        Self { at: [0; VALUES_MAX + BLOCK], count: 0, ending: [0; BLOCKS_MAX] }
+        Self {
+            at: [0; VALUES_MAX + BLOCK],
+            count: 0,
+            ending: [0; BLOCKS_MAX],
+            quotes: [0; BLOCKS_MAX],
+            blocks: 0,
+        }
     }
 
     /// Finds the end of the first line of `text`, and the ends of its values. `None` if no line feed follows,
@@ -57,6 +67,7 @@ impl Ends {
             // Bytes before the first special one: all, or the rest of the line.
             let line = (special & special.wrapping_neg()).wrapping_sub(1);
             let quote = quote & line;
+            self.quotes[number] = quote;
             let quoted = quoted ^ within;
             let ending = space & line & !quoted;
             let (opening, closing) = (quote & quoted, quote & !quoted);
@@ -82,9 +93,16 @@ impl Ends {
                 [b'\r', b'\n', ..] => end + 2,
                 _ => return None,
             };
+            self.blocks = number + 1;
             return self.collect(number + 1).then_some(Line { end, next });
         }
         None
+    }
+
+    /// Returns the quotes of the line, block by block: each bit is a quote, the lowest one that of the first byte.
+    #[inline(always)]
+    pub fn quotes(&self) -> &[u64] {
+        &self.quotes[..self.blocks]
     }
 
     /// Records the ends of values in so many blocks. Returns false if they exceed the capacity.

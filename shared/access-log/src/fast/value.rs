@@ -4,14 +4,16 @@
 //! declined value may still be a number, an address or a time: the plain path decides.
 
 use super::processor::digits;
+use crate::ecs::parts::TLS_VERSIONS;
 use crate::line::DIGITS_MAX;
+use crate::time;
 
 /// Number of bytes read behind the last one of a value.
 pub(super) const BEHIND: usize = 40;
 
 /// Returns the 16 bytes at `at`.
 #[inline(always)]
-fn bytes(text: &[u8], at: usize) -> &[u8; 16] {
+pub(super) fn bytes(text: &[u8], at: usize) -> &[u8; 16] {
     text[at..].first_chunk().expect("bytes stand behind a value")
 }
 
@@ -40,6 +42,101 @@ pub(super) fn is_number(text: &[u8], length: usize) -> bool {
     is_fraction && (!zero_leads || whole == 1)
 }
 
+/// Returns true if the first `length` bytes of `text` are a whole number in JSON's form, without a sign.
+#[inline(always)]
+pub(super) fn is_integer(text: &[u8], length: usize) -> bool {
+    length <= DIGITS_MAX && count_digits(text, 0) >= length && (text[0] != b'0' || length == 1)
+}
+
+/// Returns the first `length` bytes of `text`, a number in seconds, in nanoseconds. `None` if they are no number of
+/// at most eight digits before the point and nine behind it.
+#[inline(always)]
+pub(super) fn nanoseconds(text: &[u8], length: usize) -> Option<u64> {
+    if !is_number(text, length) {
+        return None;
+    }
+    let whole = count_digits(text, 0).min(length);
+    let fraction = length.saturating_sub(whole + 1);
+    if whole > 8 || fraction > 9 {
+        return None;
+    }
+    let mut number = decimal(text, 0, whole) * POWERS[9];
+    if fraction > 0 {
+        let first = decimal(text, whole + 1, fraction.min(8)) * POWERS[9 - fraction.min(8)];
+        let ninth = if fraction == 9 { text[length - 1] - b'0' } else { 0 };
+        number += first + u64::from(ninth);
+    }
+    Some(number)
+}
+
+/// Returns the number of the `length` digits at `at`, one to eight.
+#[inline(always)]
+fn decimal(text: &[u8], at: usize, length: usize) -> u64 {
+    let word: &[u8; 8] = text[at..].first_chunk().expect("bytes stand behind a value");
+    // Shifting by the absent digits leaves zeros in front of the others. Each step joins two neighbours.
+    let digits = (u64::from_le_bytes(*word) & 0x0f0f_0f0f_0f0f_0f0f) << (64 - 8 * length as u32);
+    let twos = digits.wrapping_mul(10 * 256 + 1) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = twos.wrapping_mul(100 * 65_536 + 1) >> 16 & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul((10_000 << 32) + 1) >> 32
+}
+
+/// Powers of ten.
+const POWERS: [u64; 10] = {
+    let mut powers = [1; 10];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = 10 * powers[at - 1];
+        at += 1;
+    }
+    powers
+};
+
+/// Returns true if the first `length` bytes of `text` are a time.
+#[inline(always)]
+pub(super) fn is_time(text: &[u8], length: usize) -> bool {
+    // Digits become numbers below ten, and hyphens zero. Only days that each month has are read here.
+    let plain = length - usize::from(text[length - 1] == b'Z');
+    let is_plain = plain >= 19 && is_clock(&text[10..]) && is_fraction(&text[19..], plain - 19);
+    is_plain && is_common_date(text) || time::parse(&text[..length]).is_some()
+}
+
+/// Returns true if `text` begins with a date such as `2018-07-02`, on a day that every month has.
+#[inline(always)]
+fn is_common_date(text: &[u8]) -> bool {
+    let numbers = u64::from_le_bytes(*bytes(text, 2).first_chunk().expect("16 bytes"))
+        ^ u64::from_le_bytes(*b"00-00-00");
+    let above = numbers.wrapping_add(0x7676_7f76_767f_7676);
+    let twos = numbers.wrapping_mul(10).wrapping_add(numbers >> 8);
+    let [_, _, _, month, _, _, day, _] = twos.to_le_bytes();
+    let is_date = above & 0x8080_8080_8080_8080 == 0 && text[2..10].is_ascii();
+    is_date && count_digits(text, 0) == 4 && matches!(month, 1..=12) && matches!(day, 1..=28)
+}
+
+/// Returns the index of a TLS version in [`TLS_VERSIONS`].
+#[inline(always)]
+pub(super) fn tls_version(text: &[u8], length: usize) -> Option<usize> {
+    const WORDS: [u64; TLS_VERSIONS.len()] = {
+        let mut words = [0; TLS_VERSIONS.len()];
+        let mut at = 0;
+        while at < words.len() {
+            let name = TLS_VERSIONS[at].0.as_bytes();
+            let mut byte = name.len();
+            while byte > 0 {
+                byte -= 1;
+                words[at] = words[at] << 8 | name[byte] as u64;
+            }
+            at += 1;
+        }
+        words
+    };
+    if length >= 8 {
+        return None;
+    }
+    let word: &[u8; 8] = text.first_chunk().expect("bytes stand behind a value");
+    let word = u64::from_le_bytes(*word) & ((1 << (8 * length)) - 1);
+    WORDS.iter().position(|&known| known == word)
+}
+
 /// Returns the position of the colon if the first `length` bytes of `text` are an IPv4 address and a port in
 /// the form of a JSON number.
 #[inline(always)]
@@ -51,6 +148,12 @@ pub(super) fn colon(text: &[u8], length: usize) -> Option<usize> {
         && count_digits(text, port) >= port_length
         && is_decimal(&PORTS, text, port, port_length);
     is_port.then_some(colon)
+}
+
+/// Returns true if the first `length` bytes of `text` are a port in the form of a JSON number.
+#[inline(always)]
+pub(super) fn is_port(text: &[u8], length: usize) -> bool {
+    count_digits(text, 0) >= length && is_decimal(&PORTS, text, 0, length)
 }
 
 /// Returns true if the first `length` bytes of `text` are an IPv4 address.

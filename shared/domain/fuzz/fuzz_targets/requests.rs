@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use lockstep_domain::logs::http_body::Body;
+use lockstep_domain::logs::Fields;
 use lockstep_domain::logs::ingest::{
     ApiKey, EVENT_BYTES_MAX, EVENTS_MAX, KeyId, Labels, Origin, PATH, Request, documents, events, form,
     lines, authenticate,
@@ -30,7 +31,7 @@ fuzz_target!(|posted: (bool, bool, bool, &str, &str)| {
     let Ok(events) = events(documents.clone(), now) else { return };
     let key: KeyId = ApiKey::new("shop.1".parse().expect("a key's id"), [0; 32]).id;
     let labels = Labels { event_type: Some("desktop".into()), ..Labels::default() };
-    let Ok(lines) = lines(&events, &labels, Origin { key: &key, request: "r", received_at: now }) else {
+    let Ok(lines) = lines(&events, Fields::Ecs, &labels, Origin { key: &key, request: "r", received_at: now }) else {
         return;
     };
     let lines: Vec<&[u8]> = lines.split_inclusive(|byte| *byte == b'\n').collect();
@@ -38,7 +39,7 @@ fuzz_target!(|posted: (bool, bool, bool, &str, &str)| {
     for (line, document) in lines.iter().zip(&documents) {
         assert!(line.len() <= EVENT_BYTES_MAX + 1);
         let event: Value = serde_json::from_slice(line).expect("an event is JSON on a line of its own");
-        assert_eq!((&event["application"], &event["type"]), (&"shop".into(), &"desktop".into()));
+        assert_eq!((&event["service"]["name"], &event["event"]["dataset"]), (&"shop".into(), &"desktop".into()));
         assert_eq!(event["message"], document["message"]);
     }
 });

@@ -1,11 +1,13 @@
 //! The envelope of an event. A load balancer's line has the same envelope (`docs/elb-logs.md`), so consumers
 //! behind the broker need to know one format.
 
+mod ecs;
+mod plain;
+
 use super::KeyId;
-use super::event::{Event, Fault, Invalid, Level, Why};
+use super::event::{Event, Fault, Invalid, Why};
+use crate::logs::Fields;
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 /// Maximum number of bytes of an event with its envelope.
@@ -33,48 +35,23 @@ pub struct Origin<'a> {
     pub received_at: Timestamp,
 }
 
-#[derive(Serialize)]
-struct Envelope<'a> {
-    #[serde(rename = "@timestamp")]
-    at: Timestamp,
-    id: String,
-    index_date: String,
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    event_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    component: Option<&'a str>,
-    application: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    environment: Option<&'a str>,
-    source: Source<'a>,
-    received_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    level: Option<Level>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logger: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<&'a str>,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    fields: &'a Map<String, Value>,
-    message: &'a str,
-}
-
-#[derive(Serialize)]
-struct Source<'a> {
-    key_id: &'a KeyId,
-    request: &'a str,
-    number: usize,
-}
-
 /// Returns `events` in their envelopes, one JSON document a line.
 ///
 /// # Errors
 ///
 /// Returns the first event that is too long.
-pub fn lines(events: &[Event], labels: &Labels, origin: Origin<'_>) -> Result<Vec<u8>, Invalid> {
+pub fn lines(
+    events: &[Event],
+    fields: Fields,
+    labels: &Labels,
+    origin: Origin<'_>,
+) -> Result<Vec<u8>, Invalid> {
     let mut lines = Vec::new();
     for (number, event) in (1..).zip(events) {
-        let line = serde_json::to_vec(&envelope(event, number, labels, origin));
+        let line = match fields {
+            Fields::Ecs => serde_json::to_vec(&ecs::envelope(event, number, labels, origin)),
+            Fields::Plain => serde_json::to_vec(&plain::envelope(event, number, labels, origin)),
+        };
         let line = line.expect("memory takes every byte, and names of fields are texts");
         if line.len() > EVENT_BYTES_MAX {
             let fault = Fault::new("", Why::EventTooLong(EVENT_BYTES_MAX));
@@ -84,26 +61,6 @@ pub fn lines(events: &[Event], labels: &Labels, origin: Origin<'_>) -> Result<Ve
         lines.push(b'\n');
     }
     Ok(lines)
-}
-
-fn envelope<'a>(event: &'a Event, number: usize, labels: &'a Labels, origin: Origin<'a>) -> Envelope<'a> {
-    let at = event.at.unwrap_or(origin.received_at);
-    Envelope {
-        at,
-        id: document_id(event, number, origin),
-        index_date: at.strftime("%Y.%m.%d").to_string(),
-        event_type: labels.event_type.as_deref(),
-        component: labels.component.as_deref(),
-        application: origin.key.application.as_str(),
-        environment: labels.environment.as_deref(),
-        source: Source { key_id: origin.key, request: origin.request, number },
-        received_at: origin.received_at,
-        level: event.level,
-        logger: event.logger.as_deref(),
-        version: event.version.as_deref(),
-        fields: &event.fields,
-        message: &event.message,
-    }
 }
 
 /// Returns the id of the stored document. It contains a hash with the application's name, so no application

@@ -37,17 +37,25 @@ pub const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(1);
 pub const AGE_MAX: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// Names that the log intake or a later stage sets.
-const RESERVED: [&str; 13] = [
+const RESERVED: [&str; 21] = [
     "@metadata",
     "@version",
     "application",
+    "aws",
+    "cloud",
     "component",
+    "ecs",
     "elb",
     "environment",
     "event",
     "host",
+    "http",
     "index_date",
+    "labels",
+    "lockstep",
+    "log",
     "received_at",
+    "service",
     "source",
     "tags",
     "type",

@@ -10,6 +10,7 @@ mod unauthenticated;
 
 use super::*;
 use crate::logs::http_body::Body;
+use crate::logs::{ECS_VERSION, Fields};
 use crate::model::ids::ApplicationName;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

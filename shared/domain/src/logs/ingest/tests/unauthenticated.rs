@@ -75,18 +75,17 @@ proptest! {
     fn an_accepted_event_parses_back_and_sets_no_field_of_the_log_intake(document in any_document()) {
         let Ok(taken) = read(document.clone()) else { return Ok(()) };
         let key: KeyId = "shop.1".parse().unwrap();
-        let line = lines(&[taken], &labels(), Origin { key: &key, request: "r", received_at: now() }).unwrap();
+        let line = lines(&[taken], Fields::Ecs, &labels(), Origin { key: &key, request: "r", received_at: now() }).unwrap();
         prop_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
         let back: Value = serde_json::from_slice(&line).unwrap();
         prop_assert_eq!(&back["message"], &document["message"]);
-        prop_assert_eq!(&back["application"], "shop");
-        prop_assert_eq!(&back["type"], "desktop");
+        prop_assert_eq!(&back["service"]["name"], "shop");
+        prop_assert_eq!(&back["event"]["dataset"], "desktop");
         let fields = document["fields"].as_object().filter(|fields| !fields.is_empty());
         prop_assert_eq!(back["fields"].as_object(), fields);
         // Beside the envelope, only fields that the schema names remain.
         let mut rest = back.as_object().unwrap().clone();
-        for name in ["@timestamp", "id", "index_date", "type", "component", "application", "environment", "source",
-            "received_at", "level", "logger", "version", "fields", "message"] {
+        for name in ["@timestamp", "ecs", "event", "service", "labels", "http", "lockstep", "log", "fields", "message"] {
             rest.remove(name);
         }
         prop_assert!(rest.is_empty(), "{:?}", rest);
