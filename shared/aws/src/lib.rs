@@ -15,6 +15,8 @@ pub mod buckets;
 #[cfg(feature = "ssm")]
 pub mod channels;
 pub mod clock;
+#[cfg(feature = "cloudcontrol")]
+pub mod cloud_control;
 #[cfg(feature = "cloudformation")]
 pub mod cloudformation;
 #[cfg(all(feature = "codebuild", feature = "s3"))]

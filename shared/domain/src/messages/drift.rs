@@ -22,7 +22,8 @@ pub enum Request {
     /// Notes the state of an environment and starts CloudFormation's detections.
     Begin {
         /// The environment.
-        environment: Subject,
+        #[serde(flatten)]
+        subject: Subject,
     },
     /// Reads the results, and Cloud Control, and writes the report. The error `ChecksPending` asks the state to invoke
     /// the function again.
@@ -33,7 +34,8 @@ pub enum Request {
     /// Writes the report of a look that failed.
     Fail {
         /// The environment.
-        environment: Subject,
+        #[serde(flatten)]
+        subject: Subject,
         /// The error.
         error: CaughtError,
     },
@@ -70,7 +72,8 @@ pub struct Detection {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BegunLook {
     /// The environment.
-    pub environment: Subject,
+    #[serde(flatten)]
+    pub subject: Subject,
     /// Time of the beginning.
     pub at: Timestamp,
     /// State of the environment and its stack.
@@ -81,7 +84,7 @@ pub struct BegunLook {
 
 /// Response to `begin`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Begun {
+pub struct LookStart {
     /// The look; `None` if the environment cannot be looked at, and the report says so.
     pub look: Option<BegunLook>,
 }
@@ -90,7 +93,8 @@ pub struct Begun {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reported {
     /// The environment.
-    pub environment: Subject,
+    #[serde(flatten)]
+    pub subject: Subject,
     /// State of the environment.
     pub state: DriftState,
     /// Change of the state.
