@@ -1,4 +1,4 @@
-use super::{Environment, Key, Record, Table};
+use super::{Environment, Key, Partition, Record, Table};
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{ComponentName, Digest, StageName};
 use crate::model::version::Version;
@@ -238,7 +238,12 @@ pub struct DriftReport {
 impl DriftReport {
     /// Returns the key of the report of an environment.
     pub fn key_of(path: DeploymentPath, stage: &StageName, environment: &str) -> Key {
-        Key::new(Table::of(path), format!("DRIFT#{stage}"), environment)
+        Key::new(Table::of(path), format!("DRIFT#{stage}"), format!("ENVIRONMENT#{environment}"))
+    }
+
+    /// Returns the partition of all reports of a stage.
+    pub fn all_of(path: DeploymentPath, stage: &StageName) -> Partition {
+        Partition::new(Table::of(path), format!("DRIFT#{stage}"), "ENVIRONMENT#")
     }
 
     /// Returns the report of an environment of `path` that was never looked at.

@@ -144,7 +144,7 @@ fn a_report_of_any_size_fits_into_an_item_and_keeps_its_counts() {
 #[test]
 fn each_path_has_its_own_key() {
     let of = |path| DriftReport::new(path, &environment(), Timestamp::UNIX_EPOCH).key();
-    assert_eq!(of(DeploymentPath::Promotion).to_string(), "DRIFT#staging logs");
+    assert_eq!(of(DeploymentPath::Promotion).to_string(), "DRIFT#staging ENVIRONMENT#logs");
     assert_ne!(of(DeploymentPath::Promotion), of(DeploymentPath::Delivery));
 }
 
