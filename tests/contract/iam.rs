@@ -153,9 +153,9 @@ fn every_cross_account_trust_names_one_role_and_the_external_id() {
             assert!(!statement.principals.is_empty(), "{arn} trusts no principal");
         }
     }
-    // Per account: deployer, image builder, verifier, stack reader, image keeper, image source and target. An account on
+    // Per account: deployer, image builder, verifier, stack reader, drift reader, image keeper, image source and target. An account on
     // the delivery path has the last two twice.
-    assert_eq!(crossing, 16);
+    assert_eq!(crossing, 18);
 }
 
 /// Returns the one role that a trust statement admits; empty if it admits a service.
@@ -502,6 +502,8 @@ fn a_function_that_acts_in_accounts_cannot_write_what_permits_it() {
         assert_eq!(keys_for(of("bake"), "dynamodb:PutItem"), ["DEPLOYMENT#*", "IMAGE#*"]);
         assert_eq!(keys_for(of("bake"), "dynamodb:DeleteItem"), ["IMAGE#*"]);
         assert_eq!(keys_for(of("verify"), "dynamodb:PutItem"), ["DEPLOYMENT#*"]);
+        assert_eq!(keys_for(of("drift"), "dynamodb:PutItem"), ["DRIFT#*"]);
+        assert_eq!(of("drift").resources_for("dynamodb:DeleteItem"), BTreeSet::new());
     }
 }
 
@@ -866,6 +868,8 @@ fn the_same_template_makes_both_paths_and_they_share_no_role() {
             "bake-role",
             "build-image-machine-role",
             "deploy-machine-role",
+            "drift-machine-role",
+            "drift-role",
             "image-role",
             "stack-role",
             "teardown-machine-role",

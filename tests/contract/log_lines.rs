@@ -78,6 +78,10 @@ fn request(function: &str) -> (Value, Value) {
             fields.as_object_mut().unwrap().remove("action");
             (json!({"deployment": deployment, "since": "2026-01-02T03:04:05Z"}), fields)
         }
+        "drift" => (
+            json!({"action": "begin", "stage": "ci", "environment": "web"}),
+            json!({"action": "begin", "stage": "ci"}),
+        ),
         "image" => (json!({"action": "copy", "promotion": deployment, "task": task}), of_image("copy")),
         "bake" => (json!({"action": "build", "build": deployment, "task": task}), of_image("build")),
         "package" => {

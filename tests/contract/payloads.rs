@@ -3,7 +3,7 @@
 
 use crate::expressions::render;
 use crate::machine::{MACHINES, State, all_states};
-use lockstep_domain::messages::{bake, image, inputs, ledger, package, stack, verify};
+use lockstep_domain::messages::{bake, drift, image, inputs, ledger, package, stack, verify};
 use lockstep_domain::model::outcome::Outcome;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -153,6 +153,7 @@ fn every_function_can_read_the_payload_it_receives() {
             name if name.ends_with("ImageFunction") => drop(read::<image::Request>(state, &payload)),
             name if name.ends_with("BakeFunction") => drop(read::<bake::Request>(state, &payload)),
             "VerifyFunction" => drop(read::<verify::Request>(state, &payload)),
+            "DriftFunction" => drop(read::<drift::Request>(state, &payload)),
             other => panic!("{} invokes {other}, which has no payload", state.at()),
         }
     }
@@ -172,6 +173,7 @@ fn every_field_that_is_sent_is_read() {
             name if name.ends_with("ImageFunction") => {
                 serde_json::to_value(read::<image::Request>(state, &payload))
             }
+            "DriftFunction" => serde_json::to_value(read::<drift::Request>(state, &payload)),
             _ => serde_json::to_value(read::<verify::Request>(state, &payload)),
         };
         let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();

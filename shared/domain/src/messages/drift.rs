@@ -86,6 +86,7 @@ pub struct BegunLook {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LookStart {
     /// The look; `None` if the environment cannot be looked at, and the report says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look: Option<BegunLook>,
 }
 
