@@ -101,7 +101,8 @@ fn looked_at(ended: &Execution) -> Result<Vec<Subject>, Failure> {
         }
         Status::Failed { error, cause } => {
             let caught = CaughtError { error: error.clone(), cause: cause.clone() };
-            Err(Failure::new(format!("no environment was looked at: {error}: {}", caught.sentence())))
+            let reason = caught.sentence();
+            Err(Failure::new(format!("no environment was looked at: {reason}")))
         }
         Status::Running => Err(Failure::new("the execution still runs; run the command again")),
     }

@@ -15,7 +15,7 @@ use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_runtime::stages::stage;
 
 /// A stack with the logical ids of the nested stacks down to it.
-type Place = (String, String);
+type StackAt = (String, String);
 
 /// Begins a look. Writes a report if the environment cannot be looked at.
 pub async fn begin(context: &impl DriftContext, subject: &Subject) -> Result<LookStart, Failure> {
@@ -49,8 +49,8 @@ pub async fn begin(context: &impl DriftContext, subject: &Subject) -> Result<Loo
 }
 
 /// Returns the stack and its nested stacks, or a sentence if they are more than one look reads.
-async fn places(stacks: &impl Stacks, root: &str) -> Result<Result<Vec<Place>, String>, Failure> {
-    let mut places: Vec<Place> = vec![(String::new(), root.to_owned())];
+async fn places(stacks: &impl Stacks, root: &str) -> Result<Result<Vec<StackAt>, String>, Failure> {
+    let mut places: Vec<StackAt> = vec![(String::new(), root.to_owned())];
     let (mut index, mut count) = (0, 0);
     while let Some((path, stack)) = places.get(index).cloned() {
         let resources = stacks.resources(&stack).await?;

@@ -4,6 +4,7 @@ use crate::context::DriftContext;
 use crate::{begin, collect};
 use lockstep_aws::ledger::{Inserted, Versioned};
 use lockstep_aws::scope;
+use lockstep_domain::drift::look::ENVIRONMENTS_MAX;
 use lockstep_domain::drift::report::inconclusive;
 use lockstep_domain::messages::drift::{Listed, Reported, Request, Subject};
 use lockstep_domain::messages::inputs;
@@ -42,7 +43,13 @@ async fn list(context: &impl DriftContext, input: &inputs::Drift) -> Result<List
     let wanted =
         all.filter(|one| input.component.as_ref().is_none_or(|component| one.component == *component));
     let subject = |one: Environment| Subject { stage: one.stage, environment: one.name };
-    Ok(Listed { environments: wanted.map(subject).collect() })
+    let environments: Vec<Subject> = wanted.map(subject).collect();
+    if environments.len() > ENVIRONMENTS_MAX {
+        let message =
+            format!("one execution looks at {ENVIRONMENTS_MAX} environments at most; name a component");
+        return Err(Failure::rejected(message));
+    }
+    Ok(Listed { environments })
 }
 
 /// Fails with `Rejected` unless the environments of the stage are looked at by this function.

@@ -12,6 +12,8 @@ mod assume;
 pub mod aws;
 #[cfg(feature = "s3")]
 pub mod buckets;
+#[cfg(feature = "by-hand")]
+pub mod by_hand;
 #[cfg(feature = "ssm")]
 pub mod channels;
 pub mod clock;

@@ -3,10 +3,13 @@
 use super::CloudFormation;
 use crate::failure::failure;
 use aws_sdk_cloudformation::types::{StackDriftDetectionStatus, StackResourceDrift};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::DateTime;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use lockstep_domain::drift::look::Detected;
 use lockstep_domain::model::drift_status::DriftStatus;
-use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::error::{Failure, FailureKind};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -36,7 +39,10 @@ pub trait Detections {
 impl Detections for CloudFormation {
     async fn detect(&self, stack: &str) -> Result<String, Failure> {
         let sent = self.client().detect_stack_drift().stack_name(stack).send().await;
-        let sent = sent.map_err(|error| failure("DetectStackDrift", stack, &error))?;
+        let sent = sent.map_err(|error| {
+            let failed = failure("DetectStackDrift", stack, &error);
+            if is_detecting(&error) { Failure { kind: FailureKind::Transient, ..failed } } else { failed }
+        })?;
         sent.stack_drift_detection_id.ok_or_else(|| Failure::bug("DetectStackDrift answered without an id"))
     }
 
@@ -79,6 +85,15 @@ impl CloudFormation {
         };
         Ok((state, found.timestamp))
     }
+}
+
+/// Returns true if another detection of the stack runs. There is no code for it: the code is `ValidationError`, so only the
+/// message distinguishes it.
+fn is_detecting<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    error.as_service_error().is_some_and(|refused| {
+        refused.code() == Some("ValidationError")
+            && refused.message().is_some_and(|message| message.contains("already in progress"))
+    })
 }
 
 fn detected(drift: &StackResourceDrift) -> Detected {
