@@ -2,7 +2,7 @@
 
 use crate::test_cloud::{TestCloud, text};
 use lockstep_aws::by_hand::ByHand;
-use lockstep_cli::demo::ensure;
+use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_local::{CallEffect, CallFault};
 use serde_json::Value;
@@ -79,7 +79,17 @@ pub async fn changes_by_hand_are_found_explained_and_gone(cloud: &mut TestCloud)
     let back = look(cloud, Exit::NeedsHuman).await?;
     counts(&back, ("unknown", 0, 1, 5))?;
     ensure(back["change"] == "back_in_sync", format!("what had drifted is in sync: {back}"))?;
-    denied(cloud).await
+    denied(cloud).await?;
+    a_stage_of_the_other_path_is_looked_at(cloud).await
+}
+
+/// The function of the promotion path looks at production. Some types of the log stack are unknown in the local cloud.
+async fn a_stage_of_the_other_path_is_looked_at(cloud: &TestCloud) -> Result<(), Failure> {
+    let production = ["drift", "--stage", "production", "--component", COMPONENT];
+    let looked = cloud.demo.type_in(&production, Exit::NeedsHuman).await?;
+    let report = &looked["environments"][0];
+    let unknown = report["findings"]["unknown"].as_u64().unwrap_or_default();
+    ensure(report["path"] == "promotion" && unknown > 0, format!("production is looked at: {report}"))
 }
 
 /// Looks at the component in ci. Returns its report.

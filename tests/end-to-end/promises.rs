@@ -106,7 +106,7 @@ const MAIN_JOB: [Promise; 46] = [
         local_files::local_files_run_in_ci_and_in_production,
         after a_promotion_waits_for_its_approval
     ),
-    promise!(drift::changes_by_hand_are_found_explained_and_gone, after a_first_commit_is_tested_and_runs_in_ci),
+    promise!(drift::changes_by_hand_are_found_explained_and_gone, after a_promotion_waits_for_its_approval),
     promise!(gates::the_delivery_path_cannot_act_in_production, after a_promotion_waits_for_its_approval),
     promise!(
         gates::a_component_cannot_change_what_lockstep_builds,
