@@ -32,15 +32,27 @@ fn actions(role: &Role) -> BTreeSet<String> {
     allowed.flat_map(|statement| statement.actions.clone()).collect()
 }
 
-#[test]
-fn the_reader_may_read_the_listed_types_and_nothing_more() {
+/// Returns the reads of the listed types, other than those that reveal something.
+fn needed() -> BTreeSet<String> {
     let read = |path: &str| std::fs::read(repository().join(path)).unwrap();
     let table = Table::unpack(&read("shared/permissions/cloudformation.json.gz")).unwrap();
     let types = String::from_utf8(read("shared/drift/types.txt")).unwrap();
     let needed = types.lines().flat_map(|name| {
         table.types.get(name).unwrap_or_else(|| panic!("{name} is in no table")).read.clone()
     });
-    let needed: BTreeSet<String> = needed.filter(|action| !reveals(action)).collect();
+    needed.filter(|action| !reveals(action)).collect()
+}
+
+/// Returns the actions that CloudFormation's detection and Cloud Control take with the permissions of the reader.
+pub fn on_behalf() -> BTreeSet<String> {
+    let of_detection =
+        ["cloudformation:BatchDescribeTypeConfigurations", "cloudformation:DetectStackResourceDrift"];
+    needed().into_iter().chain(of_detection.map(str::to_owned)).collect()
+}
+
+#[test]
+fn the_reader_may_read_the_listed_types_and_nothing_more() {
+    let needed = needed();
     for path in PATHS {
         for reader in readers(path) {
             let granted = actions(&reader);

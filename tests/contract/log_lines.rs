@@ -79,8 +79,8 @@ fn request(function: &str) -> (Value, Value) {
             (json!({"deployment": deployment, "since": "2026-01-02T03:04:05Z"}), fields)
         }
         "drift" => (
-            json!({"action": "begin", "stage": "ci", "environment": "web"}),
-            json!({"action": "begin", "stage": "ci"}),
+            json!({"action": "look", "stage": "ci", "environment": "web"}),
+            json!({"action": "look", "stage": "ci"}),
         ),
         "image" => (json!({"action": "copy", "promotion": deployment, "task": task}), of_image("copy")),
         "bake" => (json!({"action": "build", "build": deployment, "task": task}), of_image("build")),

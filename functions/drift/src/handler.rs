@@ -23,7 +23,7 @@ use serde_json::Value;
 pub async fn handle(context: &impl DriftContext, request: &Request) -> Result<Value, Failure> {
     match request {
         Request::List { input } => json(&list(context, input).await?),
-        Request::Begin { subject } => json(&begin::begin(context, subject).await?),
+        Request::Look { subject } => json(&begin::begin(context, subject).await?),
         Request::Collect { look } => {
             scope::about_request(&look.subject);
             json(&collect::collect(context, look).await?)

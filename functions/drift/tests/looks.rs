@@ -134,7 +134,7 @@ impl Fixture {
     }
 
     async fn begin(&self) -> LookStart {
-        self.ask(&Request::Begin { subject: self.subject() }).await.unwrap()
+        self.ask(&Request::Look { subject: self.subject() }).await.unwrap()
     }
 
     /// Makes a look, as the state machine does.

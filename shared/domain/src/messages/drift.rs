@@ -20,7 +20,7 @@ pub enum Request {
         input: inputs::Drift,
     },
     /// Notes the state of an environment and starts CloudFormation's detections.
-    Begin {
+    Look {
         /// The environment.
         #[serde(flatten)]
         subject: Subject,
@@ -82,7 +82,7 @@ pub struct BegunLook {
     pub detections: Vec<Detection>,
 }
 
-/// Response to `begin`.
+/// Response to `look`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LookStart {
     /// The look; `None` if the environment cannot be looked at, and the report says so.
