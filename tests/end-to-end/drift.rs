@@ -20,13 +20,13 @@ function = "courier"
 const TEMPLATE: &str = "Resources:
   Queue:
     Type: AWS::SQS::Queue
-    DeletionPolicy: Delete
-    UpdateReplacePolicy: Delete
+    DeletionPolicy: Retain
+    UpdateReplacePolicy: Retain
     Properties: {DelaySeconds: 5}
   Logs:
     Type: AWS::Logs::LogGroup
-    DeletionPolicy: Delete
-    UpdateReplacePolicy: Delete
+    DeletionPolicy: Retain
+    UpdateReplacePolicy: Retain
     Properties: {RetentionInDays: 30}
   Group:
     Type: AWS::EC2::SecurityGroup
