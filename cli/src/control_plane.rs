@@ -12,7 +12,7 @@ use lockstep_aws::operator::control_plane;
 use lockstep_aws::operator::executions::Follow;
 use lockstep_aws::operator::signed;
 use lockstep_domain::delivery::people::People;
-use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::images::lifecycle::with_revocations;
 use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::messages::callers::Callers;
@@ -21,9 +21,9 @@ use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, RepositoryId, StageName};
 use lockstep_domain::records::{
-    ApprovalDecision, BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageShare,
-    ImageVersion, LogEntry, OwnedName, Ownership, Publication, QueuedDeployment, Record, Release, Repository,
-    Revocation, SweepReport, WebhookDelivery,
+    ApprovalDecision, BreakGlass, Config, ConfigKind, Deployment, DriftReport, Environment, Image,
+    ImageShare, ImageVersion, LogEntry, OwnedName, Ownership, Publication, QueuedDeployment, Record, Release,
+    Repository, Revocation, SweepReport, WebhookDelivery,
 };
 use lockstep_local::PEOPLE;
 use serde::de::DeserializeOwned;
@@ -180,6 +180,21 @@ impl ControlPlane {
     pub async fn environment(&self, stage: &StageName, name: &str) -> Result<Option<Environment>, Failure> {
         let found = self.ledger.get(&Environment::key_of(stage, name)).await?;
         Ok(found.map(|found| found.record))
+    }
+
+    /// Returns the report of the looks for drift at an environment, or `None` before the first.
+    pub async fn drift_report(&self, stage: &Stage, name: &str) -> Result<Option<DriftReport>, Failure> {
+        let found = self.ledger.get(&DriftReport::key_of(stage.path(), &stage.name, name)).await?;
+        Ok(found.map(|found| found.record))
+    }
+
+    /// Returns the report of each environment of every stage that was looked at.
+    pub async fn drift_reports(&self, stages: &Stages) -> Result<Vec<DriftReport>, Failure> {
+        let mut all = Vec::new();
+        for stage in stages.iter() {
+            all.extend(records(self.ledger.every(&DriftReport::all_of(stage.path(), &stage.name)).await?));
+        }
+        Ok(all)
     }
 
     /// Returns the environment of a deployment, or `None` if it has none.

@@ -124,6 +124,22 @@ fn stops(deployment: &Deployment, options: FollowOptions) -> bool {
     options.after_question.is_some_and(|after| number.is_some_and(|number| number > after))
 }
 
+/// Waits for the end of an execution that begins no deployment.
+pub async fn wait(plane: &ControlPlane, arn: &str, output: &Output) -> Result<Execution, Failure> {
+    let _progress = output.progress(title(arn));
+    let mut pauses = pauses(plane.connection.local.is_some());
+    loop {
+        let found = plane.executions.describe(arn).await?;
+        let found = found.ok_or_else(|| Failure::new(format!("execution {arn} does not exist")))?;
+        if found.status != Status::Running {
+            return Ok(found);
+        }
+        if let Some(pause) = pauses.next() {
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
 /// Returns the pauses between polls. They grow from 100 ms to 400 ms on this machine, and to 4 s on AWS, where each
 /// poll counts against a quota.
 fn pauses(local: bool) -> impl Iterator<Item = Duration> {

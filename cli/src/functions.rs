@@ -15,8 +15,8 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 /// Every function of the control plane, by the name of its crate without `lockstep-`.
-pub const NAMES: [&str; 9] =
-    ["webhook", "package", "ledger", "resume", "sweep", "stack", "image", "bake", "verify"];
+pub const NAMES: [&str; 10] =
+    ["webhook", "package", "ledger", "resume", "sweep", "stack", "image", "bake", "verify", "drift"];
 
 /// The functions that components use by `${functions.<name>}`; the control plane itself runs none of them.
 pub const SHIPPED: [&str; 2] = ["elb-logs", "log-intake"];

@@ -61,10 +61,11 @@ const DEFINITIONS: [(&str, &str); 4] = [
 ];
 
 /// The state machines of each deployment path.
-const DEFINITIONS_PER_PATH: [(&str, &str); 3] = [
+const DEFINITIONS_PER_PATH: [(&str, &str); 4] = [
     ("deploy", "DeployDefinitionKey"),
     ("teardown", "TeardownDefinitionKey"),
     ("build-image", "BuildImageDefinitionKey"),
+    ("drift", "DriftDefinitionKey"),
 ];
 
 /// The package that one function for each kind of callers runs.
@@ -78,11 +79,12 @@ const SHARED: [(&str, &str); 5] = [
     ("resume", "ResumeCodeKey"),
     ("sweep", "SweepCodeKey"),
 ];
-const PER_PATH: [(&str, &str); 4] = [
+const PER_PATH: [(&str, &str); 5] = [
     ("stack", "StackCodeKey"),
     ("image", "ImageCodeKey"),
     ("bake", "BakeCodeKey"),
     ("verify", "VerifyCodeKey"),
+    ("drift", "DriftCodeKey"),
 ];
 
 /// The parameter for the keys of the functions that components may use.

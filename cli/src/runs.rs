@@ -36,6 +36,8 @@ pub enum Run {
     Deploy(DeploymentPath, inputs::Deploy),
     /// `teardown` of a path.
     Teardown(DeploymentPath, inputs::Teardown),
+    /// `drift` of a path.
+    Drift(DeploymentPath, inputs::Drift),
 }
 
 impl Run {
@@ -131,6 +133,8 @@ impl Run {
             Self::Deploy(DeploymentPath::Promotion, _) => &machines.promotion_deploy,
             Self::Teardown(DeploymentPath::Delivery, _) => &machines.delivery_teardown,
             Self::Teardown(DeploymentPath::Promotion, _) => &machines.promotion_teardown,
+            Self::Drift(DeploymentPath::Delivery, _) => &machines.delivery_drift,
+            Self::Drift(DeploymentPath::Promotion, _) => &machines.promotion_drift,
         }
     }
 
@@ -144,6 +148,7 @@ impl Run {
             Self::BuildImage(_, input) => serde_json::to_value(input),
             Self::Deploy(_, input) => serde_json::to_value(input),
             Self::Teardown(_, input) => serde_json::to_value(input),
+            Self::Drift(_, input) => serde_json::to_value(input),
         }
         .map_err(at("the input of the execution"))
     }
@@ -157,7 +162,11 @@ impl Run {
             Self::Deploy(Promotion, input) => Some(run::Run::PromotionDeploy(input.clone())),
             Self::Teardown(Delivery, input) => Some(run::Run::DeliveryTeardown(input.clone())),
             Self::Teardown(Promotion, input) => Some(run::Run::PromotionTeardown(input.clone())),
-            Self::Release(_) | Self::PromoteImage(_) | Self::BakeImage(_) | Self::BuildImage(..) => None,
+            Self::Release(_)
+            | Self::PromoteImage(_)
+            | Self::BakeImage(_)
+            | Self::BuildImage(..)
+            | Self::Drift(..) => None,
         }
     }
 
@@ -311,6 +320,8 @@ mod tests {
             promotion_deploy: "promotion-deploy".into(),
             delivery_teardown: "delivery-teardown".into(),
             promotion_teardown: "promotion-teardown".into(),
+            delivery_drift: "delivery-drift".into(),
+            promotion_drift: "promotion-drift".into(),
         };
         let input = inputs::Teardown {
             component: "logs".parse().unwrap(),

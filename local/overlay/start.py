@@ -18,6 +18,7 @@ PATCHES = (
     "imports",
     "drift_readers",
     "drift_reverting",
+    "live_models",
     "resource_faults",
     "function_code",
     "subscriptions",

@@ -56,6 +56,7 @@ overlay_files![
     "invocations.py",
     "item_checks.py",
     "lifetime.py",
+    "live_models.py",
     "nested_stacks.py",
     "parameter_types.py",
     "pass_role.py",

@@ -12,6 +12,7 @@ mod borrowed_name;
 mod build_in_production;
 mod builder;
 mod callback;
+mod drift_reader;
 mod fence;
 mod forged_hook;
 mod git_host;

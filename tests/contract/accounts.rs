@@ -154,6 +154,6 @@ fn account_conditions_use_keys_that_aws_supports_for_the_action() {
                 narrowed += 1;
             }
         }
-        assert_eq!(narrowed, 11);
+        assert_eq!(narrowed, 13);
     }
 }

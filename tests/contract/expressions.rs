@@ -59,7 +59,10 @@ fn no_expression_is_half_marked() {
 fn lists_of(count: usize) -> BTreeMap<&'static str, Value> {
     let items: Vec<Value> = (0..count).map(|n| json!({"execution": format!("e{n}")})).collect();
     BTreeMap::from([
-        ("states", json!({"input": {"ready": items, "missing": items, "places": items, "recipes": items}})),
+        (
+            "states",
+            json!({"input": {"ready": items, "environments": items, "missing": items, "places": items, "recipes": items}}),
+        ),
         ("component", json!({"deployments": items})),
     ])
 }
@@ -68,7 +71,7 @@ fn lists_of(count: usize) -> BTreeMap<&'static str, Value> {
 fn every_map_accepts_no_item_one_item_and_two_items() {
     let states = all_states();
     let maps: Vec<_> = states.iter().filter(|s| s.text("Type") == "Map").collect();
-    assert_eq!(maps.len(), 6);
+    assert_eq!(maps.len(), 7);
     for state in maps {
         let source = expression(state.text("Items")).unwrap();
         for count in 0..3 {

@@ -76,8 +76,12 @@ fn request(function: &str) -> (Value, Value) {
         "verify" => {
             let mut fields = of_record("");
             fields.as_object_mut().unwrap().remove("action");
-            (json!({"deployment": deployment, "since": "2026-01-02T03:04:05Z"}), fields)
+            (json!({"deployment": deployment, "since": "2026-01-02T03:04:05Z", "retry": 0}), fields)
         }
+        "drift" => (
+            json!({"action": "look", "stage": "ci", "environment": "web"}),
+            json!({"action": "look", "stage": "ci"}),
+        ),
         "image" => (json!({"action": "copy", "promotion": deployment, "task": task}), of_image("copy")),
         "bake" => (json!({"action": "build", "build": deployment, "task": task}), of_image("build")),
         "package" => {

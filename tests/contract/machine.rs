@@ -8,8 +8,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The files below `statemachines/`, without `.asl.yaml`.
-pub const MACHINES: [&str; 7] =
-    ["release", "deploy", "promote", "promote-image", "bake-image", "build-image", "teardown"];
+pub const MACHINES: [&str; 8] =
+    ["release", "deploy", "promote", "promote-image", "bake-image", "build-image", "teardown", "drift"];
 
 /// One state, at any depth.
 pub struct State {

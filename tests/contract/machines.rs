@@ -52,6 +52,8 @@ fn each_state_machine_is_installed_and_stack_changing_ones_on_each_path() {
             ("build-image", "lockstep-promotion-build-image"),
             ("deploy", "lockstep-delivery-deploy"),
             ("deploy", "lockstep-promotion-deploy"),
+            ("drift", "lockstep-delivery-drift"),
+            ("drift", "lockstep-promotion-drift"),
             ("promote", "lockstep-promote"),
             ("promote-image", "lockstep-promote-image"),
             ("release", "lockstep-release"),

@@ -11,6 +11,7 @@ mod callers;
 mod checks;
 mod components;
 mod draining;
+mod drift;
 mod environment;
 mod examples;
 mod expressions;

@@ -3,7 +3,7 @@
 
 use crate::expressions::render;
 use crate::machine::{MACHINES, State, all_states};
-use lockstep_domain::messages::{bake, image, inputs, ledger, package, stack, verify};
+use lockstep_domain::messages::{bake, drift, image, inputs, ledger, package, stack, verify};
 use lockstep_domain::model::outcome::Outcome;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -39,6 +39,7 @@ fn input(machine: &str) -> Value {
                 "overrides": {"volume_gib": "40"}})
         }
         "build-image" => json!({"image": "logstash", "version": "2.1.37", "stage": "test"}),
+        "drift" => json!({"stage": "ci", "component": "logs-broker"}),
         other => panic!("no sample input for {other}"),
     }
 }
@@ -64,9 +65,20 @@ fn input_of(state: &State) -> Value {
         }
         ("release", "Deploy") => json!({"stage": "ci", "execution": "t1"}),
         ("deploy", "PromoteImage") => json!({"image": "logstash", "version": "2.1.37", "execution": "t2"}),
+        ("drift", "Collect") => json!({"look": look()}),
         (_, "RecordFailure") => caught(),
         (machine, _) => input(machine),
     }
+}
+
+fn look() -> Value {
+    json!({
+        "stage": "ci",
+        "environment": "logs-broker",
+        "at": "2026-11-20T10:00:00Z",
+        "noted": {"epoch": 3, "version": "2.1.0", "stack": "arn", "status": "UPDATE_COMPLETE"},
+        "detections": [{"path": "", "stack": "arn", "id": "d1"}],
+    })
 }
 
 fn recipe() -> Value {
@@ -107,6 +119,7 @@ fn variables(state: &State) -> BTreeMap<&'static str, Value> {
         ("bakes", json!([])),
         ("baked", json!(true)),
         ("deploy_execution", json!("t3")),
+        ("subject", json!({"stage": "ci", "environment": "logs-broker"})),
         ("failure", caught()),
         ("place_failure", caught()),
     ])
@@ -153,6 +166,7 @@ fn every_function_can_read_the_payload_it_receives() {
             name if name.ends_with("ImageFunction") => drop(read::<image::Request>(state, &payload)),
             name if name.ends_with("BakeFunction") => drop(read::<bake::Request>(state, &payload)),
             "VerifyFunction" => drop(read::<verify::Request>(state, &payload)),
+            "DriftFunction" => drop(read::<drift::Request>(state, &payload)),
             other => panic!("{} invokes {other}, which has no payload", state.at()),
         }
     }
@@ -172,6 +186,7 @@ fn every_field_that_is_sent_is_read() {
             name if name.ends_with("ImageFunction") => {
                 serde_json::to_value(read::<image::Request>(state, &payload))
             }
+            "DriftFunction" => serde_json::to_value(read::<drift::Request>(state, &payload)),
             _ => serde_json::to_value(read::<verify::Request>(state, &payload)),
         };
         let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
@@ -213,6 +228,7 @@ fn every_sample_input_is_one_that_an_operator_may_type() {
             "promote" => serde_json::from_value::<inputs::Promote>(sample).is_ok(),
             "bake-image" => serde_json::from_value::<inputs::BakeImage>(sample).is_ok(),
             "build-image" => serde_json::from_value::<inputs::BuildImage>(sample).is_ok(),
+            "drift" => serde_json::from_value::<inputs::Drift>(sample).is_ok(),
             _ => serde_json::from_value::<inputs::PromoteImage>(sample).is_ok(),
         };
         assert!(read, "{machine}");
@@ -247,6 +263,7 @@ fn every_action_of_a_function_is_asked_for_by_some_state() {
         ("ImageFunction".to_owned(), images),
         ("PackageFunction".to_owned(), actions::<package::Request>()),
         ("BakeFunction".to_owned(), actions::<bake::Request>()),
+        ("DriftFunction".to_owned(), actions::<drift::Request>()),
     ]);
     assert_eq!(asked, known);
 }

@@ -47,6 +47,7 @@ fn each_table_has_its_writers_and_no_other() {
             Table::Delivery,
             &[
                 "delivery-bake",
+                "delivery-drift",
                 "delivery-image",
                 "delivery-stack",
                 "delivery-verify",
@@ -62,6 +63,7 @@ fn each_table_has_its_writers_and_no_other() {
                 "ledger-promotion",
                 "ledger-sweep",
                 "promotion-bake",
+                "promotion-drift",
                 "promotion-image",
                 "promotion-stack",
                 "promotion-verify",

@@ -5,6 +5,7 @@ mod checks;
 mod code;
 mod deliveries;
 mod doctor;
+mod drift;
 mod events;
 mod gates;
 mod harness;

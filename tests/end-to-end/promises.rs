@@ -2,8 +2,8 @@
 
 use crate::harness::{Promise, Suite};
 use crate::{
-    checks, code, deliveries, doctor, events, gates, images, local_files, log_stack, operating, recovery,
-    scenarios, sweeps,
+    checks, code, deliveries, doctor, drift, events, gates, images, local_files, log_stack, operating,
+    recovery, scenarios, sweeps,
 };
 
 /// Declares the promise that a function checks, after those whose state it needs.
@@ -21,7 +21,7 @@ macro_rules! promise {
 pub const SUITES: [Suite; 2] =
     [Suite { name: "main-job", promises: &MAIN_JOB }, Suite { name: "log-stack", promises: &LOG_STACK }];
 
-const MAIN_JOB: [Promise; 45] = [
+const MAIN_JOB: [Promise; 46] = [
     // The scenarios of `cargo demo`.
     promise!(scenarios::lockstep_is_installed_for_three_accounts),
     promise!(scenarios::an_organisation_is_configured, after lockstep_is_installed_for_three_accounts),
@@ -106,6 +106,7 @@ const MAIN_JOB: [Promise; 45] = [
         local_files::local_files_run_in_ci_and_in_production,
         after a_promotion_waits_for_its_approval
     ),
+    promise!(drift::changes_by_hand_are_found_explained_and_gone, after a_promotion_waits_for_its_approval),
     promise!(gates::the_delivery_path_cannot_act_in_production, after a_promotion_waits_for_its_approval),
     promise!(
         gates::a_component_cannot_change_what_lockstep_builds,

@@ -137,8 +137,8 @@ fn an_update_costs_the_same_however_long_it_takes() {
     let minutes = [1, 5, 10].map(|minutes| transitions_of_an_update(Duration::from_secs(60 * minutes)));
     println!("transitions of an update of one, five and ten minutes: {minutes:?}");
     assert_eq!(minutes, [minutes[0]; 3]);
-    // The waiting state looks every quarter of an hour and waits again.
+    // The waiting state looks every 22 minutes and waits again.
     let hour = transitions_of_an_update(Duration::from_secs(3600));
     println!("of an hour: {hour}");
-    assert_eq!(hour, minutes[0] + 3 * 4);
+    assert_eq!(hour, minutes[0] + 2 * 4);
 }

@@ -6,6 +6,7 @@ pub mod check;
 pub mod components;
 pub mod deploy;
 pub mod doctor;
+pub mod drift;
 pub mod images;
 pub mod init;
 pub mod inspect;
@@ -94,6 +95,8 @@ pub enum Command {
     Releases(releases::Arguments),
     /// Show the version of every component in every stage
     Status,
+    /// Look for changes that were made outside of Lockstep, and change nothing
+    Drift(drift::Drift),
     /// Show what a deployment would change, and change nothing
     Plan(deploy::Plan),
     /// Deploy any release, an older one too, to a stage of the delivery path
@@ -162,6 +165,7 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Hold(arguments) => rollback::hold(arguments, global, context).await,
         Command::Resume(arguments) => rollback::resume(arguments, global, context).await,
         Command::Clone(arguments) => deploy::make_clone(arguments, global, context).await,
+        Command::Drift(arguments) => drift::run(arguments, global, context).await,
         Command::Teardown(arguments) => deploy::teardown(arguments, global, context).await,
         Command::Approve(arguments) => approve::run(arguments, global, context).await,
         Command::Cancel(arguments) => operator::cancel(arguments, global, context).await,
@@ -191,6 +195,10 @@ mod tests {
     #[test]
     fn complete_command_lines_are_accepted() {
         for line in [
+            "drift",
+            "drift --stage ci --component logs",
+            "drift explain logs --in ci",
+            "drift explain logs --in ci --environment logs-2",
             "plan logs@2.1.0 --to ci",
             "plan logs@2.1.0 --to ci --permissions",
             "plan logs@2.1.0 --to ci --override A=1 --override B=x=y",

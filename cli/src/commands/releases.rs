@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::global::Global;
 use crate::report::Report;
 use crate::stale;
+use crate::views::drift::note;
 use crate::views::question::answer_with;
 use crate::views::status::{matrix, sweep_lines};
 use crate::views::{time, why};
@@ -87,6 +88,8 @@ pub async fn status(global: &Global, context: &CommandContext) -> Result<Report,
         output.table(["clone", "component", "stage", "version"], matrix.other_rows());
     }
     matrix.notes().iter().for_each(|note| output.line(note));
+    let drift = plane.drift_reports(&stages).await?;
+    drift.iter().filter_map(note).for_each(|note| output.line(note));
     let asking = asking(&plane).await?;
     for (deployment, question) in &asking {
         let command = answer_with(deployment, question);
@@ -96,6 +99,10 @@ pub async fn status(global: &Global, context: &CommandContext) -> Result<Report,
     sweep.iter().flat_map(sweep_lines).for_each(|line| output.line(line));
     let mut document = json!(matrix);
     document["sweep"] = json!(sweep);
+    let drift = drift.iter().map(|report| json!({
+        "stage": report.stage, "environment": report.environment, "state": report.state(), "since": report.since,
+    }));
+    document["drift"] = drift.collect();
     let asking: Vec<&Deployment> = asking.iter().map(|(deployment, _)| deployment).collect();
     document["waiting_for_approval"] = json!(asking);
     Ok(Report::done(document))

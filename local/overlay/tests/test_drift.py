@@ -260,6 +260,24 @@ class Reverting(CloudTest):
         for one in set(hands) - {"Volume"}:
             self.assertEqual(after[one], before[one], one)
 
+    def test_cloud_control_reads_what_the_stack_made(self) -> None:
+        models = client("cloudcontrol", DEVELOPMENT)
+
+        def read(kind: str, identifier: str) -> Record:
+            found = models.get_resource(TypeName=kind, Identifier=identifier)["ResourceDescription"]
+            self.assertEqual(found["Identifier"], identifier)
+            model: Record = json.loads(found["Properties"])
+            return model
+
+        self.hands()["Queue"][0]()
+        self.assertEqual(int(read("AWS::SQS::Queue", self.ids["Queue"])["VisibilityTimeout"]), 1)
+        self.assertEqual(read("AWS::Logs::LogGroup", self.ids["Logs"])["RetentionInDays"], 7)
+        client("logs", DEVELOPMENT).delete_log_group(logGroupName=self.name)
+        with self.assertRaises(models.exceptions.ResourceNotFoundException):
+            read("AWS::Logs::LogGroup", self.ids["Logs"])
+        with self.assertRaises(models.exceptions.ResourceNotFoundException):
+            read("AWS::SQS::Queue", "none")
+
     def test_a_resource_that_somebody_deleted_is_made_again(self) -> None:
         client("logs", DEVELOPMENT).delete_log_group(logGroupName=self.name)
         found, changes = self.change_set(DeploymentMode="REVERT_DRIFT")

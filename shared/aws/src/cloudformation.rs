@@ -3,6 +3,7 @@
 //! [`Stacks`] is the port, [`CloudFormation`] its adapter. Every list is read to the last page. A stack that does not
 //! exist is a result; a read that failed is a failure and never absence.
 
+pub mod detection;
 pub(crate) mod read;
 #[cfg(test)]
 mod tests;

@@ -12,9 +12,13 @@ mod assume;
 pub mod aws;
 #[cfg(feature = "s3")]
 pub mod buckets;
+#[cfg(feature = "by-hand")]
+pub mod by_hand;
 #[cfg(feature = "ssm")]
 pub mod channels;
 pub mod clock;
+#[cfg(feature = "cloudcontrol")]
+pub mod cloud_control;
 #[cfg(feature = "cloudformation")]
 pub mod cloudformation;
 #[cfg(all(feature = "codebuild", feature = "s3"))]

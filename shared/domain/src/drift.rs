@@ -5,15 +5,22 @@
 //! It returns what has drifted, what is not declared, and what cannot be compared. It counts two different texts as equal
 //! only by a rule of a named kind ([`RuleKind`]), and each rule has a source: AWS's schemas ([`facts`]), the table
 //! `rules.txt`, or a form that is the same for each type.
+//!
+//! [`look`] says which source reads each resource of an environment, and judges it out of the answers. [`report`] makes the
+//! report of a look, and [`secrets`] names the values that it hides.
 
 mod absent;
 mod compare;
 pub mod context;
 pub mod facts;
 mod lists;
+pub mod look;
 pub mod path;
 mod policy;
+pub mod report;
+pub mod resolve;
 pub mod rules;
+pub mod secrets;
 mod tags;
 mod values;
 pub mod verdict;

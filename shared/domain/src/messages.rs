@@ -5,6 +5,7 @@
 
 pub mod bake;
 pub mod callers;
+pub mod drift;
 pub mod image;
 pub mod inputs;
 pub mod ledger;

@@ -6,6 +6,7 @@
 //! adapter on an emulator.
 
 mod arrangement;
+mod detection;
 mod model;
 mod operations;
 mod port;
@@ -13,8 +14,10 @@ mod port;
 mod tests;
 
 use super::clock::VirtualClock;
+pub use detection::SimModels;
 use jiff::Timestamp;
 use lockstep_aws::cloudformation::{ChangeSetState, ChangeSetView, NewChangeSet};
+use lockstep_domain::drift::look::Reading;
 use lockstep_domain::model::resource_change::NESTED_STACK;
 use lockstep_domain::stacks::change_set_review::ProposedChange;
 use lockstep_domain::stacks::diagnosis::StackEvent;
@@ -156,6 +159,12 @@ struct Inner {
     /// True if a failed operation also retains its new resources, if their deletion policy says so.
     retains_on_create: bool,
     number: u32,
+    /// Detections that were started: their stacks and the times at which they end.
+    detections: BTreeMap<String, (String, Timestamp)>,
+    /// Types that the detection does not compare.
+    undetected: BTreeSet<String>,
+    /// Types that Cloud Control does not read, each with its answer.
+    unread: BTreeMap<String, Reading>,
     /// Each stack before its last change, and the time of that change.
     past: BTreeMap<String, (Timestamp, Option<SimStack>)>,
     reads_stale: bool,
@@ -189,6 +198,9 @@ impl SimCloudFormation {
             failed_nested: BTreeMap::new(),
             retains_on_create: false,
             number: 0,
+            detections: BTreeMap::new(),
+            undetected: BTreeSet::new(),
+            unread: BTreeMap::new(),
             past: BTreeMap::new(),
             reads_stale: false,
         })))

@@ -125,10 +125,10 @@ fn a_second_push_waits_as_long_as_the_slowest_types_take() {
             let (acted, took) = block_on(perform(&harness, &TWO_PUSHES, pace));
             for (cue, acted) in TWO_PUSHES.iter().zip(&acted) {
                 assert_eq!(acted.word, cue.ends, "{:?} with operations of {pace:?}", cue.act);
-                // A state that waits looks each quarter of an hour, and each hour in the queue.
-                let quarters = usize::try_from(pace.as_secs() / 900).expect("a small number");
+                // A state that waits looks each 22 minutes, and each hour in the queue.
+                let looks = usize::try_from(pace.as_secs() / 1320).expect("a small number");
                 let run = acted.run.as_ref().expect("a run");
-                assert!(run.transitions <= 40 + 10 * quarters, "{} of {pace:?}", run.transitions);
+                assert!(run.transitions <= 40 + 10 * looks, "{} of {pace:?}", run.transitions);
             }
             assert!(
                 took >= 2 * pace && took <= 3 * pace + minutes(90),

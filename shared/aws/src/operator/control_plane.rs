@@ -80,6 +80,10 @@ pub struct StateMachines {
     pub delivery_teardown: String,
     /// `teardown` of the promotion path.
     pub promotion_teardown: String,
+    /// `drift` of the delivery path.
+    pub delivery_drift: String,
+    /// `drift` of the promotion path.
+    pub promotion_drift: String,
 }
 
 impl std::fmt::Debug for ControlPlane {

@@ -2,7 +2,11 @@
 
 mod expressions;
 mod lists;
+mod looks;
 mod properties;
+mod reports;
+mod resolved;
+mod secrets;
 mod unknown;
 
 use super::{Comparison, Context, Facts, Live, Resource, RuleKind, Schemas, compare};

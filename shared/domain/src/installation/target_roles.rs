@@ -24,6 +24,8 @@ pub enum TargetRole {
     Verifier,
     /// Reads stacks for the ledger.
     StackReader,
+    /// Reads stacks and their resources, to find drift.
+    DriftReader,
 }
 
 /// Name of the role of the sweep, which belongs to neither path.

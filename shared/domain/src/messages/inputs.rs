@@ -131,3 +131,13 @@ pub struct BuildImage {
     /// The stage whose account and region the build runs in.
     pub stage: StageName,
 }
+
+/// Input of `drift`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// The stage.
+    pub stage: StageName,
+    /// The component whose environments to look at; all of the stage if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<ComponentName>,
+}

@@ -18,6 +18,7 @@ mod cursor;
 mod delivered_body;
 mod deployment;
 mod deployment_body;
+mod drift_report;
 mod environment;
 mod evidence;
 mod failure;
@@ -60,6 +61,10 @@ pub use deployment::{Cancellation, Deployment, DeploymentStart, DeploymentState}
 pub use deployment_body::{
     BuildImageBody, BuiltRecipe, DeployBody, DeploymentBody, Follows, Input, PromoteImageBody,
     PublishImageBody, StackClaim, StackRun, TeardownBody,
+};
+pub use drift_report::{
+    DriftChange, DriftReport, DriftState, DriftedProperty, DriftedResource, FailedLook, Findings,
+    Inconclusive, OpenDrift, ReportedValue, UnknownCause, UnknownResource,
 };
 pub use environment::{
     Deployed, Environment, Hold, LeaseHolder, ProvenImage, ProvenImages, PushedRelease, QueuedDeployment,

@@ -3,6 +3,7 @@
 use super::model::{Design, Holdings};
 use super::{Refusal, SimCloudFormation, Trouble, operations};
 use lockstep_aws::cloudformation::ChangeSetState;
+use lockstep_domain::drift::look::Reading;
 use lockstep_domain::stacks::plan::StackStatus;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -177,6 +178,23 @@ impl SimCloudFormation {
         let mut inner = self.0.borrow_mut();
         if let Some(resource) = inner.stack_mut(arn).holdings.resources.get_mut(logical_id) {
             resource.drift.insert(property.to_owned(), value);
+        }
+    }
+
+    /// Lets the detection compare no resource of a type.
+    pub fn detect_none_of(&self, resource_type: &str) {
+        self.0.borrow_mut().undetected.insert(resource_type.to_owned());
+    }
+
+    /// Lets Cloud Control give `answer` for each resource of a type.
+    pub fn read_none_of(&self, resource_type: &str, answer: Reading) {
+        self.0.borrow_mut().unread.insert(resource_type.to_owned(), answer);
+    }
+
+    /// Brings a property of a resource back to its declared value, outside of CloudFormation.
+    pub fn undrift(&self, arn: &str, logical_id: &str) {
+        if let Some(resource) = self.0.borrow_mut().stack_mut(arn).holdings.resources.get_mut(logical_id) {
+            resource.drift.clear();
         }
     }
 

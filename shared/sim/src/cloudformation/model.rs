@@ -16,7 +16,7 @@ const CREATE_ONLY: [&str; 7] =
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Wanted {
     pub(super) kind: String,
-    properties: Map<String, Value>,
+    pub(super) properties: Map<String, Value>,
     deletion_policy: String,
     replace_policy: String,
     /// True if its name is a literal in the template: CloudFormation imports by no other name.

@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 /// [`SimCloudFormation`] as functions reach it.
 #[derive(Clone)]
-pub struct SimStacks(SimCloudFormation);
+pub struct SimStacks(pub(super) SimCloudFormation);
 
 impl SimStacks {
     pub(super) fn new(cloud: SimCloudFormation) -> Self {

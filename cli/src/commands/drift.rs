@@ -1,0 +1,144 @@
+//! `lockstep drift`: looks for changes that were made outside of Lockstep, and explains what the last look found.
+
+use crate::context::CommandContext;
+use crate::control_plane::ControlPlane;
+use crate::failure::Failure;
+use crate::follow::wait;
+use crate::global::Global;
+use crate::report::Report;
+use crate::runs::{self, Run};
+use crate::views::drift::{HEAD, exit, explain, rows};
+use clap::{Args, Subcommand};
+use lockstep_aws::operator::executions::{Execution, Status};
+use lockstep_domain::delivery::stages::Stage;
+use lockstep_domain::messages::drift::Subject;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::ids::{ComponentName, StageName};
+use lockstep_domain::records::{DriftReport, DriftState};
+use serde_json::{Value, json};
+
+/// The arguments of `drift`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Drift {
+    /// The stage; by default every stage but that of tests
+    #[arg(long, value_name = "STAGE")]
+    stage: Option<StageName>,
+    /// The component; by default every one
+    #[arg(long, value_name = "COMPONENT")]
+    component: Option<ComponentName>,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+/// What `drift` does other than to look.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show what the last look at an environment found: property, wanted, found, since when
+    Explain(Explain),
+}
+
+/// The arguments of `drift explain`.
+#[derive(Args, Debug)]
+struct Explain {
+    /// The component
+    component: ComponentName,
+    /// The stage
+    #[arg(long = "in", value_name = "STAGE")]
+    stage: StageName,
+    /// The environment, if it is a clone
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+}
+
+/// Runs the command.
+pub async fn run(arguments: &Drift, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+    let plane = ControlPlane::open(global, context).await?;
+    match &arguments.action {
+        Some(Action::Explain(arguments)) => explained(arguments, &plane, context).await,
+        None => look(arguments, &plane, context).await,
+    }
+}
+
+/// Looks at the environments, one execution for each stage, and shows the reports.
+async fn look(arguments: &Drift, plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
+    let stages = plane.stages().await?;
+    let stages: Vec<&Stage> = match &arguments.stage {
+        Some(name) => vec![stages.named(name)?],
+        None => stages.iter().filter(|stage| !stage.is_test()).collect(),
+    };
+    let mut executions = Vec::new();
+    for stage in stages {
+        let input = inputs::Drift { stage: stage.name.clone(), component: arguments.component.clone() };
+        executions.push((stage, runs::start(plane, &Run::Drift(stage.path(), input)).await?));
+    }
+    let mut reports = Vec::new();
+    for (stage, execution) in &executions {
+        let ended = wait(plane, execution, &context.output).await?;
+        for subject in looked_at(&ended)? {
+            reports.push(report(plane, stage, &subject).await?);
+        }
+    }
+    if reports.is_empty() {
+        context.output.line("no environment runs a release, so there was nothing to look at");
+    } else {
+        context.output.table(HEAD, rows(&reports));
+    }
+    for report in reports.iter().filter(|report| report.state() != DriftState::InSync) {
+        context.output.line("");
+        explain(report).iter().for_each(|line| context.output.line(line));
+    }
+    Ok(Report { document: document(&reports), exit: exit(&reports) })
+}
+
+/// Returns the environments that an execution looked at.
+fn looked_at(ended: &Execution) -> Result<Vec<Subject>, Failure> {
+    match &ended.status {
+        Status::Succeeded { output } => {
+            let results = output.get("results").cloned().unwrap_or_else(|| json!([]));
+            serde_json::from_value(results).map_err(crate::failure::at("the result of the execution"))
+        }
+        Status::Failed { error, cause } => {
+            let caught = CaughtError { error: error.clone(), cause: cause.clone() };
+            let reason = caught.sentence();
+            Err(Failure::new(format!("no environment was looked at: {reason}")))
+        }
+        Status::Running => Err(Failure::new("the execution still runs; run the command again")),
+    }
+}
+
+async fn report(plane: &ControlPlane, stage: &Stage, subject: &Subject) -> Result<DriftReport, Failure> {
+    let found = plane.drift_report(stage, &subject.environment).await?;
+    found.ok_or_else(|| {
+        let name = format!("{}/{}", subject.stage, subject.environment);
+        Failure::new(format!("the look at {name} wrote no report")).next("lockstep drift")
+    })
+}
+
+async fn explained(
+    arguments: &Explain,
+    plane: &ControlPlane,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    let stages = plane.stages().await?;
+    let stage = stages.named(&arguments.stage)?;
+    let name = arguments.environment.as_deref().unwrap_or(arguments.component.as_str());
+    let Some(found) = plane.drift_report(stage, name).await? else {
+        let next = format!("lockstep drift --stage {} --component {}", stage.name, arguments.component);
+        return Err(Failure::new(format!("nothing has looked at {}/{name} yet", stage.name)).next(next));
+    };
+    explain(&found).iter().for_each(|line| context.output.line(line));
+    Ok(Report { document: described(&found), exit: exit(std::slice::from_ref(&found)) })
+}
+
+fn document(reports: &[DriftReport]) -> Value {
+    json!({ "environments": reports.iter().map(described).collect::<Vec<_>>() })
+}
+
+/// Returns a report with its state, which follows from its fields.
+fn described(report: &DriftReport) -> Value {
+    let mut document = json!(report);
+    document["state"] = json!(report.state());
+    document
+}
