@@ -24,7 +24,7 @@ pub const READS_MAX: usize = 100;
 pub const RESOURCES_MAX: usize = 1000;
 
 /// Maximum number of environments of one execution: the events of their looks fit into its history.
-pub const ENVIRONMENTS_MAX: usize = 300;
+pub const ENVIRONMENTS_MAX: usize = 200;
 
 /// Maximum number of stacks of one look: the stack and its nested stacks.
 pub const STACKS_MAX: usize = 20;
