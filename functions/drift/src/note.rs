@@ -1,7 +1,8 @@
 //! The state of an environment and its stack, noted before a look and again after it.
 
 use lockstep_aws::cloudformation::Stacks;
-use lockstep_domain::drift::report::{Noted, target};
+use lockstep_domain::drift::report::target;
+use lockstep_domain::messages::drift::Noted;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::records::Environment;
 use lockstep_domain::stacks::plan::StackStatus;

@@ -1,6 +1,7 @@
 //! The report of a look, and its change of state against the looks before.
 
 use super::look::{ResourceVerdict, digest_of};
+use crate::messages::drift::Noted;
 use crate::model::ids::Digest;
 use crate::model::version::Version;
 use crate::records::{
@@ -9,23 +10,6 @@ use crate::records::{
 };
 use crate::stacks::plan::{LiveResource, Phase, StackStatus};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
-/// What a look notes before it begins, and compares when it ends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Noted {
-    /// Epoch of the environment.
-    pub epoch: u64,
-    /// Release that runs.
-    pub version: Version,
-    /// ARN of the stack.
-    pub stack: String,
-    /// Status of the stack.
-    pub status: String,
-    /// Time of the last update of the stack; `None` if it was never updated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub updated: Option<Timestamp>,
-}
 
 /// Returns the release and the stack of an environment that can be looked at, or the reason why it cannot.
 ///

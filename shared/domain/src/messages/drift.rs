@@ -1,9 +1,9 @@
 //! Messages of the `drift` function.
 
 use super::inputs;
-use crate::drift::report::Noted;
 use crate::model::caught_error::CaughtError;
 use crate::model::ids::StageName;
+use crate::model::version::Version;
 use crate::records::{DriftChange, DriftState};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,22 @@ pub struct Detection {
     pub stack: String,
     /// Id of the detection.
     pub id: String,
+}
+
+/// What a look notes before it begins, and compares when it ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// Epoch of the environment.
+    pub epoch: u64,
+    /// Release that runs.
+    pub version: Version,
+    /// ARN of the stack.
+    pub stack: String,
+    /// Status of the stack.
+    pub status: String,
+    /// Time of the last update of the stack; `None` if it was never updated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated: Option<Timestamp>,
 }
 
 /// A look that was begun.

@@ -1,7 +1,8 @@
 //! Reports of looks, and the change of state against the looks before.
 
 use crate::drift::look::ResourceVerdict;
-use crate::drift::report::{Noted, concluded, findings, inconclusive, is_undisturbed, target};
+use crate::drift::report::{concluded, findings, inconclusive, is_undisturbed, target};
+use crate::messages::drift::Noted;
 use crate::model::deployment_path::DeploymentPath;
 use crate::records::{
     DriftChange, DriftReport, DriftState, Environment, FailedLook, Inconclusive, LeaseHolder, Record,
