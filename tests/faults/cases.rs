@@ -202,7 +202,7 @@ fn expected(harness: &Harness, run: &Run, took: SignedDuration, calm: &Calm) -> 
         .iter()
         .map(|fault| match (crossed[fault.at].site, fault.kind) {
             // No event reported the end, so the state times out and looks.
-            (Site::Event, Kind::Before) => 1000,
+            (Site::Event, Kind::Before) => 1420,
             _ => 400,
         })
         .sum();

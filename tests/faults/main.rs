@@ -140,5 +140,5 @@ fn an_update_costs_the_same_however_long_it_takes() {
     // The waiting state looks every 22 minutes and waits again.
     let hour = transitions_of_an_update(Duration::from_secs(3600));
     println!("of an hour: {hour}");
-    assert_eq!(hour, minutes[0] + 2 * 4);
+    assert_eq!(hour, minutes[0] + 3 * 2);
 }

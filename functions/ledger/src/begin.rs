@@ -86,7 +86,7 @@ pub async fn begin(
     };
     let starter = starter(context, &start, input, &release, &body).await?;
     let deployment = Deployment { starter, ..Deployment::new(start, body) };
-    let pushed = gate::is_pushed(execution, input, &release).then_some(release.packaged_at);
+    let pushed = gate::is_pushed(execution, input, &release, stage).then_some(release.packaged_at);
     let entry = queue::entry(&deployment, pushed, now);
     let asks = QueuedDeployment { in_order: pushed.is_some() && !stage.superseding, ..entry };
     let queued = !turn::take(context, &deployment, asks, with, now).await?;

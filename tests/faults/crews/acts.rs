@@ -6,7 +6,7 @@ use crate::organisation::release;
 use crate::scenarios::input;
 use crate::workflows::{deployment_of, execute, execute_unasked, execution_of, word};
 use jiff::{SignedDuration, Timestamp};
-use lockstep_domain::delivery::{gate, rollback};
+use lockstep_domain::delivery::{gate, rollback, start};
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::records::{Deployment, DeploymentState, Environment};
@@ -78,6 +78,7 @@ impl Act {
                 let stage = "ci".parse().expect("a stage");
                 gate::deploy_execution(&format!("the push of {version}"), &stage, &release.component)
             }
+            Self::Promote(_) => start::promoted_execution(&format!("the promotion {number}")),
             _ => format!("member-{number}"),
         }
     }

@@ -221,13 +221,14 @@ pub fn is_of_push(execution: &str, input: &inputs::Deploy, release: &Release) ->
     *input == plain && execution.rsplit(':').next() == Some(name.as_str())
 }
 
-/// Returns true if a push deploys `release` with `input`: the first time, or when the push is repeated.
+/// Returns true if a push deploys `release` with `input` to `stage`: the first time, or when the push is repeated.
 ///
 /// A repeated push has another execution, whose name the release does not hold. Only a state machine gives an execution a
-/// name of the form of a token, because [`crate::delivery::start::record`] refuses such a name for an operator.
-pub fn is_pushed(execution: &str, input: &inputs::Deploy, release: &Release) -> bool {
+/// name of the form of a token, because [`crate::delivery::start::record`] refuses such a name for an operator. That of
+/// promotions gives one too, for a stage that no push reaches.
+pub fn is_pushed(execution: &str, input: &inputs::Deploy, release: &Release, stage: &Stage) -> bool {
     let plain = inputs::Deploy::new(release.component.clone(), release.version.clone(), input.stage.clone());
-    *input == plain && execution.rsplit(':').next().is_some_and(is_client_token)
+    stage.propagates && *input == plain && execution.rsplit(':').next().is_some_and(is_client_token)
 }
 
 /// Returns the name of the execution that deploys a release of the execution `release` to a stage that it propagates to.

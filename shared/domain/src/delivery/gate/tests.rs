@@ -366,17 +366,23 @@ fn each_release_stage_and_component_has_its_own_execution_name() {
 #[test]
 fn a_repeated_push_deploys_as_a_push_and_a_person_does_not() {
     let pushed = release(ReleaseState::Published, "1.0.0");
-    let stage: StageName = "ci".parse().unwrap();
+    let (stage, stages) = (name("ci"), stages());
+    let ci = stages.get(&stage).unwrap();
     let plain = inputs::Deploy::new(pushed.component.clone(), pushed.version.clone(), stage.clone());
     let execution =
         |name: &str| format!("arn:aws:states:eu-west-1:1:execution:lockstep-delivery-deploy:{name}");
     let of = |run: &str| execution(&deploy_execution(run, &stage, &pushed.component));
     for run in [pushed.execution.as_str(), "arn:the-same-push-again"] {
-        assert!(is_pushed(&of(run), &plain, &pushed), "{run}");
+        assert!(is_pushed(&of(run), &plain, &pushed, ci), "{run}");
     }
-    assert!(!is_pushed(&execution("by-hand"), &plain, &pushed));
+    assert!(!is_pushed(&execution("by-hand"), &plain, &pushed, ci));
+    // The state machine of promotions names its deployments in the same form.
+    let production = stages.get(&name("production")).unwrap();
+    let promoted = inputs::Deploy { stage: name("production"), ..plain.clone() };
+    let by_machine = execution(&crate::delivery::start::promoted_execution("a-promotion"));
+    assert!(!is_pushed(&by_machine, &promoted, &pushed, production));
     let revert = inputs::Deploy { revert_drift: true, ..plain };
-    assert!(!is_pushed(&of(&pushed.execution), &revert, &pushed));
+    assert!(!is_pushed(&of(&pushed.execution), &revert, &pushed, ci));
 }
 
 #[test]
