@@ -341,7 +341,10 @@ pub async fn a_release_and_its_image_reach_a_further_region(cloud: &mut TestClou
     ensure(from.is_some_and(|from| from.source_ami == there.source_ami), "it is a copy of the same image")?;
     // The promises after this one expect three stages.
     std::fs::write(&file, before).map_err(at(file.display()))?;
-    cloud.weaken_stages().await
+    // The stack there would run on where no command finds it.
+    demo.type_in(&["stages", "apply", "stages.toml"], Exit::NeedsHuman).await?;
+    demo.type_in(&["pending", "show"], Exit::Done).await?;
+    cloud.weaken_stages_with(&["--accept", "frankfurt"]).await
 }
 
 /// Changes the recipe by a comment.

@@ -46,7 +46,13 @@ pub struct TestCloud {
 impl TestCloud {
     /// Applies a `stages.toml` that weakens a stage: Ada proposes the change, and Grace confirms it.
     pub async fn weaken_stages(&self) -> Result<(), Failure> {
-        let proposed = self.demo.type_in(&["stages", "apply", "stages.toml"], Exit::NeedsHuman).await?;
+        self.weaken_stages_with(&[]).await
+    }
+
+    /// Does so with these arguments.
+    pub async fn weaken_stages_with(&self, arguments: &[&str]) -> Result<(), Failure> {
+        let apply = [&["stages", "apply", "stages.toml"], arguments].concat();
+        let proposed = self.demo.type_in(&apply, Exit::NeedsHuman).await?;
         let number = proposed["pending"]["number"].to_string();
         let confirm = ["pending", "confirm", "stages", number.as_str()];
         self.demo.type_in(&["pending", "show"], Exit::NeedsHuman).await?;

@@ -44,7 +44,7 @@ const STEP: &str = "LOCKSTEP_FAULTS_STEP";
 
 /// The default step. It shares no factor with the number of kinds of a call, so that the kinds alternate from call to
 /// call.
-const SINGLES_STEP: u64 = 41;
+const SINGLES_STEP: u64 = 67;
 
 /// The default number of pairs of each scenario.
 const PAIRS_OF_A_SCENARIO: u64 = 1;
