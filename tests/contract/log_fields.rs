@@ -316,6 +316,7 @@ fn every_reference_of_the_dashboard_resolves() {
 /// Returns each field that an aggregation or a query of the saved objects uses, with the aggregation's name.
 fn used_fields(objects: &[Value]) -> BTreeSet<(String, String)> {
     let mut used = BTreeSet::new();
+    let field = Regex::new(r"([a-z_@.]+) (:|>=)").unwrap();
     for object in objects {
         let attributes = &object["attributes"];
         if object["type"] == "visualization" {
@@ -327,7 +328,6 @@ fn used_fields(objects: &[Value]) -> BTreeSet<(String, String)> {
         }
         if let Some(meta) = attributes.get("kibanaSavedObjectMeta") {
             let query = parsed(&meta["searchSourceJSON"])["query"]["query"].as_str().unwrap().to_owned();
-            let field = Regex::new(r"([a-z_@.]+) (:|>=)").unwrap();
             for found in field.captures_iter(&query) {
                 let kind = if &found[2] == ":" { "exists" } else { "range" };
                 used.insert((kind.to_owned(), found[1].to_owned()));

@@ -39,6 +39,17 @@ impl VirtualClock {
     }
 }
 
+#[cfg(feature = "operator")]
+impl lockstep_aws::operator::stacks::Time for VirtualClock {
+    fn now(&self) -> Duration {
+        self.elapsed()
+    }
+
+    async fn pass(&self, duration: Duration) {
+        self.advance(duration);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::VirtualClock;
@@ -55,16 +66,5 @@ mod tests {
             clock.advance_to(Timestamp::UNIX_EPOCH);
             assert!(clock.now() >= then, "it moves back");
         }
-    }
-}
-
-#[cfg(feature = "operator")]
-impl lockstep_aws::operator::stacks::Time for VirtualClock {
-    fn now(&self) -> Duration {
-        self.elapsed()
-    }
-
-    async fn pass(&self, duration: Duration) {
-        self.advance(duration);
     }
 }

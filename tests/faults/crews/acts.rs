@@ -53,8 +53,8 @@ pub struct Acted {
     pub version: String,
     /// The end in a word.
     pub word: String,
-    /// The time at which a person was told that `ci` has a hold, or has it no longer.
-    pub told: Option<Timestamp>,
+    /// The time at which a person heard that `ci` has a hold, or has it no longer.
+    pub heard: Option<Timestamp>,
     /// Each statement about the end that was false when it was made.
     pub lies: Vec<String>,
 }
@@ -129,16 +129,16 @@ async fn act(harness: &Harness, cues: &[Cue], number: usize) -> Acted {
         Act::Rollback => {
             let hold = json!({"action": "hold", "stage": "ci", "environment": "logs", "reason": "bad night"});
             let held = ask(harness, &hold).await;
-            let told = (held == "200").then(|| harness.clock.now());
+            let heard = (held == "200").then(|| harness.clock.now());
             let environment = seen(harness).await;
             let target = rollback::target(&environment, |_| false).expect("a target").version.to_string();
             let run = execute(harness, &act.name(number), &act.input(&target)).await;
-            Acted { told, ..reported(harness, act, target, run).await }
+            Acted { heard, ..reported(harness, act, target, run).await }
         }
         Act::Resume => {
             let word = ask(harness, &json!({"action": "resume", "stage": "ci", "environment": "logs"})).await;
-            let told = (word == "200").then(|| harness.clock.now());
-            Acted { act, id: None, run: None, version: String::new(), word, told, lies: Vec::new() }
+            let heard = (word == "200").then(|| harness.clock.now());
+            Acted { act, id: None, run: None, version: String::new(), word, heard, lies: Vec::new() }
         }
         Act::Cancel(other) => cancel(harness, act, cues[other].act, other).await,
     }
@@ -170,7 +170,7 @@ async fn cancel(harness: &Harness, act: Act, other: Act, number: usize) -> Acted
             lies.push("18: cancelled in the queue, and the record does not say so".to_owned());
         }
     }
-    Acted { act, id: Some(id), run: None, version: String::new(), word, told: None, lies }
+    Acted { act, id: Some(id), run: None, version: String::new(), word, heard: None, lies }
 }
 
 /// Sends a request of an operator, again if the function fails. Returns the status.
@@ -205,7 +205,7 @@ async fn reported(harness: &Harness, act: Act, version: String, run: Run) -> Act
     } else {
         lies.extend(untrue_failure(act, &word, record.as_ref(), environment.as_ref()));
     }
-    Acted { act, id: Some(id), run: Some(run), version, word, told: None, lies }
+    Acted { act, id: Some(id), run: Some(run), version, word, heard: None, lies }
 }
 
 fn untrue_success(

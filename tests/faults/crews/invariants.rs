@@ -153,8 +153,9 @@ impl<'a> CrewRemains<'a> {
         persons.map(|acted| format!("16: {:?} was superseded by a push", acted.act)).collect()
     }
 
-    /// Returns each deployment that began in a stage: its execution, when it entered the queue, since when the environment was
-    /// free, and when it began. The queue is believed at the first sight of an entry alone: a mistake may lose or move it.
+    /// Returns each deployment that began in a stage: its execution, when it entered the queue, since when the environment
+    /// was free, and when it began. The queue is believed at the first sight of an entry alone: a mistake may lose or move
+    /// it.
     fn turns(&self, stage: &str) -> Vec<Turn> {
         let mut asked: BTreeMap<String, Timestamp> = BTreeMap::new();
         let (mut turns, mut holder, mut free): (Vec<Turn>, Option<String>, _) = (Vec::new(), None, None);
@@ -203,9 +204,9 @@ impl<'a> CrewRemains<'a> {
             }
             before = now.holder;
         }
-        // The hold may be forgotten, so what the person was told counts too.
-        let told = |act: Act| self.acted.iter().find(|acted| acted.act == act).and_then(|acted| acted.told);
-        if let (Some(held), Some(resumed)) = (told(Act::Rollback), told(Act::Resume)) {
+        // The hold may be forgotten, so the answer to the person counts too.
+        let heard = |act: Act| self.acted.iter().find(|acted| acted.act == act).and_then(|acted| acted.heard);
+        if let (Some(held), Some(resumed)) = (heard(Act::Rollback), heard(Act::Resume)) {
             let is_push =
                 |it: &&Turn| self.act_of(&it.execution).is_some_and(|it| matches!(it.act, Act::Push(_)));
             let turns = self.turns("ci");

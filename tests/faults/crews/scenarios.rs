@@ -119,7 +119,6 @@ pub const CREWS: &[Crew] = &[
         ],
         answers: &[Decision::Approve],
         refused: &[SAFE],
-        ..PLAIN
     },
     Crew {
         name: "crew-pushes-behind-a-question",

@@ -36,7 +36,8 @@ pub struct Round {
     pub blocked: Vec<Blocked>,
 }
 
-/// Returns the next round of `graph` after the components that `ended`. A producer outside the graph is in its stage already.
+/// Returns the next round of `graph` after the components that `ended`. A producer outside the graph is in its stage
+/// already.
 pub fn round(graph: &Graph, ended: &BTreeMap<ComponentName, Outcome>) -> Round {
     let mut ended = ended.clone();
     let mut round = Round::default();

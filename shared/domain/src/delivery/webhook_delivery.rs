@@ -101,7 +101,7 @@ pub fn conclude(
         return (Summary { outcome, error: String::new(), cause, results }, DeliveryEnd::done());
     }
     let cause = causes.join("\n");
-    // What a later push overtook is nobody's to look at.
+    // What a later push overtook needs no person.
     let outcomes = results.iter().map(|result| result.outcome);
     let unhappy = outcomes.filter(|outcome| !outcome.is_success() && *outcome != Outcome::Superseded);
     let stopped: Option<Vec<FailureKind>> = unhappy.map(stopped_with).collect();

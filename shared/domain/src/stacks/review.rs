@@ -196,8 +196,8 @@ fn hidden_by(template: &Template) -> impl Iterator<Item = &String> {
 
 /// Returns the parameters of the nested stacks before the change that may not be shown, each with the path of its stack.
 ///
-/// CloudFormation shows a hidden value of the root as plain text in a nested stack that does not hide it. So a value is hidden
-/// unless the expression that passes it is known to hold no hidden one.
+/// CloudFormation shows a hidden value of the root as plain text in a nested stack that does not hide it. So a value is
+/// hidden unless the expression that passes it is known to hold no hidden one.
 fn unshown_before(before: Before<'_>) -> BTreeSet<(String, String)> {
     let mut stacks: BTreeMap<String, (&Template, BTreeSet<String>)> = BTreeMap::new();
     if let Some(root) = before.template {

@@ -51,9 +51,11 @@ fn says(environment: Option<&Environment>) -> Option<(String, bool)> {
     Some((deployed.version.to_string(), deployed.checked))
 }
 
+type Ending = (FailureKind, Option<OperationKind>, bool, DeploymentState, Fate, &'static str);
+
 /// Every way in which a deployment that began can fail: the error, the operation that was started, true if the stack was
 /// read with the release, the state on record, the result, the release that the ledger names, and the first words.
-const ENDINGS: [(FailureKind, Option<OperationKind>, bool, DeploymentState, Fate, &str); 13] = {
+const ENDINGS: [Ending; 13] = {
     use DeploymentState::{Cancelled, Failed, Refused};
     use FailureKind::{
         AccessDenied, ApprovalRefused, Bug, Cancelled as Stopped, CheckFailed, ImageUnusable, Rejected,

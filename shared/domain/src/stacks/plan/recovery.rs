@@ -130,8 +130,8 @@ fn replay(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     )
 }
 
-/// Returns what a person does with a stack that failed in express mode. A parameter that the call does not name would get its
-/// default.
+/// Returns what a person does with a stack that failed in express mode. A parameter that the call does not name would get
+/// its default.
 pub fn express_advice(arn: &str) -> String {
     format!(
         "deploy the template that it ran last, then deploy again: aws cloudformation update-stack --stack-name {arn} \
