@@ -77,7 +77,8 @@ def _key(physical_id: str, _props: Properties) -> Properties | None:
 
 
 def _bus(physical_id: str, _props: Properties) -> Properties | None:
-    return _named(eventbridge._event_buses.get(physical_id), {"Name": "Name", "Arn": "Arn", "Description": "Description"})
+    bus = eventbridge._event_buses.get(physical_id)
+    return _named(bus, {name: name for name in ("Name", "Arn", "Description")})
 
 
 def _named(record: Any, names: dict[str, str]) -> Properties | None:
