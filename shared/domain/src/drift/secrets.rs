@@ -34,6 +34,9 @@ const BY_NAME: [&str; 21] = [
     "Variables",
 ];
 
+/// Words in the names of types and attributes whose values are secrets.
+const SECRET_WORDS: [&str; 5] = ["secret", "password", "token", "apikey", "streamkey"];
+
 /// Parameters of one stack that hold secrets: its own with `NoEcho`, and those that its parent feeds with secrets.
 pub fn secret_parameters(template: &Value, fed: &BTreeSet<String>) -> BTreeSet<String> {
     let declared = template.get("Parameters").and_then(Value::as_object).into_iter().flatten();
@@ -135,16 +138,19 @@ fn holds_secret(value: &Value, template: &Value, secrets: &BTreeSet<String>) -> 
         Value::Object(object) => match intrinsic(object) {
             Some(("Ref", Value::String(name))) => secrets.contains(name),
             Some(("Fn::GetAtt", Value::Array(parts))) => {
-                parts.first().and_then(Value::as_str).is_some_and(|id| is_output_of_code(template, id))
+                let part = |index: usize| parts.get(index).and_then(Value::as_str);
+                part(0).is_some_and(|id| may_be_secret(template, id, part(1).unwrap_or_default()))
             }
             Some(("Fn::GetAtt", Value::String(text))) => {
-                is_output_of_code(template, text.split('.').next().unwrap_or_default())
+                let (id, attribute) = text.split_once('.').unwrap_or((text, ""));
+                may_be_secret(template, id, attribute)
             }
             Some(("Fn::Sub", argument)) => {
                 let text = argument.as_str().or_else(|| argument.get(0)?.as_str()).unwrap_or_default();
                 names(text).any(|name| {
-                    let (id, attribute) = name.split_once('.').map_or((name, None), |(id, a)| (id, Some(a)));
-                    secrets.contains(id) || attribute.is_some() && is_output_of_code(template, id)
+                    let attribute = name.split_once('.');
+                    secrets.contains(name)
+                        || attribute.is_some_and(|(id, of)| may_be_secret(template, id, of))
                 }) || text.contains("{{resolve:")
                     || argument.get(1).is_some_and(|own| holds_secret(own, template, secrets))
             }
@@ -162,13 +168,15 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
     text.split("${").skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name.trim())
 }
 
-/// Returns true for a custom resource or a nested stack: what its outputs hold, the template does not say.
-fn is_output_of_code(template: &Value, logical_id: &str) -> bool {
+/// Returns true if an attribute may hold a secret: an output of code, of which the template does not say what it holds, or
+/// an attribute that is named after a secret, such as `SecretAccessKey` of an access key or `Value` of a stream key.
+fn may_be_secret(template: &Value, logical_id: &str, attribute: &str) -> bool {
     let resource = template.get("Resources").and_then(|all| all.get(logical_id));
-    resource.is_some_and(|resource| {
-        let kind = kind(resource);
-        kind == NESTED_STACK || kind == "AWS::CloudFormation::CustomResource" || kind.starts_with("Custom::")
-    })
+    let kind = resource.map(kind).unwrap_or_default();
+    let is_output_of_code =
+        kind == NESTED_STACK || kind == "AWS::CloudFormation::CustomResource" || kind.starts_with("Custom::");
+    let named = format!("{}.{attribute}", kind.rsplit(':').next().unwrap_or_default()).to_lowercase();
+    is_output_of_code || SECRET_WORDS.iter().any(|word| named.contains(word))
 }
 
 fn resources(template: &Value) -> impl Iterator<Item = (&String, &Value)> {

@@ -17,6 +17,11 @@ fn verdict(resource_type: &str, properties: &Value, expected: &Value, actual: &V
         "Resources": {
             "R": {"Type": resource_type, "Properties": properties},
             "Custom": {"Type": "Custom::Code"},
+            "Key": {"Type": "AWS::IAM::AccessKey"},
+            "Client": {"Type": "AWS::Cognito::UserPoolClient"},
+            "Stream": {"Type": "AWS::IVS::StreamKey"},
+            "Api": {"Type": "AWS::AppSync::ApiKey"},
+            "Role": {"Type": "AWS::IAM::Role"},
         },
     });
     let secrets = secret_parameters(&template, &BTreeSet::new());
@@ -59,6 +64,10 @@ fn a_value_that_a_secret_feeds_is_found_and_hidden() {
         json!("{{resolve:ssm:/path}}"),
         json!({"Fn::GetAtt": ["Custom", "Key"]}),
         json!({"Fn::Sub": "${Custom.Key}"}),
+        json!({"Fn::GetAtt": ["Key", "SecretAccessKey"]}),
+        json!({"Fn::GetAtt": "Client.ClientSecret"}),
+        json!({"Fn::Sub": "x${Stream.Value}"}),
+        json!({"Fn::GetAtt": ["Api", "ApiKey"]}),
         json!({"Fn::Transform": {"Name": "M"}}),
     ] {
         let verdict = verdict(
@@ -79,6 +88,17 @@ fn a_plain_value_is_shown() {
         differences(verdict("AWS::SNS::Topic", &json!({"DisplayName": {"Ref": "Plain"}}), &wanted, &found));
     let after = ReportedValue::Value(json!("after"));
     assert_eq!(shown, [("DisplayName".to_owned(), ReportedValue::Value(json!("before")), after)]);
+}
+
+#[test]
+fn an_attribute_that_is_no_secret_is_shown() {
+    for fed in
+        [json!({"Fn::GetAtt": ["Role", "Arn"]}), json!({"Fn::Sub": "${Role.Arn}"}), json!({"Ref": "Role"})]
+    {
+        let (declared, before) = (json!({"DisplayName": fed}), json!({"DisplayName": "before"}));
+        let verdict = verdict("AWS::SNS::Topic", &declared, &before, &json!({"DisplayName": "after"}));
+        assert!(format!("{:?}", differences(verdict)).contains("after"), "{fed}");
+    }
 }
 
 #[test]
