@@ -49,17 +49,14 @@ const CUT_SHORT: [&str; 3] = ["release: Test", "bake-image: Build", "bake-image:
 /// Returns the bound of the execution that a state starts.
 fn nested_bound(state: &State) -> Option<u64> {
     let machine = placeholder(state.value["Arguments"]["StateMachineArn"].as_str()?)?;
-    let name = ["BuildImage", "DeliveryBuild", "PromotionBuild", "BakeImage", "PromoteImage", "Deploy"]
-        .into_iter()
-        .find(|name| machine == format!("{name}StateMachine"))
-        .unwrap_or_else(|| panic!("{} starts {machine}", state.at()));
-    let machine = match name {
-        "BuildImage" | "DeliveryBuild" | "PromotionBuild" => "build-image",
-        "BakeImage" => "bake-image",
-        "PromoteImage" => "promote-image",
-        _ => "deploy",
+    let started = match machine {
+        "DeliveryBuildStateMachine" | "PromotionBuildStateMachine" => "build-image",
+        "BakeImageStateMachine" => "bake-image",
+        "PromoteImageStateMachine" => "promote-image",
+        "DeployStateMachine" => "deploy",
+        _ => panic!("{} starts {machine}", state.at()),
     };
-    definition(machine)["TimeoutSeconds"].as_u64()
+    definition(started)["TimeoutSeconds"].as_u64()
 }
 
 /// Returns how long a state may keep its execution waiting for a person, another deployment or another execution.

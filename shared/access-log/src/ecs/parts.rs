@@ -1,6 +1,7 @@
 //! Parts of values that the Elastic Common Schema has fields for: of request lines, TLS versions, validities and
 //! durations.
 
+use super::Part;
 use crate::time;
 
 /// Position of a part in its value. A part without bytes is absent.
@@ -38,6 +39,22 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// Returns the part of the request line that a field holds; an empty one for a field of another column.
+    #[inline(always)]
+    pub fn span(&self, part: Part) -> Span {
+        match part {
+            Part::Method => self.method,
+            Part::HttpVersion => self.version,
+            Part::Url => self.url,
+            Part::Scheme => self.scheme,
+            Part::Domain => self.domain,
+            Part::UrlPort => self.port,
+            Part::Path => self.path,
+            Part::Query => self.query,
+            _ => Span::default(),
+        }
+    }
+
     /// Splits a request line. `None` if it has another form.
     #[inline(always)]
     pub fn split(line: &[u8]) -> Option<Self> {

@@ -1,6 +1,6 @@
 //! The plain path's writer of events in the Elastic Common Schema.
 
-use super::parts::{Request, Span, TLS_VERSIONS, scaled, tls_version, validity};
+use super::parts::{Request, TLS_VERSIONS, scaled, tls_version, validity};
 use super::{Field, Part, Step};
 use crate::event::{Pieces, base64, string};
 use crate::format::Format;
@@ -113,18 +113,7 @@ impl Writer<'_, '_> {
             }
             return;
         };
-        let span = match part {
-            Part::Method => request.method,
-            Part::HttpVersion => request.version,
-            Part::Url => request.url,
-            Part::Scheme => request.scheme,
-            Part::Domain => request.domain,
-            Part::UrlPort => request.port,
-            Part::Path => request.path,
-            Part::Query => request.query,
-            _ => Span::default(),
-        };
-        match (span.of(text), part) {
+        match (request.span(part).of(text), part) {
             (b"", _) => {}
             (digits, Part::UrlPort) => self.number(name, digits),
             (text, _) => self.text(name, text),

@@ -284,16 +284,7 @@ impl<const F: usize, const I: usize> At<F, I> {
     #[inline(always)]
     fn put_of_request(out: &mut Out<'_>, line: &[u8], state: &State) {
         let Some((start, request)) = &state.request else { return };
-        let span = match const { Self::FIELD.part } {
-            Part::Method => request.method,
-            Part::HttpVersion => request.version,
-            Part::Url => request.url,
-            Part::Scheme => request.scheme,
-            Part::Domain => request.domain,
-            Part::UrlPort => request.port,
-            Part::Path => request.path,
-            _ => request.query,
-        };
+        let span = request.span(const { Self::FIELD.part });
         if span.length > 0 {
             out.put_member(&Self::NAME, line, start + span.start, span.length);
         }

@@ -8,6 +8,7 @@ use crate::delivery::packaging::Package;
 use crate::delivery::webhook_delivery::outcome_of;
 use crate::messages::ledger::{ComponentResult, Ordered};
 use crate::messages::package::PackagedComponent;
+use crate::model::caught_error::stopped_with;
 use crate::model::error::Problem;
 use crate::model::ids::ComponentName;
 use crate::model::outcome::Outcome;
@@ -112,13 +113,8 @@ pub fn next(components: &[PackagedComponent], results: &[ComponentResult]) -> Or
             ordered.not_begun.push(ComponentResult {
                 component: release.component.to_string(),
                 version: release.version.to_string(),
-                outcome: match blocked.outcome {
-                    outcome @ (Outcome::Superseded
-                    | Outcome::Cancelled
-                    | Outcome::Expired
-                    | Outcome::Refused) => outcome,
-                    _ => Outcome::Failed,
-                },
+                // A producer that was stopped is no failure of its consumer.
+                outcome: stopped_with(blocked.outcome).map_or(Outcome::Failed, |_| blocked.outcome),
                 cause: not_begun(blocked),
             });
         }
