@@ -65,6 +65,11 @@ fn comparable(mut payload: Value) -> Value {
             *found = json!("it has one");
         }
     }
+    if let Some(since) = payload.get_mut("since") {
+        let text = since.as_str().unwrap_or_default();
+        text.parse::<Timestamp>().unwrap_or_else(|_| panic!("`since` must be a time and is `{text}`"));
+        *since = json!("it has one");
+    }
     for place in payload["places"].as_array_mut().into_iter().flatten() {
         if let Some(cause) = place.get_mut("Cause") {
             *cause = json!("it has one");
