@@ -1,4 +1,4 @@
-//! Installs on the local cloud while each resource fails once. Repeated runs of `install` and `accounts add` must end
+//! Installs on the local cloud while resources fail, each once. Repeated runs of `install` and `accounts add` must end
 //! with a complete installation.
 //!
 //! This is one test, because there is one cloud and each step continues from the state that the previous one left.
@@ -46,9 +46,13 @@ async fn run() {
 }
 
 async fn promises(here: &Here) -> Result<(), Failure> {
-    here.promise("each resource of each stack fails once", resources::each_fails_once(here)).await?;
-    here.promise("an account is added although each resource fails once", resources::of_an_account(here))
+    here.promise("a resource of each type fails once in each stack", resources::each_fails_once(here))
         .await?;
+    here.promise(
+        "an account is added although a resource of each type fails once",
+        resources::of_an_account(here),
+    )
+    .await?;
     here.promise("a ping is answered to a direct invocation alone", functions::answer_pings(here)).await?;
     here.promise("a function that does not start is reported", functions::must_start(here)).await?;
     here.promise("what uninstall keeps is there after the next install", kept::is_there_again(here)).await
