@@ -53,7 +53,8 @@ pub async fn run(arguments: &[String], context: &CommandContext) -> Report {
     let context = CommandContext { output: output.clone(), ..context.clone() };
     // `watch` prints each document on one line, the last one too.
     let by_line = matches!(cli.command, Command::Watch(_));
-    let report = match commands::run(cli, &context).await {
+    // The future of all commands is large and deep. The caller holds a pointer to it.
+    let report = match Box::pin(commands::run(cli, &context)).await {
         Ok(report) => report,
         Err(failure) => {
             output.note(format!("error: {failure}"));

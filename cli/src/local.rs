@@ -1,17 +1,19 @@
 //! The local cloud's session: its endpoints, accounts and credentials.
 
+pub mod git_host;
+
 use crate::context::CommandContext;
 use crate::failure::{Failure, at};
 use lockstep_aws::aws::Aws;
 use lockstep_aws::operator::{AccessKey, connect};
 use lockstep_domain::model::ids::{AccountId, Region};
-use lockstep_local::session::{self, Status};
+use lockstep_local::session::{self, Daemon, Status};
 use lockstep_local::{PEOPLE, default_state_dir};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The name of the account that holds the control plane.
 pub const TOOLING: &str = "tooling";
@@ -40,34 +42,45 @@ pub struct StoredCredentials {
     pub outputs: BTreeMap<String, String>,
 }
 
-/// Returns the folder of the local cloud's files.
-pub fn state_dir(context: &CommandContext) -> PathBuf {
-    let named = context.variable("LOCKSTEP_STATE").map(|path| context.directory.join(path));
-    named.unwrap_or_else(|| default_state_dir(&context.directory))
+/// Returns the folder of the local cloud's files: that of the variable `LOCKSTEP_STATE`, or the one of this user.
+pub fn state_dir(context: &CommandContext) -> Result<PathBuf, Failure> {
+    if let Some(named) = context.variable("LOCKSTEP_STATE") {
+        return Ok(context.directory.join(named));
+    }
+    let path = |name: &str| context.variable(name).map(Path::new);
+    default_state_dir(path("XDG_STATE_HOME"), path("HOME")).ok_or_else(|| {
+        Failure::new("the local cloud has no folder: HOME is not set")
+            .next("name a folder for its files in the variable LOCKSTEP_STATE")
+    })
 }
 
 impl Session {
     /// Returns the running session, or `None`. Creates no folder.
     pub fn load(context: &CommandContext) -> Result<Option<Self>, Failure> {
-        let folder = state_dir(context);
-        if !folder.is_dir() {
-            return Ok(None);
-        }
+        // Without a folder there can be no cloud.
+        let Some(folder) = state_dir(context).ok().filter(|folder| folder.is_dir()) else { return Ok(None) };
         match session::status(&folder).map_err(at("the local cloud"))? {
             Status::Running(session) => Ok(Some(Self(*session))),
             Status::Stopped | Status::Starting => Ok(None),
+            Status::OtherVersion(daemon) => Err(other_version(&daemon)),
         }
     }
 
     /// Returns the running session. Refuses with the command that starts one.
     pub fn expect(context: &CommandContext) -> Result<Self, Failure> {
         Self::load(context)?
-            .ok_or_else(|| Failure::new("no local cloud is running here").next("start it: lockstep local up"))
+            .ok_or_else(|| Failure::new("no local cloud is running").next("start it: lockstep local up"))
     }
 
-    /// Returns true if a local cloud is running.
+    /// Returns true if a local cloud is running, of this version or another one.
     pub fn exists(context: &CommandContext) -> bool {
-        matches!(Self::load(context), Ok(Some(_)))
+        !matches!(Self::load(context), Ok(None))
+    }
+
+    /// Returns true if Lockstep and its people are in the cloud.
+    pub fn is_set_up(&self) -> bool {
+        let accounts: Vec<String> = self.accounts.iter().map(|account| account.alias).collect();
+        accounts.iter().map(String::as_str).chain(PEOPLE).all(|name| self.stored(name).is_some())
     }
 
     /// Wraps a session.
@@ -85,7 +98,7 @@ impl Session {
         let value = serde_json::to_value(stored).unwrap_or(Value::Null);
         let change =
             |session: &mut session::Session| drop(session.credentials.insert(alias.to_owned(), value));
-        session::update(&state_dir(context), change).map(Self).map_err(at("the local cloud"))
+        session::update(&state_dir(context)?, change).map(Self).map_err(at("the local cloud"))
     }
 
     /// Returns access to the account `alias` as its operator.
@@ -155,4 +168,13 @@ impl Session {
                 .next(format!("name one of {}", known.join(", ")))
         })
     }
+}
+
+/// Returns the refusal of a cloud that another version started.
+pub fn other_version(daemon: &Daemon) -> Failure {
+    let version = if daemon.version.is_empty() { "an older version" } else { &daemon.version };
+    let mine = env!("CARGO_PKG_VERSION");
+    let what = format!("the local cloud at {} is of {version}, and this command of {mine}", daemon.endpoint);
+    Failure::new(what)
+        .next("use that version, or replace the cloud: lockstep local down, then lockstep local up")
 }

@@ -19,9 +19,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Version of this library. A command uses only a cloud that the same version started.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Content of the session file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
+    /// Version of the daemon.
+    pub version: String,
     /// Process id of the daemon; also its process group.
     pub pid: u32,
     /// Endpoint of every AWS service.
@@ -49,6 +54,24 @@ pub struct Session {
     pub credentials: Map<String, Value>,
 }
 
+/// What every version writes into its session file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Daemon {
+    /// Process id of the daemon; also its process group.
+    pub pid: u32,
+    /// Endpoint of every AWS service.
+    pub endpoint: String,
+    /// Version of the daemon; empty if it is older than this field.
+    #[serde(default)]
+    pub version: String,
+}
+
+impl From<Session> for Daemon {
+    fn from(session: Session) -> Self {
+        Self { pid: session.pid, endpoint: session.endpoint, version: session.version }
+    }
+}
+
 /// Status of the daemon of a state directory.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Status {
@@ -58,6 +81,8 @@ pub enum Status {
     Starting,
     /// A daemon runs.
     Running(Box<Session>),
+    /// A daemon of another version runs. Only [`down`] acts on it.
+    OtherVersion(Daemon),
 }
 
 /// Error of an action on the daemon.
@@ -71,6 +96,17 @@ pub enum SessionError {
     /// No daemon runs.
     #[error("the local cloud of {0} is not running. Start it with `lockstep local up`.")]
     NotRunning(PathBuf),
+    /// A daemon of another version runs.
+    #[error(
+        "the local cloud of {state_dir} is of version {found}, and this command of version {VERSION}. \
+         `lockstep local down` stops it."
+    )]
+    OtherVersion {
+        /// The state directory.
+        state_dir: PathBuf,
+        /// Version of the daemon.
+        found: String,
+    },
     /// The daemon did not become ready.
     #[error("the local cloud did not get ready ({why}). The end of its log ({log}):\n{tail}")]
     NotReady {
@@ -149,14 +185,20 @@ impl Files {
         }
     }
 
-    fn read(&self) -> Result<Option<Session>, SessionError> {
-        match std::fs::read(self.session()) {
-            // The file is always written as a whole. An unreadable file is of another version and counts as
-            // absent.
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(os("read the session file")(error)),
-        }
+    /// Reads the session file; `None` if there is none. The file is always written as a whole.
+    fn read(&self) -> Result<Option<SessionFile>, SessionError> {
+        let bytes = match std::fs::read(self.session()) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(os("read the session file")(error)),
+        };
+        let daemon: Daemon =
+            serde_json::from_slice(&bytes).map_err(|error| os("read the session file")(error.into()))?;
+        let session = serde_json::from_slice(&bytes).ok().filter(|_| daemon.version == VERSION);
+        Ok(Some(
+            session
+                .map_or(SessionFile::OtherVersion(daemon), |session| SessionFile::Session(Box::new(session))),
+        ))
     }
 
     /// Replaces the session file atomically. It holds secrets, so only its owner may read it.
@@ -180,6 +222,12 @@ impl Files {
     }
 }
 
+/// Content of a session file.
+enum SessionFile {
+    Session(Box<Session>),
+    OtherVersion(Daemon),
+}
+
 /// Returns the status of the daemon of this state directory. It removes the files of a killed daemon.
 ///
 /// # Errors
@@ -191,17 +239,24 @@ pub fn status(state_dir: &Path) -> Result<Status, SessionError> {
         files.remove()?;
         return Ok(Status::Stopped);
     }
-    Ok(files.read()?.map_or(Status::Starting, |session| Status::Running(Box::new(session))))
+    Ok(match files.read()? {
+        None => Status::Starting,
+        Some(SessionFile::Session(session)) => Status::Running(session),
+        Some(SessionFile::OtherVersion(daemon)) => Status::OtherVersion(daemon),
+    })
 }
 
 /// Returns the session of the running daemon.
 ///
 /// # Errors
 ///
-/// [`SessionError::NotRunning`] if there is none, or it is not ready yet.
+/// [`SessionError::NotRunning`] if there is none, or it is not ready yet; [`SessionError::OtherVersion`].
 pub fn running(state_dir: &Path) -> Result<Session, SessionError> {
     match status(state_dir)? {
         Status::Running(session) => Ok(*session),
+        Status::OtherVersion(daemon) => {
+            Err(SessionError::OtherVersion { state_dir: state_dir.to_owned(), found: daemon.version })
+        }
         Status::Stopped | Status::Starting => Err(SessionError::NotRunning(state_dir.to_owned())),
     }
 }
@@ -246,8 +301,10 @@ pub async fn spawn_detached<A: AsRef<OsStr>>(
     let mut child = start(&log, executable, arguments)?;
     let start = Instant::now();
     loop {
-        if let Some(session) = files.read()?.filter(|session| session.pid == child.id()) {
-            return Ok(session);
+        if let Some(SessionFile::Session(session)) = files.read()?
+            && session.pid == child.id()
+        {
+            return Ok(*session);
         }
         let ended = child.try_wait().map_err(os("look after the local cloud"))?;
         let why = match ended {
@@ -340,6 +397,7 @@ async fn serve(files: &Files, options: CloudOptions, progress: impl Fn(&str)) ->
     let token = uuid::Uuid::new_v4().simple().to_string();
     let git_host = GitHost::start(GitHostOptions { root: repositories.clone(), token }).await?;
     files.write(&Session {
+        version: VERSION.to_owned(),
         pid: std::process::id(),
         endpoint: cloud.endpoint().to_owned(),
         git_host: git_host.base_url().to_owned(),
@@ -385,23 +443,27 @@ impl Stop {
     }
 }
 
-/// Stops the daemon and waits for the end of all its processes. Returns its last session.
+/// Stops the daemon, whatever its version, and waits for the end of all its processes. Returns what it was.
 ///
 /// It sends SIGTERM first, and kills the daemon if it has not ended within `deadline`.
 ///
 /// # Errors
 ///
 /// [`SessionError::NotRunning`] if there is none; [`SessionError::DoesNotEnd`] if the kill fails.
-pub async fn down(state_dir: &Path, deadline: Duration) -> Result<Session, SessionError> {
-    let session = running(state_dir)?;
-    signal_process(session.pid, Signal::TERM);
+pub async fn down(state_dir: &Path, deadline: Duration) -> Result<Daemon, SessionError> {
+    let daemon = match status(state_dir)? {
+        Status::Running(session) => Daemon::from(*session),
+        Status::OtherVersion(daemon) => daemon,
+        Status::Stopped | Status::Starting => return Err(SessionError::NotRunning(state_dir.to_owned())),
+    };
+    signal_process(daemon.pid, Signal::TERM);
     if !stops_within(state_dir, deadline).await? {
-        signal_group(session.pid, Signal::KILL);
+        signal_group(daemon.pid, Signal::KILL);
         if !stops_within(state_dir, Duration::from_secs(5)).await? {
-            return Err(SessionError::DoesNotEnd(session.pid));
+            return Err(SessionError::DoesNotEnd(daemon.pid));
         }
     }
-    Ok(session)
+    Ok(daemon)
 }
 
 async fn stops_within(state_dir: &Path, deadline: Duration) -> Result<bool, SessionError> {
@@ -447,6 +509,7 @@ mod tests {
 
     fn session() -> Session {
         Session {
+            version: VERSION.into(),
             pid: 1,
             endpoint: "http://127.0.0.1:1".into(),
             git_host: "http://127.0.0.1:2".into(),
@@ -499,6 +562,24 @@ mod tests {
         assert_eq!(running(state.path()).expect("running"), updated.expect("updated"));
         drop(lock);
         assert_eq!(status(state.path()).expect("a status"), Status::Stopped);
+    }
+
+    #[test]
+    fn a_cloud_of_another_version_is_named_and_not_used() {
+        let state = tempfile::tempdir().expect("a folder");
+        let files = Files::new(state.path()).expect("files");
+        let lock = files.try_lock().expect("no error").expect("free");
+        let other = Session { version: "0.0.1".into(), ..session() };
+        files.write(&other).expect("written");
+        let named = Status::OtherVersion(Daemon::from(other));
+        assert_eq!(status(state.path()).expect("a status"), named);
+        let refusal = running(state.path()).expect_err("another version").to_string();
+        assert!(refusal.contains("version 0.0.1") && refusal.contains("local down"), "{refusal}");
+        // A file of this version whose other fields are not known counts alike.
+        let unknown = serde_json::json!({"pid": 1, "endpoint": "http://127.0.0.1:1", "version": VERSION});
+        std::fs::write(files.session(), unknown.to_string()).expect("written");
+        assert!(matches!(status(state.path()), Ok(Status::OtherVersion(_))));
+        drop(lock);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod deliveries;
 mod doctor;
 mod drift;
 mod events;
+mod first_steps;
 mod gates;
 mod harness;
 mod images;

@@ -2,8 +2,8 @@
 
 use crate::harness::{Promise, Suite};
 use crate::{
-    checks, code, deliveries, doctor, drift, events, gates, images, local_files, log_stack, operating,
-    recovery, scenarios, sweeps,
+    checks, code, deliveries, doctor, drift, events, first_steps, gates, images, local_files, log_stack,
+    operating, recovery, scenarios, sweeps,
 };
 
 /// Declares the promise that a function checks, after those whose state it needs.
@@ -21,7 +21,7 @@ macro_rules! promise {
 pub const SUITES: [Suite; 2] =
     [Suite { name: "main-job", promises: &MAIN_JOB }, Suite { name: "log-stack", promises: &LOG_STACK }];
 
-const MAIN_JOB: [Promise; 46] = [
+const MAIN_JOB: [Promise; 47] = [
     // The scenarios of `cargo demo`.
     promise!(scenarios::lockstep_is_installed_for_three_accounts),
     promise!(scenarios::an_organisation_is_configured, after lockstep_is_installed_for_three_accounts),
@@ -44,6 +44,7 @@ const MAIN_JOB: [Promise; 46] = [
     // Around them.
     promise!(code::each_function_runs_the_packed_code, after lockstep_is_installed_for_three_accounts),
     promise!(deliveries::forged_and_oversized_deliveries_are_refused, after an_organisation_is_configured),
+    promise!(first_steps::the_commands_of_the_readme_reach_ci, after an_organisation_is_configured),
     promise!(gates::an_unknown_parameter_is_rejected_with_its_line, after a_first_commit_is_tested_and_runs_in_ci),
     promise!(gates::a_push_of_a_foreign_name_changes_nothing, after a_first_commit_is_tested_and_runs_in_ci),
     promise!(

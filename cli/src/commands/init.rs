@@ -35,7 +35,10 @@ pub fn run(arguments: &Arguments, context: &CommandContext) -> Result<Report, Fa
         std::fs::write(&path, text).map_err(at(path.display()))?;
         context.output.line(format!("wrote {}", typed.join(file).display()));
     }
-    context.output.line(format!("next: edit them, then lockstep check {}", typed.display()));
+    context.output.line(format!(
+        "next: edit them and look at them with `lockstep check {0}`, commit them, then lockstep push {0}",
+        typed.display()
+    ));
     let written: Vec<&String> = files.keys().collect();
     Ok(Report::done(json!({ "component": arguments.name, "folder": folder, "files": written })))
 }

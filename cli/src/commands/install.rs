@@ -134,7 +134,7 @@ pub async fn run(
         Some(folder) => functions::in_folder(&context.path(folder))?,
         None => {
             let cargo = context.variable("CARGO").unwrap_or("cargo");
-            functions::build(&sources, cargo, profile, &state_dir(context), |step| output.line(step)).await?
+            functions::build(&sources, cargo, profile, &state_dir(context)?, |step| output.line(step)).await?
         }
     };
     let packages = installation.pack(&binaries, profile).await?;

@@ -1,11 +1,12 @@
 //! `lockstep local`: starts, stops and describes the cloud on this machine.
 
+pub mod repository;
 mod setup;
 
 use crate::context::CommandContext;
 use crate::failure::{Failure, at};
 use crate::global::Global;
-use crate::local::{Session, TOOLING, state_dir};
+use crate::local::{Session, TOOLING, other_version, state_dir};
 use crate::report::Report;
 use clap::{Args, Subcommand};
 use lockstep_local::CloudOptions;
@@ -37,6 +38,8 @@ enum Command {
     Status,
     /// Stop it if it runs, delete its repositories, and start a new one
     Reset(Up),
+    /// Manage the repositories of its git host
+    Repository(repository::Arguments),
     /// Print the variables that point the AWS CLI or an SDK at one of its accounts: eval "$(lockstep local env production)"
     Env {
         /// tooling, development or production
@@ -75,12 +78,11 @@ pub async fn run(
         Command::Down => down(context).await,
         Command::Status => status(context),
         Command::Reset(up) => {
-            if Session::exists(context) {
-                down(context).await?;
-            }
+            down(context).await?;
             forget_repositories(context)?;
             start(up, context).await
         }
+        Command::Repository(arguments) => repository::run(arguments, global, context).await,
         Command::Env { account } => env(account, global, context),
         Command::Serve { state, owner } => serve(state, *owner, context).await,
     }
@@ -88,20 +90,14 @@ pub async fn run(
 
 async fn start(up: &Up, context: &CommandContext) -> Result<Report, Failure> {
     let output = &context.output;
-    let session = match Session::load(context)? {
-        Some(session) => {
-            output.line(format!("the local cloud runs at {}", session.endpoint));
-            session
-        }
-        None => launch(context).await?,
-    };
-    let session = setup::install(&session, up.functions.as_deref(), context).await?;
+    let session = installed(up.functions.as_deref(), context).await?;
     output.line("");
     output.table(["account", "id"], session.accounts.iter().map(|account| [account.alias, account.id]));
     for line in [
         "next:",
+        "  lockstep try                                    brings an example from a git push to ci",
+        "  lockstep local repository add acme/shop         makes a repository for components of your own",
         "  lockstep stages show --example > stages.toml    edit the accounts, then lockstep stages apply stages.toml",
-        "  lockstep init my-component                      writes a first component",
         "  eval \"$(lockstep local env production)\"         points the AWS CLI at an account",
         "  lockstep approve <deployment> --as grace        answers as the other person: ada starts, grace approves",
         "  lockstep local down                             stops it all",
@@ -111,9 +107,32 @@ async fn start(up: &Up, context: &CommandContext) -> Result<Report, Failure> {
     Ok(Report::done(described(&session)))
 }
 
+/// Starts the cloud unless it runs, and installs this version of Lockstep into it.
+async fn installed(functions: Option<&Path>, context: &CommandContext) -> Result<Session, Failure> {
+    let session = match Session::load(context)? {
+        Some(session) => {
+            context.output.line(format!("the local cloud runs at {}", session.endpoint));
+            session
+        }
+        None => launch(context).await?,
+    };
+    setup::install(&session, functions, context).await
+}
+
+/// Returns the cloud with Lockstep in it. A running one is left as it is.
+pub async fn ready(functions: Option<&Path>, context: &CommandContext) -> Result<Session, Failure> {
+    match Session::load(context)? {
+        Some(session) if session.is_set_up() => {
+            context.output.line(format!("the local cloud runs at {}", session.endpoint));
+            Ok(session)
+        }
+        _ => installed(functions, context).await,
+    }
+}
+
 /// Starts the daemon, which is this program with `local serve`.
 async fn launch(context: &CommandContext) -> Result<Session, Failure> {
-    let folder = state_dir(context);
+    let folder = state_dir(context)?;
     let progress =
         context.output.progress("start the local cloud (the first time it is installed: a minute)");
     let program = program(context)?;
@@ -146,14 +165,14 @@ async fn serve(state: &Path, owner: Option<u32>, context: &CommandContext) -> Re
 }
 
 async fn down(context: &CommandContext) -> Result<Report, Failure> {
-    let stopped = session::down(&state_dir(context), STOP).await;
+    let stopped = session::down(&state_dir(context)?, STOP).await;
     match stopped {
-        Ok(session) => {
-            context.output.line(format!("stopped the local cloud at {}", session.endpoint));
+        Ok(daemon) => {
+            context.output.line(format!("stopped the local cloud at {}", daemon.endpoint));
             Ok(Report::done(json!({ "stopped": true })))
         }
         Err(session::SessionError::NotRunning(_)) => {
-            context.output.line("no local cloud is running here");
+            context.output.line("no local cloud is running");
             Ok(Report::done(json!({ "stopped": false })))
         }
         Err(error) => Err(at("the local cloud")(error)),
@@ -162,7 +181,7 @@ async fn down(context: &CommandContext) -> Result<Report, Failure> {
 
 /// Deletes the bare repositories of the git host, which outlive the cloud.
 fn forget_repositories(context: &CommandContext) -> Result<(), Failure> {
-    let folder = state_dir(context).join("repositories");
+    let folder = state_dir(context)?.join("repositories");
     match std::fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(folder.display())(error)),
         _ => Ok(()),
@@ -171,16 +190,17 @@ fn forget_repositories(context: &CommandContext) -> Result<(), Failure> {
 
 fn status(context: &CommandContext) -> Result<Report, Failure> {
     let output = &context.output;
-    let folder = state_dir(context);
+    let folder = state_dir(context)?;
     match session::status(&folder).map_err(at("the local cloud"))? {
         Status::Stopped => {
-            output.line("no local cloud is running here; start one: lockstep local up");
+            output.line("no local cloud is running; start one: lockstep local up");
             Ok(Report::done(json!({ "status": "stopped" })))
         }
         Status::Starting => {
             output.line("the local cloud is starting");
             Ok(Report::done(json!({ "status": "starting" })))
         }
+        Status::OtherVersion(daemon) => Err(other_version(&daemon)),
         Status::Running(session) => {
             let session = Session::new(*session);
             output.line(format!("the local cloud runs at {}", session.endpoint));

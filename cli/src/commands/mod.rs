@@ -23,6 +23,7 @@ pub mod releases;
 pub mod repositories;
 pub mod rollback;
 pub mod secrets;
+pub mod r#try;
 pub mod webhook;
 
 use crate::context::CommandContext;
@@ -49,6 +50,8 @@ Commands use the AWS account of --profile or the AWS_* variables; without either
 /// Every command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Bring an example from a git push to ci on a cloud on this machine: the first command to run
+    Try(r#try::Arguments),
     /// Run a cloud on this machine, without an AWS account
     Local(local::Arguments),
     /// Install Lockstep into an AWS account, or update it
@@ -135,6 +138,7 @@ pub enum Command {
 pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> {
     let global = &cli.global;
     match &cli.command {
+        Command::Try(arguments) => r#try::run(arguments, global, context).await,
         Command::Local(arguments) => local::run(arguments, global, context).await,
         Command::Install(arguments) => install::run(arguments, global, context).await,
         Command::Accounts(arguments) => install::accounts(arguments, global, context).await,
@@ -195,6 +199,10 @@ mod tests {
     #[test]
     fn complete_command_lines_are_accepted() {
         for line in [
+            "try",
+            "try shop --functions target/debug",
+            "local repository add acme/shop",
+            "local repository add acme/shop --folder .",
             "drift",
             "drift --stage ci --component logs",
             "drift explain logs --in ci",
@@ -271,6 +279,7 @@ mod tests {
     #[test]
     fn incomplete_or_contradictory_command_lines_are_refused() {
         for line in [
+            "local repository add shop",
             "permissions",
             "permissions a --stage ci",
             "plan logs --to ci",

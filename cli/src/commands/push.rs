@@ -33,6 +33,13 @@ pub struct Arguments {
     webhook_wait: u64,
 }
 
+impl Arguments {
+    /// Returns the push of a folder to `origin`.
+    pub fn of(folder: PathBuf) -> Self {
+        Self { folder, remote: "origin".to_owned(), webhook_wait: 10 }
+    }
+}
+
 /// Pushes the branch and follows its release.
 pub async fn run(
     arguments: &Arguments,

@@ -48,8 +48,9 @@ enum Command {
     },
 }
 
+/// The arguments of `repositories add`.
 #[derive(Args, Debug)]
-struct Add {
+pub(super) struct Add {
     /// The repository, such as github:acme/logs
     repository: RepositoryName,
     /// The default branch: releases come from it
@@ -68,6 +69,19 @@ struct Add {
     base_url: Option<String>,
 }
 
+impl Add {
+    /// Returns the registration of a repository of the local git host.
+    pub(super) fn local(id: RepositoryId) -> Self {
+        Self {
+            repository: RepositoryName(id),
+            branch: "main".to_owned(),
+            branches: Vec::new(),
+            default_branch_only: false,
+            base_url: None,
+        }
+    }
+}
+
 /// Runs the command.
 pub async fn run(
     arguments: &Arguments,
@@ -82,7 +96,12 @@ pub async fn run(
     }
 }
 
-async fn subscribe(add: &Add, plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
+/// Registers a repository, and prints what its webhook needs.
+pub(super) async fn subscribe(
+    add: &Add,
+    plane: &ControlPlane,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
     let id = &add.repository.0;
     let local = plane.connection.local.as_ref();
     let known = plane.repository(id).await?.map(|known| known.base_url);
@@ -161,7 +180,12 @@ pub fn sign(secret: &SecretString, body: &[u8]) -> Result<String, Failure> {
     Ok(format!("sha256={}", hex::encode(keyed.finalize().into_bytes())))
 }
 
-async fn ping(id: &RepositoryId, plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
+/// Sends a signed ping to the webhook of a repository.
+pub(super) async fn ping(
+    id: &RepositoryId,
+    plane: &ControlPlane,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
     let secret = webhook_secret(plane, id).await?;
     let body = json!({
         "zen": "Keep it logically awesome.",

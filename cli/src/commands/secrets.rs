@@ -77,7 +77,7 @@ pub async fn run(
 }
 
 /// Returns a token together with the host of its repository: Lockstep sends it to no other.
-async fn bound(
+pub(super) async fn bound(
     token: &SecretString,
     plane: &ControlPlane,
     id: &RepositoryId,

@@ -72,8 +72,10 @@ impl Demo {
     pub fn new(context: &CommandContext, work: &Path, functions: Option<PathBuf>) -> Self {
         // The state is in the folder where the demo was started. The commands run in the folder of the files.
         let mut variables = context.variables.clone();
-        let state = state_dir(context).display().to_string();
-        variables.insert("LOCKSTEP_STATE".to_owned(), state);
+        // Without a state directory, the first command refuses.
+        if let Ok(state) = state_dir(context) {
+            variables.insert("LOCKSTEP_STATE".to_owned(), state.display().to_string());
+        }
         // The cloud ends with this process.
         variables.insert(OWNER.to_owned(), std::process::id().to_string());
         // The operator's own AWS accounts are out of reach.
@@ -114,7 +116,7 @@ impl Demo {
         if !self.owns_cloud {
             return Ok(());
         }
-        let state = state_dir(&self.context);
+        let state = state_dir(&self.context)?;
         while matches!(session::status(&state), Ok(Status::Starting)) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

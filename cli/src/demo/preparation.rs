@@ -1,16 +1,14 @@
 //! The preparation of the demo: starts a cloud and configures an organisation.
 
-use super::{Demo, MARK, REPOSITORY, ensure};
-use crate::commands::repositories::{webhook_secret, webhook_url};
+use super::{Demo, MARK, REPOSITORY};
+use crate::commands::r#try::example_stages;
 use crate::failure::{Exit, Failure, at};
-use crate::local::{Session, state_dir};
+use crate::local::{Session, git_host, state_dir};
 use lockstep_aws::operator::base_images::BaseImages;
-use lockstep_aws::operator::signed;
-use lockstep_aws::secrets::ExposeSecret as _;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::ids::{AmiId, RepositoryId};
 use lockstep_local::session;
-use serde_json::{Value, json};
+use serde_json::json;
 
 impl Demo {
     /// Starts the cloud. Replaces the cloud of an earlier demo. Refuses to replace an operator's own cloud.
@@ -35,7 +33,7 @@ impl Demo {
         self.type_in(&arguments, Exit::Done).await?;
         let mark =
             |session: &mut session::Session| drop(session.credentials.insert(MARK.to_owned(), json!(true)));
-        session::update(&state_dir(&self.context), mark).map_err(at("the local cloud"))?;
+        session::update(&state_dir(&self.context)?, mark).map_err(at("the local cloud"))?;
         self.point_at_tooling().await
     }
 
@@ -60,7 +58,7 @@ impl Demo {
 
     /// Applies the stages of the organisation, and the parameters for every component.
     pub(super) async fn configure(&self, session: &Session) -> Result<(), Failure> {
-        self.write("stages.toml", &stages(session)?)?;
+        self.write("stages.toml", &example_stages(session)?)?;
         self.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await?;
         self.write("parameters.toml", &parameters(session)?)?;
         self.type_in(&["parameters", "apply", "parameters.toml"], Exit::Done).await.map(drop)
@@ -109,50 +107,16 @@ impl Demo {
         self.type_in(&["repositories", "test", REPOSITORY], Exit::Done).await.map(drop)
     }
 
-    /// Registers the webhook with the git host, as an operator does in the settings of a repository.
+    /// Registers the webhook with the git host.
     async fn hook(&self, session: &Session) -> Result<(), Failure> {
-        let id = RepositoryId::github("acme", "logs").map_err(at("the repository"))?;
         let plane = self.plane_for(Callers::Administrators).await?;
-        let secret = webhook_secret(&plane, &id).await?;
-        let hook = json!({
-            "name": "web",
-            "events": ["push"],
-            "config": { "url": webhook_url(&plane, &id).await?, "content_type": "json", "secret": secret.expose_secret() },
-        });
-        let answer = git_host(session, "repos/acme/logs/hooks", &hook).await?;
-        ensure(answer["id"].is_number(), "the git host accepts the webhook")
+        git_host::register_hook(session, &plane, &repository_id()?).await.map(drop)
     }
 
     fn write(&self, file: &str, text: &str) -> Result<(), Failure> {
         let path = self.work.join(file);
         std::fs::write(&path, text).map_err(at(path.display()))
     }
-}
-
-fn stages(session: &Session) -> Result<String, Failure> {
-    let (development, production) = (session.account("development")?, session.account("production")?);
-    let region = &session.region;
-    Ok(format!(
-        r#"# Each release is deployed to a test stack, then to ci. Production needs a promotion and an approval.
-[[stages]]
-name = "test"
-account = "{development}"
-region = "{region}"
-
-[[stages]]
-name = "ci"
-account = "{development}"
-region = "{region}"
-propagates = true
-
-[[stages]]
-name = "production"
-account = "{production}"
-region = "{region}"
-approval = true
-builds = "approved"
-"#
-    ))
 }
 
 /// Returns the parameters with the network of each account.
@@ -187,19 +151,10 @@ pub(super) async fn created(session: &Session) -> Result<String, Failure> {
     if earlier.exists() {
         std::fs::remove_dir_all(&earlier).map_err(at(earlier.display()))?;
     }
-    let answer =
-        git_host(session, "_lockstep/repositories", &json!({ "owner": "acme", "name": "logs" })).await?;
-    let path = answer["path"].as_str().map(str::to_owned);
-    path.ok_or_else(|| Failure::new(format!("the git host created no repository: {answer}")))
+    let path = git_host::create(session, &repository_id()?).await?;
+    Ok(path.display().to_string())
 }
 
-async fn git_host(session: &Session, path: &str, body: &Value) -> Result<Value, Failure> {
-    let headers = [
-        ("authorization".to_owned(), format!("Bearer {}", session.git_token)),
-        ("content-type".to_owned(), "application/json".to_owned()),
-        ("user-agent".to_owned(), "lockstep".to_owned()),
-    ];
-    let url = format!("{}/{path}", session.git_host);
-    let answer = signed::post_unsigned(&url, &headers, body.to_string().into_bytes()).await?;
-    serde_json::from_slice(&answer.body).map_err(at(format!("the git host responded with {}", answer.status)))
+fn repository_id() -> Result<RepositoryId, Failure> {
+    RepositoryId::github("acme", "logs").map_err(at("the repository"))
 }

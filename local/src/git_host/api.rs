@@ -318,6 +318,9 @@ async fn create_hook(
     let repository = shared.repository(&owner, &name)?;
     let new = new_hook(request)?;
     pushes::take_notes(&shared).await;
+    if shared.hooks().of(&repository).iter().any(|hook| hook.url == new.url && hook.events == new.events) {
+        return Err(Refused::unprocessable("Validation Failed: Hook already exists on this repository"));
+    }
     let hook = shared.hooks().add(&repository, new);
     let shown = hook.shown(&shared.base_url);
     let ping = payload::ping(&repository, &shared.base_url, &shown).await;

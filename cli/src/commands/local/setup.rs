@@ -31,7 +31,7 @@ pub async fn install(
         Some(folder) => functions::in_folder(&context.path(folder))?,
         None => {
             let cargo = context.variable("CARGO").unwrap_or("cargo");
-            let tools = state_dir(context);
+            let tools = state_dir(context)?;
             functions::build(&sources, cargo, Profile::Dev, &tools, |step| output.line(step)).await?
         }
     };
