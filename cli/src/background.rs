@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::views::background::{Background, LISTED, commits, lines};
 use lockstep_domain::delivery::commits::{CommitList, of_releases};
+use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::image_lock::LockedImage;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
@@ -59,13 +60,22 @@ pub async fn show_commits(
 ) -> Result<(), Failure> {
     let Some(deploy) = deployment.deploy() else { return Ok(()) };
     let environment = plane.environment(&deployment.stage, &deploy.stack.environment).await?;
-    let all = plane.releases(Some(&deploy.stack.component)).await?;
-    let of = |version: &Version| all.iter().find(|release| release.version == *version);
-    let running = environment.as_ref().and_then(|it| it.deployed.as_ref()).and_then(|it| of(&it.version));
-    let between = between(&all, running, &deployment.version);
-    let list = commits_of(running, of(&deployment.version), &between);
+    let Some(running) = environment.and_then(|it| it.deployed) else { return Ok(()) };
+    let list = commits_between(plane, &deploy.stack.component, &running.version, &deployment.version).await?;
     commits(&list).into_iter().for_each(|line| output.line(line));
     Ok(())
+}
+
+/// Returns the commits that lie between two releases of a component.
+pub async fn commits_between(
+    plane: &ControlPlane,
+    component: &ComponentName,
+    a: &Version,
+    b: &Version,
+) -> Result<CommitList, Failure> {
+    let all = plane.releases(Some(component)).await?;
+    let of = |version: &Version| all.iter().find(|release| release.version == *version);
+    Ok(commits_of(of(a), of(b), &between(&all, of(a), b)))
 }
 
 /// Returns the commits that the newer one of two releases has and the older one has not.

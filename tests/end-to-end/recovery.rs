@@ -58,6 +58,13 @@ pub async fn a_plan_changes_nothing(cloud: &mut TestCloud) -> Result<(), Failure
         same["plan"]["finding"] == "nothing",
         format!("the running release would change nothing: {same}"),
     )?;
+    let diff =
+        cloud.demo.type_in(&["diff", "ci", "production", "--component", COMPONENT], Exit::Done).await?;
+    let [in_ci, in_production] = [0, 1].map(|side| diff["components"][0]["versions"][side].clone());
+    ensure(
+        in_ci == newest.as_str() && in_production == cloud.demo.facts.promoted.as_str(),
+        format!("diff names what runs in both stages: {diff}"),
+    )?;
     ensure(look(cloud).await? == before, "ci is unchanged")?;
 
     let fresh = ["plan", &release(&newest), "--to", "ci", "--environment", CLONE];

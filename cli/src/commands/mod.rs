@@ -5,6 +5,7 @@ pub mod bake;
 pub mod check;
 pub mod components;
 pub mod deploy;
+pub mod diff;
 pub mod doctor;
 pub mod drift;
 pub mod images;
@@ -100,6 +101,8 @@ pub enum Command {
     Status,
     /// Look for changes that were made outside of Lockstep, and change nothing
     Drift(drift::Drift),
+    /// Compare what runs in two stages: versions, parameters and commits
+    Diff(diff::Arguments),
     /// Show what a deployment would change, and change nothing
     Plan(deploy::Plan),
     /// Deploy any release, an older one too, to a stage of the delivery path
@@ -162,6 +165,7 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Bake(arguments) => bake::run(arguments, global, context).await,
         Command::Releases(arguments) => releases::run(arguments, global, context).await,
         Command::Status => releases::status(global, context).await,
+        Command::Diff(arguments) => diff::run(arguments, global, context).await,
         Command::Plan(arguments) => deploy::plan(arguments, global, context).await,
         Command::Deploy(arguments) => deploy::deploy(arguments, global, context).await,
         Command::Promote(arguments) => promote::run(arguments, global, context).await,
@@ -203,6 +207,8 @@ mod tests {
             "try shop --functions target/debug",
             "local repository add acme/shop",
             "local repository add acme/shop --folder .",
+            "diff ci production",
+            "diff ci production --component logs",
             "drift",
             "drift --stage ci --component logs",
             "drift explain logs --in ci",
@@ -279,6 +285,7 @@ mod tests {
     #[test]
     fn incomplete_or_contradictory_command_lines_are_refused() {
         for line in [
+            "diff ci",
             "local repository add shop",
             "permissions",
             "permissions a --stage ci",

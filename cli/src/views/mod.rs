@@ -3,6 +3,7 @@
 pub mod approvers;
 pub mod background;
 pub mod change_set;
+pub mod diff;
 pub mod drift;
 pub mod images;
 pub mod owners;
