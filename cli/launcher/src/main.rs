@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{self, IsTerminal, Write, stderr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -11,29 +11,44 @@ use std::process::{Command, ExitCode};
 /// The option of the demo that names a folder with built functions.
 const FUNCTIONS: &str = "--functions";
 
+/// What the demo could not be started for.
+struct Failure {
+    what: String,
+    cause: Option<io::Error>,
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let Err(error) = launch(&arguments);
-    say(&format!("error: {error}"));
+    let Err(Failure { what, cause }) = launch(&arguments);
+    let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+    say(&format!("error: {what}{cause}"));
     ExitCode::FAILURE
 }
 
 /// Builds the demo, and becomes it: Ctrl-C reaches it alone, and the caller gets its exit code.
-fn launch(arguments: &[OsString]) -> Result<Infallible, String> {
+fn launch(arguments: &[OsString]) -> Result<Infallible, Failure> {
     let binaries = folder_of_binaries()?;
     say(&first_lines(binaries.join("demo").is_file()));
-    let status = build(arguments).status().map_err(|error| format!("cargo could not be started: {error}"))?;
+    let status = build(arguments).status().map_err(at("cargo could not be started"))?;
     if !status.success() {
-        return Err("cargo could not build Lockstep: its messages are above".to_owned());
+        return Err(Failure {
+            what: "cargo could not build Lockstep: see its messages".to_owned(),
+            cause: None,
+        });
     }
-    let error = demo(&binaries, arguments).exec();
-    Err(format!("the demo in {} could not be started: {error}", binaries.display()))
+    let what = format!("the demo in {} could not be started", binaries.display());
+    Err(at(what)(demo(&binaries, arguments).exec()))
 }
 
 /// Returns the folder of this program. cargo puts the other binaries of the workspace there, too.
-fn folder_of_binaries() -> Result<PathBuf, String> {
-    let program = std::env::current_exe().map_err(|error| format!("the path of this program: {error}"))?;
-    program.parent().map(Path::to_owned).ok_or_else(|| format!("{} is in no folder", program.display()))
+fn folder_of_binaries() -> Result<PathBuf, Failure> {
+    let mut program = std::env::current_exe().map_err(at("the path of this program is not known"))?;
+    program.pop();
+    Ok(program)
+}
+
+fn at(what: impl Into<String>) -> impl FnOnce(io::Error) -> Failure {
+    |cause| Failure { what: what.into(), cause: Some(cause) }
 }
 
 /// Returns what a person reads first.

@@ -12,6 +12,7 @@ use crate::output::Output;
 use crate::report::Report;
 use clap::{Args, Subcommand};
 use lockstep_domain::messages::callers::Callers;
+use lockstep_domain::model::error::chain;
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_local::PEOPLE;
 use serde_json::json;
@@ -40,7 +41,7 @@ enum Command {
 /// Reads `owner/name`.
 fn id(text: &str) -> Result<RepositoryId, String> {
     let (owner, name) = text.split_once('/').ok_or("write it as owner/name")?;
-    RepositoryId::github(owner, name).map_err(|error| error.to_string())
+    RepositoryId::github(owner, name).map_err(|error| chain(&error))
 }
 
 /// Runs the command.
