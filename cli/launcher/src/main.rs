@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode};
 /// The option of the demo that names a folder with built functions.
 const FUNCTIONS: &str = "--functions";
 
-/// What the demo could not be started for.
+/// The reason why the demo did not start.
 struct Failure {
     what: String,
     cause: Option<io::Error>,
@@ -51,7 +51,7 @@ fn at(what: impl Into<String>) -> impl FnOnce(io::Error) -> Failure {
     |cause| Failure { what: what.into(), cause: Some(cause) }
 }
 
-/// Returns what a person reads first.
+/// Returns the lines that a person reads first.
 fn first_lines(is_built: bool) -> String {
     let duration = match is_built {
         true => "earlier builds are there, so cargo compiles what has changed: seconds to a few minutes",
