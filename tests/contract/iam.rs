@@ -559,8 +559,10 @@ fn a_schedule_calls_what_its_role_may_call_and_nothing_else() {
     assert!(!schedules.is_empty());
     for schedule in schedules {
         let role = &roles[&text(&schedule["Target"]["RoleArn"])];
-        let call = ("lambda:InvokeFunction".to_owned(), text(&schedule["Target"]["Arn"]));
-        assert_eq!(role.allowed(), BTreeSet::from([call]), "{}", role.name);
+        let target = text(&schedule["Target"]["Arn"]);
+        let action =
+            if target.contains(":stateMachine:") { "states:StartExecution" } else { "lambda:InvokeFunction" };
+        assert_eq!(role.allowed(), BTreeSet::from([(action.to_owned(), target)]), "{}", role.name);
     }
 }
 

@@ -5,7 +5,7 @@ use lockstep_aws::by_hand::ByHand;
 use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_local::{CallEffect, CallFault};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const MANIFEST: &str = r#"[component]
 name = "courier"
@@ -85,6 +85,9 @@ pub async fn changes_by_hand_are_found_explained_and_gone(cloud: &mut TestCloud)
 
 /// The function of the promotion path looks at production. Some types of the log stack are unknown in the local cloud.
 async fn a_stage_of_the_other_path_is_looked_at(cloud: &TestCloud) -> Result<(), Failure> {
+    let due = cloud.demo.type_in(&["drift", "--due"], Exit::Done).await?;
+    ensure(due["environments"] == json!([]), format!("without a schedule, nothing is due: {due}"))?;
+
     let production = ["drift", "--stage", "production", "--component", COMPONENT];
     let looked = cloud.demo.type_in(&production, Exit::NeedsHuman).await?;
     let report = &looked["environments"][0];

@@ -10,10 +10,11 @@ use crate::runs::{self, Run};
 use crate::views::drift::{HEAD, exit, explain, rows};
 use clap::{Args, Subcommand};
 use lockstep_aws::operator::executions::{Execution, Status};
-use lockstep_domain::delivery::stages::Stage;
+use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::messages::drift::Subject;
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{ComponentName, StageName};
 use lockstep_domain::records::{DriftReport, DriftState};
 use serde_json::{Value, json};
@@ -28,6 +29,9 @@ pub struct Drift {
     /// The component; by default every one
     #[arg(long, value_name = "COMPONENT")]
     component: Option<ComponentName>,
+    /// Look at the environments whose turn it is by the schedules of their stages, as the schedule does
+    #[arg(long, conflicts_with_all = ["stage", "component"])]
+    due: bool,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -61,26 +65,23 @@ pub async fn run(arguments: &Drift, global: &Global, context: &CommandContext) -
     }
 }
 
-/// Looks at the environments, one execution for each stage, and shows the reports.
+/// Looks at the environments, one execution for each stage or path, and shows the reports.
 async fn look(arguments: &Drift, plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
     let stages = plane.stages().await?;
-    let stages: Vec<&Stage> = match &arguments.stage {
-        Some(name) => vec![stages.named(name)?],
-        None => stages.iter().filter(|stage| !stage.is_test()).collect(),
-    };
     let mut executions = Vec::new();
-    for stage in stages {
-        let input = inputs::Drift { stage: stage.name.clone(), component: arguments.component.clone() };
-        executions.push((stage, runs::start(plane, &Run::Drift(stage.path(), input)).await?));
+    for (path, input) in inputs(arguments, &stages)? {
+        executions.push(runs::start(plane, &Run::Drift(path, input)).await?);
     }
     let mut reports = Vec::new();
-    for (stage, execution) in &executions {
+    for execution in &executions {
         let ended = wait(plane, execution, &context.output).await?;
         for subject in looked_at(&ended)? {
-            reports.push(report(plane, stage, &subject).await?);
+            reports.push(report(plane, stages.named(&subject.stage)?, &subject).await?);
         }
     }
-    if reports.is_empty() {
+    if reports.is_empty() && arguments.due {
+        context.output.line("by the schedules of the stages, no environment is due");
+    } else if reports.is_empty() {
         context.output.line("no environment runs a release, so there was nothing to look at");
     } else {
         context.output.table(HEAD, rows(&reports));
@@ -90,6 +91,22 @@ async fn look(arguments: &Drift, plane: &ControlPlane, context: &CommandContext)
         explain(report).iter().for_each(|line| context.output.line(line));
     }
     Ok(Report { document: document(&reports), exit: exit(&reports) })
+}
+
+/// Returns the input of each execution, with its path.
+fn inputs(arguments: &Drift, stages: &Stages) -> Result<Vec<(DeploymentPath, inputs::Drift)>, Failure> {
+    if arguments.due {
+        return Ok(DeploymentPath::ALL.into_iter().map(|path| (path, inputs::Drift::default())).collect());
+    }
+    let chosen: Vec<&Stage> = match &arguments.stage {
+        Some(name) => vec![stages.named(name)?],
+        None => stages.iter().filter(|stage| !stage.is_test()).collect(),
+    };
+    let input = |stage: &Stage| inputs::Drift {
+        stage: Some(stage.name.clone()),
+        component: arguments.component.clone(),
+    };
+    Ok(chosen.into_iter().map(|stage| (stage.path(), input(stage))).collect())
 }
 
 /// Returns the environments that an execution looked at.

@@ -211,6 +211,7 @@ mod tests {
             "diff ci production --component logs",
             "drift",
             "drift --stage ci --component logs",
+            "drift --due",
             "drift explain logs --in ci",
             "drift explain logs --in ci --environment logs-2",
             "plan logs@2.1.0 --to ci",
@@ -286,6 +287,7 @@ mod tests {
     fn incomplete_or_contradictory_command_lines_are_refused() {
         for line in [
             "diff ci",
+            "drift --due --stage ci",
             "local repository add shop",
             "permissions",
             "permissions a --stage ci",

@@ -1,7 +1,7 @@
 //! Dispatch of one request of the state machine, and the report.
 
 use crate::context::DriftContext;
-use crate::{begin, collect};
+use crate::{begin, collect, due};
 use lockstep_aws::ledger::{Inserted, Versioned};
 use lockstep_aws::scope;
 use lockstep_domain::drift::look::ENVIRONMENTS_MAX;
@@ -9,7 +9,7 @@ use lockstep_domain::drift::report::inconclusive;
 use lockstep_domain::messages::drift::{Listed, Reported, Request, Subject};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::model::ids::StageName;
+use lockstep_domain::model::ids::{ComponentName, StageName};
 use lockstep_domain::records::{DriftReport, Environment, FailedLook, Inconclusive};
 use lockstep_runtime::retry::retry_on_conflict;
 use lockstep_runtime::stages::stage;
@@ -22,7 +22,8 @@ use serde_json::Value;
 /// `ChecksPending` if a detection still runs; `Rejected` for an environment of the other path or of tests; a failure of AWS.
 pub async fn handle(context: &impl DriftContext, request: &Request) -> Result<Value, Failure> {
     match request {
-        Request::List { input } => json(&list(context, input).await?),
+        // The compiler computes the layout of no deeper future than this.
+        Request::List { input, execution } => json(&Box::pin(list(context, input, execution)).await?),
         Request::Look { subject } => json(&begin::begin(context, subject).await?),
         Request::Collect { look } => {
             scope::about_request(&look.subject);
@@ -35,13 +36,32 @@ pub async fn handle(context: &impl DriftContext, request: &Request) -> Result<Va
     }
 }
 
+/// Returns the environments that the input names, or those whose turn it is.
+async fn list(
+    context: &impl DriftContext,
+    input: &inputs::Drift,
+    execution: &str,
+) -> Result<Listed, Failure> {
+    match input {
+        inputs::Drift { stage: Some(stage), component } => of_stage(context, stage, component.as_ref()).await,
+        inputs::Drift { stage: None, component: None } => {
+            Ok(Listed { environments: due::take(context, execution).await? })
+        }
+        inputs::Drift { stage: None, component: Some(component) } => {
+            Err(Failure::rejected(format!("name the stage in which to look at {component}")))
+        }
+    }
+}
+
 /// Returns the environments of a stage that run a release.
-async fn list(context: &impl DriftContext, input: &inputs::Drift) -> Result<Listed, Failure> {
-    ensure_own(context, &input.stage).await?;
-    let all = context.ledger().every::<Environment>(&Environment::all_of(&input.stage)).await?;
-    let all = all.into_iter().map(|found| found.record).filter(|environment| environment.deployed.is_some());
-    let wanted =
-        all.filter(|one| input.component.as_ref().is_none_or(|component| one.component == *component));
+async fn of_stage(
+    context: &impl DriftContext,
+    stage: &StageName,
+    component: Option<&ComponentName>,
+) -> Result<Listed, Failure> {
+    ensure_own(context, stage).await?;
+    let all = running(context, stage).await?;
+    let wanted = all.into_iter().filter(|one| component.is_none_or(|component| one.component == *component));
     let subject = |one: Environment| Subject { stage: one.stage, environment: one.name };
     let environments: Vec<Subject> = wanted.map(subject).collect();
     if environments.len() > ENVIRONMENTS_MAX {
@@ -50,6 +70,15 @@ async fn list(context: &impl DriftContext, input: &inputs::Drift) -> Result<List
         return Err(Failure::rejected(message));
     }
     Ok(Listed { environments })
+}
+
+/// Returns the environments of a stage that run a release.
+pub(crate) async fn running(
+    context: &impl DriftContext,
+    stage: &StageName,
+) -> Result<Vec<Environment>, Failure> {
+    let all = context.ledger().every::<Environment>(&Environment::all_of(stage)).await?;
+    Ok(all.into_iter().map(|found| found.record).filter(|one| one.deployed.is_some()).collect())
 }
 
 /// Fails with `Rejected` unless the environments of the stage are looked at by this function.

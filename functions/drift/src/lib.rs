@@ -7,5 +7,6 @@
 pub mod begin;
 pub mod collect;
 pub mod context;
+pub mod due;
 pub mod handler;
 pub mod note;

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use lockstep_aws::ledger::Ledger;
 use lockstep_domain::drift::look::Reading;
-use lockstep_domain::messages::drift::{LookStart, Reported, Request, Subject};
+use lockstep_domain::messages::drift::{Listed, LookStart, Reported, Request, Subject};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -21,7 +21,7 @@ use lockstep_drift::handler::handle;
 use lockstep_runtime::{Clock, HasLedger};
 use lockstep_sim::cloudformation::{SimModels, SimStacks};
 use lockstep_sim::context::SimContext;
-use lockstep_sim::stages::{stage_text, text_of};
+use lockstep_sim::stages::{StageText, stage_text, text_of};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -91,17 +91,21 @@ impl Fixture {
             (&parameters, &[]),
             None,
         );
-        let stages = [stage_text("test", "111111111111"), stage_text("production", "222222222222")];
-        sim.account.put(&Config {
+        let fixture = Self { sim, stack };
+        fixture.apply([stage_text("test", "111111111111"), stage_text("production", "222222222222")]);
+        fixture.sim.account.put(&fixture.fresh());
+        fixture
+    }
+
+    /// Makes these the stages of the organisation.
+    fn apply(&self, stages: [StageText; 2]) {
+        self.sim.account.put(&Config {
             config: ConfigKind::Stages,
             version: 1,
             text: text_of(stages),
             applied_by: "ada".to_owned(),
             applied_at: Timestamp::UNIX_EPOCH,
         });
-        let fixture = Self { sim, stack };
-        fixture.sim.account.put(&fixture.fresh());
-        fixture
     }
 
     fn fresh(&self) -> Environment {
@@ -255,9 +259,10 @@ async fn a_stage_is_listed_by_the_function_of_its_path_alone() {
     let fixture = Fixture::new();
     let input = |stage: &str, component: Option<&str>| Request::List {
         input: inputs::Drift {
-            stage: stage.parse().unwrap(),
+            stage: Some(stage.parse().unwrap()),
             component: component.map(|name| name.parse().unwrap()),
         },
+        execution: "e".to_owned(),
     };
     let all: Value = fixture.ask(&input("production", None)).await.unwrap();
     assert_eq!(all, json!({"environments": [{"stage": "production", "environment": "logs"}]}));
@@ -265,4 +270,54 @@ async fn a_stage_is_listed_by_the_function_of_its_path_alone() {
     assert_eq!(none, json!({"environments": []}));
     let tests = fixture.ask::<Value>(&input("test", None)).await.unwrap_err();
     assert!(tests.message.contains("test stacks"), "{tests}");
+    let component = Some("logs".parse().unwrap());
+    let anywhere =
+        Request::List { input: inputs::Drift { stage: None, component }, execution: "e".to_owned() };
+    let refused = fixture.ask::<Value>(&anywhere).await.unwrap_err();
+    assert!(refused.message.contains("name the stage"), "{refused}");
+}
+
+/// Returns the environments whose turn `execution` takes.
+async fn due(fixture: &Fixture, execution: &str) -> Vec<Subject> {
+    let request = Request::List { input: inputs::Drift::default(), execution: execution.to_owned() };
+    fixture.ask::<Listed>(&request).await.unwrap().environments
+}
+
+#[tokio::test]
+async fn a_schedule_looks_once_in_each_window() {
+    let fixture = Fixture::new();
+    fixture.sim.clock.advance(Duration::from_secs(400 * 24 * 3600));
+    assert_eq!(due(&fixture, "unscheduled").await, [], "no stage has a schedule");
+    fixture.apply([
+        stage_text("test", "111111111111"),
+        stage_text("production", "222222222222").with("drift = \"rate(6 hours)\""),
+    ]);
+    // The release ran before the window, and the first tick of two takes the turn.
+    assert_eq!(due(&fixture, "first").await, [fixture.subject()]);
+    assert_eq!(due(&fixture, "second").await, []);
+    // The function was interrupted, and the state asks it again.
+    assert_eq!(due(&fixture, "first").await, [fixture.subject()]);
+    fixture.look().await;
+    assert_eq!(due(&fixture, "first").await, []);
+    let report = fixture.report().await;
+    assert_eq!(report.turn.map(|turn| turn.execution), Some("first".to_owned()), "the look keeps the turn");
+    // Two windows pass without a tick: they are caught up by one look.
+    fixture.sim.clock.advance(Duration::from_secs(13 * 3600));
+    assert_eq!(due(&fixture, "third").await, [fixture.subject()]);
+    fixture.look().await;
+    assert_eq!(due(&fixture, "fourth").await, []);
+}
+
+#[tokio::test]
+async fn a_look_that_a_person_started_counts_for_its_window() {
+    let fixture = Fixture::new();
+    fixture.sim.clock.advance(Duration::from_secs(400 * 24 * 3600));
+    fixture.apply([
+        stage_text("test", "111111111111"),
+        stage_text("production", "222222222222").with("drift = \"rate(1 day)\""),
+    ]);
+    fixture.look().await;
+    assert_eq!(due(&fixture, "e").await, []);
+    fixture.sim.clock.advance(Duration::from_secs(25 * 3600));
+    assert_eq!(due(&fixture, "e").await, [fixture.subject()]);
 }

@@ -7,7 +7,7 @@
 //! `rules.txt`, or a form that is the same for each type.
 //!
 //! [`look`] says which source reads each resource of an environment, and judges it out of the answers. [`report`] makes the
-//! report of a look, and [`secrets`] names the values that it hides.
+//! report of a look, and [`secrets`] names the values that it hides. [`turn`] says whose turn it is by schedule.
 
 mod absent;
 mod compare;
@@ -22,6 +22,7 @@ pub mod resolve;
 pub mod rules;
 pub mod secrets;
 mod tags;
+pub mod turn;
 mod values;
 pub mod verdict;
 

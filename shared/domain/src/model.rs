@@ -19,6 +19,7 @@ pub mod image_lock;
 pub mod image_version_state;
 pub mod late_values;
 pub mod location;
+pub mod look_interval;
 pub mod metric;
 pub mod missing_permissions;
 pub mod operator_action;

@@ -15,6 +15,7 @@ use crate::model::error::{Failure, Problem};
 use crate::model::ids::TEST;
 use crate::model::ids::{AccountId, Region, StageName};
 use crate::model::location::Location;
+use crate::model::look_interval::LookInterval;
 use crate::model::toml_file::{Problems, Table, document, text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +53,9 @@ pub struct Stage {
     /// in the order of their commits.
     #[serde(default = "by_default", skip_serializing_if = "Clone::clone")]
     pub superseding: bool,
+    /// Interval between two looks for drift by schedule. `None` looks only if a person asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<LookInterval>,
     /// Addresses that checks may connect to, apart from public ones.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub checks_may_reach: BTreeSet<Reach>,
@@ -198,6 +202,7 @@ fn stage(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Stage> {
         "builds",
         "overrides",
         "superseding",
+        "drift",
         "checks_may_reach",
     ];
     table.refuse_unknown(&known, problems);
@@ -214,6 +219,10 @@ fn stage(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Stage> {
         Some(word) => text(&table.path("builds"), word, problems).map(Some),
         None => Some(None),
     };
+    let drift = match table.get("drift") {
+        Some(interval) => text(&table.path("drift"), interval, problems).map(Some),
+        None => Some(None),
+    };
     let reach = table.items("checks_may_reach", problems);
     let checks_may_reach = reach.iter().filter_map(|(name, word)| text(name, word, problems)).collect();
     Some(Stage {
@@ -225,6 +234,7 @@ fn stage(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Stage> {
         builds: builds?,
         overrides,
         superseding,
+        drift: drift?,
         checks_may_reach,
     })
 }
@@ -306,6 +316,9 @@ fn broken_flags(stages: &[Stage]) -> Vec<(usize, String)> {
         if stage.is_test() {
             if stage.propagates || stage.approval.is_some() {
                 broken.push((n, format!("`{TEST}` neither propagates nor needs approval; remove both")));
+            }
+            if stage.drift.is_some() {
+                broken.push((n, format!("test stacks are never looked at: remove `drift` of `{TEST}`")));
             }
         } else if !stage.propagates {
             gap = gap.or(Some(stage));
@@ -464,6 +477,27 @@ mod tests {
             ]
         );
         assert!(stages("checks_may_reach = true").is_err());
+    }
+
+    #[test]
+    fn a_schedule_of_looks_is_an_interval_and_no_test_stage_has_one() {
+        let with = |stage: String, line: &str| stage + line + "\n";
+        let both = |test: &str, ci: &str| {
+            parse(&[with(stage("test", 1, false), test), with(stage("ci", 1, true), ci)])
+        };
+        let found = both("", "drift = \"rate(6 hours)\"").unwrap();
+        let intervals: Vec<_> = found.iter().map(|stage| stage.drift.map(|it| it.to_string())).collect();
+        assert_eq!(intervals, [None, Some("rate(6 hours)".to_owned())]);
+        let text = serde_json::to_string(&found).unwrap();
+        assert_eq!(serde_json::from_str::<Stages>(&text).unwrap(), found);
+        let refused = both("", "drift = \"rate(5 minutes)\"").unwrap_err();
+        assert!(
+            refused[0].contains("stages[1].drift") && refused[0].contains("rate(6 hours)"),
+            "{refused:?}"
+        );
+        let refused = both("drift = \"rate(6 hours)\"", "").unwrap_err();
+        assert!(refused[0].contains("test stacks are never looked at"), "{refused:?}");
+        assert!(both("", "drift = true").is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::model::build_policy::BuildPolicy;
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::difference::{Difference, stronger, weaker};
 use crate::model::ids::StageName;
+use crate::model::look_interval::LookInterval;
 use crate::model::person::PersonId;
 use std::collections::BTreeSet;
 
@@ -75,6 +76,7 @@ fn of_stage(old: &Stage, new: &Stage) -> Vec<Difference> {
         (true, false) => found.push(stronger(format!("{name} refuses overrides and clones"))),
         (true, true) | (false, false) => {}
     }
+    found.extend(of_drift(name, old.drift, new.drift));
     let (wider, narrower) = changed(&old.checks_may_reach, &new.checks_may_reach);
     found.extend(wider.into_iter().map(|to| weaker(format!("checks of {name} may reach {to} addresses"))));
     found.extend(
@@ -83,6 +85,18 @@ fn of_stage(old: &Stage, new: &Stage) -> Vec<Difference> {
             .map(|to| stronger(format!("checks of {name} may no longer reach {to} addresses"))),
     );
     found
+}
+
+fn of_drift(name: &StageName, old: Option<LookInterval>, new: Option<LookInterval>) -> Option<Difference> {
+    match (old, new) {
+        (old, new) if old == new => None,
+        (Some(_), None) => Some(weaker(format!("no schedule looks for drift of {name}"))),
+        (old, Some(new)) => {
+            let sentence = format!("drift of {name} is looked for at {new}");
+            Some(Difference { sentence, weakens: old.is_some_and(|old| old < new) })
+        }
+        (None, None) => None,
+    }
 }
 
 fn of_builds(name: &StageName, old: Option<BuildPolicy>, new: Option<BuildPolicy>) -> Option<Difference> {

@@ -130,10 +130,11 @@ pub fn inconclusive(before: Option<&DriftReport>, empty: DriftReport, failed: Fa
     following(before, DriftReport { findings, failed: Some(failed), change, open, ..empty }, at)
 }
 
-/// Keeps the time of a state that continues.
+/// Keeps the time of a state that continues, and the turn of the schedule.
 fn following(before: Option<&DriftReport>, now: DriftReport, at: Timestamp) -> DriftReport {
     let since = before.filter(|before| before.state() == now.state()).map_or(at, |before| before.since);
-    DriftReport { since, ..now }.bounded()
+    let turn = before.and_then(|before| before.turn.clone());
+    DriftReport { since, turn, ..now }.bounded()
 }
 
 /// Returns the change against the drift that was reported before, and the drift that is open now. A look that found a

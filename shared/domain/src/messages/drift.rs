@@ -14,10 +14,12 @@ use strum::IntoStaticStr;
 #[serde(tag = "action", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Request {
-    /// Lists the environments of a stage.
+    /// Lists the environments of a stage, or those whose turn it is.
     List {
         /// Input of the state machine.
         input: inputs::Drift,
+        /// ARN of the execution, which takes the turns.
+        execution: String,
     },
     /// Notes the state of an environment and starts CloudFormation's detections.
     Look {
@@ -50,7 +52,7 @@ pub struct Subject {
     pub environment: String,
 }
 
-/// Environments of a stage that run a release.
+/// Environments that run a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     /// The environments.

@@ -132,11 +132,13 @@ pub struct BuildImage {
     pub stage: StageName,
 }
 
-/// Input of `drift`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Input of `drift`. Without any field, the execution looks at the environments whose turn it is, by the schedules of their
+/// stages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
-    /// The stage.
-    pub stage: StageName,
+    /// The stage to look at now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageName>,
     /// The component whose environments to look at; all of the stage if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<ComponentName>,

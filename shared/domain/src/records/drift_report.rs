@@ -207,6 +207,15 @@ pub struct OpenDrift {
     pub names: BTreeSet<String>,
 }
 
+/// A window of the schedule in which an environment is looked at, and the execution that does so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookTurn {
+    /// Beginning of the window.
+    pub window: Timestamp,
+    /// Execution that took the turn.
+    pub execution: String,
+}
+
 /// What the looks at one environment found. `drift` of the environment's path writes it, and it is a claim: no
 /// deployment is decided by it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -231,6 +240,9 @@ pub struct DriftReport {
     /// Drift that was reported last, until each of its resources is in sync.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<OpenDrift>,
+    /// Newest turn of the schedule that an execution took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<LookTurn>,
     /// Time since which the environment has its state.
     pub since: Timestamp,
 }
@@ -257,8 +269,15 @@ impl DriftReport {
             failed: None,
             change: None,
             open: None,
+            turn: None,
             since: at,
         }
+    }
+
+    /// Returns the time of the newest look; `None` if there was none.
+    pub fn looked_at(&self) -> Option<Timestamp> {
+        let concluded = self.findings.as_ref().map(|findings| findings.at);
+        concluded.max(self.failed.as_ref().map(|failed| failed.at))
     }
 
     /// Returns the state. Findings that a later look could not repeat are not the state.

@@ -64,7 +64,7 @@ pub use deployment_body::{
 };
 pub use drift_report::{
     DriftChange, DriftReport, DriftState, DriftedProperty, DriftedResource, FailedLook, Findings,
-    Inconclusive, OpenDrift, ReportedValue, UnknownCause, UnknownResource,
+    Inconclusive, LookTurn, OpenDrift, ReportedValue, UnknownCause, UnknownResource,
 };
 pub use environment::{
     Deployed, Environment, Hold, LeaseHolder, ProvenImage, ProvenImages, PushedRelease, QueuedDeployment,

@@ -42,7 +42,8 @@ impl StageText {
         self.with("builds = \"automatic\"")
     }
 
-    fn with(mut self, flag: &'static str) -> Self {
+    /// Adds a line to the stage.
+    pub fn with(mut self, flag: &'static str) -> Self {
         self.flags.push(flag);
         self
     }

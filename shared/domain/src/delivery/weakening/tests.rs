@@ -30,6 +30,25 @@ fn back(from: &str, to: &str) -> Vec<String> {
 const RULE: &str = "approval = { from = [\"ada\", \"grace\"], count = 2, not = [\"author\", \"starter\"] }";
 
 #[test]
+fn fewer_looks_for_drift_weaken() {
+    let at = |interval: &str| format!("propagates = true\ndrift = \"{interval}\"\n");
+    let between = |from: &str, to: &str| {
+        let [from, to] = [from, to].map(|text| stages(&TEXT.replace("propagates = true\n", text)));
+        lines(&differences(&from, &to))
+    };
+    let none = "propagates = true\n";
+    for (from, to, expected) in [
+        (none.to_owned(), at("rate(6 hours)"), "drift of ci is looked for at rate(6 hours)"),
+        (at("rate(6 hours)"), at("rate(1 hour)"), "drift of ci is looked for at rate(1 hour)"),
+        (at("rate(6 hours)"), at("rate(1 day)"), "WEAKENS: drift of ci is looked for at rate(1 day)"),
+        (at("rate(6 hours)"), none.to_owned(), "WEAKENS: no schedule looks for drift of ci"),
+    ] {
+        assert_eq!(between(&from, &to), [expected]);
+    }
+    assert!(between(&at("rate(24 hours)"), &at("rate(1 day)")).is_empty());
+}
+
+#[test]
 fn the_same_stages_have_no_difference() {
     assert_eq!(differences(&stages(TEXT), &stages(TEXT)), []);
 }
