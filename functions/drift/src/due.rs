@@ -18,8 +18,9 @@ struct Due {
     turn: LookTurn,
 }
 
-/// Takes the turns of the environments of this path whose turn it is, and returns them, those of the oldest looks first. Another
-/// execution that lists them at the same time gets the others. Those that do not fit into one execution are due at the next tick.
+/// Takes the turns of the environments of this path whose turn it is, and returns them, those of the oldest looks first.
+/// Another execution that lists them at the same time gets the others. Those that do not fit into one execution are due at
+/// the next tick.
 pub(crate) async fn take(context: &impl DriftContext, execution: &str) -> Result<Vec<Subject>, Failure> {
     let mut due = due(context, execution).await?;
     due.sort_by_key(|due| due.report.as_ref().and_then(|report| report.record.looked_at()));

@@ -2,7 +2,9 @@
 
 use crate::context::DriftContext;
 use crate::{begin, collect, due};
+use jiff::Timestamp;
 use lockstep_aws::ledger::{Inserted, Versioned};
+use lockstep_aws::metrics;
 use lockstep_aws::scope;
 use lockstep_domain::drift::look::ENVIRONMENTS_MAX;
 use lockstep_domain::drift::report::inconclusive;
@@ -10,7 +12,8 @@ use lockstep_domain::messages::drift::{Listed, Reported, Request, Subject};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{ComponentName, StageName};
-use lockstep_domain::records::{DriftReport, Environment, FailedLook, Inconclusive};
+use lockstep_domain::model::metric::Metric;
+use lockstep_domain::records::{DriftChange, DriftReport, Environment, FailedLook, Inconclusive};
 use lockstep_runtime::retry::retry_on_conflict;
 use lockstep_runtime::stages::stage;
 use serde::Serialize;
@@ -152,7 +155,18 @@ pub(crate) async fn write(
         }
     })
     .await?;
+    emit(report.change, context.now());
     Ok(Reported { subject: subject.clone(), state: report.state(), change: report.change })
+}
+
+/// Emits the metric of a change that a person must see. The same drift changes nothing twice, so it counts once.
+fn emit(change: Option<DriftChange>, now: Timestamp) {
+    let metric = match change {
+        Some(DriftChange::Drifted | DriftChange::Changed) => Metric::DriftsFound,
+        Some(DriftChange::CheckFailed) => Metric::LooksFailed,
+        Some(DriftChange::BackInSync) | None => return,
+    };
+    metrics::emit(&[], &[(metric, 1)], now);
 }
 
 fn json(answer: &impl Serialize) -> Result<Value, Failure> {

@@ -1,4 +1,4 @@
-//! Whose turn it is to be looked at by schedule.
+//! The turns of environments in the schedule of looks.
 //!
 //! Time is cut into windows as long as the interval of the stage. In each window, an environment is looked at once: at the
 //! first tick of the schedule in it, if no look has begun in it. So two ticks at once look once, and a lost tick is caught

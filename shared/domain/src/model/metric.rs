@@ -79,6 +79,10 @@ pub enum Metric {
     DeploymentLogLinesLost,
     /// Events that `resume` dropped, because their account is not registered.
     EventsOfUnknownAccounts,
+    /// Environments that a look found drifted, or drifted in another way than before.
+    DriftsFound,
+    /// Environments whose look failed, after one that did not.
+    LooksFailed,
     /// Lines of load balancers' logs that the broker acknowledged.
     LinesAcknowledged,
     /// Lines of load balancers' logs that are in quarantine.
@@ -150,6 +154,8 @@ impl Metric {
             Self::SweepsFinished => row(CONTROL_PLANE, "SweepsFinished", Unit::Count, ALL_TOGETHER),
             Self::DeploymentLogLinesLost => row(CONTROL_PLANE, "DeploymentLogLinesLost", Unit::Count, BY_FUNCTION_AND_ALL),
             Self::EventsOfUnknownAccounts => row(CONTROL_PLANE, "EventsOfUnknownAccounts", Unit::Count, BY_FUNCTION),
+            Self::DriftsFound => row(CONTROL_PLANE, "DriftsFound", Unit::Count, BY_FUNCTION),
+            Self::LooksFailed => row(CONTROL_PLANE, "LooksFailed", Unit::Count, BY_FUNCTION),
             Self::LinesAcknowledged => row(ELB_LOGS, "LinesAcknowledged", Unit::Count, BY_FUNCTION),
             Self::LinesQuarantined => row(ELB_LOGS, "LinesQuarantined", Unit::Count, BY_FUNCTION),
             Self::ObjectsFinished => row(ELB_LOGS, "ObjectsFinished", Unit::Count, BY_FUNCTION),
