@@ -15,6 +15,7 @@ use crate::model::error::{Failure, Problem};
 use crate::model::ids::TEST;
 use crate::model::ids::{AccountId, Region, StageName};
 use crate::model::location::Location;
+use crate::model::suggestion::suggestion;
 use crate::model::toml_file::{Problems, Table, document, text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,7 +128,13 @@ impl Stages {
 
     /// Returns the stage with this name, or the error `NotFound`.
     pub fn named(&self, name: &StageName) -> Result<&Stage, Failure> {
-        self.get(name).ok_or_else(|| Failure::not_found(format!("there is no stage `{name}`")))
+        self.get(name)
+            .ok_or_else(|| Failure::not_found(format!("there is no stage `{name}`{}", self.suggestion(name))))
+    }
+
+    /// Returns the end of a sentence about an unknown stage: the stage that may be meant, or every stage.
+    pub fn suggestion(&self, unknown: &StageName) -> String {
+        suggestion(unknown.as_str(), self.0.iter().map(|stage| stage.name.as_str()))
     }
 
     /// Iterates over all stages, the lowest first.
