@@ -29,6 +29,7 @@ pub const MAX_STAGES: usize = 20;
 /// A step on the way of a release, with the account and region of its stacks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stage {
     /// Name, unique among the stages.
     pub name: StageName,
@@ -42,6 +43,7 @@ pub struct Stage {
     /// Rule for the approvers of each change set. `None` executes a change set without an approval, unless it destroys
     /// something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<approval_rule::Written>"))]
     pub approval: Option<ApprovalRule>,
     /// Permission of builds of images in the account. Each stage of the promotion path has one, and no other stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
