@@ -1,6 +1,8 @@
 //! `lockstep help`, `lockstep completions`, `lockstep man`: what the command can do, for people, shells and `man`.
 
 mod command_line;
+#[cfg(test)]
+mod documents;
 mod examples;
 mod glossary;
 mod live_names;
