@@ -161,8 +161,8 @@ async fn by_profile(profile: Option<&str>, global: &Global) -> Result<Aws, Failu
         loader = loader.region(Region::new(region.clone()));
     }
     let config = loader.load().await;
-    if config.region().is_none() && profile.is_none() {
-        return Err(nowhere());
+    if config.region().is_none() {
+        return Err(profile.map_or_else(nowhere, without_region));
     }
     Ok(Aws::from_sdk_config(config)?)
 }
@@ -180,6 +180,11 @@ fn by_keys(global: &Global, context: &CommandContext) -> Result<Aws, Failure> {
     })?;
     let region = region.parse().map_err(at("the region"))?;
     Ok(connect(&region, context.variable("AWS_ENDPOINT_URL"), &key)?)
+}
+
+fn without_region(profile: &str) -> Failure {
+    Failure::usage(format!("the profile {profile} does not exist, or names no region"))
+        .next("list the profiles: aws configure list-profiles; give the region of a profile without one with --region")
 }
 
 fn nowhere() -> Failure {

@@ -2,7 +2,7 @@
 
 use crate::connection::Connection;
 use crate::context::CommandContext;
-use crate::failure::{Exit, Failure, at};
+use crate::failure::{Failure, at};
 use crate::global::Global;
 use crate::installation::not_installed;
 use crate::names::DeploymentPrefix;
@@ -18,7 +18,7 @@ use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
 use lockstep_domain::model::administrators::Administrators;
-use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
+use lockstep_domain::model::error::{Failure as DomainFailure, FailureKind, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, RepositoryId, StageName};
 use lockstep_domain::records::{
     ApprovalDecision, BreakGlass, Config, ConfigKind, Deployment, DriftReport, Environment, Image,
@@ -128,6 +128,13 @@ impl ControlPlane {
     pub async fn repository(&self, id: &RepositoryId) -> Result<Option<Repository>, Failure> {
         let found = self.ledger.get(&Repository::key_of(id)).await?;
         Ok(found.map(|found| found.record))
+    }
+
+    /// Returns every registered repository, by id.
+    pub async fn repositories(&self) -> Result<Vec<Repository>, Failure> {
+        let mut repositories: Vec<Repository> = records(self.ledger.every_of_kind().await?);
+        repositories.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(repositories)
     }
 
     /// Returns the claim to a name, or `None` if no repository and no import has used it.
@@ -331,7 +338,7 @@ fn records<T: Record>(found: Vec<Versioned<T>>) -> Vec<T> {
 /// Returns the problems of a file as one failure, each on a line.
 pub fn of_problems(problems: &[Problem]) -> Failure {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Failure::new(lines.join("\n"))
+    Failure::new(lines.join("\n")).next("correct each line, then run the command again")
 }
 
 /// Returns the advice to act as the person of the local cloud who is of this kind.
@@ -350,14 +357,11 @@ fn refused(status: u16, body: &[u8], people: Callers, is_local: bool) -> Failure
             let local = if is_local { format!("; here, {}", as_person(people)) } else { String::new() };
             Failure::new(what).next(format!("ask for the managed policy lockstep-{policy}{local}"))
         }
-        Ok(refused) => {
-            let exit = if refused.error == "StackNeedsHuman" { Exit::NeedsHuman } else { Exit::Failed };
-            Failure { exit, ..Failure::new(refused.message) }
-        }
+        Ok(refused) => Failure::of_kind(FailureKind::named(&refused.error), refused.message),
         // Another server wrote this body, so it is not repeated.
-        Err(_) => {
-            Failure::new(format!("the ledger responded with status {status}")).next("try again in a moment")
-        }
+        Err(_) => Failure::new(format!("the ledger responded with status {status}")).next(
+            "run the command again; if it repeats, lockstep doctor reports what is wrong with the function",
+        ),
     }
 }
 

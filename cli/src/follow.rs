@@ -23,6 +23,7 @@ use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::Summary;
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
 use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::model::version::Version;
@@ -427,12 +428,15 @@ pub fn report(followed: &Followed, context: &CommandContext) -> Report {
 fn report_of_end(execution: &Execution, deployments: &[Deployment], context: &CommandContext) -> Report {
     let output = &context.output;
     let mut document = json!({ "execution": execution, "deployments": deployments });
-    let (outcome, cause) = match &execution.status {
-        Status::Running => (Outcome::Failed, "the execution is still running".to_owned()),
-        Status::Succeeded { output: answer } => ending_of(answer),
+    let (outcome, cause, kind) = match &execution.status {
+        Status::Running => (Outcome::Failed, "the execution is still running".to_owned(), None),
+        Status::Succeeded { output: answer } => {
+            let (outcome, cause) = ending_of(answer);
+            (outcome, cause, answer["error"].as_str().and_then(FailureKind::named))
+        }
         Status::Failed { error, cause } => {
             let caught = CaughtError { error: error.clone(), cause: cause.clone() };
-            (caught.outcome(), format!("{error}: {}", caught.sentence()))
+            (caught.outcome(), caught.bracketed(), caught.kind())
         }
     };
     let exit = match (outcome, &execution.status) {
@@ -447,6 +451,11 @@ fn report_of_end(execution: &Execution, deployments: &[Deployment], context: &Co
         for deployment in deployments.iter().filter(unhappy) {
             output.line(format!("details: lockstep why {}", deployment.id.short()));
         }
+        let failure = Failure::of_kind(kind, cause);
+        if !deployments.iter().any(|deployment| unhappy(&deployment)) {
+            output.line(format!("next: {}", failure.next_step()));
+        }
+        return Report { document, exit }.failed(&failure);
     }
     Report { document, exit }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 /// The options that every command has.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct Global {
     /// Print one JSON document instead of lines (`watch`: one a line)
     #[arg(long, global = true)]
@@ -11,7 +11,7 @@ pub struct Global {
     /// The profile of ~/.aws/config to use
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
-    /// The person of the local cloud to act as: ada (operator and administrator, the default) or grace (approver)
+    /// The person of the local cloud: ada (operates, configures; the default) or grace (approves)
     #[arg(long = "as", global = true, value_name = "PERSON", conflicts_with = "profile")]
     pub person: Option<String>,
     /// The region of the control plane

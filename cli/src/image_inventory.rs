@@ -2,6 +2,7 @@
 
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
+use crate::known::no_image;
 use crate::names::ImageVersionName;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::channels::{self, Channel, ChannelSources, image_of};
@@ -85,9 +86,7 @@ impl ImageInventory {
     /// Returns a version. Refuses a name that the ledger does not have.
     pub fn version(&self, name: &ImageVersionName) -> Result<&ImageVersion, Failure> {
         let found = self.versions.iter().find(|v| v.name == name.image && v.version == name.version);
-        found.ok_or_else(|| {
-            Failure::new(format!("there is no image {}@{}", name.image, name.version)).next("lockstep images")
-        })
+        found.ok_or_else(|| no_image(name, &self.versions))
     }
 
     /// Returns the version and the copy of an AMI.

@@ -13,7 +13,7 @@ use crate::failure::{Failure, at};
 use crate::functions::{Destination, Package, Profile, SHIPPED};
 use crate::output::Output;
 use crate::permissions_table;
-pub use accounts::{ACCOUNTS_STACK, OrganizationChoice};
+pub use accounts::{ACCOUNTS_STACK, ListedAccount, OrganizationChoice};
 pub use alarms::AlarmAddress;
 use lockstep_aws::artifacts::Artifacts;
 use lockstep_aws::aws::Aws;

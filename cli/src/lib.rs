@@ -18,6 +18,7 @@ pub mod git;
 pub mod global;
 pub mod image_inventory;
 pub mod installation;
+pub mod known;
 pub mod local;
 pub mod names;
 pub mod output;
@@ -26,6 +27,7 @@ pub mod pushed_files;
 pub mod recipe_difference;
 pub mod report;
 pub mod runs;
+pub mod schemas;
 pub mod stale;
 pub mod views;
 
@@ -34,14 +36,17 @@ use crate::context::CommandContext;
 use crate::failure::Failure;
 use crate::output::Output;
 pub use crate::report::Report;
-use clap::Parser;
+use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
 use serde_json::Value;
 
 /// Runs one command line (without the program's name) and prints its output.
 pub async fn run(arguments: &[String], context: &CommandContext) -> Report {
     let line = std::iter::once("lockstep".to_owned()).chain(arguments.iter().cloned());
-    let cli = match Cli::try_parse_from(line) {
+    let parsed = commands::help::command()
+        .try_get_matches_from(line)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         // With `--json`, a wrong command line has a document too.
         Err(error) => {
@@ -79,7 +84,8 @@ fn refuse(error: &clap::Error, output: &Output) -> Report {
         }
         _ => {
             output.note(text.trim_end());
-            let report = Report::of(&Failure::usage(text.lines().next().unwrap_or_default()));
+            let first = text.lines().next().unwrap_or_default();
+            let report = Report::of(&Failure::usage(first.strip_prefix("error: ").unwrap_or(first)));
             output.document(&report.document);
             report
         }
@@ -104,6 +110,22 @@ mod tests {
         assert_eq!(typed("init my-thing", folder.path()).await.0.exit, Exit::Done);
         let (report, said) = typed("check my-thing", folder.path()).await;
         assert_eq!(report.exit, Exit::Done);
+        assert!(said.starts_with("my-thing 0.1: good"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn init_writes_schemas_and_check_renews_them() {
+        let folder = tempfile::tempdir().unwrap();
+        typed("init my-thing", folder.path()).await;
+        for name in ["lockstep.json", "parameters.json"] {
+            let path = folder.path().join("my-thing/.lockstep/schemas").join(name);
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, text.replacen("type", "typ", 1)).unwrap();
+            let (report, said) = typed("check my-thing", folder.path()).await;
+            assert!(report.exit == Exit::Done && said.contains(name), "{said}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        let (_, said) = typed("check my-thing", folder.path()).await;
         assert!(said.starts_with("my-thing 0.1: good"), "{said}");
     }
 

@@ -10,7 +10,7 @@ use lockstep_domain::delivery::archive::{Limits, Tarball, unpack_tarball};
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::images::recipe;
 use lockstep_domain::model::error::chain;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The files of a repository, or of a folder outside of one.
 pub struct PushedFiles {
@@ -30,6 +30,14 @@ impl PushedFiles {
     /// Returns the recipes, chosen as the components are.
     pub fn recipes(&self) -> Vec<recipe::Source> {
         recipe::sources(&self.tarball).into_iter().filter(|source| self.concerns(&source.folder)).collect()
+    }
+
+    /// Returns the files that name a schema, as the operator reaches them from `typed`.
+    pub fn with_schema(&self, typed: &Path) -> Vec<PathBuf> {
+        let files = self.tarball.files.iter().filter(|(_, bytes)| bytes.starts_with(b"#:schema "));
+        let folder = |path: &str| path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        let concerned = files.filter(|(path, _)| self.concerns(&folder(path)));
+        concerned.map(|(path, _)| self.shown(typed, path).into()).collect()
     }
 
     fn concerns(&self, folder: &str) -> bool {

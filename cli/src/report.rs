@@ -1,6 +1,7 @@
 //! The result of a command.
 
 use crate::failure::{Exit, Failure};
+use lockstep_domain::model::error::FailureKind;
 use serde_json::{Value, json};
 
 /// The result of a command.
@@ -20,7 +21,14 @@ impl Report {
 
     /// Returns the report of a failure.
     pub fn of(failure: &Failure) -> Self {
-        let document = json!({ "error": failure.chain(), "next": failure.next });
-        Self { document, exit: failure.exit }
+        Self { document: json!({}), exit: failure.exit }.failed(failure)
+    }
+
+    /// Adds the fields of a failure to the document: `error`, `kind` and `next`. Each failed command has these three.
+    pub fn failed(mut self, failure: &Failure) -> Self {
+        self.document["error"] = json!(failure.chain());
+        self.document["kind"] = json!(failure.kind.map(FailureKind::error_type));
+        self.document["next"] = json!(failure.next_step());
+        self
     }
 }

@@ -88,8 +88,50 @@ pub async fn a_release_without_evidence_is_not_promoted(cloud: &mut TestCloud) -
     ensure(execution["error"] == "GateClosed", format!("the gate is closed: {execution}"))?;
     let cause = execution["cause"].as_str().unwrap_or_default();
     ensure(
-        cause.contains(failed.digest.as_str()) && cause.contains("ci"),
+        cause.contains(failed.digest.short()) && cause.contains("ci"),
         format!("the cause names the missing evidence: {cause}"),
+    )?;
+    names_are_looked_up_first(cloud, &name).await?;
+    lists_agree_with_the_installation(cloud).await
+}
+
+/// A misspelt name starts nothing, and `where` says how far a release got.
+async fn names_are_looked_up_first(cloud: &TestCloud, failed: &str) -> Result<(), Failure> {
+    let misspelt = failed.replacen("logs-broker", "logs-brokr", 1);
+    for line in
+        [["promote", misspelt.as_str(), "--in", "production"], ["plan", misspelt.as_str(), "--in", "ci"]]
+    {
+        let refused = cloud.demo.type_in(&line, Exit::Usage).await?;
+        let error = refused["error"].as_str().unwrap_or_default();
+        ensure(error.contains("did you mean `logs-broker`?"), format!("a near name is suggested: {error}"))?;
+    }
+    let way = cloud.demo.type_in(&["where", failed], Exit::Done).await?;
+    let failed_in = &way["release"]["reach"]["failed_in"];
+    ensure(failed_in[0] == "ci", format!("the release failed in ci: {way}"))
+}
+
+async fn lists_agree_with_the_installation(cloud: &TestCloud) -> Result<(), Failure> {
+    let accounts = cloud.demo.type_in(&["accounts", "list"], Exit::Done).await?;
+    let in_use = accounts["accounts"].as_array().into_iter().flatten();
+    let stages: Vec<&Value> =
+        in_use.flat_map(|account| account["stages"].as_array().into_iter().flatten()).collect();
+    ensure(
+        stages.iter().any(|stage| *stage == "production"),
+        format!("an account has production: {accounts}"),
+    )?;
+    let repositories = cloud.demo.type_in(&["repositories", "list"], Exit::Done).await?;
+    ensure(
+        repositories["repositories"][0]["id"].is_string(),
+        format!("a repository is listed: {repositories}"),
+    )?;
+    let versions = cloud.demo.type_in(&["version"], Exit::Done).await?;
+    let fits =
+        versions["accounts"].as_array().is_some_and(|all| all.iter().all(|account| account["fit"] == "fits"));
+    ensure(fits && versions["control_plane"]["fit"] == "fits", format!("all versions fit: {versions}"))?;
+    let refused = cloud.demo.type_in(&["accounts", "remove", "production"], Exit::Usage).await?;
+    ensure(
+        refused["next"].as_str().is_some_and(|next| next.contains("stages apply")),
+        "an account in use remains",
     )
 }
 

@@ -49,7 +49,7 @@ pub async fn a_plan_changes_nothing(cloud: &mut TestCloud) -> Result<(), Failure
     let changes = update["deployment"]["change_set"]["changes"].as_array();
     ensure(changes.is_some_and(|changes| !changes.is_empty()), "the changes are listed")?;
     ensure(
-        update["do_with"] == format!("lockstep deploy {first} --to ci"),
+        update["do_with"] == format!("lockstep deploy {first} --in ci"),
         "the document names the command that deploys it",
     )?;
 

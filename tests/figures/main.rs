@@ -1,8 +1,10 @@
 //! Prints the figures of `docs/performance.md`.
 //!
 //! `functions <folder>`: size and cost at the start of each function's binary (build them with `--profile lambda`).
+//! `cost`: the running cost of an installation, from transitions, invocations and writes.
 //! `workflows [times]`: duration and cost of a push and of a promotion on the local cloud.
 
+mod cost;
 mod startup;
 mod workflows;
 
@@ -16,6 +18,7 @@ async fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["functions", folder] => functions(Path::new(folder)),
+        ["cost"] => cost::print(),
         ["workflows"] => workflows::print(10).await,
         ["workflows", times] => match times.parse() {
             Ok(times) => workflows::print(times).await,
@@ -23,7 +26,7 @@ async fn main() -> ExitCode {
         },
         // The daemon of the local cloud is this same program.
         ["local", ..] => return workflows::command(&arguments).await,
-        _ => Err("usage: figures functions <folder> | figures workflows [times]".to_owned()),
+        _ => Err("usage: figures functions <folder> | figures workflows [times] | figures cost".to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -53,6 +53,7 @@ async fn promises(here: &Here) -> Result<(), Failure> {
         resources::of_an_account(here),
     )
     .await?;
+    here.promise("an account is removed, and added again", resources::of_a_removed_account(here)).await?;
     here.promise("a ping is answered to a direct invocation alone", functions::answer_pings(here)).await?;
     here.promise("a function that does not start is reported", functions::must_start(here)).await?;
     here.promise("what uninstall keeps is there after the next install", kept::is_there_again(here)).await

@@ -58,6 +58,23 @@ pub async fn of_an_account(here: &Here) -> Result<(), Failure> {
     here.add_account().await
 }
 
+/// Removes the added account twice, and adds it again.
+pub async fn of_a_removed_account(here: &Here) -> Result<(), Failure> {
+    let installation = here.installation().await?;
+    let account = TARGET.parse().map_err(at("the account"))?;
+    let listed = installation.listed_accounts().await?;
+    let version = listed.first().and_then(|listed| listed.target_version.clone());
+    ensure(version.as_deref() == Some(env!("CARGO_PKG_VERSION")), format!("{listed:?}"))?;
+    for expected in [true, false] {
+        let changed = installation.remove_account(&account).await?;
+        ensure(changed == expected, format!("removed: {changed}"))?;
+        let left = installation.listed_accounts().await?;
+        ensure(left.is_empty(), format!("{left:?} are left"))?;
+    }
+    here.add_account().await?;
+    ensure(installation.listed_accounts().await? == listed, "the account is as it was")
+}
+
 /// Checks that the outcome is an error that names the stack, the resource and the next command.
 fn names(outcome: &Result<(), Failure>, stack: &str, resource: &str) -> Result<(), Failure> {
     let Err(failure) = outcome else {

@@ -3,11 +3,13 @@
 mod recipes;
 
 use crate::context::CommandContext;
+use crate::control_plane::of_problems;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::permissions_table::table;
 use crate::pushed_files::{PushedFiles, pushed_files};
 use crate::report::Report;
+use crate::schemas;
 use crate::views::permissions;
 use clap::Args;
 use lockstep_domain::delivery::order::{Graph, cycle_problem};
@@ -122,6 +124,9 @@ pub(super) async fn find(
                 continue;
             }
         };
+        for file in repository.with_schema(typed) {
+            renew_schema(&file, context)?;
+        }
         let shown = |problem: Problem| Problem { file: repository.shown(typed, &problem.file), ..problem };
         let first = found.packages.len();
         let has_components = find_components(&repository, shown, &mut found);
@@ -134,6 +139,15 @@ pub(super) async fn find(
         }
     }
     Ok(Ok(found))
+}
+
+/// Writes the schema that a file names, if it is missing or older than this command.
+fn renew_schema(file: &Path, context: &CommandContext) -> Result<(), Failure> {
+    if let Some(written) = schemas::renew(&context.path(file))? {
+        let shown = written.strip_prefix(&context.directory).unwrap_or(&written);
+        context.output.note(format!("wrote {} for editors", shown.display()));
+    }
+    Ok(())
 }
 
 /// Moves the components that need each other, of the packages from `first` on, to the problems.
@@ -181,7 +195,10 @@ fn read_organisation(
     context: &CommandContext,
 ) -> Result<Result<Organisation, Vec<Problem>>, Failure> {
     let read = |path: Option<&Path>| match path {
-        Some(path) => context.read(path).map(|text| Some((path.display().to_string(), text))),
+        Some(path) => {
+            renew_schema(path, context)?;
+            context.read(path).map(|text| Some((path.display().to_string(), text)))
+        }
         None => Ok(None),
     };
     let (stages, parameters) = (read(stages)?, read(parameters)?);
@@ -201,5 +218,9 @@ pub(super) fn refused(output: &Output, problems: &[Problem]) -> Report {
     let noun = if problems.len() == 1 { "problem" } else { "problems" };
     output.line(format!("{} {noun}", problems.len()));
     let listed: Vec<Value> = problems.iter().map(|problem| json!(problem)).collect();
-    Report { document: json!({ "components": [], "recipes": [], "problems": listed }), exit: Exit::Failed }
+    let report = Report {
+        document: json!({ "components": [], "recipes": [], "problems": listed }),
+        exit: Exit::Failed,
+    };
+    report.failed(&of_problems(problems))
 }

@@ -6,6 +6,7 @@ use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
 use crate::follow::{End, FollowOptions, Followed, follow, follow_to_end, report};
 use crate::global::Global;
+use crate::known;
 use crate::names::{Override, ReleaseName};
 use crate::report::Report;
 use crate::runs::{self, Run};
@@ -29,7 +30,7 @@ pub struct Plan {
     /// The release, such as logs-broker@2.1.0
     release: ReleaseName,
     /// The stage to plan for
-    #[arg(long, value_name = "STAGE")]
+    #[arg(long = "in", alias = "to", value_name = "STAGE")]
     to: StageName,
     /// The environment, if it is a clone
     #[arg(long = "environment", value_name = "NAME")]
@@ -54,7 +55,7 @@ pub struct Deploy {
     /// The release, such as logs-broker@2.1.0; an older one too
     release: ReleaseName,
     /// The stage to deploy to
-    #[arg(long, value_name = "STAGE")]
+    #[arg(long = "in", alias = "to", value_name = "STAGE")]
     to: StageName,
     /// A parameter for this run only (may be repeated); such a run gives no evidence for the next stage
     #[arg(long = "override", value_name = "KEY=VALUE")]
@@ -98,6 +99,7 @@ pub async fn plan(arguments: &Plan, global: &Global, context: &CommandContext) -
     let overrides = overrides(&arguments.overrides)?;
     let plane = ControlPlane::open(global, context).await?;
     let stage = keeping_stage(&plane, &arguments.to).await?;
+    known::release(&plane, &arguments.release).await?;
     let input = match &arguments.name {
         Some(name) => cloned(&arguments.release, name, &stage, arguments.parameters_of.as_ref())?,
         None => deployed(&arguments.release, &stage, overrides, arguments.revert_drift)?,
@@ -168,9 +170,10 @@ pub async fn deploy(
     if stage.path() == DeploymentPath::Promotion {
         let ReleaseName { component, version } = &arguments.release;
         return Err(Failure::usage(format!("releases come to {} by promotion", stage.name))
-            .next(format!("lockstep promote {component}@{version} --to {}", stage.name)));
+            .next(format!("lockstep promote {component}@{version} --in {}", stage.name)));
     }
     let input = deployed(&arguments.release, &stage, overrides, arguments.revert_drift)?;
+    known::release(&plane, &arguments.release).await?;
     let run = Run::Deploy(stage.path(), input);
     go(&plane, &run, context).await
 }
@@ -184,6 +187,7 @@ pub async fn make_clone(
     let plane = ControlPlane::open(global, context).await?;
     let stage = keeping_stage(&plane, &arguments.stage).await?;
     let input = cloned(&arguments.release, &arguments.name, &stage, arguments.parameters_of.as_ref())?;
+    known::release(&plane, &arguments.release).await?;
     go(&plane, &Run::Deploy(stage.path(), input), context).await
 }
 
@@ -196,6 +200,7 @@ pub async fn teardown(
     let plane = ControlPlane::open(global, context).await?;
     let stages = plane.stages().await?;
     let stage = gate::stage(&stages, &arguments.stage)?;
+    known::component(&plane, &arguments.component).await?;
     let input = inputs::Teardown {
         component: arguments.component.clone(),
         stage: stage.name.clone(),
@@ -291,7 +296,7 @@ fn command(input: &inputs::Deploy, path: DeploymentPath) -> String {
             .iter()
             .map(|(name, value)| format!(" --override {}", shell_word(&format!("{name}={value}"))));
         let reverted = if input.revert_drift { " --revert-drift" } else { "" };
-        return format!("lockstep {verb} {release} --to {stage}{}{reverted}", given.collect::<String>());
+        return format!("lockstep {verb} {release} --in {stage}{}{reverted}", given.collect::<String>());
     };
     let of = input.parameters_of.as_ref().map(|of| format!(" --parameters-of {of}")).unwrap_or_default();
     format!("lockstep clone {release} --environment {name} --in {stage}{of}")
@@ -349,14 +354,14 @@ mod tests {
     #[test]
     fn the_suggested_command_carries_out_the_plan() {
         let plain = deployed(&release(), &stage("ci"), BTreeMap::new(), false).unwrap();
-        assert_eq!(command(&plain, DeploymentPath::Delivery), "lockstep deploy logs@2.1.0 --to ci");
-        assert_eq!(command(&plain, DeploymentPath::Promotion), "lockstep promote logs@2.1.0 --to ci");
+        assert_eq!(command(&plain, DeploymentPath::Delivery), "lockstep deploy logs@2.1.0 --in ci");
+        assert_eq!(command(&plain, DeploymentPath::Promotion), "lockstep promote logs@2.1.0 --in ci");
         let reverting = inputs::Deploy { revert_drift: true, ..plain };
-        let expected = "lockstep promote logs@2.1.0 --to ci --revert-drift";
+        let expected = "lockstep promote logs@2.1.0 --in ci --revert-drift";
         assert_eq!(command(&reverting, DeploymentPath::Promotion), expected);
         let values = BTreeMap::from([("Greeting".to_owned(), "it's me".to_owned())]);
         let with = deployed(&release(), &stage("ci"), values, false).unwrap();
-        let expected = r"lockstep deploy logs@2.1.0 --to ci --override 'Greeting=it'\''s me'";
+        let expected = r"lockstep deploy logs@2.1.0 --in ci --override 'Greeting=it'\''s me'";
         assert_eq!(command(&with, DeploymentPath::Delivery), expected);
         let clone = cloned(&release(), "logs-2", &stage("ci"), Some(&"staging".parse().unwrap())).unwrap();
         let expected = "lockstep clone logs@2.1.0 --environment logs-2 --in ci --parameters-of staging";

@@ -42,7 +42,15 @@ pub async fn run(
         Verdict::Broken => Exit::Failed,
         Verdict::Undecided => Exit::NeedsHuman,
     };
-    Ok(Report { document: json!({ "findings": findings }), exit })
+    let report = Report { document: json!({ "findings": findings }), exit };
+    let broken = findings.iter().find(|finding| finding.severity == Severity::Broken);
+    Ok(match broken {
+        Some(first) => {
+            let what = format!("{}: {}", first.subject, first.sentence);
+            report.failed(&Failure::new(what).next(first.remedy.clone()))
+        }
+        None => report,
+    })
 }
 
 fn show(findings: &[Finding], all: bool, context: &CommandContext) {

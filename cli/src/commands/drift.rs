@@ -2,7 +2,7 @@
 
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::follow::wait;
 use crate::global::Global;
 use crate::report::Report;
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Drift {
     /// The stage; by default every stage but that of tests
-    #[arg(long, value_name = "STAGE")]
+    #[arg(long = "in", alias = "stage", value_name = "STAGE")]
     stage: Option<StageName>,
     /// The component; by default every one
     #[arg(long, value_name = "COMPONENT")]
@@ -90,7 +90,13 @@ async fn look(arguments: &Drift, plane: &ControlPlane, context: &CommandContext)
         context.output.line("");
         explain(report).iter().for_each(|line| context.output.line(line));
     }
-    Ok(Report { document: document(&reports), exit: exit(&reports) })
+    let exit = exit(&reports);
+    let report = Report { document: document(&reports), exit };
+    let next = "read the reasons above, or run lockstep doctor, then look again: lockstep drift";
+    Ok(match exit {
+        Exit::Failed => report.failed(&Failure::new("a look at an environment failed").next(next)),
+        Exit::Done | Exit::Usage | Exit::NeedsHuman => report,
+    })
 }
 
 /// Returns the input of each execution, with its path.
@@ -118,8 +124,8 @@ fn looked_at(ended: &Execution) -> Result<Vec<Subject>, Failure> {
         }
         Status::Failed { error, cause } => {
             let caught = CaughtError { error: error.clone(), cause: cause.clone() };
-            let reason = caught.sentence();
-            Err(Failure::new(format!("no environment was looked at: {reason}")))
+            let what = format!("no environment was looked at: {}", caught.sentence());
+            Err(Failure::of_kind(caught.kind(), what))
         }
         Status::Running => Err(Failure::new("the execution still runs; run the command again")),
     }
@@ -142,7 +148,7 @@ async fn explained(
     let stage = stages.named(&arguments.stage)?;
     let name = arguments.environment.as_deref().unwrap_or(arguments.component.as_str());
     let Some(found) = plane.drift_report(stage, name).await? else {
-        let next = format!("lockstep drift --stage {} --component {}", stage.name, arguments.component);
+        let next = format!("lockstep drift --in {} --component {}", stage.name, arguments.component);
         return Err(Failure::new(format!("nothing has looked at {}/{name} yet", stage.name)).next(next));
     };
     explain(&found).iter().for_each(|line| context.output.line(line));

@@ -17,6 +17,7 @@ use lockstep_domain::images::retention::{self, RetentionInput};
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::image::{Promoted, Request};
 use lockstep_domain::messages::operator;
+use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{OwnedName, Publication, PublicationState};
@@ -110,7 +111,7 @@ struct Import {
     #[arg(long, value_name = "VERSION", requires = "name")]
     version: Option<Version>,
     /// A stage in whose account and region the image is; by default the test stage
-    #[arg(long, value_name = "STAGE")]
+    #[arg(long = "in", alias = "stage", value_name = "STAGE")]
     stage: Option<StageName>,
     /// The registered repository whose recipe may build further versions; by default no repository may build a new name
     #[arg(long, value_name = "REPOSITORY")]
@@ -187,7 +188,8 @@ fn answer<T: serde::de::DeserializeOwned>(function: &str, called: Called) -> Res
         Called::Answered { error: Some(_), payload, .. } => {
             let said: Value = serde_json::from_slice(&payload).unwrap_or_default();
             let sentence = said["errorMessage"].as_str().unwrap_or("the function gave no reason");
-            Err(Failure::new(sentence))
+            let kind = said["errorType"].as_str().and_then(FailureKind::named);
+            Err(Failure::of_kind(kind, sentence))
         }
         Called::Silent => Err(Failure::new(format!("{function} did not respond in time"))
             .next("try again: the import continues from its last recorded step")),

@@ -3,6 +3,7 @@
 use crate::context::CommandContext;
 use crate::failure::{Failure, at};
 use crate::report::Report;
+use crate::schemas;
 use clap::Args;
 use lockstep_domain::delivery::manifest;
 use lockstep_domain::model::ids::ComponentName;
@@ -34,6 +35,7 @@ pub fn run(arguments: &Arguments, context: &CommandContext) -> Result<Report, Fa
         std::fs::create_dir_all(parent).map_err(at(parent.display()))?;
         std::fs::write(&path, text).map_err(at(path.display()))?;
         context.output.line(format!("wrote {}", typed.join(file).display()));
+        schemas::renew(&path)?;
     }
     context.output.line(format!(
         "next: edit them and look at them with `lockstep check {0}`, commit them, then lockstep push {0}",

@@ -1,13 +1,14 @@
 //! `lockstep why`, `lockstep where` and `lockstep watch`: the history of a deployment or an image, the environments that run
 //! an image, and the progress of an execution.
 
+use super::releases;
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
-use crate::failure::Failure;
+use crate::failure::{Failure, at};
 use crate::follow::follow_through;
 use crate::global::Global;
 use crate::image_inventory::ImageInventory;
-use crate::names::{DeploymentPrefix, ImageVersionName, SubjectName};
+use crate::names::{DeploymentPrefix, ImageVersionName, ReleaseName, SubjectName};
 use crate::recipe_difference;
 use crate::report::Report;
 use crate::views::{images, why::history};
@@ -27,9 +28,9 @@ pub struct Why {
 /// The arguments of `where`.
 #[derive(Args, Debug)]
 pub struct Where {
-    /// The image and its version, such as logstash@2.1.37
-    #[arg(value_name = "IMAGE@VERSION")]
-    image: ImageVersionName,
+    /// A release or an image with its version, such as logs-broker@2.1.0 or logstash@2.1.37
+    #[arg(value_name = "COMPONENT@VERSION|IMAGE@VERSION")]
+    name: ImageVersionName,
 }
 
 /// The arguments of `watch`.
@@ -96,9 +97,19 @@ pub async fn where_is(
     context: &CommandContext,
 ) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
+    let ImageVersionName { image, version } = &arguments.name;
+    // A component and an image may have the same name and version. A component's name is valid for an image too.
+    let component = image.as_str().parse().map_err(at("the name"))?;
+    let release = ReleaseName { component, version: version.clone() };
+    let release = releases::where_is(&plane, &release, context).await?;
     let inventory = ImageInventory::read(&plane).await?;
-    let version = inventory.version(&arguments.image)?;
-    Ok(Report::done(show_where(&inventory, version, context)))
+    let mut document = match (inventory.version(&arguments.name), &release) {
+        (Ok(version), _) => show_where(&inventory, version, context),
+        (Err(_), Some(_)) => json!({}),
+        (Err(absent), None) => return Err(absent),
+    };
+    document["release"] = json!(release);
+    Ok(Report::done(document))
 }
 
 /// Prints the same for a given version. Returns the JSON document.

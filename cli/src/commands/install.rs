@@ -1,21 +1,16 @@
-//! `lockstep install`, `lockstep accounts add`, `lockstep uninstall`: install Lockstep into an account, and remove it.
+//! `lockstep install` and `lockstep uninstall`: install Lockstep into an account, and remove it.
 
 use crate::connection::Connection;
 use crate::context::CommandContext;
 use crate::failure::{Exit, Failure};
 use crate::functions::{self, Profile};
 use crate::global::Global;
-use crate::installation::{
-    AlarmAddress, ImageBuilds, Installation, OrganizationChoice, STACKS, TargetAccount,
-};
+use crate::installation::{AlarmAddress, Installation, OrganizationChoice, STACKS};
 use crate::local::state_dir;
 use crate::names;
 use crate::report::Report;
-use clap::{Args, Subcommand};
+use clap::Args;
 use lockstep_domain::model::administrators::Administrators;
-use lockstep_domain::model::build_policy::BuildPolicy;
-use lockstep_domain::model::deployment_path::DeploymentPath;
-use lockstep_domain::model::ids::Region;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -41,64 +36,6 @@ pub struct Arguments {
     /// that weakens a stage; with `one`, such a change takes effect after a day, in which it can be cancelled
     #[arg(long, value_name = "one|many", value_parser = names::administrators)]
     administrators: Option<Administrators>,
-}
-
-/// The arguments of `accounts`.
-#[derive(Args, Debug)]
-pub struct Accounts {
-    #[command(subcommand)]
-    command: AccountsCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum AccountsCommand {
-    /// Let Lockstep deploy to an account: create its roles there, accept its events here
-    Add(Add),
-}
-
-#[derive(Args, Debug)]
-struct Add {
-    /// Your name for the account; in the local cloud, the account's own name
-    alias: String,
-    /// The deployment path whose functions may act there
-    #[arg(long, value_enum, required_unless_present = "in_region")]
-    path: Option<PathName>,
-    /// Managed policies of the execution role, which CloudFormation uses there for components
-    #[arg(long, required_unless_present = "in_region", num_args = 1.., value_name = "ARN")]
-    execution_policies: Vec<String>,
-    /// The managed policy that bounds them; by default the one execution policy
-    #[arg(long, value_name = "ARN")]
-    boundary: Option<String>,
-    /// The profile of that account
-    #[arg(long, value_name = "NAME")]
-    target_profile: Option<String>,
-    /// Another region of an account that was added before: adds its bucket and its events; the roles are valid in every
-    /// region
-    #[arg(long, value_name = "REGION", conflicts_with_all = ["path", "execution_policies", "boundary", "build_subnet", "build_security_group", "build_instance_profile", "build_environment"])]
-    in_region: Option<Region>,
-    /// Create a KMS key there for copies of encrypted images; it is never removed again
-    #[arg(long)]
-    image_key: bool,
-    /// The subnet of the instances that builds of images launch there; no other one is possible then
-    #[arg(long, value_name = "subnet-...")]
-    build_subnet: Option<String>,
-    /// The security group of these instances; by default each build makes one without inbound rules
-    #[arg(long, value_name = "sg-...")]
-    build_security_group: Option<String>,
-    /// The instance profile of these instances, whose role has the same name; by default lockstep-image-instance
-    #[arg(long, value_name = "NAME")]
-    build_instance_profile: Option<String>,
-    /// CodeBuild's image in which builds run, by tag or by digest
-    #[arg(long, value_name = "NAME@sha256:...")]
-    build_environment: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum PathName {
-    /// A push deploys to it
-    Delivery,
-    /// Only `promote` deploys to it
-    Promotion,
 }
 
 /// The arguments of `uninstall`.
@@ -148,65 +85,6 @@ pub async fn run(
         "lockstep doctor lists the roles whose users act as unknown people: their approvals do not count",
     );
     Ok(Report::done(json!({ "account": found.account, "region": found.region, "stacks": steps })))
-}
-
-/// Adds an account.
-pub async fn accounts(
-    arguments: &Accounts,
-    global: &Global,
-    context: &CommandContext,
-) -> Result<Report, Failure> {
-    let AccountsCommand::Add(add) = &arguments.command;
-    let connection = Connection::open(global, context).await?;
-    let aws = connection.installer()?;
-    let target = match (&add.target_profile, &connection.local) {
-        (Some(profile), _) => Connection::of_profile(profile, global).await?,
-        (None, Some(session)) => session.installer(&add.alias)?,
-        (None, None) => return Err(Failure::usage("name the profile of the account with --target-profile")),
-    };
-    let installation = Installation::new(&aws, context.sources()?, &context.output).await?;
-    let steps = match &add.in_region {
-        Some(region) => installation.add_region(&target, region, add.image_key).await?,
-        None => installation.add_account(&target, &wanted(add)?).await?,
-    };
-    let place = add.in_region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
-    let output = &context.output;
-    output.line(format!("added {}{place}; next: bind a stage to it with lockstep stages apply", add.alias));
-    if let Some(PathName::Promotion) = add.path {
-        output.line(format!(
-            "the stage says in `builds` how an image is built there that may not be copied; {}",
-            BuildPolicy::CHOICE
-        ));
-    }
-    Ok(Report::done(json!({ "account": add.alias, "region": add.in_region, "stacks": steps })))
-}
-
-fn wanted(add: &Add) -> Result<TargetAccount, Failure> {
-    let boundary = match (&add.boundary, add.execution_policies.as_slice()) {
-        (Some(boundary), _) => boundary.clone(),
-        (None, [only]) => only.clone(),
-        (None, _) => return Err(Failure::usage("several execution policies need a --boundary")),
-    };
-    let path = match add.path {
-        Some(PathName::Delivery) => DeploymentPath::Delivery,
-        Some(PathName::Promotion) => DeploymentPath::Promotion,
-        None => {
-            return Err(Failure::usage("name the deployment path whose functions may act there with --path"));
-        }
-    };
-    let image_builds = ImageBuilds {
-        subnet: add.build_subnet.clone(),
-        security_group: add.build_security_group.clone(),
-        instance_profile: add.build_instance_profile.clone(),
-        environment: add.build_environment.clone(),
-    };
-    Ok(TargetAccount {
-        path,
-        policies: add.execution_policies.clone(),
-        boundary,
-        image_key: add.image_key,
-        image_builds,
-    })
 }
 
 /// Removes the control plane and lists the retained resources.

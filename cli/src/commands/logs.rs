@@ -70,9 +70,7 @@ impl StageArguments {
     ) -> Result<Deployed, Failure> {
         let plane = ControlPlane::open(global, context).await?;
         let stages = plane.stages().await?;
-        let stage = stages.get(&self.stage).ok_or_else(|| {
-            Failure::usage(format!("there is no stage called {}", self.stage)).next("lockstep stages show")
-        })?;
+        let stage = stages.named(&self.stage)?;
         let aws = plane.connection.of_stage(stage, self.target_profile.as_deref(), global).await?;
         let name = environment::stack_name(&stage.name, environment)?;
         let stack = Installer::new(&aws).find(name.as_str()).await?;

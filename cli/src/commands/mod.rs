@@ -1,5 +1,6 @@
 //! The commands, one file for each family.
 
+pub mod accounts;
 pub mod approve;
 pub mod bake;
 pub mod check;
@@ -8,6 +9,7 @@ pub mod deploy;
 pub mod diff;
 pub mod doctor;
 pub mod drift;
+pub mod help;
 pub mod images;
 pub mod init;
 pub mod inspect;
@@ -25,6 +27,7 @@ pub mod repositories;
 pub mod rollback;
 pub mod secrets;
 pub mod r#try;
+pub mod version;
 pub mod webhook;
 
 use crate::context::CommandContext;
@@ -35,7 +38,7 @@ use clap::{Parser, Subcommand};
 
 /// Keeps AWS accounts in lockstep: a git push becomes a tested, versioned release in every account that must have it.
 #[derive(Debug, Parser)]
-#[command(name = "lockstep", version, max_term_width = 110, after_help = AFTER_HELP)]
+#[command(name = "lockstep", version, max_term_width = 110, disable_help_subcommand = true, after_help = AFTER_HELP)]
 pub struct Cli {
     /// The options that every command has.
     #[command(flatten)]
@@ -45,7 +48,8 @@ pub struct Cli {
     pub command: Command,
 }
 
-const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an operator or approver must decide.
+const AFTER_HELP: &str = "Options and an example of a command: lockstep help <command>. The meaning of a word: lockstep help <word>.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an operator or approver must decide.
 Commands use the AWS account of --profile or the AWS_* variables; without either, the local cloud if it runs.";
 
 /// Every command.
@@ -58,7 +62,7 @@ pub enum Command {
     /// Install Lockstep into an AWS account, or update it
     Install(install::Arguments),
     /// Manage the accounts that Lockstep deploys to
-    Accounts(install::Accounts),
+    Accounts(accounts::Accounts),
     /// Remove Lockstep, and list the retained resources
     Uninstall(install::Uninstall),
     /// Report the problems of an installation, and change nothing
@@ -131,10 +135,18 @@ pub enum Command {
     Reconcile(operator::Reconcile),
     /// Show the history of a deployment, or the origin and the approvals of an image
     Why(inspect::Why),
-    /// Show the accounts of an image version, and the environments that run it
+    /// Show the environments that run a release or an image, and their accounts
     Where(inspect::Where),
     /// Follow an execution live; by default the newest
     Watch(inspect::Watch),
+    /// Print the versions of the command, the control plane and the accounts, and whether they fit
+    Version,
+    /// Print what a shell reads to complete commands and names: source <(lockstep completions bash)
+    Completions(help::Completions),
+    /// Write the manual pages into a folder
+    Man(help::Man),
+    /// Print the help of a command, or the meaning of a word
+    Help(help::Help),
 }
 
 /// Runs a command.
@@ -144,7 +156,7 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Try(arguments) => r#try::run(arguments, global, context).await,
         Command::Local(arguments) => local::run(arguments, global, context).await,
         Command::Install(arguments) => install::run(arguments, global, context).await,
-        Command::Accounts(arguments) => install::accounts(arguments, global, context).await,
+        Command::Accounts(arguments) => accounts::accounts(arguments, global, context).await,
         Command::Uninstall(arguments) => install::uninstall(arguments, global, context).await,
         Command::Doctor(arguments) => doctor::run(arguments, global, context).await,
         Command::Stages(arguments) => organisation::stages(arguments, global, context).await,
@@ -183,6 +195,10 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Why(arguments) => inspect::why(arguments, global, context).await,
         Command::Where(arguments) => inspect::where_is(arguments, global, context).await,
         Command::Watch(arguments) => inspect::watch(arguments, global, context).await,
+        Command::Version => version::run(global, context).await,
+        Command::Completions(arguments) => help::completions(arguments, context),
+        Command::Man(arguments) => help::man(arguments, context),
+        Command::Help(arguments) => help::help(arguments, context),
     }
 }
 
@@ -210,22 +226,22 @@ mod tests {
             "diff ci production",
             "diff ci production --component logs",
             "drift",
-            "drift --stage ci --component logs",
+            "drift --in ci --component logs",
             "drift --due",
             "drift explain logs --in ci",
             "drift explain logs --in ci --environment logs-2",
-            "plan logs@2.1.0 --to ci",
-            "plan logs@2.1.0 --to ci --permissions",
-            "plan logs@2.1.0 --to ci --override A=1 --override B=x=y",
-            "plan logs@2.1.0 --to ci --environment logs-2 --parameters-of staging",
-            "deploy logs@2.1.0 --to ci --override A=1",
+            "plan logs@2.1.0 --in ci",
+            "plan logs@2.1.0 --in ci --permissions",
+            "plan logs@2.1.0 --in ci --override A=1 --override B=x=y",
+            "plan logs@2.1.0 --in ci --environment logs-2 --parameters-of staging",
+            "deploy logs@2.1.0 --in ci --override A=1",
             "bake images/logstash --override volume_gib=40",
             "bake",
             "check infra/log-stack --permissions",
             "permissions infra/log-stack --format cloudformation",
             "permissions a b --stages stages.toml --parameters parameters.toml --stage ci",
-            "deploy logs@2.1.0 --to ci --revert-drift",
-            "plan logs@2.1.0 --to production --revert-drift",
+            "deploy logs@2.1.0 --in ci --revert-drift",
+            "plan logs@2.1.0 --in production --revert-drift",
             "approve 0123abcd --unexamined Child --unexamined Child.Inner",
             "rollback logs --in production",
             "rollback logs --in production --to 2.1.0 --yes",
@@ -277,7 +293,7 @@ mod tests {
             "where logstash@2.1.37",
             "why logstash@2.1.37",
             "why ami-0123456789abcdef0",
-            "promote logs@2.1.0 --to production --break-glass outage --revert-drift",
+            "promote logs@2.1.0 --in production --break-glass outage --revert-drift",
         ] {
             assert!(is_accepted(line), "{line}");
         }
@@ -287,16 +303,16 @@ mod tests {
     fn incomplete_or_contradictory_command_lines_are_refused() {
         for line in [
             "diff ci",
-            "drift --due --stage ci",
+            "drift --due --in ci",
             "local repository add shop",
             "permissions",
             "permissions a --stage ci",
-            "plan logs --to ci",
+            "plan logs --in ci",
             "plan logs@2.1.0",
-            "plan logs@2.1.0 --to ci --parameters-of staging",
-            "plan logs@2.1.0 --to ci --environment logs-2 --override A=1",
-            "plan logs@2.1.0 --to ci --environment logs-2 --revert-drift",
-            "deploy logs@2.1.0 --to ci --override A",
+            "plan logs@2.1.0 --in ci --parameters-of staging",
+            "plan logs@2.1.0 --in ci --environment logs-2 --override A=1",
+            "plan logs@2.1.0 --in ci --environment logs-2 --revert-drift",
+            "deploy logs@2.1.0 --in ci --override A",
             "rollback logs",
             "hold logs --in ci",
             "resume logs",

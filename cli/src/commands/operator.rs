@@ -5,6 +5,7 @@ use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
 use crate::follow::{End, FollowOptions, follow, follow_to_end, report};
 use crate::global::Global;
+use crate::known;
 use crate::names::{DeploymentPrefix, Reason, RunName};
 use crate::report::Report;
 use crate::runs::{self, Run};
@@ -143,9 +144,11 @@ async fn ending(
 ) -> Result<Report, Failure> {
     let ended = plane.deployment(id).await?;
     let (sentence, exit) = stopped(&ended);
-    context.output.line(sentence);
+    context.output.line(&sentence);
     let outcome = if exit == Exit::Done { Outcome::Cancelled } else { Outcome::TooLate };
-    Ok(Report { document: json!({ "deployment": ended, "outcome": outcome }), exit })
+    let report = Report { document: json!({ "deployment": ended, "outcome": outcome }), exit };
+    let next = format!("lockstep why {}", ended.id.short());
+    Ok(if exit == Exit::Done { report } else { report.failed(&Failure::new(sentence).next(next)) })
 }
 
 fn over(deployment: &Deployment) -> Failure {
@@ -314,6 +317,7 @@ pub async fn unlock(
     context: &CommandContext,
 ) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
+    known::environment(&plane, &arguments.component, &arguments.stage).await?;
     let environment = plane.environment(&arguments.stage, arguments.name()).await?;
     let holder = environment.and_then(|environment| environment.holder);
     let request =
@@ -346,6 +350,7 @@ pub async fn reconcile(
     context: &CommandContext,
 ) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
+    known::environment(&plane, &arguments.environment.component, &arguments.environment.stage).await?;
     let request = Request::Reconcile {
         stage: arguments.environment.stage.clone(),
         environment: arguments.environment.name().to_owned(),

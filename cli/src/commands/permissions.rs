@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", requires = "stages")]
     parameters: Option<PathBuf>,
     /// The stage that the policy is for; by default all of --stages
-    #[arg(long, value_name = "STAGE", requires = "stages")]
+    #[arg(long = "in", alias = "stage", value_name = "STAGE", requires = "stages")]
     stage: Option<StageName>,
 }
 

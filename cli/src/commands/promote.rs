@@ -1,10 +1,12 @@
 //! `lockstep promote`: brings a release to a stage that no push reaches.
 
+use super::deploy::keeping_stage;
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
 use crate::follow::follow_to_end;
 use crate::global::Global;
+use crate::known;
 use crate::names::{Reason, ReleaseName};
 use crate::output::Output;
 use crate::report::Report;
@@ -25,7 +27,7 @@ pub struct Promote {
     #[arg(value_name = "RELEASE", required = true)]
     releases: Vec<ReleaseName>,
     /// The stage to promote to
-    #[arg(long, value_name = "STAGE")]
+    #[arg(long = "in", alias = "to", value_name = "STAGE")]
     to: StageName,
     /// Admit it without the evidence of the stage before, once and within an hour; the reason is recorded
     #[arg(long, value_name = "REASON")]
@@ -39,8 +41,10 @@ pub struct Promote {
 /// components.
 pub async fn run(arguments: &Promote, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
+    keeping_stage(&plane, &arguments.to).await?;
     match (arguments.releases.as_slice(), &arguments.break_glass) {
         ([release], reason) => {
+            known::release(&plane, release).await?;
             if let Some(reason) = reason {
                 break_glass(release, &arguments.to, reason, &plane, &context.output).await?;
             }
@@ -117,12 +121,10 @@ fn outcome(report: &Report) -> Outcome {
 /// Returns the components to promote with their producers.
 async fn graph(releases: &[ReleaseName], plane: &ControlPlane) -> Result<Graph, Failure> {
     let mut graph = Graph::new();
-    for ReleaseName { component, version } in releases {
-        let known = plane.releases(Some(component)).await?;
-        let release = known.into_iter().find(|release| release.version == *version).ok_or_else(|| {
-            Failure::new(format!("there is no release {component}@{version}")).next("lockstep releases")
-        })?;
-        if graph.insert(component.clone(), release.producers).is_some() {
+    for release in releases {
+        let producers = known::release(plane, release).await?.producers;
+        let component = &release.component;
+        if graph.insert(component.clone(), producers).is_some() {
             return Err(Failure::usage(format!("{component} stands there twice; name one release of it")));
         }
     }
@@ -142,10 +144,22 @@ fn summary(not_begun: &[&ComponentName], reports: &BTreeMap<ComponentName, Repor
     let exit = exits.into_iter().find(|exit| reports.values().any(|report| report.exit == *exit));
     let promotions: BTreeMap<_, _> =
         reports.iter().map(|(component, report)| (component, &report.document)).collect();
-    Report {
+    let report = Report {
         document: json!({ "promotions": promotions, "not_begun": not_begun }),
         exit: exit.unwrap_or(Exit::Done),
+    };
+    match exit {
+        Some(Exit::Failed | Exit::Usage) => report.failed(&unsuccessful(reports)),
+        Some(Exit::Done | Exit::NeedsHuman) | None => report,
     }
+}
+
+/// Returns the failure of several promotions: it names those that failed.
+fn unsuccessful(reports: &BTreeMap<ComponentName, Report>) -> Failure {
+    let failed = reports.iter().filter(|(_, report)| matches!(report.exit, Exit::Failed | Exit::Usage));
+    let names: Vec<&str> = failed.map(|(component, _)| component.as_str()).collect();
+    Failure::new(format!("{} of {} promotions failed: {}", names.len(), reports.len(), names.join(", ")))
+        .next("lockstep status shows what runs; correct each failure, then promote these again")
 }
 
 async fn break_glass(
@@ -182,9 +196,9 @@ mod tests {
     #[test]
     fn break_glass_needs_a_reason_and_prints_a_warning() {
         let typed = |line: &str| Cli::try_parse_from(line.split(' ')).map(|cli| cli.command);
-        assert!(typed("lockstep promote logs@2.1.0 --to production --break-glass").is_err());
+        assert!(typed("lockstep promote logs@2.1.0 --in production --break-glass").is_err());
         let Ok(Command::Promote(arguments)) =
-            typed("lockstep promote logs@2.1.0 --to production --break-glass outage")
+            typed("lockstep promote logs@2.1.0 --in production --break-glass outage")
         else {
             panic!("this is a promotion");
         };

@@ -18,6 +18,7 @@ use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::messages::operator::{HookAddress, Request};
 use lockstep_domain::model::branch_pattern::BranchPattern;
 use lockstep_domain::model::ids::RepositoryId;
+use lockstep_domain::records::Repository;
 use serde::Deserialize;
 use serde_json::json;
 use sha2::Sha256;
@@ -36,6 +37,8 @@ pub struct Arguments {
 enum Command {
     /// Register a repository: its pushes become releases
     Add(Add),
+    /// List the registered repositories
+    List,
     /// Remove the registration of a repository: its pushes are no longer released
     Remove {
         /// The repository, such as github:acme/logs
@@ -91,6 +94,7 @@ pub async fn run(
     let plane = ControlPlane::open_for(Callers::Administrators, global, context).await?;
     match &arguments.command {
         Command::Add(add) => subscribe(add, &plane, context).await,
+        Command::List => list(&plane, context).await,
         Command::Remove { repository } => remove(&repository.0, &plane, context).await,
         Command::Test { repository } => ping(&repository.0, &plane, context).await,
     }
@@ -133,6 +137,30 @@ pub(super) async fn subscribe(
     Ok(Report::done(json!({
         "repository": id, "webhook_url": url, "secret": secret, "secret_is_new": fresh, "changed": applied.changed,
     })))
+}
+
+async fn list(plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
+    let repositories = plane.repositories().await?;
+    if repositories.is_empty() {
+        context.output.line(
+            "no repository is registered yet; register one: lockstep repositories add github:<owner>/<name>",
+        );
+    } else {
+        context
+            .output
+            .table(["repository", "branch", "other branches", "host"], repositories.iter().map(row));
+    }
+    Ok(Report::done(json!({ "repositories": repositories })))
+}
+
+fn row(repository: &Repository) -> [String; 4] {
+    let branches: Vec<String> = repository.branches.iter().map(ToString::to_string).collect();
+    [
+        format!("github:{}", repository.id.full_name()),
+        repository.branch.clone(),
+        if branches.is_empty() { "-".to_owned() } else { branches.join(", ") },
+        repository.base_url.clone(),
+    ]
 }
 
 async fn remove(

@@ -5,7 +5,8 @@ use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
 use crate::global::Global;
-use crate::names::Reason;
+use crate::known;
+use crate::names::{Reason, ReleaseName};
 use crate::report::Report;
 use crate::runs::Run;
 use clap::Args;
@@ -65,10 +66,14 @@ pub async fn run(arguments: &Rollback, global: &Global, context: &CommandContext
     let plane = ControlPlane::open(global, context).await?;
     let stage = keeping_stage(&plane, &arguments.environment.stage).await?;
     let (component, output) = (&arguments.environment.component, &context.output);
+    known::component(&plane, component).await?;
     let environment = plane.environment(&stage.name, component.as_str()).await?;
     let environment = environment.ok_or_else(|| not_there(component, &stage))?;
     let target = match &arguments.to {
-        Some(version) => version.clone(),
+        Some(version) => {
+            let named = ReleaseName { component: component.clone(), version: version.clone() };
+            known::release(&plane, &named).await?.version
+        }
         None => {
             let (releases, images) = (plane.releases(Some(component)).await?, plane.image_versions().await?);
             way_back(&environment, &stage, &revoked(&releases, &images))?
@@ -124,7 +129,7 @@ fn way_back(
         let (component, name) = (&environment.component, &stage.name);
         let verb = if stage.path() == DeploymentPath::Promotion { "promote" } else { "deploy" };
         Failure::new(none.message).next(format!(
-            "choose one: lockstep releases {component}, then lockstep {verb} {component}@<version> --to {name}"
+            "choose one: lockstep releases {component}, then lockstep {verb} {component}@<version> --in {name}"
         ))
     })
 }
@@ -143,6 +148,7 @@ async fn hold_environment(
 pub async fn hold(arguments: &Hold, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     let Hold { environment: OwnEnvironment { component, stage }, reason } = arguments;
+    known::environment(&plane, component, stage).await?;
     let changed = hold_environment(&plane, stage, component, reason.as_str().to_owned()).await?;
     context.output.line(match changed {
         true => {
@@ -161,6 +167,7 @@ pub async fn resume(
 ) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     let OwnEnvironment { component, stage } = &arguments.environment;
+    known::environment(&plane, component, stage).await?;
     let request = Request::Resume { stage: stage.clone(), environment: component.to_string() };
     let changed = plane.ask(&request).await?.changed;
     context.output.line(match changed {
@@ -216,7 +223,7 @@ mod tests {
     fn a_rollback_without_a_target_names_the_next_command() {
         let first = back("ci", &[], &[]).unwrap_err();
         assert!(first.what.starts_with("ci runs 2.1.4 of logs"), "{first}");
-        assert!(first.next.contains("lockstep deploy logs@<version> --to ci"), "{first}");
+        assert!(first.next.contains("lockstep deploy logs@<version> --in ci"), "{first}");
         let production = back("production", &["2.1.3"], &["2.1.3"]).unwrap_err();
         assert!(production.next.contains("lockstep promote"), "{production}");
     }

@@ -130,7 +130,7 @@ fn next(context: &CommandContext) {
     }
     for line in [
         "  lockstep status                                  what runs where, and what waits for you",
-        "  lockstep promote work-queue@1.0.0 --to production",
+        "  lockstep promote work-queue@1.0.0 --in production",
         "                                                   asks grace, who answers with --as grace",
         "  lockstep local repository add acme/shop          a repository for components of your own",
         "  lockstep local down                              stops it all",

@@ -2,6 +2,7 @@
 
 use super::time;
 use lockstep_domain::delivery::commits::CommitList;
+use lockstep_domain::model::error::bracketed;
 use lockstep_domain::model::image_lock::LockedImage;
 use lockstep_domain::records::{Deployment, ImageOrigin, ListedCommit, Release};
 
@@ -107,7 +108,7 @@ fn image_of(image: &LockedImage, origin: Option<&ImageOrigin>) -> String {
 fn failed(deployment: &Deployment) -> String {
     let why = deployment.failure.as_ref().map_or_else(
         || "no reason is on record".to_owned(),
-        |failure| format!("{}: {}", failure.error, failure.message),
+        |failure| bracketed(&failure.message, &failure.error),
     );
     let at = deployment.finished_at.unwrap_or(deployment.started_at);
     format!("{} at {}: {why} (lockstep why {})", deployment.version, time(at), deployment.id.short())

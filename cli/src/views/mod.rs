@@ -10,6 +10,7 @@ pub mod owners;
 pub mod permissions;
 pub mod plan;
 pub mod question;
+pub mod reach;
 pub mod review;
 pub mod status;
 #[cfg(test)]

@@ -127,7 +127,7 @@ mod tests {
     fn shown(deploy: &DeployBody, stage_wants_approval: bool) -> (bool, String) {
         let output = Output::memory(false);
         let finding = finding(deploy, stage_wants_approval);
-        show(&deployment_of(deploy.clone()), &finding, "lockstep deploy logs@2.1.3 --to ci", &output);
+        show(&deployment_of(deploy.clone()), &finding, "lockstep deploy logs@2.1.3 --in ci", &output);
         (finding.asks(), output.captured())
     }
 
@@ -179,7 +179,7 @@ mod tests {
         let (asks, text) = shown(&deploy, false);
         assert!(!asks && text.contains("no approval would be needed"), "{text}");
         assert!(
-            text.ends_with("nothing was changed; to carry it out: lockstep deploy logs@2.1.3 --to ci\n"),
+            text.ends_with("nothing was changed; to carry it out: lockstep deploy logs@2.1.3 --in ci\n"),
             "{text}"
         );
         let (asks, text) = shown(&deploy, true);

@@ -3,6 +3,7 @@
 use super::{clock, seconds, time};
 use crate::output::duration;
 use lockstep_domain::delivery::approval::decision_on;
+use lockstep_domain::model::error::bracketed;
 use lockstep_domain::model::ids::TEST;
 use lockstep_domain::records::{
     Approval, ApprovalDecision, Decision, DeployBody, Deployment, DeploymentBody, DeploymentState,
@@ -147,7 +148,8 @@ fn unasked(deployment: &Deployment) -> Option<String> {
 }
 
 fn failure(deployment: &Deployment) -> Option<String> {
-    deployment.failure.as_ref().map(|failure| format!("  failed      {}: {}", failure.error, failure.message))
+    let failure = deployment.failure.as_ref()?;
+    Some(format!("  failed      {}", bracketed(&failure.message, &failure.error)))
 }
 
 /// Returns the heading above the causes, with the commit of their lines.
@@ -192,7 +194,9 @@ fn operation(operation: &Operation) -> String {
         [] => String::new(),
         names => format!(" without {}", names.join(", ")),
     };
-    format!("{}  {what}{without} (attempt {}): {}", clock(operation.at), operation.attempt, operation.target)
+    let again =
+        if operation.attempt > 1 { format!(" (attempt {})", operation.attempt) } else { String::new() };
+    format!("{}  {what}{without}{again}: {}", clock(operation.at), operation.target)
 }
 
 fn named(resource: &NamedResource) -> String {

@@ -405,13 +405,10 @@ async fn create<C: StackContext>(
 ) -> Result<(), Failure> {
     let (deploy, location) = (loaded.deploy()?, &loaded.deployment.record.location);
     let url = upload(context, loaded, deploy, (spec.contents, spec.stage)).await?;
-    deployment_log::append(
-        context.ledger(),
-        loaded.id(),
-        &format!("making the change set {name} (attempt {attempt})"),
-        context.now(),
-    )
-    .await?;
+    // A first attempt needs no number.
+    let again = if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
+    let note = format!("making the change set {name}{again}");
+    deployment_log::append(context.ledger(), loaded.id(), &note, context.now()).await?;
     let wanted = NewChangeSet {
         stack: loaded.stack.to_string(),
         name: name.to_owned(),

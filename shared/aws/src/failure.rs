@@ -107,10 +107,19 @@ where
     let service = error.as_service_error()?;
     match (service.code(), service.message()) {
         // The message of a wrong signature repeats the request's headers, the session token among them.
+        (Some(code), Some(message)) if code.contains("Signature") && is_of_the_clock(message) => {
+            Some(format!("{code}: the clock of this machine differs from that of AWS"))
+        }
         (Some(code), _) if code.contains("Signature") => Some(code.to_owned()),
         (Some(code), Some(message)) => Some(bounded(&format!("{code}: {message}"))),
         (code, _) => code.map(str::to_owned),
     }
+}
+
+/// Returns true if a signature was refused for its time.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
+fn is_of_the_clock(message: &str) -> bool {
+    message.contains("Signature expired") || message.contains("Signature not yet current")
 }
 
 fn bounded(text: &str) -> String {
@@ -176,6 +185,10 @@ mod tests {
     fn the_response_and_the_words_of_a_wrong_signature_are_never_repeated() {
         let made = failure("Call", "x", &answered("SignatureDoesNotMatch", "x-amz-security-token:abc", 403));
         assert_eq!(made.message, "Call x: SignatureDoesNotMatch");
+        let late = "Signature expired: 20260101T000000Z is now earlier than 20260101T000500Z x-amz-security-token:abc";
+        let made = failure("Call", "x", &answered("SignatureDoesNotMatch", late, 403));
+        let wanted = "Call x: SignatureDoesNotMatch: the clock of this machine differs from that of AWS";
+        assert_eq!(made.message, wanted);
         let made = failure("Call", "x", &answered("Odd", &"y".repeat(2000), 400));
         assert!(!made.message.contains("secret") && made.message.chars().count() < 600);
     }

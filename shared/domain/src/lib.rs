@@ -11,4 +11,5 @@ pub mod logs;
 pub mod messages;
 pub mod model;
 pub mod records;
+pub mod schemas;
 pub mod stacks;

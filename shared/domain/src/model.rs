@@ -31,6 +31,7 @@ pub mod permission;
 pub mod person;
 pub mod policies;
 pub mod resource_change;
+pub mod suggestion;
 pub mod test_difference;
 pub mod text;
 pub mod token;

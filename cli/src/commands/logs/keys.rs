@@ -348,6 +348,7 @@ mod tests {
     use crate::output::Output;
     use clap::Parser;
     use lockstep_domain::logs::ingest::authorize;
+    use lockstep_domain::model::error::FailureKind;
     use lockstep_domain::records::Table;
     use lockstep_sim::FakeAws;
 
@@ -457,7 +458,7 @@ mod tests {
         let seen = intake.find(&name).await.unwrap();
         given(&intake, "rotate shop").await;
         let stale = seen.as_ref().map(|found| found.record.clone()).unwrap();
-        assert_eq!(intake.write(seen, stale.clone()).await.unwrap_err().next, "try again in a moment");
+        assert_eq!(intake.write(seen, stale.clone()).await.unwrap_err().kind, Some(FailureKind::Conflict));
         let new = intake.write(None, stale).await.unwrap_err();
         assert_eq!(new.what, "write conflict: another operator added shop just now");
     }

@@ -71,7 +71,10 @@ async fn a_release_needs_the_evidence_of_the_stage_before() {
     let refused = fixture.begin_by_hand("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await;
     let closed = refused.unwrap_err();
     assert_eq!(closed.kind, FailureKind::GateClosed);
-    assert!(closed.message.contains(&format!("digest {} passed test", release.digest)), "{closed}");
+    assert!(
+        closed.message.contains(&format!("has not passed test (artifact {})", release.digest.short())),
+        "{closed}"
+    );
     let calls = fixture.cloud.take_calls();
     assert!(calls.iter().all(|call| call == "GetItem" || call == "Query"), "{calls:?}");
 }

@@ -459,7 +459,7 @@ async fn promoting_a_superseded_release_says_what_is_missing() {
     let promotion = deploy("1.0.1", "production");
     let closed = fixture.begin("prod-1", DeploymentPath::Promotion, promotion).await.unwrap_err();
     assert_eq!(closed.kind, FailureKind::GateClosed);
-    assert!(closed.message.ends_with("lockstep deploy logs@1.0.1 --to ci"), "{closed}");
+    assert!(closed.message.ends_with("lockstep deploy logs@1.0.1 --in ci"), "{closed}");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ pub const MAX_COUNT: u32 = 10;
 /// A part in a deployment that can exclude a person from approving it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Excluded {
     /// The account that the git host authenticated as the pusher of the release.
     Author,
@@ -50,14 +51,29 @@ impl FromStr for Excluded {
 /// Conditions on the approvers of a deployment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(default))]
 pub struct ApprovalRule {
     /// The people who may approve. `None` admits each known person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<BTreeSet<PersonId>>,
     /// Number of approvers.
+    #[cfg_attr(test, schemars(range(min = 1, max = MAX_COUNT)))]
     pub count: u32,
     /// The parts whose people may not approve.
     pub not: BTreeSet<Excluded>,
+}
+
+/// The value of `approval` in `stages.toml`.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only the schema of the type is used")]
+pub(crate) enum Written {
+    /// True for one approver who is not the starter.
+    Asks(bool),
+    /// A rule of its own.
+    Rule(ApprovalRule),
 }
 
 impl Default for ApprovalRule {

@@ -12,7 +12,7 @@ mod tarball;
 
 pub(crate) use namesakes::namesakes;
 pub use package::{pack, pack_code, unpack, zip_entries};
-pub use tarball::{Tarball, unpack_tarball};
+pub use tarball::{OWN_FOLDER, Tarball, unpack_tarball};
 
 use crate::model::error::ErrorCause;
 use std::collections::BTreeMap;

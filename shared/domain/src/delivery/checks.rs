@@ -37,6 +37,7 @@ pub type Outputs = BTreeMap<String, String>;
 /// One check of `lockstep.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Check {
     /// An output of the stack must match a pattern. The check reads the output once, because outputs do not change over
     /// time.

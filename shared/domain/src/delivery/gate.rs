@@ -16,10 +16,9 @@ use std::collections::BTreeMap;
 
 /// Returns the stage with this name, or the error `Rejected` with the known names.
 pub fn stage<'a>(stages: &'a Stages, name: &StageName) -> Result<&'a Stage, Failure> {
-    stages.get(name).ok_or_else(|| {
-        let known: Vec<_> = stages.iter().map(|stage| stage.name.as_str()).collect();
-        Failure::rejected(format!("there is no stage {name}; there are {}", known.join(", ")))
-    })
+    stages
+        .get(name)
+        .ok_or_else(|| Failure::rejected(format!("there is no stage {name}{}", stages.suggestion(name))))
 }
 
 /// Checks that `path` leads to `stage`: each account trusts only one path.
@@ -29,11 +28,11 @@ pub fn check_path(release: &Release, stage: &Stage, path: DeploymentPath) -> Res
         (DeploymentPath::Delivery, DeploymentPath::Delivery)
         | (DeploymentPath::Promotion, DeploymentPath::Promotion) => Ok(()),
         (DeploymentPath::Delivery, DeploymentPath::Promotion) => Err(Failure::rejected(format!(
-            "releases reach {name} by promotion only; use `lockstep promote {component}@{version} --to {name}`"
+            "releases reach {name} by promotion only; use `lockstep promote {component}@{version} --in {name}`"
         ))),
         (DeploymentPath::Promotion, DeploymentPath::Delivery) => Err(Failure::rejected(format!(
             "releases propagate to {name} after a push and are not promoted there; to deploy this one use \
-             `lockstep deploy {component}@{version} --to {name}`"
+             `lockstep deploy {component}@{version} --in {name}`"
         ))),
     }
 }
@@ -142,9 +141,10 @@ pub fn check_evidence<'a>(
     let (component, version) = (&release.component, &release.version);
     let (before, command) = before_command(release, before);
     Err(closed(format!(
-        "{component} {version} cannot go to {}: there is no evidence that digest {} passed {before}; deploy it there first, \
+        "{component} {version} has not passed {before} (artifact {}) and cannot be deployed to {}; deploy it to {before} first, \
          without overrides and under its own name: {command}",
-        stage.name, release.digest,
+        release.digest.short(),
+        stage.name,
     )))
 }
 
@@ -153,8 +153,8 @@ fn before_command<'a>(release: &Release, stage: &'a Stage) -> (&'a StageName, St
     let Release { component, version, .. } = release;
     let command = match stage.path() {
         DeploymentPath::Delivery if stage.is_test() => "push it again".to_owned(),
-        DeploymentPath::Delivery => format!("lockstep deploy {component}@{version} --to {}", stage.name),
-        DeploymentPath::Promotion => format!("lockstep promote {component}@{version} --to {}", stage.name),
+        DeploymentPath::Delivery => format!("lockstep deploy {component}@{version} --in {}", stage.name),
+        DeploymentPath::Promotion => format!("lockstep promote {component}@{version} --in {}", stage.name),
     };
     (&stage.name, command)
 }

@@ -30,6 +30,8 @@ const TTL_MINUTES_DEFAULT: u32 = 60;
 
 /// A component's manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct Manifest {
     /// Name, version and owner of the component.
     pub component: Component,
@@ -37,9 +39,11 @@ pub struct Manifest {
     #[serde(default)]
     pub images: BTreeMap<LogicalId, ImageConstraint>,
     /// The test stack that every release must pass.
+    #[cfg_attr(test, schemars(default))]
     pub test: Test,
     /// Checks of the test stack and of every deployment, in the order of the file.
     #[serde(default)]
+    #[cfg_attr(test, schemars(length(max = crate::delivery::checks::CHECKS_MAX)))]
     pub checks: Vec<Check>,
     /// Protected resources, apart from the types that are always protected.
     #[serde(default)]
@@ -57,6 +61,8 @@ pub struct Manifest {
 
 /// The `[component]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct Component {
     /// The component's name.
     pub name: ComponentName,
@@ -72,8 +78,11 @@ pub struct Component {
 
 /// The `[test]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields, default))]
 pub struct Test {
     /// Lifetime of the test stack until the sweep deletes it, within [`TTL_MINUTES`].
+    #[cfg_attr(test, schemars(range(min = 5, max = 1440)))]
     pub ttl_minutes: u32,
     /// The stage whose outputs the test stack uses, because `test` holds no other component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,6 +97,8 @@ impl Default for Test {
 
 /// The `[tags]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields, default))]
 pub struct Tags {
     /// True if the stack and its resources have the tag `environment:version`. Its value changes with each release.
     pub version: bool,
@@ -101,6 +112,8 @@ impl Default for Tags {
 
 /// The `[protect]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct Protect {
     /// Resources of the template whose removal or replacement needs an approval.
     #[serde(default)]
@@ -109,6 +122,8 @@ pub struct Protect {
 
 /// The `[drift]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct Drift {
     /// Intended differences, each with an end date.
     #[serde(default)]
@@ -117,9 +132,12 @@ pub struct Drift {
 
 /// The `[check]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct Acceptance {
     /// Types, and properties and attributes behind their type, such as `AWS::SQS::Queue.NewProperty`.
     #[serde(default)]
+    #[cfg_attr(test, schemars(inner(regex(pattern = "^AWS::"))))]
     pub accept: BTreeSet<String>,
 }
 
@@ -131,6 +149,8 @@ impl Acceptance {
 
 /// A difference that drift reports ignore until a day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct IgnoredDrift {
     /// The resource.
     pub logical_id: LogicalId,
@@ -139,6 +159,7 @@ pub struct IgnoredDrift {
     /// The last day on which the difference is ignored.
     pub until: Day,
     /// The reason, for readers of the report.
+    #[cfg_attr(test, schemars(length(max = 300), regex(pattern = r"\S")))]
     pub reason: String,
 }
 

@@ -190,7 +190,7 @@ pub fn overtaken(deployment: &Deployment, newer: &Version) -> Failure {
         FailureKind::Overtaken,
         format!(
             "superseded in {stage} by {newer}, which a later push brought there; to deploy this release: lockstep deploy \
-             {component}@{version} --to {stage}"
+             {component}@{version} --in {stage}"
         ),
     )
 }

@@ -16,6 +16,7 @@ use crate::model::ids::TEST;
 use crate::model::ids::{AccountId, Region, StageName};
 use crate::model::location::Location;
 use crate::model::look_interval::LookInterval;
+use crate::model::suggestion::suggestion;
 use crate::model::toml_file::{Problems, Table, document, text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,7 @@ pub const MAX_STAGES: usize = 20;
 /// A step on the way of a release, with the account and region of its stacks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stage {
     /// Name, unique among the stages.
     pub name: StageName,
@@ -42,6 +44,7 @@ pub struct Stage {
     /// Rule for the approvers of each change set. `None` executes a change set without an approval, unless it destroys
     /// something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<approval_rule::Written>"))]
     pub approval: Option<ApprovalRule>,
     /// Permission of builds of images in the account. Each stage of the promotion path has one, and no other stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,7 +134,13 @@ impl Stages {
 
     /// Returns the stage with this name, or the error `NotFound`.
     pub fn named(&self, name: &StageName) -> Result<&Stage, Failure> {
-        self.get(name).ok_or_else(|| Failure::not_found(format!("there is no stage `{name}`")))
+        self.get(name)
+            .ok_or_else(|| Failure::not_found(format!("there is no stage `{name}`{}", self.suggestion(name))))
+    }
+
+    /// Returns the end of a sentence about an unknown stage: the stage that may be meant, or every stage.
+    pub fn suggestion(&self, unknown: &StageName) -> String {
+        suggestion(unknown.as_str(), self.0.iter().map(|stage| stage.name.as_str()))
     }
 
     /// Iterates over all stages, the lowest first.

@@ -162,10 +162,12 @@ fn line(result: &ComponentResult) -> String {
     // The cause of a failed state machine is the JSON of a failed execution, with the sentence inside.
     let cause = CaughtError { error: String::new(), cause: result.cause.clone() }.sentence();
     let cause = if cause.is_empty() { result.outcome.as_str() } else { cause.as_str() };
-    match result.version.as_str() {
-        "" => format!("{}: {cause}", result.component),
-        version => format!("{} {version}: {cause}", result.component),
-    }
+    let subject = match result.version.as_str() {
+        "" => result.component.clone(),
+        version => format!("{} {version}", result.component),
+    };
+    // The sentence about the end of a deployment begins with its release.
+    if cause.starts_with(&format!("{subject} ")) { cause.to_owned() } else { format!("{subject}: {cause}") }
 }
 
 fn is_rejection(error: &str) -> bool {

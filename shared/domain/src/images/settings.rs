@@ -14,10 +14,14 @@ const KEEP_RANGE: RangeInclusive<i64> = 1..=1000;
 
 /// Image settings of the organisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields, default))]
 pub struct ImageSettings {
     /// Number of concurrent copies into one account and region.
+    #[cfg_attr(test, schemars(range(min = 1, max = 200)))]
     pub copies_at_once: u32,
     /// Number of an image's newest usable versions that are retained even without a reference.
+    #[cfg_attr(test, schemars(range(min = 1, max = 1000)))]
     pub keep: u32,
 }
 

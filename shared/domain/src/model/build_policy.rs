@@ -6,6 +6,7 @@ use std::str::FromStr;
 /// Permission of builds in an account of the promotion path: `builds` of its stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum BuildPolicy {
     /// A person approves each build.
     Approved,

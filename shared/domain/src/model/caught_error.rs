@@ -1,6 +1,6 @@
 //! The error that a state machine caught.
 
-use crate::model::error::FailureKind;
+use crate::model::error::{FailureKind, bracketed};
 use crate::model::outcome::Outcome;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,20 @@ impl CaughtError {
         names
     }
 
+    /// Returns the kind of the failure: that of the innermost error that Lockstep named. `None` if Step Functions or Lambda
+    /// named each of them.
+    pub fn kind(&self) -> Option<FailureKind> {
+        self.names().iter().rev().find_map(|name| FailureKind::named(name))
+    }
+
+    /// Returns the sentence, with the name of its error last.
+    pub fn bracketed(&self) -> String {
+        match self.kind() {
+            Some(kind) => bracketed(&self.sentence(), kind.error_type()),
+            None => bracketed(&self.sentence(), &self.error),
+        }
+    }
+
     /// Returns the outcome of the execution that ended with the error: stopped for a reason of its own, or failed.
     pub fn outcome(&self) -> Outcome {
         let names = self.names();
@@ -69,6 +83,17 @@ pub fn stopped_with(outcome: Outcome) -> Option<FailureKind> {
 #[cfg(test)]
 mod tests {
     use super::{CaughtError, FailureKind, Outcome, stopped_with};
+
+    #[test]
+    fn the_innermost_error_of_lockstep_names_the_failure() {
+        let inner =
+            serde_json::json!({ "errorType": "StackFailed", "errorMessage": "it rolled back" }).to_string();
+        let nested = serde_json::json!({ "Error": "States.TaskFailed", "Cause": inner }).to_string();
+        let caught = |error: &str, cause: &str| CaughtError { error: error.into(), cause: cause.into() };
+        assert_eq!(caught("States.TaskFailed", &nested).bracketed(), "it rolled back [StackFailed]");
+        assert_eq!(caught("States.Timeout", "too long").bracketed(), "too long [States.Timeout]");
+        assert_eq!(caught("States.Timeout", "too long").kind(), None);
+    }
 
     #[test]
     fn a_stopped_execution_is_told_apart_from_a_failed_one() {

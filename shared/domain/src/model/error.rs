@@ -103,6 +103,19 @@ impl FailureKind {
     pub fn error_type(self) -> &'static str {
         self.into()
     }
+
+    /// Returns the kind with this [`error_type`](Self::error_type); `None` for a name of Step Functions or Lambda.
+    pub fn named(error_type: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.error_type() == error_type)
+    }
+}
+
+/// Returns a sentence with the name of its error behind it, in brackets: the reader needs the name last.
+pub fn bracketed(sentence: &str, error_type: &str) -> String {
+    match error_type {
+        "" => sentence.to_owned(),
+        name => format!("{sentence} [{name}]"),
+    }
 }
 
 /// Maximum characters of one cause in a chain.
@@ -241,6 +254,20 @@ mod tests {
     fn every_kind_has_a_name_of_its_own() {
         let names: std::collections::BTreeSet<_> = FailureKind::ALL.iter().map(|k| k.error_type()).collect();
         assert_eq!(names.len(), FailureKind::ALL.len());
+    }
+
+    #[test]
+    fn a_kind_is_found_by_its_name() {
+        FailureKind::ALL
+            .iter()
+            .for_each(|kind| assert_eq!(FailureKind::named(kind.error_type()), Some(*kind)));
+        assert_eq!(FailureKind::named("States.Timeout"), None);
+    }
+
+    #[test]
+    fn the_name_of_an_error_follows_its_sentence() {
+        assert_eq!(bracketed("no such stage", "Rejected"), "no such stage [Rejected]");
+        assert_eq!(bracketed("no such stage", ""), "no such stage");
     }
 
     #[derive(Debug, thiserror::Error)]

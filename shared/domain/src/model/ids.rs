@@ -163,6 +163,11 @@ impl Digest {
         use sha2::Digest as _;
         Self(hex::encode(sha2::Sha256::digest(bytes)))
     }
+
+    /// Returns the first twelve digits, for people.
+    pub fn short(&self) -> &str {
+        &self.0[..12]
+    }
 }
 
 impl CommitSha {

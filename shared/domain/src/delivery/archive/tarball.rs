@@ -20,6 +20,9 @@ const PAX_BYTES_MAX: u64 = 64 << 10;
 /// Bytes of a block: entries are padded to it, and the end marker is two of them.
 const BLOCK_BYTES: u64 = 512;
 
+/// Folder in which the command keeps what is no part of a release: schemas for editors, the state of a local cloud.
+pub const OWN_FOLDER: &str = ".lockstep";
+
 /// Content of a tarball without its top folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tarball {
@@ -33,7 +36,8 @@ pub struct Tarball {
 }
 
 impl Tarball {
-    /// Returns the files below `folder` with paths relative to it; `""` is the whole repository.
+    /// Returns the files below `folder` with paths relative to it; `""` is the whole repository. Leaves out what the command
+    /// keeps in the folder for itself ([`OWN_FOLDER`]).
     ///
     /// # Errors
     /// [`ArchiveError::Link`] if the folder, one above it or anything in it is a symbolic link, and
@@ -48,7 +52,7 @@ impl Tarball {
             .files
             .iter()
             .filter_map(|(path, bytes)| Some((below(path, folder)?.to_owned(), bytes.clone())))
-            .filter(|(path, _)| !path.is_empty())
+            .filter(|(path, _)| !path.is_empty() && below(path, OWN_FOLDER).is_none())
             .collect();
         if files.is_empty() {
             Err(ArchiveError::NoSuchFolder(paths::shown(folder.as_bytes())))

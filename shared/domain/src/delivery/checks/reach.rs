@@ -15,6 +15,7 @@ use url::Url;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Display, EnumString)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", parse_err_ty = InvalidReach, parse_err_fn = invalid_reach)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Reach {
     /// Private networks: RFC 1918, the shared space of RFC 6598, and IPv6's unique local addresses.
     Private,

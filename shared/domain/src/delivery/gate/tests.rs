@@ -40,7 +40,7 @@ fn evidence(stage: &str, digest: &[u8]) -> Evidence {
 #[test]
 fn an_unknown_stage_is_refused_with_the_known_names() {
     let refused = stage(&stages(), &name("staging")).unwrap_err();
-    assert_eq!(refused.message, "there is no stage staging; there are test, ci, production");
+    assert_eq!(refused.message, "there is no stage staging; known: test, ci, production");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn each_stage_is_reached_by_its_own_path_only() {
     let refused =
         check_path(&release, stage(&stages, &name("production")).unwrap(), DeploymentPath::Delivery)
             .unwrap_err();
-    assert!(refused.message.ends_with("use `lockstep promote logs@1.0.0 --to production`"), "{refused}");
+    assert!(refused.message.ends_with("use `lockstep promote logs@1.0.0 --in production`"), "{refused}");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn missing_evidence_is_named() {
     let production = stage(&stages, &name("production")).unwrap();
     let refused = check_evidence(&release, &stages, production, None, None, at(0)).unwrap_err();
     assert_eq!(refused.kind, FailureKind::GateClosed);
-    let wanted = format!("there is no evidence that digest {} passed ci", release.digest);
+    let wanted = format!("has not passed ci (artifact {})", release.digest.short());
     assert!(refused.message.contains(&wanted), "{refused}");
 }
 

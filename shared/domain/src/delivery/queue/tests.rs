@@ -110,7 +110,7 @@ fn an_older_push_is_overtaken_even_after_the_newer_one_has_ended() {
     let failure = overtaken(&deployment("old", "1.0.1"), &"1.0.2".parse().unwrap());
     assert_eq!(failure.kind, FailureKind::Overtaken);
     assert!(failure.message.starts_with("superseded in ci by 1.0.2"), "{failure}");
-    assert!(failure.message.ends_with("lockstep deploy logs@1.0.1 --to ci"), "{failure}");
+    assert!(failure.message.ends_with("lockstep deploy logs@1.0.1 --in ci"), "{failure}");
 }
 
 #[test]

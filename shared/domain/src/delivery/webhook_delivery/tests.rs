@@ -25,6 +25,16 @@ fn result(name: &str, outcome: Outcome, cause: &str) -> ComponentResult {
     ComponentResult { component: name.into(), version: "1.0.0".into(), outcome, cause: cause.into() }
 }
 
+#[test]
+fn a_release_is_named_once_in_the_line_about_it() {
+    let results = [
+        result("a", Outcome::Failed, "a 1.0.0 was not deployed to ci: no"),
+        result("b", Outcome::Failed, "no"),
+    ];
+    let (summary, _) = conclude(&[], &results, None);
+    assert_eq!(summary.cause, "a 1.0.0 was not deployed to ci: no\nb 1.0.0: no");
+}
+
 fn event() -> WebhookDelivery {
     WebhookDelivery {
         provider: "github".into(),
