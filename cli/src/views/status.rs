@@ -268,6 +268,7 @@ mod tests {
             stack_version: "2.1.0".parse().unwrap(),
             deployment: DeploymentId::of_execution("arn:x"),
             checked: true,
+            overridden: Default::default(),
             since: at(0),
         };
         Environment { deployed: Some(deployed), ..environment }
