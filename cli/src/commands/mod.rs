@@ -5,6 +5,7 @@ pub mod bake;
 pub mod check;
 pub mod components;
 pub mod deploy;
+pub mod deployments;
 pub mod doctor;
 pub mod drift;
 pub mod images;
@@ -19,10 +20,13 @@ pub mod pending;
 pub mod permissions;
 pub mod promote;
 pub mod push;
+pub mod question;
 pub mod releases;
 pub mod repositories;
 pub mod rollback;
 pub mod secrets;
+pub mod status;
+pub mod watch;
 pub mod webhook;
 
 use crate::context::CommandContext;
@@ -43,7 +47,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an operator or approver must decide.
+const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an operator or approver must decide, 130 interrupted.
 Commands use the AWS account of --profile or the AWS_* variables; without either, the local cloud if it runs.";
 
 /// Every command.
@@ -93,8 +97,10 @@ pub enum Command {
     Bake(bake::Bake),
     /// List releases
     Releases(releases::Arguments),
-    /// Show the version of every component in every stage
+    /// Show what wants a person, oldest first, and the version of every component in every stage
     Status,
+    /// List deployments, newest first
+    Deployments(deployments::Arguments),
     /// Look for changes that were made outside of Lockstep, and change nothing
     Drift(drift::Drift),
     /// Show what a deployment would change, and change nothing
@@ -113,7 +119,9 @@ pub enum Command {
     Clone(deploy::MakeClone),
     /// Delete the stack of a component in a stage, for good
     Teardown(deploy::Teardown),
-    /// Answer the question of a deployment that waits for approval
+    /// Show the open question of a deployment and all that an approver sees, and answer nothing
+    Question(question::Arguments),
+    /// Show the question of a deployment that waits for approval, and answer it
     Approve(approve::Approve),
     /// Stop a deployment
     Cancel(operator::Cancel),
@@ -123,12 +131,12 @@ pub enum Command {
     Unlock(operator::EnvironmentArguments),
     /// Clear the taint of an environment that you repaired by hand
     Reconcile(operator::Reconcile),
-    /// Show the history of a deployment, or the origin and the approvals of an image
+    /// Show the last failure of a component or a release, the history of a deployment, or the origin of an image
     Why(inspect::Why),
     /// Show the accounts of an image version, and the environments that run it
     Where(inspect::Where),
-    /// Follow an execution live; by default the newest
-    Watch(inspect::Watch),
+    /// Follow a deployment, a release, a commit or a stage live; by default the newest execution
+    Watch(watch::Watch),
 }
 
 /// Runs a command.
@@ -157,7 +165,8 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Push(arguments) => push::run(arguments, global, context).await,
         Command::Bake(arguments) => bake::run(arguments, global, context).await,
         Command::Releases(arguments) => releases::run(arguments, global, context).await,
-        Command::Status => releases::status(global, context).await,
+        Command::Status => status::run(global, context).await,
+        Command::Deployments(arguments) => deployments::run(arguments, global, context).await,
         Command::Plan(arguments) => deploy::plan(arguments, global, context).await,
         Command::Deploy(arguments) => deploy::deploy(arguments, global, context).await,
         Command::Promote(arguments) => promote::run(arguments, global, context).await,
@@ -167,6 +176,7 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Clone(arguments) => deploy::make_clone(arguments, global, context).await,
         Command::Drift(arguments) => drift::run(arguments, global, context).await,
         Command::Teardown(arguments) => deploy::teardown(arguments, global, context).await,
+        Command::Question(arguments) => question::run(arguments, global, context).await,
         Command::Approve(arguments) => approve::run(arguments, global, context).await,
         Command::Cancel(arguments) => operator::cancel(arguments, global, context).await,
         Command::Retry(arguments) => operator::retry(arguments, global, context).await,
@@ -174,7 +184,7 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Reconcile(arguments) => operator::reconcile(arguments, global, context).await,
         Command::Why(arguments) => inspect::why(arguments, global, context).await,
         Command::Where(arguments) => inspect::where_is(arguments, global, context).await,
-        Command::Watch(arguments) => inspect::watch(arguments, global, context).await,
+        Command::Watch(arguments) => watch::run(arguments, global, context).await,
     }
 }
 
@@ -218,6 +228,15 @@ mod tests {
             "resume logs --in ci",
             "clone logs@2.1.0 --environment logs-2 --in ci --parameters-of staging",
             "teardown logs --in ci --environment logs-2",
+            "approve 0123abcd --yes",
+            "question 0123abcd",
+            "deployments",
+            "deployments --waiting --failed --in ci --component logs",
+            "why logs",
+            "why logs@2.1.0 --in ci",
+            "watch ci",
+            "watch logs@2.1.0",
+            "watch 0123abcd --verbose",
             "approve 0123abcd --question 2 --give-up Bucket --give-up Child.Queue --reason agreed",
             "cancel 0123abcd --reason wrong --no-wait",
             "retry 72d3162e-cc78-11e3-81ab-4c9367dc0958",
@@ -285,6 +304,8 @@ mod tests {
             "clone logs@2.1.0 --in ci",
             "teardown logs",
             "approve 0123abcd --refuse",
+            "approve 0123abcd --withdraw --yes",
+            "question",
             "approve 0123abcd --refuse --reason no --give-up Bucket",
             "cancel 0123abcd",
             "cancel 0123abcd --reason ",

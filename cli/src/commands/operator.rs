@@ -106,8 +106,8 @@ pub async fn cancel(
     }
     let options = FollowOptions { after_question: Some(known), since: asked_at };
     let followed = follow(&plane, &deployment.execution, options, &output.without_events()).await?;
-    if let End::NeedsApproval(_) = followed.end {
-        return Ok(report(&followed, context));
+    if let End::NeedsApproval(_) | End::Interrupted(..) = followed.end {
+        return report(&plane, &followed, context).await;
     }
     ending(&plane, &deployment.id, context).await
 }
@@ -130,7 +130,10 @@ async fn cancel_queued(
     plane.ask(&cancellation(id, Some(waits_for), arguments)).await?;
     if !arguments.no_wait {
         let options = FollowOptions { after_question: None, since: Timestamp::now() };
-        follow(plane, &queued.execution, options, &context.output.without_events()).await?;
+        let followed = follow(plane, &queued.execution, options, &context.output.without_events()).await?;
+        if let End::Interrupted(..) = followed.end {
+            return report(plane, &followed, context).await;
+        }
     }
     ending(plane, id, context).await
 }
