@@ -68,7 +68,7 @@ pub async fn follow(
     let mut last = Last::default();
     let end = tokio::select! {
         end = until_end(plane, arn, options, &mut progress, &mut last) => Some(end?),
-        _ = tokio::signal::ctrl_c() => None,
+        Ok(()) = tokio::signal::ctrl_c() => None,
     };
     progress.finish();
     let end = end.unwrap_or_else(|| End::Interrupted(arn.to_owned(), last.input));

@@ -32,6 +32,7 @@ pub async fn run(global: &Global, context: &CommandContext) -> Result<Report, Fa
     let questions = questions(&plane, &deployments).await?;
     let now = Timestamp::now();
     let found = attention(&StatusRecords {
+        stages: Some(&stages),
         environments: &environments,
         deployments: &deployments,
         questions: &questions,

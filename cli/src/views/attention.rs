@@ -6,6 +6,8 @@ use super::question::answer_with;
 use super::status::StaleValue;
 use super::{age, drift, last_part, why};
 use jiff::{Timestamp, ToSpan};
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{RepositoryId, StageName, TEST};
 use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::records::{
@@ -73,6 +75,8 @@ pub struct Attention {
 /// The records that decide what wants a person.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StatusRecords<'a> {
+    /// The stages, if they are known.
+    pub stages: Option<&'a Stages>,
     /// Every environment of every stage.
     pub environments: &'a [Environment],
     /// The unfinished deployments, the newest others, and the last ones of the environments.
@@ -106,9 +110,9 @@ pub fn attention(records: &StatusRecords<'_>) -> Vec<Attention> {
     found.extend(records.stale.iter().map(|(environment, values)| stale(environment, values, records)));
     found.extend(records.drift.iter().filter_map(drifted));
     found.extend(kept().filter_map(hold));
-    found.extend(kept().filter_map(overridden));
+    found.extend(kept().filter_map(|environment| overridden(environment, records)));
     found.extend(kept().filter_map(|environment| taint(environment, records)));
-    found.extend(kept().filter_map(|environment| admitted(environment, records.break_glass)));
+    found.extend(kept().filter_map(|environment| admitted(environment, records)));
     found.extend(records.break_glass.iter().filter_map(|permission| open_glass(permission, records.now)));
     found.extend(kept().filter_map(|environment| queued(environment, records)));
     found.sort_by(|a, b| (a.since, a.kind, &a.what).cmp(&(b.since, b.kind, &b.what)));
@@ -126,6 +130,20 @@ fn named(environment: &Environment) -> String {
     match name == component.as_str() {
         true => format!("{component} --in {stage}"),
         false => format!("{component} --in {stage} --environment {name}"),
+    }
+}
+
+/// Returns the command that brings a version to an environment.
+fn bring(environment: &Environment, version: &str, records: &StatusRecords<'_>) -> String {
+    let Environment { component, stage, name, .. } = environment;
+    let promotes = records
+        .stages
+        .and_then(|stages| stages.get(stage))
+        .is_some_and(|stage| stage.path() == DeploymentPath::Promotion);
+    match (name == component.as_str(), promotes) {
+        (false, _) => format!("lockstep clone {component}@{version} --environment {name} --in {stage}"),
+        (true, true) => format!("lockstep promote {component}@{version} --to {stage}"),
+        (true, false) => format!("lockstep deploy {component}@{version} --to {stage}"),
     }
 }
 
@@ -333,10 +351,7 @@ fn stale(environment: &Environment, values: &[StaleValue], records: &StatusRecor
         since: since.unwrap_or(records.now),
         what: format!("{}: {}", label(environment), values.join("; ")),
         next: match &environment.deployed {
-            Some(runs) => format!(
-                "deploy the release there again: {}@{} to {}",
-                environment.component, runs.version, environment.stage
-            ),
+            Some(runs) => bring(environment, &runs.version.to_string(), records),
             None => "lockstep push".to_owned(),
         },
     }
@@ -357,7 +372,7 @@ fn hold(environment: &Environment) -> Option<Attention> {
     })
 }
 
-fn overridden(environment: &Environment) -> Option<Attention> {
+fn overridden(environment: &Environment, records: &StatusRecords<'_>) -> Option<Attention> {
     let runs: &Deployed = environment.deployed.as_ref().filter(|runs| !runs.overridden.is_empty())?;
     let names: Vec<&str> = runs.overridden.iter().map(String::as_str).collect();
     Some(Attention {
@@ -369,10 +384,7 @@ fn overridden(environment: &Environment) -> Option<Attention> {
             runs.version,
             names.join(", ")
         ),
-        next: format!(
-            "deploy it without them: lockstep deploy {}@{} --to {}",
-            environment.component, runs.version, environment.stage
-        ),
+        next: format!("without them: {}", bring(environment, &runs.version.to_string(), records)),
     })
 }
 
@@ -390,10 +402,10 @@ fn taint(environment: &Environment, records: &StatusRecords<'_>) -> Option<Atten
 }
 
 /// Returns the matter of a release that runs because of break-glass.
-fn admitted(environment: &Environment, permissions: &[BreakGlass]) -> Option<Attention> {
+fn admitted(environment: &Environment, records: &StatusRecords<'_>) -> Option<Attention> {
     let runs = environment.deployed.as_ref()?;
-    let used = permissions.iter().find(|used| used.used_by.as_ref() == Some(&runs.deployment))?;
-    let (component, version, stage) = (&environment.component, &runs.version, &environment.stage);
+    let used = records.break_glass.iter().find(|used| used.used_by.as_ref() == Some(&runs.deployment))?;
+    let version = &runs.version;
     Some(Attention {
         kind: AttentionKind::BreakGlass,
         since: runs.since,
@@ -403,9 +415,7 @@ fn admitted(environment: &Environment, permissions: &[BreakGlass]) -> Option<Att
             last_part(&used.by),
             used.reason
         ),
-        next: format!(
-            "bring a release with evidence: lockstep releases {component}, then promote it to {stage}"
-        ),
+        next: format!("a release with evidence: {}", bring(environment, "<VERSION>", records)),
     })
 }
 

@@ -4,7 +4,6 @@ use crate::views::testing::{
     asking, at, deployed, deployment, deployment_of, environment, release, stack_run,
 };
 use lockstep_domain::delivery::queue::entry;
-use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Problem;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::records::{
@@ -29,6 +28,7 @@ struct Owned {
 impl Owned {
     fn found(&self) -> Vec<Attention> {
         attention(&StatusRecords {
+            stages: Some(&stages()),
             environments: &self.environments,
             deployments: &self.deployments,
             questions: &self.questions,
@@ -45,6 +45,10 @@ impl Owned {
     fn kinds(&self) -> Vec<AttentionKind> {
         self.found().into_iter().map(|found| found.kind).collect()
     }
+}
+
+fn stages() -> Stages {
+    Stages::parse("stages.toml", lockstep_domain::delivery::stages::EXAMPLE).unwrap()
 }
 
 fn id(execution: &str) -> DeploymentId {
@@ -339,6 +343,18 @@ fn a_queue_says_what_it_waits_for() {
     let (what, next) = says(&held, vec![question()]);
     assert!(what.ends_with("behind the open question of logs 2.1.3 to ci"), "{what}");
     assert!(next.starts_with("lockstep approve "), "{next}");
+}
+
+#[test]
+fn a_new_value_is_brought_by_the_command_of_the_stage() {
+    let next = |stage: &str, name: &str| {
+        let runs = Deployed { overridden: ["A".to_owned()].into(), ..deployed("2.1.0") };
+        let environments = vec![Environment { deployed: Some(runs), ..environment(stage, name) }];
+        Owned { environments, ..Owned::default() }.found()[0].next.clone()
+    };
+    assert_eq!(next("ci", "logs"), "without them: lockstep deploy logs@2.1.0 --to ci");
+    assert_eq!(next("production", "logs"), "without them: lockstep promote logs@2.1.0 --to production");
+    assert_eq!(next("ci", "logs-2"), "without them: lockstep clone logs@2.1.0 --environment logs-2 --in ci");
 }
 
 #[test]
