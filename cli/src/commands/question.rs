@@ -36,7 +36,7 @@ pub async fn run(
     let Some(asked) = open_question(&deployment, &decisions).filter(|_| waits) else {
         let (title, state) = (why::title(&deployment), why::state(deployment.state));
         output.line(format!(
-            "{title} ({id}) has no open question: it is {state}; its history: lockstep why {id}"
+            "{title} ({id}) has no open question (state: {state}); its history: lockstep why {id}"
         ));
         return Ok(Report::done(json!({ "deployment": deployment, "question": null })));
     };

@@ -175,6 +175,16 @@ impl Demo {
         expect(crate::run(&owned(arguments), &context).await, arguments, expected)
     }
 
+    /// Runs a command and prints its error alone.
+    async fn type_for_the_end(&self, arguments: &[&str], expected: Exit) -> Result<Value, Failure> {
+        self.say(&format!("$ lockstep {}", arguments.join(" ")));
+        let context = CommandContext { output: Output::memory(false), ..self.context.clone() };
+        let answer = expect(crate::run(&owned(arguments), &context).await, arguments, expected)?;
+        let error = answer["error"].as_str().unwrap_or_default();
+        self.output().indented().line(format!("… (the question again)\nerror: {error}"));
+        Ok(answer)
+    }
+
     /// Runs a command without printing its lines.
     async fn type_quietly(&self, arguments: &[&str]) -> Result<Value, Failure> {
         let context = CommandContext { output: Output::memory(false), ..self.context.clone() };

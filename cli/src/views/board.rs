@@ -227,7 +227,7 @@ impl Row {
         match self.expected.filter(|_| self.state.is_running()) {
             Some(expected) => {
                 let whole = |seconds: i64| age(Timestamp::UNIX_EPOCH, after_epoch(seconds));
-                let so_far = now.as_second() - self.began.as_second();
+                let so_far = now.as_millisecond().saturating_sub(self.began.as_millisecond()) / 1000;
                 format!("{} (last {})", whole(so_far), whole((expected + 999) / 1000))
             }
             None => duration(took),
