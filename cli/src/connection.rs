@@ -203,7 +203,13 @@ mod tests {
     }
 
     fn global(profile: Option<&str>) -> Global {
-        Global { json: false, profile: profile.map(str::to_owned), person: None, region: None }
+        Global {
+            json: false,
+            verbose: false,
+            profile: profile.map(str::to_owned),
+            person: None,
+            region: None,
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::failure::{Failure, at};
 use crate::output::Output;
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 /// The folder, variables, input and output of a command.
@@ -43,7 +43,7 @@ impl CommandContext {
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
             input: Input::Process,
-            output: Output::process(false),
+            output: Output::process(false).with_colour(|name| std::env::var(name).ok()),
         })
     }
 
@@ -76,6 +76,24 @@ impl CommandContext {
             return Err(Failure::usage(format!("standard input is longer than {most} bytes")));
         }
         Ok(text)
+    }
+
+    /// Returns true if a person sits at a terminal and reads the lines of this command.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self.input, Input::Process) && std::io::stdin().is_terminal() && self.output.is_terminal()
+    }
+
+    /// Prints a question and returns the line that a person types. The end of the input is an empty line.
+    pub fn ask(&self, question: &str) -> Result<String, Failure> {
+        self.output.prompt(question);
+        match &self.input {
+            Input::Given(text) => Ok(text.lines().next().unwrap_or_default().to_owned()),
+            Input::Process => {
+                let mut line = String::new();
+                std::io::stdin().read_line(&mut line).map_err(at("standard input"))?;
+                Ok(line)
+            }
+        }
     }
 
     /// Returns a variable that is set and not empty.

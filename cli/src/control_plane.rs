@@ -22,15 +22,15 @@ use lockstep_domain::model::error::{Failure as DomainFailure, FailureKind, Probl
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, RepositoryId, StageName};
 use lockstep_domain::records::{
     ApprovalDecision, BreakGlass, Config, ConfigKind, Deployment, DriftReport, Environment, Image,
-    ImageShare, ImageVersion, LogEntry, OwnedName, Ownership, Publication, QueuedDeployment, Record, Release,
-    Repository, Revocation, SweepReport, WebhookDelivery,
+    ImageShare, ImageVersion, LogEntry, OwnedName, Ownership, Publication, QueuedDeployment, Record,
+    Rejection, Release, Repository, Revocation, SweepReport, WebhookDelivery,
 };
 use lockstep_local::PEOPLE;
 use serde::de::DeserializeOwned;
 use std::cmp::Reverse;
 
 /// Maximum number of records of one kind in a list.
-const LISTED: usize = 500;
+pub const LISTED: usize = 500;
 
 /// An installed control plane.
 pub struct ControlPlane {
@@ -227,10 +227,40 @@ impl ControlPlane {
         Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 
+    /// Returns the commits that could not be packaged, newest first.
+    pub async fn rejections(&self) -> Result<Vec<Rejection>, Failure> {
+        Ok(records(self.ledger.list_kind(LISTED).await?))
+    }
+
+    /// Returns every unfinished deployment, newest first. The index lags behind the table.
+    pub async fn unfinished_deployments(&self) -> Result<Vec<Deployment>, Failure> {
+        Ok(records(self.ledger.every_listed(Deployment::UNFINISHED).await?))
+    }
+
     /// Returns every unfinished deployment and the newest others, with builds and promotions of images, newest first.
     pub async fn deployments(&self) -> Result<Vec<Deployment>, Failure> {
         let mut found: Vec<Deployment> = records(self.ledger.list_kind(LISTED).await?);
         found.sort_by_key(|deployment| Reverse(deployment.started_at));
+        Ok(found)
+    }
+
+    /// Returns the same, with the last deployments of these environments. A last deployment that brought the running release
+    /// and passed is not read: the environment says so.
+    pub async fn deployments_with_last(
+        &self,
+        environments: &[Environment],
+    ) -> Result<Vec<Deployment>, Failure> {
+        let mut found = self.deployments().await?;
+        for environment in environments {
+            let Some(last) = &environment.last_deployment else { continue };
+            let runs = environment.deployed.as_ref();
+            let passed = runs.is_some_and(|runs| runs.checked && runs.deployment == *last);
+            if passed || found.iter().any(|deployment| deployment.id == *last) {
+                continue;
+            }
+            let record = self.ledger.get::<Deployment>(&Deployment::key_of(last)).await?;
+            found.extend(record.map(|found| found.record));
+        }
         Ok(found)
     }
 

@@ -20,6 +20,8 @@ pub enum Exit {
     Usage,
     /// 3: an operator or approver must decide first.
     NeedsHuman,
+    /// 130: the caller interrupted the command; what it started continues.
+    Interrupted,
 }
 
 impl Exit {
@@ -30,6 +32,8 @@ impl Exit {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::NeedsHuman => 3,
+            // As a shell reports a program that SIGINT ended.
+            Self::Interrupted => 130,
         }
     }
 }
@@ -171,8 +175,8 @@ mod tests {
 
     #[test]
     fn exit_codes_match_the_documentation() {
-        let codes = [Exit::Done, Exit::Failed, Exit::Usage, Exit::NeedsHuman].map(Exit::code);
-        assert_eq!(codes, [0, 1, 2, 3]);
+        let exits = [Exit::Done, Exit::Failed, Exit::Usage, Exit::NeedsHuman, Exit::Interrupted];
+        assert_eq!(exits.map(Exit::code), [0, 1, 2, 3, 130]);
     }
 
     #[test]

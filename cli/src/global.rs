@@ -8,6 +8,9 @@ pub struct Global {
     /// Print one JSON document instead of lines (`watch`: one a line)
     #[arg(long, global = true)]
     pub json: bool,
+    /// Print each line of the deployment logs while a command follows deployments
+    #[arg(long, global = true)]
+    pub verbose: bool,
     /// The profile of ~/.aws/config to use
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,

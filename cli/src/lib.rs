@@ -24,6 +24,7 @@ pub mod names;
 pub mod output;
 pub mod permissions_table;
 pub mod pushed_files;
+pub mod question;
 pub mod recipe_difference;
 pub mod report;
 pub mod runs;
@@ -54,7 +55,7 @@ pub async fn run(arguments: &[String], context: &CommandContext) -> Report {
             return refuse(&error, &context.output.with_json(json));
         }
     };
-    let output = context.output.with_json(cli.global.json);
+    let output = context.output.with_json(cli.global.json).with_verbose(cli.global.verbose);
     let context = CommandContext { output: output.clone(), ..context.clone() };
     // `watch` prints each document on one line, the last one too.
     let by_line = matches!(cli.command, Command::Watch(_));

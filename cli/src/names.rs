@@ -2,7 +2,7 @@
 
 use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::error::chain;
-use lockstep_domain::model::ids::{AmiId, ComponentName, DeploymentId, ImageName, RepositoryId};
+use lockstep_domain::model::ids::{AmiId, ComponentName, DeploymentId, ImageName, RepositoryId, StageName};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::ConfigKind;
 use serde::Deserialize;
@@ -27,15 +27,46 @@ pub struct ImageVersionName {
     pub version: Version,
 }
 
-/// The subject of `lockstep why`: a deployment, a version of an image, or an AMI.
+/// The subject of `lockstep why`: a deployment, a component, a release, a version of an image, or an AMI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SubjectName {
-    /// A deployment, by the beginning of its id.
+    /// A deployment, by the beginning of its id; or a component with such a name.
     Deployment(DeploymentPrefix),
-    /// A version of an image.
-    Image(ImageVersionName),
+    /// A component.
+    Component(ComponentName),
+    /// A release, or a version of an image. Either may have the name.
+    Version(VersionName),
     /// An AMI.
     Ami(AmiId),
+}
+
+/// `<name>@<version>`, of a component or an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionName {
+    /// The name as that of a component, if a component can have it.
+    pub component: Option<ComponentName>,
+    /// The name as that of an image, if an image can have it.
+    pub image: Option<ImageName>,
+    /// The version.
+    pub version: Version,
+}
+
+/// The subject of `lockstep watch`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatchName {
+    /// An execution, by its ARN.
+    Execution(String),
+    /// A release.
+    Release(ReleaseName),
+    /// A stage, a deployment or a commit: a word may be the beginning of each.
+    Word {
+        /// The word as a stage.
+        stage: Option<StageName>,
+        /// The word as the beginning of a deployment's id.
+        deployment: Option<DeploymentPrefix>,
+        /// The word as the beginning of a commit's id.
+        commit: Option<String>,
+    },
 }
 
 /// `github:<owner>/<name>`.
@@ -77,6 +108,9 @@ pub struct Override {
     pub value: String,
 }
 
+/// Number of digits of a shortened commit, as git prints it.
+const SHORT_COMMIT: usize = 7;
+
 /// Maximum length of a reason in characters.
 const REASON_CHARS: usize = 1000;
 
@@ -116,9 +150,52 @@ impl FromStr for SubjectName {
             return text.parse().map(Self::Ami).map_err(shown);
         }
         if text.contains('@') {
-            return text.parse().map(Self::Image);
+            return text.parse().map(Self::Version);
         }
-        text.parse().map(Self::Deployment)
+        if let Ok(prefix) = text.parse() {
+            return Ok(Self::Deployment(prefix));
+        }
+        text.parse().map(Self::Component).map_err(|_| {
+            "write a component, component@version, image@version, an AMI, or a deployment's id or at least four of its \
+             first digits"
+                .to_owned()
+        })
+    }
+}
+
+impl FromStr for VersionName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, version) = at_version(text, "name@version, such as logs-broker@2.1.0")?;
+        match (name.parse::<ComponentName>(), name.parse::<ImageName>()) {
+            (Err(_), Err(_)) => Err(format!("{name} is the name of no component and of no image")),
+            (component, image) => Ok(Self { component: component.ok(), image: image.ok(), version }),
+        }
+    }
+}
+
+impl FromStr for WatchName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with("arn:") {
+            return Ok(Self::Execution(text.to_owned()));
+        }
+        if text.contains('@') {
+            return text.parse().map(Self::Release);
+        }
+        let is_commit = (SHORT_COMMIT..=40).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let stage: Option<StageName> = text.parse().ok();
+        let deployment: Option<DeploymentPrefix> = text.parse().ok();
+        let commit = is_commit.then(|| text.to_owned());
+        match (&stage, &deployment, &commit) {
+            (None, None, None) => {
+                Err("write a deployment, component@version, a commit or a stage".to_owned())
+            }
+            _ => Ok(Self::Word { stage, deployment, commit }),
+        }
     }
 }
 
@@ -339,9 +416,29 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_is_a_deployment_an_image_or_an_ami() {
+    fn a_watched_word_may_be_a_stage_a_deployment_or_a_commit() {
+        let word = |text: &str| match text.parse() {
+            Ok(WatchName::Word { stage, deployment, commit }) => {
+                (stage.is_some(), deployment.is_some(), commit.is_some())
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(word("ci"), (true, false, false));
+        assert_eq!(word("72d3"), (false, true, false));
+        assert_eq!(word("5b1f0f0"), (false, true, true));
+        assert_eq!(word("deadbeef"), (true, true, true));
+        assert!(matches!("logs@2.1.0".parse(), Ok(WatchName::Release(_))));
+        assert!(matches!("arn:aws:states:x".parse(), Ok(WatchName::Execution(_))));
+        for wrong in ["", "logs@", "A b", "../x"] {
+            assert!(wrong.parse::<WatchName>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_subject_is_a_deployment_a_component_a_version_or_an_ami() {
         assert!(matches!("72d3162e".parse(), Ok(SubjectName::Deployment(_))));
-        assert!(matches!("logstash@2.1.37".parse(), Ok(SubjectName::Image(_))));
+        assert!(matches!("logs".parse(), Ok(SubjectName::Component(_))));
+        assert!(matches!("logstash@2.1.37".parse(), Ok(SubjectName::Version(_))));
         assert!(matches!("ami-0123456789abcdef0".parse(), Ok(SubjectName::Ami(_))));
         for wrong in ["", "ami-x", "logstash@", "Log Stash@1.0.0"] {
             assert!(wrong.parse::<SubjectName>().is_err(), "{wrong}");

@@ -2,10 +2,16 @@
 //!
 //! Lines for people are printed on standard output at once. With `--json` they are omitted, and one JSON document is printed
 //! at the end (`watch` prints many, each on a line). Progress is a spinner on standard error on a terminal and a plain line
-//! elsewhere, and is omitted with `--json`.
+//! elsewhere, and is omitted with `--json`. A [`Live`] view rewrites its lines in place on a terminal.
 //!
 //! Every text passes [`lockstep_domain::model::visible`] on its way out, so no text of an author or of a git host
 //! controls the terminal of an operator. No other part of the command prints.
+
+mod live;
+mod style;
+
+pub use live::Live;
+pub use style::{Style, is_coloured, paint};
 
 use comfy_table::presets;
 use comfy_table::{ContentArrangement, LineStyle, Row, Table};
@@ -35,6 +41,8 @@ pub struct Output {
     sink: Sink,
     json: bool,
     events: bool,
+    verbose: bool,
+    colour: bool,
     indent: &'static str,
 }
 
@@ -42,12 +50,14 @@ impl Output {
     /// Returns an output to the process's standard output and standard error.
     pub fn process(json: bool) -> Self {
         let terminal = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
-        Self { sink: Sink::Process { terminal }, json, events: true, indent: "" }
+        let sink = Sink::Process { terminal };
+        Self { sink, json, events: true, verbose: false, colour: false, indent: "" }
     }
 
     /// Returns an output to memory, whose text [`Output::captured`] returns.
     pub fn memory(json: bool) -> Self {
-        Self { sink: Sink::Memory(Arc::default()), json, events: true, indent: "" }
+        let sink = Sink::Memory(Arc::default());
+        Self { sink, json, events: true, verbose: false, colour: false, indent: "" }
     }
 
     /// Returns the same output with indented lines.
@@ -65,9 +75,40 @@ impl Output {
         Self { events: false, ..self.clone() }
     }
 
+    /// Returns the same output, with every line of the deployment logs if `verbose` is true.
+    pub fn with_verbose(&self, verbose: bool) -> Self {
+        Self { verbose, ..self.clone() }
+    }
+
+    /// Returns the same output with the colours that the variables of the process allow.
+    pub fn with_colour(&self, variable: impl Fn(&str) -> Option<String>) -> Self {
+        Self { colour: is_coloured(variable, self.is_terminal()), ..self.clone() }
+    }
+
     /// Returns true if the output is JSON for scripts.
     pub fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Returns true if each line of the deployment logs is wanted: by a person, or by a script as a document.
+    pub fn is_verbose(&self) -> bool {
+        if self.json { self.events } else { self.verbose }
+    }
+
+    /// Returns true if the lines of this output may have colours.
+    pub fn is_coloured(&self) -> bool {
+        self.colour
+    }
+
+    /// Returns true if a person reads the lines on a terminal.
+    pub fn is_terminal(&self) -> bool {
+        !self.json && matches!(self.sink, Sink::Process { terminal: true })
+    }
+
+    /// Returns the number of columns for a line; `None` if the lines are for no terminal.
+    pub fn width(&self) -> Option<usize> {
+        let columns = console::Term::stderr().size_checked().filter(|_| self.is_terminal())?.1;
+        Some(usize::from(columns).saturating_sub(self.indent.len()).max(20))
     }
 
     /// Returns the text of an output in memory; an empty text for any other output.
@@ -92,6 +133,26 @@ impl Output {
             // A closed stream must not end the command.
             Sink::Process { .. } => drop(writeln!(std::io::stderr(), "{text}")),
             Sink::Memory(_) => self.write(&text),
+        }
+    }
+
+    /// Prints a question on standard error and stays on its line.
+    pub fn prompt(&self, text: &str) {
+        let text = visible::line(text);
+        match &self.sink {
+            Sink::Process { .. } => {
+                let mut stream = std::io::stderr();
+                // A closed stream must not end the command.
+                drop(write!(stream, "{text}").and_then(|()| stream.flush()));
+            }
+            Sink::Memory(_) => self.write(&text),
+        }
+    }
+
+    /// Prints lines for people that [`paint`] made.
+    pub fn screen(&self, lines: &[String]) {
+        if !self.json && !lines.is_empty() {
+            self.write(&lines.join("\n"));
         }
     }
 
@@ -135,8 +196,7 @@ impl Output {
     /// Shows the progress of a long step.
     pub fn progress(&self, text: impl Into<String>) -> Progress {
         let text = visible::line(&text.into()).into_owned();
-        let terminal = matches!(self.sink, Sink::Process { terminal: true });
-        if self.json || !terminal {
+        if !self.is_terminal() {
             if !self.json {
                 self.write(&format!("{text} ..."));
             }
@@ -219,10 +279,12 @@ pub fn filter_panics() {
 
 /// Formats a duration: `850 ms`, `4.2 s` or `3 min 10 s`.
 pub fn duration(seconds: f64) -> String {
+    // A duration is rounded before it is divided, so that no second is the sixtieth.
+    let whole = seconds.round();
     match seconds {
-        s if s < 1.0 => format!("{:.0} ms", s * 1000.0),
-        s if s < 60.0 => format!("{s:.1} s"),
-        s => format!("{:.0} min {:.0} s", (s / 60.0).floor(), s % 60.0),
+        s if s < 0.9995 => format!("{:.0} ms", s * 1000.0),
+        s if s < 59.95 => format!("{s:.1} s"),
+        _ => format!("{:.0} min {:.0} s", (whole / 60.0).floor(), whole % 60.0),
     }
 }
 
@@ -268,6 +330,8 @@ mod tests {
         output.line(text);
         output.note(text);
         output.indented().line(text);
+        output.prompt(text);
+        output.screen(&[paint(text, Style::Plain, false)]);
         output.table([text, "b"], [[text.to_owned(), text.to_owned()]]);
         output.rows(Row::from([text]), [Row::from([text])]);
         let mut progress = output.progress(text);
@@ -315,5 +379,6 @@ mod tests {
         assert_eq!(duration(0.85), "850 ms");
         assert_eq!(duration(4.25), "4.2 s");
         assert_eq!(duration(190.0), "3 min 10 s");
+        assert_eq!([0.9999, 59.97, 119.6].map(duration), ["1.0 s", "1 min 0 s", "2 min 0 s"]);
     }
 }

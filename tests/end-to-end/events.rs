@@ -38,7 +38,7 @@ pub async fn an_event_before_its_callback_is_not_missed(cloud: &mut TestCloud) -
     faults.remove(early).await.map_err(at("a fault"))?;
     ensure(struck, "the reply of CopyImage came after the event")?;
     let id = asked["deployment"]["id"].as_str().unwrap_or_default();
-    cloud.demo.type_in(&["approve", id, "--as", "grace"], Exit::Done).await?;
+    cloud.demo.type_in(&["approve", id, "--yes", "--as", "grace"], Exit::Done).await?;
     let running = cloud.demo.version_in("production").await?;
     ensure(running.as_deref() == Some(version(&released).as_str()), "production runs the new release")
 }

@@ -146,6 +146,30 @@ async fn asking(cloud: &TestCloud) -> Result<(String, Value), Failure> {
     Ok((text(&answer["deployment"]["id"])?, answer))
 }
 
+/// The status and the list of deployments name the question. To look at it, or to approve it without a terminal and without
+/// `--yes`, answers nothing.
+async fn a_question_is_found_and_shown_without_an_answer(cloud: &TestCloud, id: &str) -> Result<(), Failure> {
+    let status = cloud.demo.type_in(&["status"], Exit::Done).await?;
+    let kinds: Vec<&Value> =
+        status["attention"].as_array().into_iter().flatten().map(|found| &found["kind"]).collect();
+    for kind in ["question", "queue"] {
+        ensure(kinds.iter().any(|found| *found == kind), format!("the status shows a {kind}: {kinds:?}"))?;
+    }
+    let waiting = ["deployments", "--waiting", "--in", "production", "--component", COMPONENT];
+    let waiting = cloud.demo.type_in(&waiting, Exit::Done).await?;
+    let listed = waiting["deployments"].as_array().map_or(0, Vec::len);
+    ensure(listed == 2, format!("the question and the queued deployment wait: {waiting}"))?;
+    let shown = cloud.demo.type_in(&["question", id, "--as", "grace"], Exit::NeedsHuman).await?;
+    ensure(shown["question"]["number"] == 1, "the open question is shown")?;
+    for part in ["asked because", "started by", "MaxSize"] {
+        ensure(cloud.output_of_promise().contains(part), format!("the question shows `{part}`"))?;
+    }
+    let unconfirmed = ["approve", id, "--question", "1", "--as", "grace"];
+    let refused = cloud.demo.type_in(&unconfirmed, Exit::NeedsHuman).await?;
+    ensure(text(&refused["next"])?.ends_with("--yes"), format!("the refusal names the option: {refused}"))?;
+    cloud.demo.type_in(&["question", id, "--as", "grace"], Exit::NeedsHuman).await.map(drop)
+}
+
 /// Without an answer the execution waits and the stack remains unchanged. A refusal ends the execution.
 pub async fn a_refusal_ends_a_deployment_that_did_nothing(cloud: &mut TestCloud) -> Result<(), Failure> {
     let stacks = cloud.demo.stacks("production")?;
@@ -165,6 +189,7 @@ pub async fn a_refusal_ends_a_deployment_that_did_nothing(cloud: &mut TestCloud)
     let waits = cloud.demo.type_in(&["promote", &later, "--to", "production"], Exit::NeedsHuman).await?;
     ensure(waits["deployment"]["id"] == id.as_str(), "the later promotion names the open question")?;
     let queued = text(&waits["queued"]["execution"])?;
+    a_question_is_found_and_shown_without_an_answer(cloud, &id).await?;
     let refuse = ["approve", &id, "--refuse", "--reason", "not on a Friday", "--as", "grace"];
     cloud.demo.type_in(&refuse, Exit::Done).await?;
     let ended = cloud.ended(&execution).await?;
@@ -180,6 +205,7 @@ pub async fn a_refusal_ends_a_deployment_that_did_nothing(cloud: &mut TestCloud)
     let decisions = cloud.demo.plane().await?.decisions(&id).await?;
     let reason = decisions.last().and_then(|decision| decision.reason().map(str::to_owned));
     ensure(reason.as_deref() == Some("not on a Friday"), "the reason is recorded")?;
+    cloud.demo.type_in(&["question", id.short(), "--as", "grace"], Exit::Done).await?;
     ensure(stacks.find(PRODUCTION_STACK).await? == before, "the stack in production is still unchanged")
 }
 
@@ -200,7 +226,7 @@ pub async fn the_delivery_path_cannot_act_in_production(cloud: &mut TestCloud) -
         faults.release(hold).await.map_err(at("a fault"))?;
         refused
     };
-    let approve = ["approve", id.as_str(), "--as", "grace"];
+    let approve = ["approve", id.as_str(), "--yes", "--as", "grace"];
     let (approved, refused) = tokio::join!(cloud.demo.type_in(&approve, Exit::Done), intrusion);
     faults.remove(hold).await.map_err(at("a fault"))?;
     refused?;

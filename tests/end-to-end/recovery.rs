@@ -156,7 +156,7 @@ pub async fn a_clone_exists_until_its_data_is_given_up(cloud: &mut TestCloud) ->
     let approve = text(&asked["approve_with"])?;
     ensure(approve.contains("--give-up BrokerLogs"), format!("the approval names the lost data: {approve}"))?;
     ensure(cloud.output().contains("AWS::Logs::LogGroup"), "and the output its type")?;
-    cloud.demo.type_in(&["approve", &id, "--as", "grace"], Exit::NeedsHuman).await?;
+    cloud.demo.type_in(&["approve", &id, "--yes", "--as", "grace"], Exit::NeedsHuman).await?;
     let other = ["approve", &id, "--give-up", "SomethingElse", "--as", "grace"];
     cloud.demo.type_in(&other, Exit::Usage).await?;
     let found = stacks.find(CLONE_STACK).await?;

@@ -1,4 +1,4 @@
-//! `lockstep approve`: answers the open question of a deployment, and shows its people.
+//! `lockstep approve`: shows the open question of a deployment with all that its approver must know, and answers it.
 
 use crate::approvers;
 use crate::context::CommandContext;
@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure};
 use crate::follow::follow_on;
 use crate::global::Global;
 use crate::names::{DeploymentPrefix, Reason};
-use crate::recipe_difference;
+use crate::question::show;
 use crate::report::Report;
 use crate::views::{question, why};
 use clap::Args;
@@ -31,6 +31,9 @@ pub struct Approve {
     /// Stop the deployment instead
     #[arg(long, requires = "reason")]
     refuse: bool,
+    /// Approve what this run shows, without a prompt; needed without a terminal
+    #[arg(long, conflicts_with_all = ["refuse", "withdraw"])]
+    yes: bool,
     /// Take your earlier approval back
     #[arg(long, conflicts_with_all = ["refuse", "give_up", "unexamined"])]
     withdraw: bool,
@@ -45,29 +48,29 @@ pub struct Approve {
     no_wait: bool,
 }
 
-/// Answers the question of a deployment.
+/// Shows the question of a deployment and answers it. No answer covers what this run did not show.
 pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open_for(Callers::Approvers, global, context).await?;
     let deployment = plane.deployment_called(&arguments.deployment).await?;
     let decisions = plane.decisions(&deployment.id).await?;
     let asked = asked(&deployment, &decisions, arguments.question)?;
     let output = &context.output;
-    // An approver who names the question has seen it.
-    if arguments.question.is_none() {
-        question::show(&deployment, asked, output);
-        question::show_behind(plane.environment_of(&deployment).await?.as_ref(), output);
-        recipe_difference::show(&plane, asked, output).await?;
-        approvers::show(&plane, &deployment, answers_to(&decisions, asked.number), output).await?;
-    }
-    let names = [arguments.give_up.as_slice(), &arguments.unexamined].concat();
+    show(&plane, &deployment, asked, &decisions, output).await?;
     let decision = match (arguments.refuse, arguments.withdraw) {
         (true, _) => AnswerKind::Refuse,
         (false, true) => AnswerKind::Withdraw,
         (false, false) => AnswerKind::Approve,
     };
-    if decision == AnswerKind::Approve {
-        question::check_names(&deployment, asked, &names)?;
-    }
+    let given = [arguments.give_up.as_slice(), &arguments.unexamined].concat();
+    let names = match decision {
+        AnswerKind::Approve => confirmed(&deployment, asked, given, arguments.yes, context)?,
+        AnswerKind::Refuse | AnswerKind::Withdraw => Some(Vec::new()),
+    };
+    let Some(names) = names else {
+        output.line("not answered: the question stays open");
+        let document = json!({ "deployment": deployment, "decision": null });
+        return Ok(Report { document, exit: Exit::NeedsHuman });
+    };
     let request = Request::Decide {
         deployment: deployment.id.clone(),
         subject: asked.subject.key(),
@@ -96,6 +99,76 @@ pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext)
     follow_on(&plane, &deployment.execution, asked, context).await
 }
 
+/// A confirmation that an approval needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Confirmation {
+    /// None: the command line has it.
+    Given,
+    /// The answer to a prompt.
+    YesOrNo,
+    /// The names of the question, typed at a prompt.
+    Names,
+    /// The option `--yes`, as there is no terminal to ask at.
+    Needed,
+}
+
+/// Returns the confirmation that an approval of a question with `wanted` names needs.
+fn confirmation(yes: bool, is_terminal: bool, wanted: &[String], given: &[String]) -> Confirmation {
+    match (is_terminal, yes) {
+        (_, true) => Confirmation::Given,
+        (false, false) => Confirmation::Needed,
+        (true, false) if given.is_empty() && !wanted.is_empty() => Confirmation::Names,
+        (true, false) => Confirmation::YesOrNo,
+    }
+}
+
+/// Returns the names that an approval gives up once it is confirmed; `None` if the approver declines.
+fn confirmed(
+    deployment: &Deployment,
+    asked: &Approval,
+    given: Vec<String>,
+    yes: bool,
+    context: &CommandContext,
+) -> Result<Option<Vec<String>>, Failure> {
+    let wanted = asked.subject.names();
+    let needed = confirmation(yes, context.is_terminal(), &wanted, &given);
+    if needed != Confirmation::Names {
+        question::check_names(deployment, asked, &given)?;
+    }
+    match needed {
+        Confirmation::Given => Ok(Some(given)),
+        Confirmation::YesOrNo => Ok(is_yes(&context.ask("approve? [y/N] ")?).then_some(given)),
+        Confirmation::Names => {
+            let prompt =
+                format!("to approve, type each name that the approval covers ({}): ", wanted.join(", "));
+            let typed = names(&context.ask(&prompt)?);
+            if typed.is_empty() {
+                return Ok(None);
+            }
+            question::check_names(deployment, asked, &typed)?;
+            Ok(Some(typed))
+        }
+        Confirmation::Needed => {
+            let failure = Failure::new("not answered: there is no terminal to ask you at").next(format!(
+                "to approve what is shown: {} --yes",
+                question::answer_with(deployment, asked)
+            ));
+            Err(Failure { exit: Exit::NeedsHuman, ..failure })
+        }
+    }
+}
+
+/// Returns true for an answer that approves.
+fn is_yes(typed: &str) -> bool {
+    matches!(typed.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+/// Returns the names in a line, which spaces or commas separate.
+fn names(typed: &str) -> Vec<String> {
+    let parts = typed.split(|c: char| c == ',' || c.is_whitespace());
+    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
 /// Returns the open question of a deployment. Refuses if its number is not `wanted`.
 fn asked<'a>(
     deployment: &'a Deployment,
@@ -119,7 +192,7 @@ fn asked<'a>(
             deployment.id.short(),
             open.number
         ))
-        .next(format!("look at it (lockstep why {}), then answer that one", deployment.id.short()))),
+        .next(format!("look at it: lockstep question {}", deployment.id.short()))),
     }
 }
 
@@ -128,6 +201,51 @@ mod tests {
     use super::*;
     use crate::views::testing::{asking, decided, deployment};
     use lockstep_domain::records::{Proposal, ProposedAction, Subject};
+
+    #[test]
+    fn an_approval_is_confirmed_at_a_terminal_or_by_an_option() {
+        let (none, a) = (Vec::new(), vec!["A".to_owned()]);
+        for (yes, is_terminal, wanted, given, expected) in [
+            (false, false, &none, &none, Confirmation::Needed),
+            (false, false, &a, &a, Confirmation::Needed),
+            (true, false, &a, &none, Confirmation::Given),
+            (true, true, &none, &none, Confirmation::Given),
+            (false, true, &none, &none, Confirmation::YesOrNo),
+            (false, true, &a, &a, Confirmation::YesOrNo),
+            (false, true, &a, &none, Confirmation::Names),
+        ] {
+            assert_eq!(
+                confirmation(yes, is_terminal, wanted, given),
+                expected,
+                "{yes} {is_terminal} {given:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_terminal_the_refusal_names_the_option() {
+        let folder = tempfile::tempdir().unwrap();
+        let context = CommandContext::bare(folder.path(), crate::output::Output::memory(false));
+        let proposal = Proposal {
+            stack: "arn".into(),
+            action: ProposedAction::Delete,
+            resources: vec![],
+            policies: None,
+        };
+        let (deployment, asked) = (deployment(), asking(Subject::Proposal(proposal)));
+        let refused = confirmed(&deployment, &asked, Vec::new(), false, &context).unwrap_err();
+        assert_eq!(refused.exit, Exit::NeedsHuman);
+        let short = deployment.id.short();
+        assert!(refused.next.ends_with(&format!("lockstep approve {short} --question 1 --yes")), "{refused}");
+        assert_eq!(confirmed(&deployment, &asked, Vec::new(), true, &context), Ok(Some(Vec::new())));
+    }
+
+    #[test]
+    fn only_yes_is_an_approval() {
+        assert!(["y", "Y\n", " yes "].into_iter().all(is_yes));
+        assert!(!["", "\n", "n", "yep", "no"].into_iter().any(is_yes));
+        assert_eq!(names(" A, B.C  D,\n"), ["A", "B.C", "D"]);
+    }
 
     #[test]
     fn only_the_open_question_is_answered() {

@@ -133,7 +133,8 @@ pub async fn show_plan(
     let options = FollowOptions { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
     let followed = follow(plane, &execution, options, &context.output.without_events()).await?;
     let Some((deployment, deploy)) = planned(&followed) else {
-        return Ok(ShownPlan { report: report(&followed, context), planned: None });
+        let report = report(plane, &followed, context).await?;
+        return Ok(ShownPlan { report, planned: None });
     };
     let finding = plan::finding(deploy, stage.approval.is_some());
     plan::show(deployment, &finding, command, &context.output);

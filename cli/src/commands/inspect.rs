@@ -1,28 +1,34 @@
-//! `lockstep why`, `lockstep where` and `lockstep watch`: the history of a deployment or an image, the environments that run
-//! an image, and the progress of an execution.
+//! `lockstep why` and `lockstep where`: the history of a deployment, a component, a release or an image, and the
+//! environments that run an image.
 
 use super::releases;
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Failure, at};
-use crate::follow::follow_through;
 use crate::global::Global;
 use crate::image_inventory::ImageInventory;
-use crate::names::{DeploymentPrefix, ImageVersionName, ReleaseName, SubjectName};
+use crate::names::{DeploymentPrefix, ImageVersionName, ReleaseName, SubjectName, VersionName};
 use crate::recipe_difference;
 use crate::report::Report;
-use crate::views::{images, why::history};
+use crate::views::why::{Sought, culprit, history, of_rejection, of_release};
+use crate::views::{attention, images};
 use clap::Args;
 use lockstep_domain::delivery::approval::open_question;
-use lockstep_domain::records::{ApprovalDecision, Deployment, ImageVersion};
+use lockstep_domain::model::ids::{ComponentName, StageName};
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{ApprovalDecision, Deployment, ImageVersion, Rejection, Release};
 use serde_json::{Value, json};
 
 /// The arguments of `why`.
 #[derive(Args, Debug)]
 pub struct Why {
-    /// A deployment, or the beginning of its id; or an AMI, or IMAGE@VERSION
-    #[arg(value_name = "DEPLOYMENT|AMI|IMAGE@VERSION")]
+    /// A component or a release, whose last failure is explained; or a deployment (the beginning of its id), an AMI, or
+    /// IMAGE@VERSION
+    #[arg(value_name = "COMPONENT[@VERSION]|DEPLOYMENT|AMI|IMAGE@VERSION")]
     what: SubjectName,
+    /// The stage to explain, for a component or a release
+    #[arg(long = "in", value_name = "STAGE")]
+    stage: Option<StageName>,
 }
 
 /// The arguments of `where`.
@@ -33,22 +39,17 @@ pub struct Where {
     name: ImageVersionName,
 }
 
-/// The arguments of `watch`.
-#[derive(Args, Debug)]
-pub struct Watch {
-    /// The execution's ARN; by default that of the newest execution
-    execution: Option<String>,
-}
-
-/// Prints the history of a deployment or of an image.
+/// Prints the history of a deployment or of an image, or the last failure of a component or a release.
 pub async fn why(arguments: &Why, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
+    let stage = arguments.stage.as_ref();
     match &arguments.what {
-        SubjectName::Deployment(prefix) => why_deployment(&plane, prefix, context).await,
-        SubjectName::Image(name) => {
-            let inventory = ImageInventory::read(&plane).await?;
-            why_image(&plane, &inventory, inventory.version(name)?, context).await
+        SubjectName::Deployment(prefix) => why_word(&plane, prefix, stage, context).await,
+        SubjectName::Component(component) => {
+            let sought = Sought { component, version: None, stage };
+            why_component(&plane, &sought, context).await
         }
+        SubjectName::Version(name) => why_version(&plane, name, stage, context).await,
         SubjectName::Ami(ami) => {
             let inventory = ImageInventory::read(&plane).await?;
             let found = inventory.of_ami(ami);
@@ -61,6 +62,112 @@ pub async fn why(arguments: &Why, global: &Global, context: &CommandContext) -> 
             why_image(&plane, &inventory, version, context).await
         }
     }
+}
+
+/// Explains the deployment whose id begins so, or the component of this name.
+async fn why_word(
+    plane: &ControlPlane,
+    prefix: &DeploymentPrefix,
+    stage: Option<&StageName>,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    let unknown = match (plane.deployment_called(prefix).await, stage) {
+        (Ok(deployment), None) => return why_deployment(plane, &deployment, context).await,
+        (Ok(_), Some(_)) => Failure::usage("--in belongs to a component or a release")
+            .next("leave it out: a deployment has one stage"),
+        (Err(unknown), _) => unknown,
+    };
+    let Ok(component) = prefix.as_str().parse::<ComponentName>() else { return Err(unknown) };
+    if plane.releases(Some(&component)).await?.is_empty() {
+        return Err(unknown);
+    }
+    why_component(plane, &Sought { component: &component, version: None, stage }, context).await
+}
+
+/// Explains a version of an image, or a release.
+async fn why_version(
+    plane: &ControlPlane,
+    name: &VersionName,
+    stage: Option<&StageName>,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    let VersionName { component, image, version } = name;
+    if let (Some(image), None) = (image, stage) {
+        let inventory = ImageInventory::read(plane).await?;
+        let named = ImageVersionName { image: image.clone(), version: version.clone() };
+        match (inventory.version(&named), component) {
+            (Ok(found), _) => return why_image(plane, &inventory, found, context).await,
+            (Err(unknown), None) => return Err(unknown),
+            (Err(_), Some(_)) => (),
+        }
+    }
+    let component =
+        component.as_ref().ok_or_else(|| Failure::usage("--in belongs to a component or a release"))?;
+    why_component(plane, &Sought { component, version: Some(version), stage }, context).await
+}
+
+/// Explains the last failure of a component or a release, or its last deployment if none failed.
+async fn why_component(
+    plane: &ControlPlane,
+    sought: &Sought<'_>,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    let environments = plane.environments(&plane.stages().await?).await?;
+    let deployments = plane.deployments_with_last(&environments).await?;
+    let found = culprit(&deployments, sought);
+    if let Some(rejection) = rejection(plane, sought, found).await? {
+        of_rejection(&rejection).iter().for_each(|line| context.output.line(line));
+        return Ok(Report::done(json!({ "rejection": rejection })));
+    }
+    match (found, sought.version) {
+        // The index lags behind the table.
+        (Some(found), _) => why_deployment(plane, &plane.deployment(&found.id).await?, context).await,
+        (None, Some(version)) => why_release(plane, sought, version, context).await,
+        (None, None) => Err(unknown(sought)),
+    }
+}
+
+/// Returns the open rejection of a component, if it is newer than what was found.
+async fn rejection(
+    plane: &ControlPlane,
+    sought: &Sought<'_>,
+    found: Option<&Deployment>,
+) -> Result<Option<Rejection>, Failure> {
+    if sought.version.is_some() || sought.stage.is_some() {
+        return Ok(None);
+    }
+    let (rejections, releases, deliveries) =
+        tokio::try_join!(plane.rejections(), plane.releases(Some(sought.component)), plane.deliveries())?;
+    let records =
+        attention::StatusRecords { releases: &releases, deliveries: &deliveries, ..Default::default() };
+    let own = rejections.into_iter().filter(|rejection| {
+        rejection.component == sought.component.as_str()
+            && found.is_none_or(|found| found.started_at < rejection.rejected_at)
+            && !attention::is_followed(rejection, &records)
+    });
+    Ok(own.max_by_key(|rejection| rejection.rejected_at))
+}
+
+async fn why_release(
+    plane: &ControlPlane,
+    sought: &Sought<'_>,
+    version: &Version,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    for key in Release::keys_of(sought.component, version) {
+        if let (Some(found), None) = (plane.ledger.get::<Release>(&key).await?, sought.stage) {
+            of_release(&found.record).iter().for_each(|line| context.output.line(line));
+            return Ok(Report::done(json!({ "release": found.record })));
+        }
+    }
+    Err(unknown(sought))
+}
+
+fn unknown(sought: &Sought<'_>) -> Failure {
+    Failure::new(format!("the ledger has no deployment of {sought}")).next(format!(
+        "its releases: lockstep releases {}; every component: lockstep status",
+        sought.component
+    ))
 }
 
 async fn why_image(
@@ -139,71 +246,18 @@ pub(super) fn show_where(
 
 async fn why_deployment(
     plane: &ControlPlane,
-    prefix: &DeploymentPrefix,
+    deployment: &Deployment,
     context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let deployment = plane.deployment_called(prefix).await?;
-    let release = plane.release_of(&deployment).await?;
+    let release = plane.release_of(deployment).await?;
     let log = plane.deployment_log(&deployment.id).await?;
     let decisions = plane.decisions(&deployment.id).await?;
-    let lines = history(&deployment, &decisions, release.as_ref(), &log);
+    let lines = history(deployment, &decisions, release.as_ref(), &log);
     lines.iter().for_each(|line| context.output.line(line));
-    if let Some(question) = open_question(&deployment, &decisions) {
+    if let Some(question) = open_question(deployment, &decisions) {
         recipe_difference::show_or_say_why(plane, question, &context.output).await;
     }
     Ok(Report::done(json!({
         "deployment": deployment, "decisions": decisions, "release": release, "journal": log,
     })))
-}
-
-/// Follows an execution to its end.
-pub async fn watch(arguments: &Watch, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, context).await?;
-    let execution = match &arguments.execution {
-        Some(arn) => arn.clone(),
-        None => newest(&plane).await?,
-    };
-    follow_through(&plane, &execution, context).await
-}
-
-/// Returns the newest execution that no other execution started. Nested executions are visible through their parent.
-async fn newest(plane: &ControlPlane) -> Result<String, Failure> {
-    let machines = &plane.found.state_machines;
-    let mut found = Vec::new();
-    for machine in [
-        &machines.release,
-        &machines.promote,
-        &machines.delivery_teardown,
-        &machines.promotion_teardown,
-        &machines.delivery_deploy,
-        &machines.promotion_deploy,
-    ] {
-        let newest = plane.executions.newest(machine, 1).await?.into_iter().next();
-        let Some((arn, started_at)) = newest else { continue };
-        let execution = plane.executions.describe(&arn).await?;
-        if execution.is_some_and(|execution| !is_within_another(&execution.input)) {
-            found.push((arn, started_at));
-        }
-    }
-    let newest = found.into_iter().max_by_key(|(_, started_at)| *started_at);
-    newest.map(|(arn, _)| arn).ok_or_else(|| Failure::new("there is no execution yet").next("lockstep push"))
-}
-
-/// Returns true if another execution started this one. The parent sets this field in the input
-/// (<https://docs.aws.amazon.com/step-functions/latest/dg/concepts-nested-workflows.html>).
-fn is_within_another(input: &Value) -> bool {
-    input.get("AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID").is_some()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_nested_execution_is_watched_through_its_parent() {
-        let by_hand = json!({ "component": "logs", "version": "2.1.0", "stage": "ci" });
-        let mut within = by_hand.clone();
-        within["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"] = json!("arn");
-        assert!(is_within_another(&within) && !is_within_another(&by_hand));
-    }
 }

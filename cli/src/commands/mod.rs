@@ -6,6 +6,7 @@ pub mod bake;
 pub mod check;
 pub mod components;
 pub mod deploy;
+pub mod deployments;
 pub mod diff;
 pub mod doctor;
 pub mod drift;
@@ -22,12 +23,15 @@ pub mod pending;
 pub mod permissions;
 pub mod promote;
 pub mod push;
+pub mod question;
 pub mod releases;
 pub mod repositories;
 pub mod rollback;
 pub mod secrets;
+pub mod status;
 pub mod r#try;
 pub mod version;
+pub mod watch;
 pub mod webhook;
 
 use crate::context::CommandContext;
@@ -49,7 +53,7 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "Options and an example of a command: lockstep help <command>. The meaning of a word: lockstep help <word>.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an operator or approver must decide.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an operator or approver must decide, 130 interrupted.
 Commands use the AWS account of --profile or the AWS_* variables; without either, the local cloud if it runs.";
 
 /// Every command.
@@ -101,8 +105,10 @@ pub enum Command {
     Bake(bake::Bake),
     /// List releases
     Releases(releases::Arguments),
-    /// Show the version of every component in every stage
+    /// Show what wants a person, oldest first, and the version of every component in every stage
     Status,
+    /// List deployments, newest first
+    Deployments(deployments::Arguments),
     /// Look for changes that were made outside of Lockstep, and change nothing
     Drift(drift::Drift),
     /// Compare what runs in two stages: versions, parameters and commits
@@ -123,7 +129,9 @@ pub enum Command {
     Clone(deploy::MakeClone),
     /// Delete the stack of a component in a stage, for good
     Teardown(deploy::Teardown),
-    /// Answer the question of a deployment that waits for approval
+    /// Show the open question of a deployment and all that an approver sees, and answer nothing
+    Question(question::Arguments),
+    /// Show the question of a deployment that waits for approval, and answer it
     Approve(approve::Approve),
     /// Stop a deployment
     Cancel(operator::Cancel),
@@ -133,12 +141,12 @@ pub enum Command {
     Unlock(operator::EnvironmentArguments),
     /// Clear the taint of an environment that you repaired by hand
     Reconcile(operator::Reconcile),
-    /// Show the history of a deployment, or the origin and the approvals of an image
+    /// Show the last failure of a component or a release, the history of a deployment, or the origin of an image
     Why(inspect::Why),
     /// Show the environments that run a release or an image, and their accounts
     Where(inspect::Where),
-    /// Follow an execution live; by default the newest
-    Watch(inspect::Watch),
+    /// Follow a deployment, a release, a commit or a stage live; by default the newest execution
+    Watch(watch::Watch),
     /// Print the versions of the command, the control plane and the accounts, and whether they fit
     Version,
     /// Print what a shell reads to complete commands and names: source <(lockstep completions bash)
@@ -176,8 +184,9 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Push(arguments) => push::run(arguments, global, context).await,
         Command::Bake(arguments) => bake::run(arguments, global, context).await,
         Command::Releases(arguments) => releases::run(arguments, global, context).await,
-        Command::Status => releases::status(global, context).await,
         Command::Diff(arguments) => diff::run(arguments, global, context).await,
+        Command::Status => status::run(global, context).await,
+        Command::Deployments(arguments) => deployments::run(arguments, global, context).await,
         Command::Plan(arguments) => deploy::plan(arguments, global, context).await,
         Command::Deploy(arguments) => deploy::deploy(arguments, global, context).await,
         Command::Promote(arguments) => promote::run(arguments, global, context).await,
@@ -187,6 +196,7 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Clone(arguments) => deploy::make_clone(arguments, global, context).await,
         Command::Drift(arguments) => drift::run(arguments, global, context).await,
         Command::Teardown(arguments) => deploy::teardown(arguments, global, context).await,
+        Command::Question(arguments) => question::run(arguments, global, context).await,
         Command::Approve(arguments) => approve::run(arguments, global, context).await,
         Command::Cancel(arguments) => operator::cancel(arguments, global, context).await,
         Command::Retry(arguments) => operator::retry(arguments, global, context).await,
@@ -194,7 +204,7 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Reconcile(arguments) => operator::reconcile(arguments, global, context).await,
         Command::Why(arguments) => inspect::why(arguments, global, context).await,
         Command::Where(arguments) => inspect::where_is(arguments, global, context).await,
-        Command::Watch(arguments) => inspect::watch(arguments, global, context).await,
+        Command::Watch(arguments) => watch::run(arguments, global, context).await,
         Command::Version => version::run(global, context).await,
         Command::Completions(arguments) => help::completions(arguments, context),
         Command::Man(arguments) => help::man(arguments, context),
@@ -249,6 +259,15 @@ mod tests {
             "resume logs --in ci",
             "clone logs@2.1.0 --environment logs-2 --in ci --parameters-of staging",
             "teardown logs --in ci --environment logs-2",
+            "approve 0123abcd --yes",
+            "question 0123abcd",
+            "deployments",
+            "deployments --waiting --failed --in ci --component logs",
+            "why logs",
+            "why logs@2.1.0 --in ci",
+            "watch ci",
+            "watch logs@2.1.0",
+            "watch 0123abcd --verbose",
             "approve 0123abcd --question 2 --give-up Bucket --give-up Child.Queue --reason agreed",
             "cancel 0123abcd --reason wrong --no-wait",
             "retry 72d3162e-cc78-11e3-81ab-4c9367dc0958",
@@ -319,6 +338,8 @@ mod tests {
             "clone logs@2.1.0 --in ci",
             "teardown logs",
             "approve 0123abcd --refuse",
+            "approve 0123abcd --withdraw --yes",
+            "question",
             "approve 0123abcd --refuse --reason no --give-up Bucket",
             "cancel 0123abcd",
             "cancel 0123abcd --reason ",

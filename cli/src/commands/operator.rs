@@ -107,8 +107,8 @@ pub async fn cancel(
     }
     let options = FollowOptions { after_question: Some(known), since: asked_at };
     let followed = follow(&plane, &deployment.execution, options, &output.without_events()).await?;
-    if let End::NeedsApproval(_) = followed.end {
-        return Ok(report(&followed, context));
+    if let End::NeedsApproval(_) | End::Interrupted(..) = followed.end {
+        return report(&plane, &followed, context).await;
     }
     ending(&plane, &deployment.id, context).await
 }
@@ -131,7 +131,10 @@ async fn cancel_queued(
     plane.ask(&cancellation(id, Some(waits_for), arguments)).await?;
     if !arguments.no_wait {
         let options = FollowOptions { after_question: None, since: Timestamp::now() };
-        follow(plane, &queued.execution, options, &context.output.without_events()).await?;
+        let followed = follow(plane, &queued.execution, options, &context.output.without_events()).await?;
+        if let End::Interrupted(..) = followed.end {
+            return report(plane, &followed, context).await;
+        }
     }
     ending(plane, id, context).await
 }
@@ -252,7 +255,7 @@ fn can_be_retried(deployment: &Deployment, runs: bool) -> Result<(), Failure> {
             why::title(deployment),
             why::state(deployment.state)
         ))
-        .next(format!("lockstep watch {}", deployment.execution))),
+        .next(format!("lockstep watch {}", deployment.id.short()))),
         DeploymentState::Succeeded | DeploymentState::NoChanges | DeploymentState::Planned => {
             Err(over(deployment))
         }
@@ -269,7 +272,7 @@ async fn of_test(plane: &ControlPlane, deployment: &Deployment) -> Result<Run, F
     let execution = plane.executions.describe(&release.execution).await?.ok_or_else(lost)?;
     if execution.status == Status::Running {
         return Err(Failure::new("the execution that tests this release is not over")
-            .next(format!("lockstep watch {}", execution.arn)));
+            .next(format!("lockstep watch {}@{}", release.component, release.version)));
     }
     serde_json::from_value::<inputs::Release>(execution.input).map(Run::Release).map_err(|_| lost())
 }
@@ -278,16 +281,16 @@ async fn of_delivery(plane: &ControlPlane, event: &WebhookDelivery) -> Result<Ru
     let machine = plane.found.state_machines.release.replace(":stateMachine:", ":execution:");
     let execution = format!("{machine}:{}", event.execution);
     let runs = event.state != WebhookDeliveryState::Finished && is_running(plane, &execution).await?;
-    can_be_redelivered(event, runs.then_some(execution.as_str()))?;
+    can_be_redelivered(event, runs)?;
     Ok(Run::redeliver(event))
 }
 
-/// Refuses a webhook delivery that is done or still runs. `running` is its execution if that is running.
-fn can_be_redelivered(event: &WebhookDelivery, running: Option<&str>) -> Result<(), Failure> {
+/// Refuses a webhook delivery that is done or still runs. `runs` is true if its execution is running.
+fn can_be_redelivered(event: &WebhookDelivery, runs: bool) -> Result<(), Failure> {
     let (title, delivery) = (pushed(event), &event.delivery);
-    if let Some(execution) = running {
+    if runs {
         return Err(Failure::new(format!("webhook delivery {delivery} ({title}) is not over"))
-            .next(format!("lockstep watch {execution}")));
+            .next(format!("lockstep watch {}", event.commit.short())));
     }
     match event.end.as_ref().map(|end| end.outcome) {
         Some(Outcome::Done) => Err(Failure::new(format!("webhook delivery {delivery} ({title}) is done"))
@@ -336,7 +339,7 @@ fn about(failure: Failure, holder: Option<&LeaseHolder>) -> Failure {
     match holder {
         Some(holder) if failure.next.is_empty() => failure.next(format!(
             "look at it: lockstep watch {}; stop it: lockstep cancel {} --reason <TEXT>",
-            holder.execution,
+            holder.deployment.short(),
             holder.deployment.short()
         )),
         _ => failure,
@@ -405,7 +408,7 @@ mod tests {
         }
         for state in [Running, AwaitingApproval] {
             let alive = can_be_retried(&in_state(state), true).unwrap_err();
-            assert_eq!(alive.next, "lockstep watch arn:x");
+            assert_eq!(alive.next, format!("lockstep watch {}", deployment().id.short()));
             assert_eq!(can_be_retried(&in_state(state), false), Ok(()), "its execution is dead: {state:?}");
         }
     }
@@ -414,16 +417,16 @@ mod tests {
     fn only_a_failed_or_dead_webhook_delivery_is_repeated() {
         let finished = |end| event(WebhookDeliveryState::Finished, Some(end));
         for end in [DeliveryEnd::rejected("x"), DeliveryEnd::quarantined("x")] {
-            assert_eq!(can_be_redelivered(&finished(end), None), Ok(()));
+            assert_eq!(can_be_redelivered(&finished(end), false), Ok(()));
         }
         for end in [DeliveryEnd::done(), DeliveryEnd::superseded()] {
-            assert!(can_be_redelivered(&finished(end), None).is_err());
+            assert!(can_be_redelivered(&finished(end), false).is_err());
         }
         let started = event(WebhookDeliveryState::Started, None);
-        assert_eq!(can_be_redelivered(&started, None), Ok(()));
-        let running = can_be_redelivered(&started, Some("arn:y")).unwrap_err();
+        assert_eq!(can_be_redelivered(&started, false), Ok(()));
+        let running = can_be_redelivered(&started, true).unwrap_err();
         assert!(running.what.contains("the push of 5b1f0f0 to main of github.acme.logs"), "{running}");
-        assert_eq!(running.next, "lockstep watch arn:y");
+        assert_eq!(running.next, "lockstep watch 5b1f0f0");
     }
 
     #[test]

@@ -97,7 +97,11 @@ async fn several(
                 context.output.note(format!("{}: {failure}", release.component));
                 Report::of(&failure)
             });
+            let is_interrupted = report.exit == Exit::Interrupted;
             reports.insert(release.component.clone(), report);
+            if is_interrupted {
+                return Ok(summary(&[], &reports));
+            }
         }
     };
     for blocked in &blocked {
@@ -140,7 +144,7 @@ async fn graph(releases: &[ReleaseName], plane: &ControlPlane) -> Result<Graph, 
 
 /// Returns the report of several promotions. A failure counts before a question.
 fn summary(not_begun: &[&ComponentName], reports: &BTreeMap<ComponentName, Report>) -> Report {
-    let exits = [Exit::Failed, Exit::Usage, Exit::NeedsHuman];
+    let exits = [Exit::Interrupted, Exit::Failed, Exit::Usage, Exit::NeedsHuman];
     let exit = exits.into_iter().find(|exit| reports.values().any(|report| report.exit == *exit));
     let promotions: BTreeMap<_, _> =
         reports.iter().map(|(component, report)| (component, &report.document)).collect();

@@ -1,4 +1,4 @@
-//! `lockstep releases` and `lockstep status`: the releases, and the stages that run them.
+//! `lockstep releases`: the releases.
 
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
@@ -7,18 +7,12 @@ use crate::global::Global;
 use crate::known;
 use crate::names::ReleaseName;
 use crate::report::Report;
-use crate::stale;
-use crate::views::drift::note;
-use crate::views::question::answer_with;
 use crate::views::reach::{Reached, located, sentence, state};
-use crate::views::status::{matrix, sweep_lines};
-use crate::views::{images, time, why};
+use crate::views::{images, time};
 use clap::Args;
-use comfy_table::Row;
-use lockstep_domain::delivery::approval::open_question;
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::test_difference;
-use lockstep_domain::records::{Approval, ConfigKind, Deployment, DeploymentState, Release};
+use lockstep_domain::records::{ConfigKind, Release};
 use serde_json::{Value, json};
 
 /// The arguments of `releases`.
@@ -107,59 +101,4 @@ fn row(release: &Release, reached: &Reached) -> [String; 8] {
         if images.is_empty() { "-".to_owned() } else { images.join(", ") },
         time(release.packaged_at),
     ]
-}
-
-/// Prints the matrix of components and stages, with notes on taints, stale inputs, break-glass, open questions and the last
-/// sweep.
-pub async fn status(global: &Global, context: &CommandContext) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, context).await?;
-    let stages = plane.stages().await?;
-    let environments = plane.environments(&stages).await?;
-    let mut matrix = matrix(&stages, &environments, &plane.break_glass_records().await?);
-    for (environment, inputs) in stale::read(&plane, &environments).await? {
-        matrix.mark_stale(&environment, inputs);
-    }
-    let output = &context.output;
-    if matrix.components.is_empty() && matrix.others.is_empty() {
-        output.line("no release is deployed yet; push one: lockstep push");
-    } else {
-        output.rows(Row::from(matrix.head()), matrix.rows().into_iter().map(Row::from));
-    }
-    if !matrix.others.is_empty() {
-        output.line("");
-        output.table(["clone", "component", "stage", "version"], matrix.other_rows());
-    }
-    matrix.notes().iter().for_each(|note| output.line(note));
-    let drift = plane.drift_reports(&stages).await?;
-    drift.iter().filter_map(note).for_each(|note| output.line(note));
-    let asking = asking(&plane).await?;
-    for (deployment, question) in &asking {
-        let command = answer_with(deployment, question);
-        output.line(format!("{} waits for approval: {command}", why::title(deployment)));
-    }
-    let sweep = plane.last_sweep().await?;
-    sweep.iter().flat_map(sweep_lines).for_each(|line| output.line(line));
-    let mut document = json!(matrix);
-    document["sweep"] = json!(sweep);
-    let drift = drift.iter().map(|report| json!({
-        "stage": report.stage, "environment": report.environment, "state": report.state(), "since": report.since,
-    }));
-    document["drift"] = drift.collect();
-    let asking: Vec<&Deployment> = asking.iter().map(|(deployment, _)| deployment).collect();
-    document["waiting_for_approval"] = json!(asking);
-    Ok(Report::done(document))
-}
-
-/// Returns each deployment that waits for an answer, with its question. A build of an image waits without an environment.
-async fn asking(plane: &ControlPlane) -> Result<Vec<(Deployment, Approval)>, Failure> {
-    let mut asking = Vec::new();
-    for deployment in plane.deployments().await? {
-        if deployment.state == DeploymentState::AwaitingApproval
-            && let Some(question) =
-                open_question(&deployment, &plane.decisions(&deployment.id).await?).cloned()
-        {
-            asking.push((deployment, question));
-        }
-    }
-    Ok(asking)
 }

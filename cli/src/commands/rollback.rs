@@ -197,6 +197,7 @@ mod tests {
             stack_version: version.parse().unwrap(),
             deployment: DeploymentId::of_execution("arn:x"),
             checked: true,
+            overridden: Default::default(),
             since: Timestamp::UNIX_EPOCH,
         }
     }

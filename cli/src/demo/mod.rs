@@ -154,10 +154,11 @@ impl Demo {
         self.type_with(arguments, expected, None).await
     }
 
-    /// Runs the command that `answer` prints for its approver, as the person of the demo who approves.
+    /// Runs the command that `answer` prints for its approver, as the person of the demo who approves. Without a terminal it
+    /// needs `--yes`.
     pub async fn approve(&self, answer: &Value, expected: Exit) -> Result<Value, Failure> {
         let printed = answer["approve_with"].as_str().unwrap_or_default();
-        let arguments: Vec<&str> = printed.split(' ').skip(1).chain(APPROVER).collect();
+        let arguments: Vec<&str> = printed.split(' ').skip(1).chain(["--yes"]).chain(APPROVER).collect();
         self.type_in(&arguments, expected).await
     }
 
@@ -174,6 +175,16 @@ impl Demo {
         let given = Input::Given(input.unwrap_or_default());
         let context = CommandContext { output, input: given, ..self.context.clone() };
         expect(crate::run(&owned(arguments), &context).await, arguments, expected)
+    }
+
+    /// Runs a command and prints its error alone.
+    async fn type_for_the_end(&self, arguments: &[&str], expected: Exit) -> Result<Value, Failure> {
+        self.say(&format!("$ lockstep {}", arguments.join(" ")));
+        let context = CommandContext { output: Output::memory(false), ..self.context.clone() };
+        let answer = expect(crate::run(&owned(arguments), &context).await, arguments, expected)?;
+        let error = answer["error"].as_str().unwrap_or_default();
+        self.output().indented().line(format!("… (the question again)\nerror: {error}"));
+        Ok(answer)
     }
 
     /// Runs a command without printing its lines.
@@ -195,7 +206,8 @@ impl Demo {
     /// Opens the control plane for requests of this kind of people.
     pub async fn plane_for(&self, people: Callers) -> Result<ControlPlane, Failure> {
         let quiet = CommandContext { output: Output::memory(false), ..self.context.clone() };
-        let global = crate::global::Global { json: false, profile: None, person: None, region: None };
+        let global =
+            crate::global::Global { json: false, verbose: false, profile: None, person: None, region: None };
         ControlPlane::open_for(people, &global, &quiet).await
     }
 

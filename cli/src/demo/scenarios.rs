@@ -78,8 +78,8 @@ impl Demo {
     /// Checks that IAM does not let the person who promotes approve, and that the command names the policy to ask for.
     async fn refused_to_the_starter(&self, answer: &Value) -> Result<(), Failure> {
         let printed = text(&answer["approve_with"])?;
-        let arguments: Vec<&str> = printed.split(' ').skip(1).collect();
-        let refused = self.type_in(&arguments, Exit::Failed).await?;
+        let arguments: Vec<&str> = printed.split(' ').skip(1).chain(["--yes"]).collect();
+        let refused = self.type_for_the_end(&arguments, Exit::Failed).await?;
         let error = refused["error"].as_str().unwrap_or_default();
         ensure(error.contains("lockstep-ledger-approvers refuses these credentials"), error)
     }
@@ -130,7 +130,13 @@ impl Demo {
             failed["diagnosis"][0]["logical_id"] == "NobodyAnswers",
             "the first cause is the one resource that failed",
         )?;
-        self.type_in(&["why", &id[..8]], Exit::Done).await?;
+        let status = self.type_in(&["status"], Exit::Done).await?;
+        let matters = status["attention"].as_array().into_iter().flatten();
+        let causes: Vec<&str> = matters.filter_map(|matter| matter["what"].as_str()).collect();
+        let is_named = causes.iter().any(|cause| cause.contains("NobodyAnswers"));
+        ensure(is_named, format!("the status names the first cause: {causes:?}"))?;
+        let why = self.type_in(&["why", COMPONENT], Exit::Done).await?;
+        ensure(why["deployment"]["id"] == id.as_str(), "the name of the component leads to its failure")?;
         let stack = self.stack_in_ci().await?;
         ensure(stack.status == StackStatus::UpdateRollbackComplete, "the stack in ci was rolled back")?;
         let running = self.version_in("ci").await?;

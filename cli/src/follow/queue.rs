@@ -1,6 +1,6 @@
 //! The deployment of an execution that waits in the queue of its environment.
 
-use super::{Scope, scope};
+use super::scope::{Scope, scope};
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::views::why;

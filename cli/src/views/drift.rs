@@ -72,7 +72,8 @@ pub fn explain(report: &DriftReport) -> Vec<String> {
     lines
 }
 
-fn headline(report: &DriftReport) -> String {
+/// Returns the state of an environment, and the time since which it has it.
+pub fn headline(report: &DriftReport) -> String {
     format!("{}/{}: {} since {}", report.stage, report.environment, state(report), time(report.since))
 }
 
@@ -100,15 +101,14 @@ fn omitted(count: u32, listed: usize, what: &str) -> Option<String> {
     (more > 0).then(|| format!("{more} more {what} did not fit into the report"))
 }
 
-/// Returns the line of `lockstep status` about an environment that has drifted, or whose look failed.
-pub fn note(report: &DriftReport) -> Option<String> {
+/// Returns the command that explains an environment that has drifted, or whose look failed; `None` for any other.
+pub fn explain_with(report: &DriftReport) -> Option<String> {
     let (stage, name) = (&report.stage, &report.environment);
     let command = match report.component.as_str() == name {
         true => format!("lockstep drift explain {name} --in {stage}"),
         false => format!("lockstep drift explain {} --in {stage} --environment {name}", report.component),
     };
-    matches!(report.state(), DriftState::Drifted | DriftState::Failed)
-        .then(|| format!("{}: {command}", headline(report)))
+    matches!(report.state(), DriftState::Drifted | DriftState::Failed).then_some(command)
 }
 
 /// Returns the exit code for the reports: a failed look is a failure, and a person decides about drift and about what was
@@ -217,7 +217,8 @@ mod tests {
         assert_eq!(exit(&[clean.clone(), unknown]), Exit::NeedsHuman);
         assert_eq!(exit(&[clean.clone(), looked(findings())]), Exit::NeedsHuman);
         assert_eq!(exit(&[looked(findings()), failed(Inconclusive::Failed, None)]), Exit::Failed);
-        assert_eq!(note(&clean), None);
-        assert!(note(&looked(findings())).unwrap().ends_with("lockstep drift explain logs --in staging"));
+        assert_eq!(explain_with(&clean), None);
+        let drifted = explain_with(&looked(findings())).unwrap();
+        assert_eq!(drifted, "lockstep drift explain logs --in staging");
     }
 }

@@ -421,6 +421,7 @@ mod tests {
             stack_version: release.version.clone(),
             deployment: deployment().id,
             checked: true,
+            overridden: Default::default(),
             since: at(60),
         };
         let environments = vec![Environment { deployed: Some(deployed), ..environment("ci", "logs") }];

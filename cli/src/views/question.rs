@@ -1,43 +1,86 @@
 //! The question of a deployment, as it is printed for its approver, and the command that answers it.
 
-use super::{change_set, permissions, review, why};
+use super::{change_set, drift, permissions, review, why};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use lockstep_domain::delivery::queue;
 use lockstep_domain::records::{
-    Approval, BuildSubject, Deployment, Environment, NamedResource, Proposal, ProposedAction, PublishSubject,
-    Subject,
+    Approval, BuildSubject, Deployment, DriftReport, Environment, NamedResource, Proposal, ProposedAction,
+    PublishSubject, Subject,
 };
 use std::collections::BTreeSet;
 
-/// Prints a question: the changes, the affected resources, and the reasons for the approval.
+/// Prints a question: the changes, the affected resources, the deviations of its deployment, and the reasons for the
+/// approval.
 pub fn show(deployment: &Deployment, question: &Approval, output: &Output) {
     let (account, region) = (&deployment.location.account, &deployment.location.region);
+    let asks = match &question.subject {
+        Subject::ChangeSet(_) => format!("would change account {account} ({region})"),
+        Subject::Proposal(_) | Subject::Build(_) | Subject::Publish(_) => {
+            format!("asks, in account {account} ({region})")
+        }
+    };
+    output.line(format!("{} {asks}:", why::title(deployment)));
     match &question.subject {
         Subject::ChangeSet(asked) => {
-            output.line(format!("{} would change account {account} ({region}):", why::title(deployment)));
             change_set::show(asked, output);
             review::show(&asked.review, output);
-            let deviations = deployment.deploy().map(review::deviations).unwrap_or_default();
-            deviations.into_iter().for_each(|line| output.line(line));
-            permissions::show_lack(deployment, output);
-            question.reasons.iter().for_each(|reason| output.line(format!("  asked because {reason}")));
         }
-        Subject::Proposal(proposal) => {
-            output.line(format!("{} asks, in account {account} ({region}):", why::title(deployment)));
-            show_proposal(proposal, output);
+        Subject::Proposal(proposal) => show_proposal(proposal, output),
+        Subject::Build(build) => build_lines(build).iter().for_each(|line| output.line(line)),
+        Subject::Publish(publish) => publish_lines(publish).iter().for_each(|line| output.line(line)),
+    }
+    let deviations = deployment.deploy().map(review::deviations).unwrap_or_default();
+    deviations.into_iter().for_each(|line| output.line(line));
+    permissions::show_lack(deployment, output);
+    if let Some(request) = &deployment.cancellation {
+        output.line(format!("  CANCELLED: {} asked to stop it: {}", request.by, request.reason));
+    }
+    question.reasons.iter().for_each(|reason| output.line(format!("  asked because {reason}")));
+}
+
+/// Returns the lines about an environment that is not as it should be.
+pub fn circumstances(environment: &Environment, drift: Option<&DriftReport>) -> Vec<String> {
+    // Every field is named, so that a new one is shown or left out on purpose.
+    let Environment {
+        stage: _,
+        name: _,
+        component: _,
+        epoch: _,
+        holder: _,
+        // `show_behind` shows it.
+        queue: _,
+        newest_push: _,
+        deployed,
+        history: _,
+        inputs: _,
+        outputs: _,
+        followed: _,
+        hold,
+        proven_images: _,
+        stack_arn: _,
+        ever_stable: _,
+        taint,
+        last_deployment: _,
+    } = environment;
+    let mut lines = Vec::new();
+    lines.extend(taint.iter().map(|taint| format!("  TAINTED: {taint}")));
+    if let Some(runs) = deployed {
+        let version = &runs.version;
+        if !runs.checked {
+            lines.push(format!("  CHECKS: {version} runs there, and its checks did not pass"));
         }
-        Subject::Build(build) => {
-            output.line(format!("{} asks, in account {account} ({region}):", why::title(deployment)));
-            build_lines(build).iter().for_each(|line| output.line(line));
-            question.reasons.iter().for_each(|reason| output.line(format!("  asked because {reason}")));
-        }
-        Subject::Publish(publish) => {
-            output.line(format!("{} asks, in account {account} ({region}):", why::title(deployment)));
-            publish_lines(publish).iter().for_each(|line| output.line(line));
-            question.reasons.iter().for_each(|reason| output.line(format!("  asked because {reason}")));
+        if !runs.overridden.is_empty() {
+            let names: Vec<&str> = runs.overridden.iter().map(String::as_str).collect();
+            lines
+                .push(format!("  OVERRIDES: {version} runs there with other values of {}", names.join(", ")));
         }
     }
+    lines.extend(hold.iter().map(|hold| format!("  HELD: pushes wait there: {} ({})", hold.reason, hold.by)));
+    if let Some((report, command)) = drift.and_then(|report| Some((report, drift::explain_with(report)?))) {
+        lines.push(format!("  DRIFT: {}: {command}", drift::headline(report)));
+    }
+    lines
 }
 
 /// Prints how many deployments wait behind the question.
@@ -183,7 +226,7 @@ mod tests {
     use crate::views::testing::{asking, at, build_subject, change, deployment, environment};
     use lockstep_domain::model::ids::Digest;
     use lockstep_domain::model::resource_change::Impact;
-    use lockstep_domain::records::{BuiltRecipe, ChangeSet};
+    use lockstep_domain::records::{BuiltRecipe, ChangeSet, Deployed};
 
     #[test]
     fn a_question_shows_how_many_wait_behind_it() {
@@ -196,6 +239,44 @@ mod tests {
         assert_eq!(shown(&held), "");
         held.queue.push(queue::entry(&deployment(), None, at(1)));
         assert_eq!(shown(&held).trim(), "1 deployment waits behind it, of 2.1.3");
+    }
+
+    #[test]
+    fn each_fact_that_lowers_trust_in_the_environment_is_shown() {
+        use crate::views::testing::deployed;
+        use lockstep_domain::model::deployment_path::DeploymentPath;
+        use lockstep_domain::records::{FailedLook, Hold, Inconclusive};
+        let mut troubled = environment("production", "logs");
+        assert!(circumstances(&troubled, None).is_empty());
+        let clean = DriftReport::new(DeploymentPath::Promotion, &troubled, at(0));
+        assert!(circumstances(&troubled, Some(&clean)).is_empty());
+        let overridden = ["MaxSize".to_owned()].into();
+        troubled.deployed = Some(Deployed { checked: false, overridden, ..deployed("2.1.0") });
+        troubled.taint = Some("Queue was skipped".into());
+        troubled.hold = Some(Hold { by: "arn:ada".into(), reason: "bad night".into(), at: at(0) });
+        let message = "no permission".to_owned();
+        let failed = Some(FailedLook { at: at(0), reason: Inconclusive::Failed, message });
+        let drifted = DriftReport { failed, ..clean };
+        insta::assert_snapshot!(circumstances(&troubled, Some(&drifted)).join("\n"));
+    }
+
+    #[test]
+    fn each_deviation_is_shown_with_every_kind_of_question() {
+        use crate::views::testing::{deploy, deployment_of};
+        use lockstep_domain::records::Cancellation;
+        let mut body = deploy();
+        body.overrides.insert("AdminCidr".into(), "0.0.0.0/0".into());
+        let request = Cancellation { by: "arn:bob".into(), reason: "wrong one".into(), at: at(1) };
+        let deviating = Deployment { cancellation: Some(request), ..deployment_of(body) };
+        let build = Subject::Build(Box::new(build_subject()));
+        for subject in [proposal(ProposedAction::Delete, &["A"]), build] {
+            let output = Output::memory(false);
+            show(&deviating, &asking(subject), &output);
+            let said = output.captured();
+            for part in ["OVERRIDES: AdminCidr", "CANCELLED: arn:bob", "asked because it is so"] {
+                assert!(said.contains(part), "{part}: {said}");
+            }
+        }
     }
 
     #[test]

@@ -92,6 +92,10 @@ pub fn deviations(deploy: &DeployBody) -> Vec<String> {
     if let Some(stage) = &deploy.parameters_of {
         lines.push(format!("  CLONE: with the parameters of {stage}"));
     }
+    if let Some(follows) = &deploy.follows {
+        let producer = follows.producer.short();
+        lines.push(format!("  FOLLOWS a producer whose outputs changed: lockstep why {producer}"));
+    }
     if deploy.revert_drift {
         lines.push("  REVERTS what was changed outside of CloudFormation".to_owned());
     }

@@ -1,13 +1,16 @@
-//! The matrix of `lockstep status`: the version of every component in every stage, with its problems.
+//! The matrix of `lockstep status`: the version of every component in every stage, with its age, its distance from the
+//! newest release, and its problems.
 
-use super::time;
+use super::{age, time};
+use jiff::Timestamp;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::model::ids::TEST;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::model::output_name::OutputName;
-use lockstep_domain::records::{BreakGlass, Environment, SweepReport};
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{BreakGlass, Environment, Release, ReleaseState, SweepReport};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// One component in one stage.
@@ -15,6 +18,10 @@ use std::fmt;
 pub struct Cell {
     /// The running version, if any.
     pub version: Option<String>,
+    /// Time since which it runs.
+    pub since: Option<Timestamp>,
+    /// The published releases that are newer.
+    pub behind: Option<Behind>,
     /// The deployment that holds the environment.
     pub held_by: Option<String>,
     /// True if its checks passed.
@@ -25,6 +32,9 @@ pub struct Cell {
     pub taint: Option<String>,
     /// The inputs that differ from their sources.
     pub stale: Vec<StaleValue>,
+    /// The parameters that the running release overrides.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub overridden: BTreeSet<String>,
     /// The use of break-glass by which the running release was admitted.
     pub break_glass: Option<BreakGlassUse>,
     /// The last deployment, with any outcome.
@@ -63,6 +73,22 @@ impl fmt::Display for StaleValue {
             (Now::Value(now), Some(with)) => write!(f, "{input} is {now} now, and it runs with {with}"),
             (Now::Value(_), None) | (Now::Hidden, _) => write!(f, "{input} has another value now (hidden)"),
         }
+    }
+}
+
+/// The number of published releases that are newer than the running one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Behind {
+    /// The number of those that are known.
+    pub releases: usize,
+    /// True if there may be more: the list of releases does not reach back to the running one.
+    pub at_least: bool,
+}
+
+impl fmt::Display for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let more = if self.at_least { "+" } else { "" };
+        write!(f, "{}{more} behind", self.releases)
     }
 }
 
@@ -119,11 +145,14 @@ fn cell(environment: &Environment, permissions: &[BreakGlass]) -> Cell {
     let deployed = environment.deployed.as_ref();
     Cell {
         version: deployed.map(|deployed| deployed.version.to_string()),
+        since: deployed.map(|deployed| deployed.since),
+        behind: None,
         held_by: environment.holder.as_ref().map(|holder| holder.deployment.to_string()),
         checked: deployed.is_some_and(|deployed| deployed.checked),
         hold: environment.hold.as_ref().map(|hold| hold.reason.clone()),
         taint: environment.taint.clone(),
         stale: Vec::new(),
+        overridden: deployed.map(|deployed| deployed.overridden.clone()).unwrap_or_default(),
         break_glass: deployed.and_then(|deployed| brought_by(permissions, &deployed.deployment)),
         last_deployment: environment.last_deployment.as_ref().map(ToString::to_string),
     }
@@ -140,43 +169,27 @@ impl Cell {
     }
 
     /// Returns the text of the cell.
-    pub fn text(&self) -> String {
-        let mut text = self.version.clone().unwrap_or_else(|| "-".to_owned());
+    pub fn text(&self, now: Timestamp) -> String {
+        let version = self.version.clone().unwrap_or_else(|| "-".to_owned());
+        let mut details: Vec<String> = self.since.map(|since| age(since, now)).into_iter().collect();
+        details.extend(self.behind.filter(|behind| behind.releases > 0).map(|behind| behind.to_string()));
         if let Some(deployment) = &self.held_by {
             let short: String = deployment.chars().take(8).collect();
-            text.push_str(&format!(" (held by {short})"));
+            details.push(format!("held by {short}"));
         }
         for (holds, word) in [
-            (self.version.is_some() && !self.checked, " (checks failed)"),
-            (self.hold.is_some(), " (HELD)"),
-            (self.taint.is_some(), " (TAINTED)"),
-            (!self.stale.is_empty(), " (STALE)"),
-            (self.break_glass.is_some(), " (BREAK-GLASS)"),
+            (self.version.is_some() && !self.checked, "checks failed"),
+            (self.hold.is_some(), "HELD"),
+            (self.taint.is_some(), "TAINTED"),
+            (!self.stale.is_empty(), "STALE"),
+            (!self.overridden.is_empty(), "OVERRIDDEN"),
+            (self.break_glass.is_some(), "BREAK-GLASS"),
         ] {
             if holds {
-                text.push_str(word);
+                details.push(word.to_owned());
             }
         }
-        text
-    }
-
-    /// Returns a line for each problem of the cell. `of` names its component and stage.
-    fn notes(&self, of: &str) -> Vec<String> {
-        let tainted = self
-            .taint
-            .iter()
-            .map(|taint| format!("{of} is tainted: {taint}; once you have repaired it: lockstep reconcile"));
-        let admitted = self.break_glass.iter().map(|used| {
-            format!("{of} was admitted by break-glass, without evidence, by {}: {}", used.by, used.reason)
-        });
-        let held = self
-            .hold
-            .iter()
-            .map(|why| format!("{of} holds pushes back: {why}; to let them pass: lockstep resume"));
-        let stale = self.stale.iter().map(|stale| {
-            format!("{of} is stale: {stale}; to bring the new value, deploy the release there again")
-        });
-        tainted.chain(held).chain(admitted).chain(stale).collect()
+        if details.is_empty() { version } else { format!("{version} ({})", details.join(", ")) }
     }
 }
 
@@ -200,33 +213,41 @@ impl Matrix {
         std::iter::once("component".to_owned()).chain(self.stages.iter().map(ToString::to_string)).collect()
     }
 
+    /// Counts the published releases that are newer than those that run. `releases` are the newest of all components;
+    /// `is_complete` is true if they are all.
+    pub fn mark_behind(&mut self, releases: &[Release], is_complete: bool) {
+        for (component, cells) in &mut self.components {
+            let published: Vec<&Version> = releases
+                .iter()
+                .filter(|release| release.component == *component && release.state == ReleaseState::Published)
+                .map(|release| &release.version)
+                .filter(|version| !version.is_pre_release())
+                .collect();
+            for cell in cells.values_mut() {
+                let running = cell.version.as_ref().and_then(|version| version.parse::<Version>().ok());
+                cell.behind = running.map(|running| Behind {
+                    releases: published.iter().filter(|version| **version > &running).count(),
+                    at_least: !is_complete && !published.contains(&&running),
+                });
+            }
+        }
+    }
+
     /// Returns the rows of the table.
-    pub fn rows(&self) -> Vec<Vec<String>> {
+    pub fn rows(&self, now: Timestamp) -> Vec<Vec<String>> {
         let row = |(component, cells): (&ComponentName, &BTreeMap<StageName, Cell>)| {
-            let text = |stage| cells.get(stage).map_or_else(|| "-".to_owned(), Cell::text);
+            let text = |stage| cells.get(stage).map_or_else(|| "-".to_owned(), |cell: &Cell| cell.text(now));
             std::iter::once(component.to_string()).chain(self.stages.iter().map(text)).collect()
         };
         self.components.iter().map(row).collect()
     }
 
     /// Returns the rows of the table of clones.
-    pub fn other_rows(&self) -> Vec<[String; 4]> {
+    pub fn other_rows(&self, now: Timestamp) -> Vec<[String; 4]> {
         let row = |other: &Other| {
-            [other.name.clone(), other.component.to_string(), other.stage.to_string(), other.cell.text()]
+            [other.name.clone(), other.component.to_string(), other.stage.to_string(), other.cell.text(now)]
         };
         self.others.iter().map(row).collect()
-    }
-
-    /// Returns a line for each problem of an environment.
-    pub fn notes(&self) -> Vec<String> {
-        let own = self.components.iter().flat_map(|(component, cells)| {
-            cells.iter().flat_map(move |(stage, cell)| cell.notes(&format!("{component} in {stage}")))
-        });
-        let others = self
-            .others
-            .iter()
-            .flat_map(|other| other.cell.notes(&format!("{} in {}", other.name, other.stage)));
-        own.chain(others).collect()
     }
 }
 
@@ -249,28 +270,15 @@ pub fn sweep_lines(sweep: &SweepReport) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::testing::{at, environment};
-    use lockstep_domain::model::ids::Digest;
-    use lockstep_domain::records::{Deployed, LeaseHolder, Leftover};
+    use crate::views::testing::{at, deployed, environment};
+    use lockstep_domain::records::{LeaseHolder, Leftover};
 
     fn stages() -> Stages {
         Stages::parse("stages.toml", lockstep_domain::delivery::stages::EXAMPLE).unwrap()
     }
 
     fn running(environment: Environment) -> Environment {
-        let digest = Digest::of(b"x");
-        let deployed = Deployed {
-            version: "2.1.0".parse().unwrap(),
-            digest: digest.clone(),
-            template_digest: digest.clone(),
-            parameters_digest: digest,
-            late_digest: None,
-            stack_version: "2.1.0".parse().unwrap(),
-            deployment: DeploymentId::of_execution("arn:x"),
-            checked: true,
-            since: at(0),
-        };
-        Environment { deployed: Some(deployed), ..environment }
+        Environment { deployed: Some(deployed("2.1.0")), ..environment }
     }
 
     #[test]
@@ -283,7 +291,7 @@ mod tests {
         let all =
             [environment("ci", "logs"), running(environment("test", "logs-1")), environment("ci", "logs-2")];
         let matrix = matrix(&stages(), &all, &[]);
-        assert_eq!(matrix.rows(), [["logs", "-", "-", "-"]]);
+        assert_eq!(matrix.rows(at(0)), [["logs", "-", "-", "-"]]);
         assert!(matrix.others.is_empty());
     }
 
@@ -291,7 +299,7 @@ mod tests {
     fn a_running_clone_is_listed_below_the_matrix() {
         let matrix = matrix(&stages(), &[running(environment("ci", "logs-2"))], &[]);
         assert!(matrix.components.is_empty());
-        assert_eq!(matrix.other_rows(), [["logs-2", "logs", "ci", "2.1.0"].map(String::from)]);
+        assert_eq!(matrix.other_rows(at(0)), [["logs-2", "logs", "ci", "2.1.0 (0 s)"].map(String::from)]);
     }
 
     fn stale(runs_with: Option<&str>, now: Now) -> StaleValue {
@@ -299,31 +307,50 @@ mod tests {
     }
 
     #[test]
-    fn stale_environment_is_noted_with_both_values() {
+    fn a_stale_environment_is_marked() {
         let logs = running(environment("ci", "logs"));
         let mut matrix = matrix(&stages(), std::slice::from_ref(&logs), &[]);
-        let inputs =
-            [stale(Some("60"), Now::Value("90".into())), stale(None, Now::Hidden), stale(None, Now::Gone)];
-        matrix.mark_stale(&logs, inputs.to_vec());
-        assert_eq!(matrix.rows()[0][1], "2.1.0 (STALE)");
-        insta::assert_snapshot!(matrix.notes().join("\n"));
+        matrix.mark_stale(&logs, vec![stale(Some("60"), Now::Value("90".into()))]);
+        assert_eq!(matrix.rows(at(7200))[0][1], "2.1.0 (2 h, STALE)");
+    }
+
+    #[test]
+    fn a_stage_shows_how_far_it_is_behind() {
+        use crate::views::testing::release;
+        let version =
+            |version: &str, state| Release { version: version.parse().unwrap(), state, ..release() };
+        let published = ReleaseState::Published;
+        let mut releases: Vec<Release> =
+            ["2.1.0", "2.1.1", "2.1.2", "2.1.3-fix.1"].map(|text| version(text, published)).into();
+        releases.push(version("2.1.4", ReleaseState::TestFailed));
+        let mut matrix = matrix(&stages(), &[running(environment("ci", "logs"))], &[]);
+        let mut shown = |releases: &[Release], is_complete| {
+            matrix.mark_behind(releases, is_complete);
+            matrix.rows(at(60))[0][1].clone()
+        };
+        assert_eq!(shown(&releases, true), "2.1.0 (1 min, 2 behind)");
+        assert_eq!(shown(&releases[1..], false), "2.1.0 (1 min, 2+ behind)");
+        assert_eq!(shown(&releases[..1], true), "2.1.0 (1 min)");
     }
 
     #[test]
     fn a_cell_shows_the_problems_of_the_running_release() {
         let cell = Cell {
             version: Some("2.1.0".into()),
+            since: Some(at(0)),
+            behind: Some(Behind { releases: 2, at_least: true }),
             held_by: Some("0123456789".into()),
             checked: false,
             hold: Some("bad night".into()),
             taint: Some("x".into()),
             stale: vec![stale(Some("60"), Now::Value("90".into()))],
+            overridden: ["MaxSize".to_owned()].into(),
             break_glass: Some(BreakGlassUse { by: "arn:ada".into(), reason: "outage".into() }),
             last_deployment: None,
         };
         assert_eq!(
-            cell.text(),
-            "2.1.0 (held by 01234567) (checks failed) (HELD) (TAINTED) (STALE) (BREAK-GLASS)"
+            cell.text(at(60)),
+            "2.1.0 (1 min, 2+ behind, held by 01234567, checks failed, HELD, TAINTED, STALE, OVERRIDDEN, BREAK-GLASS)"
         );
     }
 
@@ -333,34 +360,7 @@ mod tests {
         let holder = LeaseHolder { deployment: deployment.clone(), execution: "arn:y".into(), since: at(0) };
         let held = Environment { holder: Some(holder), ..environment("ci", "logs") };
         let expected = format!("- (held by {})", deployment.short());
-        assert_eq!(matrix(&stages(), &[held], &[]).rows()[0][1], expected);
-    }
-
-    #[test]
-    fn taints_and_break_glass_have_notes() {
-        let permission = |used_by: &str| BreakGlass {
-            component: "logs".parse().unwrap(),
-            digest: Digest::of(b"x"),
-            stage: "production".parse().unwrap(),
-            version: "2.1.0".parse().unwrap(),
-            by: "arn:ada".into(),
-            reason: "outage".into(),
-            at: at(0),
-            used_by: Some(DeploymentId::of_execution(used_by)),
-        };
-        let tainted = Environment {
-            taint: Some("Queue was skipped".into()),
-            ..running(environment("production", "logs"))
-        };
-        let notes = matrix(&stages(), std::slice::from_ref(&tainted), &[permission("arn:x")]).notes();
-        assert_eq!(
-            notes,
-            [
-                "logs in production is tainted: Queue was skipped; once you have repaired it: lockstep reconcile",
-                "logs in production was admitted by break-glass, without evidence, by arn:ada: outage",
-            ]
-        );
-        assert_eq!(matrix(&stages(), &[tainted], &[permission("arn:another")]).notes().len(), 1);
+        assert_eq!(matrix(&stages(), &[held], &[]).rows(at(0))[0][1], expected);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::model::person::Caller;
 use lockstep_domain::model::resource_change::{Change, Impact};
 use lockstep_domain::records::{
-    AnswerKind, Approval, ApprovalDecision, BuildSubject, Decision, DeployBody, Deployment, DeploymentBody,
-    DeploymentStart, Environment, GivenAnswer, Release, ReleaseState, StackRun, Subject,
+    AnswerKind, Approval, ApprovalDecision, BuildSubject, Decision, DeployBody, Deployed, Deployment,
+    DeploymentBody, DeploymentStart, Environment, GivenAnswer, Release, ReleaseState, StackRun, Subject,
 };
 use std::collections::BTreeSet;
 
@@ -124,6 +124,23 @@ pub fn change(logical_id: &str, impact: Impact, tags_only: bool) -> Change {
         tags_only,
         drift: None,
         impact,
+    }
+}
+
+/// Returns a release of logs as an environment runs it since the epoch, with good checks.
+pub fn deployed(version: &str) -> Deployed {
+    let digest = Digest::of(b"x");
+    Deployed {
+        version: version.parse().unwrap(),
+        digest: digest.clone(),
+        template_digest: digest.clone(),
+        parameters_digest: digest,
+        late_digest: None,
+        stack_version: version.parse().unwrap(),
+        deployment: DeploymentId::of_execution("arn:x"),
+        checked: true,
+        overridden: BTreeSet::new(),
+        since: at(0),
     }
 }
 

@@ -1,14 +1,17 @@
 //! The history of a deployment, as `lockstep why` prints it.
 
+use super::attention::{is_success, judges, last_of_each};
 use super::{clock, seconds, time};
 use crate::output::duration;
 use lockstep_domain::delivery::approval::decision_on;
 use lockstep_domain::model::error::bracketed;
-use lockstep_domain::model::ids::TEST;
+use lockstep_domain::model::ids::{ComponentName, StageName, TEST};
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
     Approval, ApprovalDecision, Decision, DeployBody, Deployment, DeploymentBody, DeploymentState,
-    FailedEvent, LogEntry, NamedResource, Operation, OperationKind, Release,
+    FailedEvent, LogEntry, NamedResource, Operation, OperationKind, Rejection, Release, ReleaseState,
 };
+use std::fmt;
 
 /// Returns a state in plain words.
 pub fn state(state: DeploymentState) -> &'static str {
@@ -53,6 +56,68 @@ pub fn subject(deployment: &Deployment) -> String {
             format!("{component} {version} to {stage}{name}")
         }
     }
+}
+
+/// A component or a release, perhaps in one stage.
+#[derive(Clone, Copy, Debug)]
+pub struct Sought<'a> {
+    /// The component.
+    pub component: &'a ComponentName,
+    /// The version of the release; `None` for any.
+    pub version: Option<&'a Version>,
+    /// The stage; `None` for any.
+    pub stage: Option<&'a StageName>,
+}
+
+impl fmt::Display for Sought<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.component)?;
+        self.version.map_or(Ok(()), |version| write!(f, " {version}"))?;
+        self.stage.map_or(Ok(()), |stage| write!(f, " in {stage}"))
+    }
+}
+
+/// Returns the deployment that explains a component or a release: the newest failure that no later deployment of its
+/// environment ended, or the newest deployment if none failed. Plans explain neither.
+pub fn culprit<'a>(deployments: &'a [Deployment], sought: &Sought<'_>) -> Option<&'a Deployment> {
+    let own: Vec<&Deployment> = deployments
+        .iter()
+        .filter(|deployment| {
+            deployment.component() == Some(sought.component)
+                && sought.version.is_none_or(|version| deployment.version == *version)
+                && sought.stage.is_none_or(|stage| deployment.stage == *stage)
+                && !deployment.is_plan_only()
+        })
+        .collect();
+    let started = |deployment: &&&Deployment| (deployment.started_at, deployment.id.clone());
+    // Each test stack is an environment of its own, so the newest one speaks for the component.
+    let tests = own.iter().copied().filter(|it| it.stage.as_str() == TEST && judges(it));
+    let test = tests.max_by_key(|it| (it.started_at, it.id.clone()));
+    let last = last_of_each(own.iter().copied()).chain(test).filter(|it| !is_success(it));
+    let failed = last.max_by_key(|it| (it.started_at, it.id.clone()));
+    failed.or_else(|| own.iter().max_by_key(started).copied())
+}
+
+/// Returns the lines about a commit that could not be packaged.
+pub fn of_rejection(rejection: &Rejection) -> Vec<String> {
+    let Rejection { component, repository, commit, author, problems, rejected_at } = rejection;
+    let head = format!("{component}: commit {} was rejected at {}", commit.short(), time(*rejected_at));
+    let origin = format!("  commit      {commit} of {repository} by {author}");
+    let problems = problems.iter().map(|problem| format!("  {problem}"));
+    [head, origin].into_iter().chain(problems).collect()
+}
+
+/// Returns the lines about a release that no deployment brought anywhere.
+pub fn of_release(release: &Release) -> Vec<String> {
+    let state = match release.state {
+        ReleaseState::Packaged => "packaged, and its test has not ended",
+        ReleaseState::Published => "published, and no known deployment brought it to a stage",
+        ReleaseState::TestFailed => "its test failed",
+    };
+    let mut lines = vec![format!("{} {}: {state}", release.component, release.version)];
+    lines.extend(origin(release));
+    lines.extend(release.failure.iter().map(|why| format!("  failed      {why}")));
+    lines
 }
 
 /// Returns the lines of the history. `decisions` are the answers to the deployment's questions, and `release` is its
@@ -255,6 +320,49 @@ mod tests {
             resources: vec![bucket],
             policies: None,
         }
+    }
+
+    #[test]
+    fn the_culprit_is_the_newest_open_failure_of_a_component() {
+        use DeploymentState::{Cancelled, Failed, Succeeded};
+        use lockstep_domain::model::ids::DeploymentId;
+        let of = |execution: &str, stage: &str, state, second| Deployment {
+            id: DeploymentId::of_execution(execution),
+            stage: stage.parse().unwrap(),
+            state,
+            started_at: at(second),
+            ..deployment()
+        };
+        let all = [
+            of("production failed", "production", Failed, 10),
+            of("production cancelled", "production", Cancelled, 40),
+            of("ci failed", "ci", Failed, 20),
+            of("ci succeeded", "ci", Succeeded, 30),
+        ];
+        let (logs, other) = ("logs".parse().unwrap(), "other".parse().unwrap());
+        let (version, ci) = ("2.1.3".parse().unwrap(), "ci".parse().unwrap());
+        let sought = Sought { component: &logs, version: None, stage: None };
+        let found = |all: &[Deployment], sought: Sought<'_>| culprit(all, &sought).map(|it| it.id.clone());
+        assert_eq!(found(&all, sought).as_ref(), Some(&all[0].id));
+        assert_eq!(found(&all, Sought { version: Some(&version), ..sought }).as_ref(), Some(&all[0].id));
+        assert_eq!(found(&all, Sought { stage: Some(&ci), ..sought }).as_ref(), Some(&all[3].id));
+        assert_eq!(found(&all[2..], sought).as_ref(), Some(&all[3].id), "none failed, so the newest");
+        assert_eq!(found(&all, Sought { component: &other, ..sought }), None);
+        let mut tested = all.to_vec();
+        tested.push(of("test failed", TEST, Failed, 50));
+        assert_eq!(found(&tested, sought).as_ref(), Some(&tested[4].id));
+        tested.push(of("test succeeded", TEST, Succeeded, 60));
+        assert_eq!(found(&tested, sought).as_ref(), Some(&all[0].id));
+    }
+
+    #[test]
+    fn a_release_without_a_deployment_shows_its_failed_test() {
+        let failed = Release {
+            state: ReleaseState::TestFailed,
+            failure: Some("1 of 2 checks failed".into()),
+            ..release()
+        };
+        insta::assert_snapshot!(of_release(&failed).join("\n"));
     }
 
     #[test]

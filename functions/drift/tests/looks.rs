@@ -123,6 +123,7 @@ impl Fixture {
                 stack_version: "1.0.0".parse().unwrap(),
                 deployment: DeploymentId::of_execution("e"),
                 checked: true,
+                overridden: Default::default(),
                 since: Timestamp::UNIX_EPOCH,
             }),
             ..Environment::new("production".parse().unwrap(), "logs", "logs".parse().unwrap())

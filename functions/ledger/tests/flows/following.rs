@@ -40,6 +40,7 @@ async fn consumer(fixture: &Fixture) -> Release {
         stack_version: release.version.clone(),
         deployment: earlier.id.clone(),
         checked: true,
+        overridden: Default::default(),
         since: at(0),
     };
     let environment = Environment {

@@ -139,6 +139,7 @@ impl Fixture {
             stack_version: release.version,
             deployment: super::fixture::id("brought"),
             checked: true,
+            overridden: Default::default(),
             since: at(0),
         };
         self.put(&Environment {

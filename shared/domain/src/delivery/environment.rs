@@ -302,6 +302,7 @@ fn runs(
         stack_version: kept.map_or_else(|| deployment.version.clone(), |d| d.stack_version.clone()),
         deployment: deployment.id.clone(),
         checked,
+        overridden: deploy.overrides.keys().cloned().collect(),
         since: now,
     };
     let history = rollback::history_after(environment, &deployed);

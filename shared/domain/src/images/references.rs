@@ -216,6 +216,7 @@ mod tests {
             stack_version: version.parse().unwrap(),
             deployment: DeploymentId::of_execution("e"),
             checked: true,
+            overridden: Default::default(),
             since: Timestamp::UNIX_EPOCH,
         }
     }

@@ -4,7 +4,7 @@ use crate::model::output_name::OutputName;
 use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Holder of an environment's lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,9 @@ pub struct Deployed {
     pub deployment: DeploymentId,
     /// True if its checks passed.
     pub checked: bool,
+    /// Names of the parameters that its deployment overrode. No stage before tested their values.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub overridden: BTreeSet<String>,
     /// Time at which it was deployed.
     pub since: Timestamp,
 }

@@ -155,6 +155,7 @@ impl Fixture {
                 stack_version: before.version.clone(),
                 deployment: before.id.clone(),
                 checked: true,
+                overridden: Default::default(),
                 since: jiff::Timestamp::UNIX_EPOCH,
             });
         });

@@ -299,6 +299,18 @@ fn only_an_existing_environment_is_torn_down_and_removed() {
 }
 
 #[test]
+fn the_running_release_names_its_overridden_parameters() {
+    let mut overriding = deployment("a", "1.0.0");
+    change(&mut overriding, |deploy| drop(deploy.overrides.insert("MaxSize".into(), "9".into())));
+    let taken = acquire(None, &overriding, at(1)).unwrap();
+    let done = complete(&taken.environment, &taken.deployment, &ImageLock::default(), at(2)).unwrap();
+    let runs = done.environment.and_then(|environment| environment.deployed).unwrap();
+    assert_eq!(runs.overridden, ["MaxSize".to_owned()].into());
+    let plain = completed("b", "1.0.1", None).deployed.unwrap();
+    assert!(plain.overridden.is_empty());
+}
+
+#[test]
 fn a_plan_leaves_the_environment_as_it_was() {
     let runs = completed("a", "1.0.0", None);
     let mut plan = deployment("b", "1.0.1");

@@ -67,6 +67,7 @@ fn success_closes_the_deployment_and_forgets_an_earlier_failure() {
         stack_version: "1.0.0".parse().unwrap(),
         deployment: taken.deployment.id.clone(),
         checked: true,
+        overridden: Default::default(),
         since: at(9),
     };
     let expected = Environment {
