@@ -29,6 +29,7 @@ pub mod partitions;
 pub mod permission;
 pub mod person;
 pub mod policies;
+pub mod public_parameters;
 pub mod resource_change;
 pub mod test_difference;
 pub mod text;
