@@ -104,8 +104,8 @@ const BASE: &str = "/aws/service/lockstep/base";
 /// Ids that the public parameter has before and after the push.
 const IMAGES: [&str; 2] = ["ami-0123456789abcdef0", "ami-0fedcba9876543210"];
 
-/// The function answers with the text of a second file, so the whole folder is in its zip. The public parameter names another
-/// image before the promotion.
+/// The function answers with the text of a second file, so the whole folder is in its zip. The public parameter names
+/// another image before the promotion.
 pub async fn local_files_run_in_ci_and_in_production(cloud: &mut TestCloud) -> Result<(), Failure> {
     let repository = cloud.demo.repository();
     let serverless = MANIFEST.replace("greeter", "waver");

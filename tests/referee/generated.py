@@ -1,4 +1,4 @@
-"""Files of the repository that the referee makes out of sources of AWS and others. The same sources give the same bytes."""
+"""Files of the repository that the referee makes out of sources of AWS and others: the same sources, the same bytes."""
 
 import gzip
 import hashlib

@@ -47,8 +47,8 @@ pub const IMAGE_LOCK_FILE: &str = "image-lock.json";
 /// image lock's name.
 pub const FUNCTION_LOCK_FILE: &str = "function-lock.json";
 
-/// Name of the lock of public parameters in an artifact, which only a release with such parameters has; reserved like the image
-/// lock's name.
+/// Name of the lock of public parameters in an artifact, which only a release with such parameters has; reserved like
+/// the image lock's name.
 pub const PUBLIC_LOCK_FILE: &str = "public-parameter-lock.json";
 
 /// Name of the deployed template in an artifact, with addresses in the place of local paths; reserved like the image lock's

@@ -1,8 +1,8 @@
 //! Public parameters: values that AWS publishes in Parameter Store of each region, such as the newest image of Amazon Linux.
 //!
 //! AWS moves such a value without a release. A release therefore pins version and value of each that its template names. A
-//! version is a number of one region: `/aws/service/ami-amazon-linux-latest/amzn-ami-hvm-x86_64-gp2` ended in December 2023 as
-//! version 73 in us-east-1 and as version 52 in ap-northeast-3. So each region has a pin of its own.
+//! version is a number of one region: `/aws/service/ami-amazon-linux-latest/amzn-ami-hvm-x86_64-gp2` ended in December
+//! 2023 as version 73 in us-east-1 and as version 52 in ap-northeast-3. So each region has a pin of its own.
 
 use crate::model::canonical::canonical_json;
 use crate::model::ids::{LogicalId, Region};
@@ -52,7 +52,8 @@ impl PinnedValue {
 /// The public parameters of a release, and the template parameters that get the values of stored parameters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicParameterLock {
-    /// The template parameters whose value is the name of a parameter in Parameter Store. Lockstep gives the stack its value.
+    /// The template parameters whose value is the name of a parameter in Parameter Store. Lockstep gives the stack its
+    /// value.
     pub parameters: BTreeSet<LogicalId>,
     /// The pinned public parameters of each region, by name.
     pub regions: BTreeMap<Region, BTreeMap<String, PinnedValue>>,
@@ -80,7 +81,8 @@ impl PublicParameterLock {
         })
     }
 
-    /// Returns the lock as the release carries it: JSON with sorted keys and no spaces, so that equal locks have equal bytes.
+    /// Returns the lock as the release carries it: JSON with sorted keys and no spaces, so that equal locks have equal
+    /// bytes.
     pub fn to_json(&self) -> String {
         serde_json::to_value(self).map(canonical_json).unwrap_or_default()
     }

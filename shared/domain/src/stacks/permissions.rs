@@ -73,13 +73,14 @@ impl Needs {
     }
 }
 
-/// Returns the permissions that a template needs from its creation to its deletion, as far as they are known. The templates of
-/// nested stacks are not.
+/// Returns the permissions that a template needs from its creation to its deletion, as far as they are known. The
+/// templates of nested stacks are not.
 pub fn needs(template: &Template, table: &Table, known: &TemplateContext) -> Needs {
     needs_with_nested(template, table, known, &|_| Vec::new())
 }
 
-/// Returns the permissions that a template needs, as [`needs`], with those of the nested stacks whose templates `nested` knows.
+/// Returns the permissions that a template needs, as [`needs`], with those of the nested stacks whose templates
+/// `nested` knows.
 pub fn needs_with_nested(
     template: &Template,
     table: &Table,

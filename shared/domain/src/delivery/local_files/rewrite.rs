@@ -29,7 +29,8 @@ pub(super) struct Packager<'f> {
     local: LocalFiles,
     /// Nested templates by path and by the names of stored parameters that they get; `None` for one with problems.
     children: BTreeMap<(String, Passed), Option<Child>>,
-    /// The parameters of the template that was read last that get values of stored parameters, with the names that they hold.
+    /// The parameters of the template that was read last that get values of stored parameters, with the names that they
+    /// hold.
     stored: BTreeMap<String, String>,
     /// Objects by path and kind of content.
     packed: BTreeMap<(String, Content), Digest>,
@@ -405,7 +406,8 @@ impl<'f> Packager<'f> {
         self.pass_parameters(scan.file, resource, &child);
     }
 
-    /// Passes the bucket and the values of public parameters to a nested stack, and compares the passed parameters with those of its template.
+    /// Passes the bucket and the values of public parameters to a nested stack, and compares the passed parameters with
+    /// those of its template.
     fn pass_parameters(&mut self, file: &str, resource: &mut Entry, child: &Child) {
         let line = resource.line;
         let Some(Value::Map(properties)) =

@@ -1,4 +1,5 @@
-//! Public parameters in a template: the stack gets their values as parameters of the template, so that the release can pin them.
+//! Public parameters in a template: the stack gets their values as parameters of the template, so that the release can
+//! pin them.
 //!
 //! CloudFormation reads a parameter of Parameter Store when it deploys, always at its newest version:
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/systems-manager-parameter-types.html>. So the deployed
@@ -37,8 +38,8 @@ pub(super) enum Position<'p> {
     Nested(&'p Passed),
 }
 
-/// Replaces each use of a public parameter. Returns the template parameters that get values of stored parameters, each with the
-/// name that it holds by itself.
+/// Replaces each use of a public parameter. Returns the template parameters that get values of stored parameters, each
+/// with the name that it holds by itself.
 ///
 /// `needed` are public parameters whose values the nested templates get.
 pub(super) fn replace(
@@ -87,7 +88,8 @@ fn kind(declaration: &Node) -> Option<&str> {
     declaration.get("Type").and_then(Node::as_text)
 }
 
-/// Declares as text each parameter that names a public parameter, and in the template of the component each that names an image.
+/// Declares as text each parameter that names a public parameter, and in the template of the component each that names
+/// an image.
 fn retype(root: &mut Node, position: Position<'_>) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let Some(Value::Map(parameters)) = child_mut(root, "Parameters").map(|node| &mut node.value) else {

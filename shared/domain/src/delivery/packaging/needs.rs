@@ -30,7 +30,8 @@ pub enum Scope {
     Account,
 }
 
-/// Returns the permissions that a component and its nested stacks need in every stage, with the settled values of the stage's parameters.
+/// Returns the permissions that a component and its nested stacks need in every stage, with the settled values of the
+/// stage's parameters.
 pub fn needs_by_stage(
     package: &Package,
     input: &PackagingInput<'_>,

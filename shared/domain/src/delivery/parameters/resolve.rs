@@ -39,8 +39,8 @@ pub struct Request<'a> {
     pub functions: &'a dyn Fn(&FunctionName) -> Result<String, String>,
     /// The AMI for each parameter that is bound to an image.
     pub images: &'a BTreeMap<LogicalId, AmiId>,
-    /// Returns the value of the stored parameter that the value of a template parameter names, or a sentence with the reason of
-    /// its absence; `None` if that value names none.
+    /// Returns the value of the stored parameter that the value of a template parameter names, or a sentence with the
+    /// reason of its absence; `None` if that value names none.
     pub stored: &'a dyn Fn(&LogicalId, &str) -> Option<Result<String, String>>,
 }
 
@@ -140,8 +140,8 @@ pub fn functions(
         .collect()
 }
 
-/// Returns the values that these parameters have before a stored parameter replaces them. A parameter without a readable value
-/// is left out, because [`resolve`] reports it.
+/// Returns the values that these parameters have before a stored parameter replaces them. A parameter without a
+/// readable value is left out, because [`resolve`] reports it.
 pub fn stored_names(request: &Request<'_>, ids: &BTreeSet<LogicalId>) -> BTreeMap<LogicalId, String> {
     let own = Request { stored: &|_, _| None, ..*request };
     let of = |id: &LogicalId| {

@@ -9,8 +9,8 @@ use crate::stacks::template::{Parameter, Template};
 /// Returns the templates that the address of a nested stack names: more than one if a condition decides.
 pub type NestedTemplates<'t> = dyn Fn(&str) -> Vec<&'t Template> + 't;
 
-/// Returns the needs of a nested stack, with the path of each resource and the line of the nested stack; `None` if its template
-/// is not in the release.
+/// Returns the needs of a nested stack, with the path of each resource and the line of the nested stack; `None` if its
+/// template is not in the release.
 pub(super) fn needs_of_nested(
     place: &ResourceUse<'_>,
     values: &Values<'_>,
