@@ -156,7 +156,7 @@ const OF_CLIENTS: [&str; 18] = [
 ];
 
 /// Number of lines of each format.
-const LINES: u64 = 20_000;
+const LINES: u64 = 6_000;
 
 #[test]
 fn no_line_with_quotes_within_quotes_is_shifted() {
