@@ -194,6 +194,7 @@ fn every_component_is_packaged_without_an_open_reference() {
         images: Some(&images),
         producers: Some(&producers),
         functions: Some(&functions),
+        public: None,
         permissions: None,
     };
     for folder in FOLDERS {

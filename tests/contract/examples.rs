@@ -7,10 +7,11 @@ use lockstep_cli::failure::Exit;
 use lockstep_cli::output::Output;
 use lockstep_domain::delivery::archive::Files;
 use lockstep_domain::delivery::manifest::Manifest;
-use lockstep_domain::delivery::packaging::{self, PackagingInput, find_components};
+use lockstep_domain::delivery::packaging::{self, PackagingInput, Scope, find_components, needs_by_stage};
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::model::ids::ComponentName;
+use lockstep_domain::model::permission::Level;
 use lockstep_domain::stacks::template::Template;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,5 +77,29 @@ async fn the_command_in_the_readme_accepts_every_example() {
     for folder in examples().keys() {
         assert!(output.captured().contains(&format!("{folder} 1.0: good")), "{}", output.captured());
         assert!(readme.contains(&format!("[`{folder}`]({folder})")), "examples/README.md lacks {folder}");
+    }
+}
+
+#[test]
+fn the_example_with_local_files_needs_what_its_nested_template_needs() {
+    let files = &examples()["greeting"];
+    let package = packaging::plan("greeting", files, &PackagingInput::default()).unwrap();
+    let nested = package.local.nested().map(|template| template.resources().len()).collect::<Vec<_>>();
+    assert_eq!(nested, [2], "the role and the log group");
+    let keys: Vec<String> = package.local.objects(false).map(|(key, _)| key).collect();
+    assert_eq!(keys.len(), 2, "the zip of src and the nested template: {keys:?}");
+    let table = lockstep_cli::permissions_table::table().unwrap();
+    let needs = needs_by_stage(&package, &PackagingInput::default(), table, Scope::Account);
+    assert_eq!(needs[0].needs.unknown, []);
+    let required = |action: &str, resource: &str| {
+        let mut of = needs[0].needs.of(Level::Required);
+        of.any(|need| need.action == action && need.resource == resource)
+    };
+    for (action, resource) in [
+        ("lambda:CreateFunction", "Greeter"),
+        ("iam:CreateRole", "Runtime.Role"),
+        ("logs:CreateLogGroup", "Runtime.GreeterLogs"),
+    ] {
+        assert!(required(action, resource), "{action} of {resource}");
     }
 }

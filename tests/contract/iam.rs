@@ -97,7 +97,8 @@ fn actions_without_a_resource_have_statements_of_their_own() {
 fn every_wildcard_in_an_arn_follows_a_fixed_prefix() {
     // The names of stacks, images, snapshots, keys, check functions, executions and objects are unknown beforehand. The
     // account is always known, except for the keys of the accounts that share images. The region is known in the
-    // tooling account. The roles of other accounts, and what operators may read there, cover each of their regions.
+    // tooling account. The roles of other accounts, and what operators may read there, cover each of their regions. Public
+    // parameters belong to no account, and a release pins them in each region.
     for (owner, statement) in all_statements(&stacks()) {
         for resource in statement.resources.iter().filter(|r| *r != "*") {
             let parts: Vec<&str> = resource.splitn(6, ':').collect();
@@ -105,7 +106,8 @@ fn every_wildcard_in_an_arn_follows_a_fixed_prefix() {
             // A condition names the accounts, so the policy does not list each role of each account.
             let by_condition = statement.actions == ["sts:AssumeRole"] && !accounts_of(&statement).is_empty();
             assert!(of_who_shares || by_condition || !parts[4].contains('*'), "{owner}: {resource}");
-            let serves_regions = !owner.contains(TOOLING);
+            let is_public = parts[4].is_empty() && parts[5].starts_with("parameter/aws/service/");
+            let serves_regions = !owner.contains(TOOLING) || is_public;
             assert!(serves_regions || !parts[3].contains('*'), "{owner}: {resource}");
             assert!(!parts[2].contains('*') && !parts[5].starts_with('*'), "{owner}: {resource}");
         }

@@ -53,6 +53,8 @@ pub enum Bug {
     ReviewIsFinal,
     /// A stack counts as healthy if its status ends in COMPLETE.
     SuccessByStatus,
+    /// The files that a template names are not copied to the account.
+    FileIsLost,
     /// A running operation counts as done.
     RunningIsDone,
     /// No wake is requested for a wait.
@@ -372,6 +374,10 @@ impl Mistake for Bug {
 
     fn looks_for_references(&self) -> bool {
         *self != Self::UsedIsDiscarded
+    }
+
+    fn copies_files(&self) -> bool {
+        *self != Self::FileIsLost
     }
 
     fn revokes_grants(&self) -> bool {

@@ -28,6 +28,9 @@ pub const NEXT: &str = "1.0.6";
 /// Fails its check.
 pub const FAILING: &str = "1.0.7";
 
+/// Changes a topic in place and adds a function from a folder.
+pub const LOCAL: &str = "1.0.8";
+
 /// Starts from an image.
 pub const IMAGED: &str = "1.0.5";
 
@@ -37,6 +40,15 @@ const BUCKET: &str = "  Bucket:
     UpdateReplacePolicy: Retain
     Properties:
       BucketName: !GetAtt Topic.TopicName
+";
+
+const FUNCTION: &str = "  Greeter:
+    Type: AWS::Lambda::Function
+    Properties:
+      Runtime: python3.12
+      Handler: app.handler
+      Role: arn:aws:iam::111111111111:role/greeter
+      Code: src/
 ";
 
 fn template(topic: &str, more: &str) -> String {
@@ -52,6 +64,7 @@ fn template_of(version: &str) -> String {
     let alarm = format!("{BUCKET}  Alarm:\n    Type: AWS::SNS::Topic\n");
     match version {
         SAFE => template(two, &alarm),
+        LOCAL => template(two, &format!("{BUCKET}{FUNCTION}")),
         NEXT => template("      DisplayName: three\n", BUCKET),
         FAILING => template("      DisplayName: four\n", BUCKET),
         CONDITIONAL => template("      TopicName: renamed\n", BUCKET),
@@ -88,7 +101,8 @@ impl Made {
 pub fn releases() -> &'static [Made] {
     static MADE: OnceLock<Vec<Made>> = OnceLock::new();
     MADE.get_or_init(|| {
-        [FIRST, SAFE, CONDITIONAL, REMOVAL, EQUAL, IMAGED, NEXT, FAILING].into_iter().map(make).collect()
+        let all = [FIRST, SAFE, CONDITIONAL, REMOVAL, EQUAL, IMAGED, NEXT, FAILING, LOCAL];
+        all.into_iter().map(make).collect()
     })
 }
 
@@ -122,6 +136,9 @@ fn make(version: &str) -> Made {
     if version == EQUAL {
         files.push(("README.md".to_owned(), b"read me".to_vec()));
     }
+    if version == LOCAL {
+        files.push(("src/app.py".to_owned(), b"def handler(event, context):\n    return 'hello'\n".to_vec()));
+    }
     let images = [crate::images::scenarios::version()];
     let input = packaging::PackagingInput { images: Some(&images), ..packaging::PackagingInput::default() };
     let package = packaging::plan("", &files.into_iter().collect(), &input);
@@ -129,8 +146,8 @@ fn make(version: &str) -> Made {
     Made {
         version: version.to_owned(),
         release: record(version, &package),
+        template: package.template.deployed_text(),
         artifact: package.artifact,
-        template,
     }
 }
 

@@ -21,6 +21,7 @@ fn scenario_of(bug: Bug) -> Option<&'static str> {
         Bug::NoReplan => "changed-while-thinking",
         Bug::ReviewIsFinal => "review-remains",
         Bug::SuccessByStatus => "failing-update",
+        Bug::FileIsLost => "local-files",
         Bug::ForgottenUnshare => "image-copies-fail",
         Bug::ImageAlone | Bug::RandomCopyToken | Bug::TagLater => "image",
         Bug::GrantKept => "image-is-encrypted",

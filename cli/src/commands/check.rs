@@ -12,8 +12,9 @@ use crate::report::Report;
 use crate::schemas;
 use crate::views::permissions;
 use clap::Args;
+use lockstep_domain::delivery::archive::Files;
 use lockstep_domain::delivery::order::{Graph, cycle_problem};
-use lockstep_domain::delivery::packaging::{Package, PackagingInput, Scope, needs_by_stage, plan};
+use lockstep_domain::delivery::packaging::{self, Package, PackagingInput, Scope, needs_by_stage};
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::recipe;
@@ -167,24 +168,45 @@ fn refuse_cycles(first: usize, shown: impl Fn(Problem) -> Problem, found: &mut C
 /// Plans every component below the folder that the command names. Returns false if there is none.
 fn find_components(
     repository: &PushedFiles,
-    shown: impl Fn(Problem) -> Problem + Copy,
+    shown: impl Fn(Problem) -> Problem,
     found: &mut CheckedPackages,
 ) -> bool {
     let components = repository.components();
-    for source in &components {
-        let planned = match &source.files {
-            Ok(files) => plan(&source.folder, files, &found.input()),
-            Err(problem) => Err(vec![problem.clone()]),
-        };
-        match planned {
+    let plan = |source: &packaging::Source| {
+        planned(&source.files, |files| packaging::plan(&source.folder, files, &found.input()))
+    };
+    let plans: Vec<_> = components.iter().map(plan).collect();
+    found.packages.extend(good(plans, |package| &mut package.hints, shown, &mut found.problems));
+    !components.is_empty()
+}
+
+/// Plans a component or a recipe, unless its files are unusable.
+fn planned<P>(
+    files: &Result<Files, Problem>,
+    plan: impl FnOnce(&Files) -> Result<P, Vec<Problem>>,
+) -> Result<P, Vec<Problem>> {
+    plan(files.as_ref().map_err(|problem| vec![problem.clone()])?)
+}
+
+/// Returns what can be packaged or built, and adds the problems of the rest to `problems`.
+fn good<P>(
+    plans: Vec<Result<P, Vec<Problem>>>,
+    hints: impl Fn(&mut P) -> &mut Vec<Problem>,
+    shown: impl Fn(Problem) -> Problem,
+    problems: &mut Vec<Problem>,
+) -> Vec<P> {
+    let mut found = Vec::new();
+    for plan in plans {
+        match plan {
             Ok(mut package) => {
-                package.hints = package.hints.into_iter().map(shown).collect();
-                found.packages.push(package);
+                let hints = hints(&mut package);
+                *hints = std::mem::take(hints).into_iter().map(&shown).collect();
+                found.push(package);
             }
-            Err(problems) => found.problems.extend(problems.into_iter().map(shown)),
+            Err(refused) => problems.extend(refused.into_iter().map(&shown)),
         }
     }
-    !components.is_empty()
+    found
 }
 
 type Organisation = (Option<Stages>, Option<OrganisationParameters>);

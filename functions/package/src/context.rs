@@ -6,15 +6,18 @@ use lockstep_aws::aws::Aws;
 use lockstep_aws::config::{Config, Setting};
 use lockstep_aws::git_host::GitHosts;
 use lockstep_aws::ledger::Ledger;
+use lockstep_aws::stored_values::{StoredValues as _, ValueStores};
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::ids::CommitSha;
+use lockstep_domain::model::ids::{CommitSha, Region};
+use lockstep_domain::model::late_values::{Answer, StoredParameter};
 use lockstep_domain::records::{ReleaseCommits, Repository};
 use lockstep_domain::stacks::permissions::{TABLE_BYTES_MAX, Table, table_digest};
 use lockstep_runtime::{
-    BranchCommits, BranchHeads, CommitArchive, CommitArchives, HasLedger, PermissionTable, ShippedFunctions,
-    StoresArtifacts,
+    BranchCommits, BranchHeads, CommitArchive, CommitArchives, HasLedger, PermissionTable,
+    PublishedParameters, ShippedFunctions, StoresArtifacts,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -27,6 +30,7 @@ pub trait PackageContext:
     + StoresArtifacts
     + ShippedFunctions
     + PermissionTable
+    + PublishedParameters
 {
 }
 
@@ -37,7 +41,8 @@ impl<
         + CommitArchives
         + StoresArtifacts
         + ShippedFunctions
-        + PermissionTable,
+        + PermissionTable
+        + PublishedParameters,
 > PackageContext for T
 {
 }
@@ -47,6 +52,7 @@ pub const SETTINGS: [Setting; 3] = [Setting::Bucket, Setting::Functions, Setting
 
 /// The capabilities on AWS and on the git hosts of the registered repositories.
 pub struct AwsContext {
+    aws: Aws,
     hosts: GitHosts,
     ledger: Ledger,
     artifacts: Artifacts,
@@ -59,6 +65,7 @@ impl AwsContext {
     /// Wires the adapters to the account of the function.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         Ok(Self {
+            aws: aws.clone(),
             hosts: GitHosts::new(aws),
             ledger: Ledger::new(aws),
             artifacts: Artifacts::new(aws, config.get(Setting::Bucket)?),
@@ -133,5 +140,15 @@ impl ShippedFunctions for AwsContext {
 impl PermissionTable for AwsContext {
     async fn permission_table(&self) -> Result<Arc<Table>, Failure> {
         self.permissions.get_or_try_init(|| self.read_permissions()).await.cloned()
+    }
+}
+
+impl PublishedParameters for AwsContext {
+    async fn public_parameters(
+        &self,
+        region: &Region,
+        names: &[String],
+    ) -> Result<BTreeMap<String, Answer<StoredParameter>>, Failure> {
+        ValueStores::new(&self.aws.in_region(region)).parameters(names).await
     }
 }

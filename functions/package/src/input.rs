@@ -4,16 +4,13 @@ use crate::commit::Source;
 use crate::context::PackageContext;
 use crate::records::{find, newest};
 use lockstep_domain::delivery::function_code::FunctionLock;
-use lockstep_domain::delivery::local_files;
-use lockstep_domain::delivery::manifest::{self, Manifest};
 use lockstep_domain::delivery::order::Graph;
-use lockstep_domain::delivery::packaging;
-use lockstep_domain::delivery::parameters::{
-    ComponentParameters, Layers, OrganisationParameters, references,
-};
+use lockstep_domain::delivery::packaging::{self, Sketch};
+use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::ids::{ComponentName, ImageName};
+use lockstep_domain::model::ids::{ComponentName, Region};
+use lockstep_domain::model::public_parameters::PublicParameters;
 use lockstep_domain::records::{ImageVersion, OwnedName, Ownership, Release, ReleaseState};
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_runtime::stages::{parameters, stages};
@@ -46,6 +43,8 @@ pub struct CommitInput {
     pub owners: BTreeMap<ComponentName, Ownership>,
     /// The functions that this installation ships for components.
     pub functions: FunctionLock,
+    /// The public parameters that the commit's components name, in the regions of the stages.
+    pub public: PublicParameters,
     /// The table of the permissions that resource types need.
     pub permissions: Arc<Table>,
 }
@@ -59,6 +58,7 @@ impl CommitInput {
             images: Some(&self.images),
             producers: Some(&self.producers),
             functions: Some(&self.functions),
+            public: Some(&self.public),
             permissions: Some(&self.permissions),
         }
     }
@@ -68,7 +68,9 @@ impl CommitInput {
 pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<CommitInput, Failure> {
     let stages = stages(context.ledger()).await?;
     let organisation = parameters(context.ledger()).await?;
-    let sketches: Vec<Sketch> = sources.iter().filter_map(|s| sketch(s, &stages, &organisation)).collect();
+    let readable = sources.iter().filter_map(|source| source.files.as_ref().ok());
+    let sketches: Vec<Sketch> =
+        readable.filter_map(|files| packaging::sketch(files, &stages, &organisation)).collect();
     let mut images = Vec::new();
     for name in sketches.iter().flat_map(|s| &s.images).collect::<BTreeSet<_>>() {
         images.extend(lockstep_runtime::images::versions(context.ledger(), name, VERSIONS_MAX).await?);
@@ -93,6 +95,7 @@ pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<C
             find::<Ownership>(context.ledger(), &key).await?.map(|claim| (sketch.name.clone(), claim)),
         );
     }
+    let public = public(context, &sketches).await?;
     let producers = producers(&sketches, &published);
     let functions = context.shipped_functions().clone();
     let permissions = context.permission_table().await?;
@@ -105,33 +108,23 @@ pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<C
         order,
         owners,
         functions,
+        public,
         permissions,
     })
 }
 
-/// Names that a component refers to. Unreadable parts are left out: the planner reports them.
-struct Sketch {
-    name: ComponentName,
-    images: BTreeSet<ImageName>,
-    producers: BTreeSet<ComponentName>,
-    outputs: BTreeSet<String>,
-}
-
-fn sketch(source: &Source, stages: &Stages, organisation: &OrganisationParameters) -> Option<Sketch> {
-    let files = source.files.as_ref().ok()?;
-    let text = |path: &str| std::str::from_utf8(files.get(path)?).ok();
-    let manifest = Manifest::parse(manifest::FILE, text(manifest::FILE)?).ok()?;
-    let template_path = manifest.component.template.as_str();
-    let template = local_files::read(template_path, files).ok()?.template;
-    let component = ComponentParameters::read(files).ok()?;
-    let layers = Layers { organisation: Some(organisation), component: &component, overrides: None };
-    let referred = stages.iter().flat_map(|stage| references(template.parameters(), &layers, &stage.name));
-    Some(Sketch {
-        images: manifest.images.values().map(|constraint| constraint.name().clone()).collect(),
-        producers: referred.map(|output| output.component).collect(),
-        outputs: template.outputs().keys().cloned().collect(),
-        name: manifest.component.name,
-    })
+/// Reads the public parameters that the components name, in the regions of their stages.
+async fn public(context: &impl PackageContext, sketches: &[Sketch]) -> Result<PublicParameters, Failure> {
+    let mut names: BTreeMap<Region, BTreeSet<String>> = BTreeMap::new();
+    for (region, name) in sketches.iter().flat_map(|sketch| &sketch.public) {
+        names.entry(region.clone()).or_default().insert(name.clone());
+    }
+    let mut found = PublicParameters::new();
+    for (region, names) in names {
+        let answers = context.public_parameters(&region, &Vec::from_iter(names)).await?;
+        found.insert(region, answers);
+    }
+    Ok(found)
 }
 
 fn newest_published(newest_first: Vec<Release>) -> Option<Release> {

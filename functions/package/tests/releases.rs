@@ -812,3 +812,37 @@ async fn components_that_need_each_other_are_refused_with_the_path() {
     let release = released.iter().find(|release| release.component.as_str() == "logs-c").unwrap();
     assert_eq!(release.producers, ["logs-a".parse().unwrap()].into());
 }
+
+/// Returns a component whose template names a public parameter.
+fn with_public_image() -> Vec<(String, String)> {
+    let base = format!(
+        "Parameters:\n  Base: {{Type: \"AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>\", Default: {PUBLIC_IMAGE}}}\n"
+    );
+    let mut files = component("broker", "logs-broker", "");
+    files[1].1 = files[1].1.replacen("Parameters:\n", &base, 1);
+    files
+}
+
+const PUBLIC_IMAGE: &str = "/aws/service/ami-amazon-linux-latest/al2023";
+
+#[tokio::test]
+async fn a_release_pins_public_parameters_in_each_region_of_its_stages() {
+    let fixture = Fixture::new();
+    fixture.holds(COMMIT, &with_public_image());
+    fixture.sim.stored.put_parameter(PUBLIC_IMAGE, Some("ami-1"));
+    packaged(fixture.main(COMMIT).await);
+    let [release] = fixture.releases().try_into().unwrap();
+    let files = unpack(&fixture.object(&release.artifact), &Limits::DEFAULT).unwrap();
+    let lock: serde_json::Value = serde_json::from_slice(&files["public-parameter-lock.json"]).unwrap();
+    let pins = json!({PUBLIC_IMAGE: {"version": 1, "value": "ami-1"}});
+    assert_eq!(lock, json!({"parameters": ["Base"], "regions": {"eu-west-1": pins, "eu-central-1": pins}}));
+}
+
+#[tokio::test]
+async fn a_public_parameter_that_does_not_exist_rejects_the_component() {
+    let fixture = Fixture::new();
+    fixture.holds(COMMIT, &with_public_image());
+    let found = problems(fixture.main(COMMIT).await);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("broker/template.yaml:2: the public parameter /aws/service/"), "{found:?}");
+}

@@ -6,7 +6,9 @@ use crate::observe;
 use lockstep_aws::stored_values::StoredValues;
 use lockstep_domain::delivery::packaging::PackedContents;
 use lockstep_domain::model::error::{Failure, FailureKind, Policy};
+use lockstep_domain::model::ids::LogicalId;
 use lockstep_domain::model::late_values::{LateReadings, LateSource, LateValues, StoredAnswers};
+use lockstep_domain::model::public_parameters::PinnedValue;
 use lockstep_domain::records::Deployment;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,6 +53,30 @@ async fn physical_ids<C: StackContext>(
         // The stack is gone: the plan reports it.
         Err(_) => Ok(BTreeMap::new()),
     }
+}
+
+/// Reads the stored parameters that template parameters name and the release does not pin. Returns the value of each, or the
+/// reason of its absence.
+pub async fn unpinned<C: StackContext>(
+    context: &C,
+    loaded: &Loaded,
+    contents: &PackedContents,
+    names: BTreeMap<LogicalId, String>,
+) -> Result<BTreeMap<String, Result<String, String>>, Failure> {
+    let location = &loaded.deployment.record.location;
+    let is_pinned = |name: &String| contents.public_lock.pin(&location.region, name).is_some();
+    let names: BTreeSet<String> = names.into_values().filter(|name| !is_pinned(name)).collect();
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let stored = context.stored_values(location, &loaded.session()).await?;
+    let answers = stored.parameters(&Vec::from_iter(names.clone())).await?;
+    let value = |name: String| {
+        let found = PinnedValue::of(answers.get(&name)).map(|found| found.value);
+        let found = found.map_err(|why| format!("{name} cannot be read in {}: {why}", location.region));
+        (name, found)
+    };
+    Ok(names.into_iter().map(value).collect())
 }
 
 async fn answers<C: StackContext>(

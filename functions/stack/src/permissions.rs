@@ -10,7 +10,7 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::model::missing_permissions::MissingPermissions;
 use lockstep_domain::records::{DeployBody, Release};
 use lockstep_domain::stacks::permissions::missing::{by_resource, judge, questions};
-use lockstep_domain::stacks::permissions::{Table, TemplateContext, excerpt_key, needs};
+use lockstep_domain::stacks::permissions::{Table, TemplateContext, excerpt_key, needs_with_nested};
 use std::time::Duration;
 
 /// Timeout of AWS's answer, after which the result is unknown.
@@ -29,7 +29,9 @@ pub async fn lack<C: StackContext>(
         Err(why) => return MissingPermissions::without_table(&why),
     };
     let location = &loaded.deployment.record.location;
-    let needs = needs(&contents.template, &table, &known(context, deploy, location));
+    let nested = |address: &str| contents.local.templates_at(address);
+    let known = known(context, deploy, location);
+    let needs = needs_with_nested(&contents.template, &table, &known, &nested);
     let questions = questions(&needs, loaded.stack.as_str());
     let session = loaded.session();
     let asked = context.simulate(location, &session, &questions);

@@ -318,7 +318,15 @@ async fn resolve<C: StackContext>(
         outputs: &output,
         functions: &function,
         images: &images,
+        stored: &|_, _| None,
     };
+    let names = parameters::stored_names(&request, &contents.public_lock.parameters);
+    let unpinned = late::unpinned(context, loaded, contents, names).await?;
+    let stored = |id: &LogicalId, name: &str| match contents.public_lock.value(id, &stage.region, name)? {
+        Ok(pinned) => Some(Ok(pinned)),
+        Err(why) => Some(unpinned.get(name).cloned().unwrap_or(Err(why))),
+    };
+    let request = Request { stored: &stored, ..request };
     let resolved = parameters::resolve(&request).map_err(|problems| rejected(&problems))?;
     Ok((resolved, inputs(contents, &uses, &outputs)))
 }

@@ -30,6 +30,7 @@ pub mod partitions;
 pub mod permission;
 pub mod person;
 pub mod policies;
+pub mod public_parameters;
 pub mod resource_change;
 pub mod suggestion;
 pub mod test_difference;

@@ -38,7 +38,8 @@ use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::ids::{AccountId, CommitSha};
+use lockstep_domain::model::ids::{AccountId, CommitSha, Region};
+use lockstep_domain::model::late_values::{Answer, StoredParameter};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{ReleaseCommits, Repository};
 use lockstep_domain::stacks::identity::InstallationId;
@@ -46,6 +47,7 @@ use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
 #[cfg(feature = "lambda")]
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 #[cfg(feature = "lambda")]
 use std::time::Duration;
@@ -302,6 +304,17 @@ pub trait StoredValuesOf {
 
     /// Returns the stored values at `location`, as the deployer may read them.
     async fn stored_values(&self, location: &Location, session: &str) -> Result<Self::StoredValues, Failure>;
+}
+
+/// Reads the parameters that AWS publishes in each region. They belong to no account.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait PublishedParameters {
+    /// Returns the parameters of these names in `region`.
+    async fn public_parameters(
+        &self,
+        region: &Region,
+        names: &[String],
+    ) -> Result<BTreeMap<String, Answer<StoredParameter>>, Failure>;
 }
 
 /// Reads the heads of branches from git hosts.

@@ -5,7 +5,7 @@ mod clouds;
 
 use crate::Interceptor;
 use crate::boundary::Boundary;
-use crate::context::{RESUME, SECRET_AGE, SimContext};
+use crate::context::{RESUME, SECRET_AGE, SimAccounts, SimContext};
 use crate::ec2::SimImages;
 use crate::faults::{Faults, Site};
 pub use account::{FaultyAccount, cross};
@@ -26,7 +26,8 @@ use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::administrators::Administrators;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::ids::{AccountId, CommitSha};
+use lockstep_domain::model::ids::{AccountId, CommitSha, Region};
+use lockstep_domain::model::late_values::{Answer, StoredParameter};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{ReleaseCommits, Repository};
 use lockstep_domain::stacks::diagnosis::StackEvent;
@@ -38,10 +39,11 @@ use lockstep_runtime::{
     Artifacts, BranchCommits, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock,
     CommitArchive, CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasHookKey, HasLedger,
     HasSecrets, ImagesOf, InstallationSettings, Installed, KeptImagesOf, KeysOf, Locality, PermissionTable,
-    PolicySimulation, PublicImagesOf, ReadsBack, ReleaseMachine, ShippedFunctions, StacksOf, StoredValuesOf,
-    StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
+    PolicySimulation, PublicImagesOf, PublishedParameters, ReadsBack, ReleaseMachine, ShippedFunctions,
+    StacksOf, StoredValuesOf, StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,6 +107,11 @@ pub trait Mistake {
         true
     }
 
+    /// Returns true if the files that a template names are copied.
+    fn copies_files(&self) -> bool {
+        true
+    }
+
     /// Returns true if grants are revoked.
     fn revokes_grants(&self) -> bool {
         true
@@ -131,6 +138,11 @@ pub struct FaultyContext {
 }
 
 impl FaultyContext {
+    /// Returns the contents of target accounts.
+    pub fn accounts(&self) -> &SimAccounts {
+        &self.sim.accounts
+    }
+
     /// Returns `sim` behind faults, an interceptor and a mistake.
     pub fn new(
         sim: &SimContext,
@@ -306,7 +318,10 @@ impl TargetBuckets for FaultyContext {
     }
 
     async fn put_file(&self, at: &Location, session: &str, key: &str, bytes: Vec<u8>) -> Result<(), Failure> {
-        let put = async || self.sim.put_file(at, session, key, bytes.clone()).await;
+        let put = async || match self.mistake.copies_files() {
+            true => self.sim.put_file(at, session, key, bytes.clone()).await,
+            false => Ok(()),
+        };
         self.cross("PutObject", Site::Write, put).await
     }
 
@@ -371,6 +386,17 @@ impl PublicImagesOf for FaultyContext {
 
     async fn public_images(&self, _: &Location, _: &str) -> Result<FaultyPublished, Failure> {
         Ok(FaultyPort::new(NeverStale, self.sim.published.clone(), self.boundary(), &self.mistake))
+    }
+}
+
+impl PublishedParameters for FaultyContext {
+    async fn public_parameters(
+        &self,
+        region: &Region,
+        names: &[String],
+    ) -> Result<BTreeMap<String, Answer<StoredParameter>>, Failure> {
+        let read = async || self.sim.public_parameters(region, names).await;
+        self.cross("GetParameters", Site::Consistent, read).await
     }
 }
 

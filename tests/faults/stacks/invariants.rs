@@ -105,6 +105,7 @@ impl<'a> Remains<'a> {
         broken.extend(self.every_deployment_is_closed());
         broken.extend(self.evidence_follows_checks());
         broken.extend(self.every_stack_starts_from_usable_images());
+        broken.extend(self.every_stack_finds_its_files());
         broken
     }
 
@@ -333,6 +334,17 @@ impl<'a> Remains<'a> {
         };
         let wrong = image.filter(|ami| !self.usable.iter().any(|usable| is_it(ami, usable)));
         wrong.map(|ami| format!("{stack} starts from {ami}, which may not be used")).into_iter().collect()
+    }
+
+    /// A stack finds each file that its template names in the bucket of its account.
+    fn every_stack_finds_its_files(&self) -> Vec<String> {
+        let stack = format!("{}-logs", self.scenario.stage);
+        let Some((template, _, _)) = self.harness.cloud.runs(&stack) else { return Vec::new() };
+        let account = location_of(self.scenario.stage).account;
+        let copied = self.harness.context.accounts().files.borrow();
+        let named = template.split('"').filter(|text| text.starts_with("files/"));
+        let lost = named.filter(|key| !copied.contains(&format!("{key} to {account}")));
+        lost.map(|key| format!("{stack} does not find {key} in the bucket of {account}")).collect()
     }
 
     /// Invariant 10: an execution that succeeded deployed its release to the stack, and recorded that in the ledger.

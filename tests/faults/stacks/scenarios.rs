@@ -3,7 +3,7 @@
 use crate::bakes::scenarios::BakeStep;
 use crate::harness::Harness;
 use crate::images::scenarios::ImageStep;
-use crate::organisation::{CONDITIONAL, EQUAL, FIRST, IMAGED, REMOVAL, SAFE};
+use crate::organisation::{CONDITIONAL, EQUAL, FIRST, IMAGED, LOCAL, REMOVAL, SAFE};
 use crate::scenarios::{CI, Meanwhile, Scenario, Step};
 use crate::workflows::Work;
 use lockstep_domain::messages::callers::Callers;
@@ -35,6 +35,7 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario { name: "create", ..CI },
         Scenario { name: "update", ground: &[FIRST_IN_CI], version: SAFE, ..CI },
+        Scenario { name: "local-files", ground: &[FIRST_IN_CI], version: LOCAL, ..CI },
         Scenario { name: "no-change", ground: &[FIRST_IN_CI], version: EQUAL, ..CI },
         Scenario { name: "empty-change-set", ground: &[FIRST_IN_CI, Step::Forget], ..CI },
         Scenario {

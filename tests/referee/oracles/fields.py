@@ -2,43 +2,44 @@
 
 from collections.abc import Callable
 
+from generated import Generated
 from referee.context import Context
 from referee.planting import replace
 from referee.verdict import Verdict
 
-TABLE = "shared/ecs/fields.tsv"
+FILE = Generated("shared/ecs/fields.tsv", "ecs-fields")
 
 
-def published(context: Context) -> str:
-    """Returns the list as the pinned package gives it."""
-    return context.node("ecs-fields")
+def build(context: Context) -> tuple[bytes, list[str]]:
+    """Returns the list as the pinned package gives it, and no errors."""
+    return context.node("ecs-fields").encode(), []
 
 
 def differences(context: Context) -> list[str]:
     """Compares the checked-in list with the package's; returns a sentence for each line that differs."""
-    written = (context.root / TABLE).read_text(encoding="utf-8").splitlines()
-    wanted = published(context).splitlines()
+    written = (context.root / FILE.path).read_text(encoding="utf-8").splitlines()
+    wanted = build(context)[0].decode().splitlines()
     if written == wanted:
         return []
     missing = [f"it lacks `{line}`" for line in sorted(set(wanted) - set(written))]
     surplus = [f"it has `{line}`" for line in sorted(set(written) - set(wanted))]
-    return [f"{what}: run tests/referee/make-ecs-fields" for what in missing + surplus or ["it is not sorted"]]
+    return [f"{what}: run {FILE.command}" for what in missing + surplus or ["it is not sorted"]]
 
 
 def judge(context: Context) -> Verdict:
     """Compares the list with the package."""
     verdict = Verdict()
     for problem in differences(context):
-        verdict.find(TABLE, problem)
-    for _ in (context.root / TABLE).read_text(encoding="utf-8").splitlines()[1:]:
+        verdict.find(FILE.path, problem)
+    for _ in (context.root / FILE.path).read_text(encoding="utf-8").splitlines()[1:]:
         verdict.judged("fields")
     return verdict
 
 
 def _changed(old: str, new: str) -> Callable[[Context], str]:
     def plant(copy: Context) -> str:
-        replace(copy.root / TABLE, old, new)
-        return TABLE
+        replace(copy.root / FILE.path, old, new)
+        return FILE.path
 
     return plant
 

@@ -8,13 +8,14 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 
+from generated import Generated
 from layouts.corpus import texts
 from layouts.reader import NotRead, read
 from referee.context import Context
 from referee.planting import replace
 from referee.verdict import Verdict
 
-FIXTURE = "shared/domain/tests/fixtures/template/layouts.jsonl"
+FILE = Generated("shared/domain/tests/fixtures/template/layouts.jsonl", "layouts")
 
 
 def lines() -> Iterator[str]:
@@ -26,32 +27,37 @@ def lines() -> Iterator[str]:
         yield json.dumps(entry)
 
 
+def build(_context: Context) -> tuple[bytes, list[str]]:
+    """Returns the file of readings, and no errors."""
+    return "".join(f"{line}\n" for line in lines()).encode(), []
+
+
 def judge(context: Context) -> Verdict:
     """Compares the file of readings with the independent reader."""
     verdict = Verdict()
-    written = (context.root / FIXTURE).read_text(encoding="utf-8").splitlines()
+    written = (context.root / FILE.path).read_text(encoding="utf-8").splitlines()
     expected = list(lines())
     for number, (line, wanted) in enumerate(zip(written, expected, strict=False), start=1):
         verdict.judged("readings")
         if line != wanted:
-            verdict.find(f"{FIXTURE}:{number}", f"cfn-lint's loader reads {wanted[:200]}")
+            verdict.find(f"{FILE.path}:{number}", f"cfn-lint's loader reads {wanted[:200]}")
     if len(written) != len(expected):
-        verdict.find(FIXTURE, f"has {len(written)} readings of {len(expected)}: run tests/referee/make-layouts")
+        verdict.find(FILE.path, f"has {len(written)} readings of {len(expected)}: run {FILE.command}")
     return verdict
 
 
 def _changed(old: str, new: str) -> Callable[[Context], str]:
     def plant(copy: Context) -> str:
-        replace(copy.root / FIXTURE, old, new)
-        return FIXTURE
+        replace(copy.root / FILE.path, old, new)
+        return FILE.path
 
     return plant
 
 
 def _shortened(copy: Context) -> str:
-    path = copy.root / FIXTURE
+    path = copy.root / FILE.path
     path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
-    return "run tests/referee/make-layouts"
+    return f"run {FILE.command}"
 
 
 PLANTED = [

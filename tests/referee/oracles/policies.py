@@ -11,7 +11,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from oracles.resources import ask, built_table, component_name, documents_of
+from oracles.resources import ask, built, component_name, documents_of
+from permissions import output as permissions
 from permissions import requirements
 from permissions.stack import Stack
 from referee import tools
@@ -32,7 +33,7 @@ def judge(context: Context) -> Verdict:
     if binary is None:
         verdict.find("lockstep", "is not built: cargo build -p lockstep-cli --bin lockstep")
         return verdict
-    table = json.loads(gzip.decompress(built_table(context)[0]))
+    table = json.loads(gzip.decompress(built(context, permissions)[0]))
     requests = []
     for folder in sorted((context.data / "templates").iterdir()):
         document = load(folder / "template.yaml", context.relative(folder / "template.yaml"))

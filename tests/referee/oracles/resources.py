@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from drift_facts import output as drift_facts
-from permissions import output
+from generated import Maker
+from permissions import output as permissions
 from permissions.requirements import Need, needs_of
 from permissions.stack import Stack
 from referee.context import Context
@@ -78,50 +79,35 @@ def judge(context: Context) -> Verdict:
 
 def _table(context: Context, verdict: Verdict) -> dict:
     """Returns the table as it is checked in, and finds differences from its sources."""
-    content, problems = built_table(context)
-    for problem in problems + output.differences(context.root, content):
-        verdict.find("shared/permissions", problem)
-    for problem in _fact_problems(context):
-        verdict.find("shared/drift", problem)
-    for problem in _rule_problems(context):
-        verdict.find("tests/referee/data/resource-rules.yaml", problem)
+    for place, maker in TABLES.items():
+        content, problems = built(context, maker)
+        for problem in problems + maker.FILE.differences(context.root, content):
+            verdict.find(place, problem)
+    content, _ = built(context, permissions)
     # The data file of the judged tree counts, even if the table was not built again.
     table = json.loads(gzip.decompress(content))
     verdict.judged("resource types", len(table["types"]))
     return table
 
 
-def built_table(context: Context) -> tuple[bytes, list[str]]:
-    """Returns the table of a tree's data file, built once for each content."""
-    data = (context.data / "permissions.yaml").read_bytes()
-    if data not in _BUILT:
-        _BUILT[data] = output.build(context.root, context.node_modules)
-    return _BUILT[data]
+# The generated tables about resource types, by the place that a difference is found at.
+TABLES = {
+    "shared/permissions": permissions,
+    "shared/drift": drift_facts,
+    "tests/referee/data/resource-rules.yaml": resource_rules,
+}
 
 
-_BUILT: dict[bytes, tuple[bytes, list[str]]] = {}
+def built(context: Context, maker: Maker) -> tuple[bytes, list[str]]:
+    """Returns a generated file of a tree, built once for each content of its data file."""
+    data = (context.data / maker.FILE.data).read_bytes() if maker.FILE.data else b""
+    key = (maker.FILE.name, data)
+    if key not in _BUILT:
+        _BUILT[key] = maker.build(context)
+    return _BUILT[key]
 
 
-def _rule_problems(context: Context) -> list[str]:
-    """Compares the table of names, protections and tags with its sources, built once for each data file."""
-    data = (context.root / resource_rules.DATA).read_bytes()
-    if data not in _RULES:
-        _RULES[data] = resource_rules.build(context.root)
-    content, problems = _RULES[data]
-    return problems + resource_rules.differences(context.root / resource_rules.TABLE, content)
-
-
-_RULES: dict[bytes, tuple[str, list[str]]] = {}
-
-
-def _fact_problems(context: Context) -> list[str]:
-    """Compares the table of facts for comparisons with its source, built once."""
-    if not _FACTS:
-        _FACTS.append(drift_facts.pack(drift_facts.build()))
-    return drift_facts.differences(context.root, _FACTS[0])
-
-
-_FACTS: list[bytes] = []
+_BUILT: dict[tuple[str, bytes], tuple[bytes, list[str]]] = {}
 
 
 def _is_component(document: Document) -> bool:
@@ -350,7 +336,7 @@ def _change_execution_policy(copy: Context) -> str:
 
 
 def _edit_table(copy: Context) -> str:
-    path = copy.root / output.TABLE
+    path = copy.root / permissions.FILE.path
     table = json.loads(gzip.decompress(path.read_bytes()))
     table["types"]["AWS::SQS::Queue"]["create"].remove("sqs:CreateQueue")
     path.write_bytes(gzip.compress(json.dumps(table).encode(), mtime=0))
@@ -358,16 +344,16 @@ def _edit_table(copy: Context) -> str:
 
 
 def _edit_rules(copy: Context) -> str:
-    replace(copy.root / resource_rules.TABLE, "AWS::IAM::Role account RoleName", "AWS::IAM::Role region RoleName")
-    return "run tests/referee/make-resource-rules"
+    replace(copy.root / resource_rules.FILE.path, "AWS::IAM::Role account RoleName", "AWS::IAM::Role region RoleName")
+    return f"run {resource_rules.FILE.command}"
 
 
 def _edit_facts(copy: Context) -> str:
-    path = copy.root / drift_facts.TABLE
+    path = copy.root / drift_facts.FILE.path
     table = json.loads(gzip.decompress(path.read_bytes()))
     table["types"]["AWS::SQS::Queue"]["create_only"].remove("QueueName")
     path.write_bytes(gzip.compress(json.dumps(table).encode(), mtime=0))
-    return "run tests/referee/make-drift-facts"
+    return f"run {drift_facts.FILE.command}"
 
 
 PLANTED = [

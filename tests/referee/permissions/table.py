@@ -1,7 +1,5 @@
 """Builds the table of CloudFormation's permissions from the schemas, the service reference and the data file."""
 
-import gzip
-import json
 import re
 from typing import Any
 
@@ -187,9 +185,3 @@ def actions_in(types: dict) -> set[str]:
         for item in entry.get("when", []):
             found.update(item["actions"])
     return found
-
-
-def pack(table: dict) -> bytes:
-    """Returns the table's bytes, the same for the same table."""
-    text = json.dumps(table, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-    return gzip.compress(text.encode(), compresslevel=9, mtime=0)

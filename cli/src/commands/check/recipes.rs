@@ -1,10 +1,10 @@
 //! The recipes of `lockstep check`, planned as for a build.
 
-use super::CheckedPackages;
+use super::{CheckedPackages, good, planned};
 use crate::output::Output;
 use crate::pushed_files::PushedFiles;
 use lockstep_domain::images::bake::places;
-use lockstep_domain::images::recipe::{Package, RecipeInput, plan};
+use lockstep_domain::images::recipe::{self, Package, RecipeInput};
 use lockstep_domain::model::error::Problem;
 use lockstep_domain::model::ids::AccountId;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 /// no recipe.
 pub(super) fn find(
     repository: &PushedFiles,
-    shown: impl Fn(Problem) -> Problem + Copy,
+    shown: impl Fn(Problem) -> Problem,
     found: &mut CheckedPackages,
 ) -> bool {
     let accounts: Option<BTreeSet<AccountId>> = found
@@ -22,21 +22,13 @@ pub(super) fn find(
         .as_ref()
         .map(|stages| places(stages).into_iter().map(|(location, _)| location.account).collect());
     let recipes = repository.recipes();
-    for source in &recipes {
+    let plan = |source: &recipe::Source| {
         let input =
             RecipeInput { common: source.common.as_ref(), accounts: accounts.as_ref(), overrides: None };
-        let planned = match &source.files {
-            Ok(files) => plan(&source.folder, files, &input),
-            Err(problem) => Err(vec![problem.clone()]),
-        };
-        match planned {
-            Ok(mut package) => {
-                package.hints = package.hints.into_iter().map(shown).collect();
-                found.recipes.push(package);
-            }
-            Err(problems) => found.problems.extend(problems.into_iter().map(shown)),
-        }
-    }
+        planned(&source.files, |files| recipe::plan(&source.folder, files, &input))
+    };
+    let plans: Vec<_> = recipes.iter().map(plan).collect();
+    found.recipes.extend(good(plans, |package| &mut package.hints, shown, &mut found.problems));
     !recipes.is_empty()
 }
 

@@ -5,6 +5,7 @@ mod fixture;
 mod late;
 mod limits;
 mod nested;
+mod public;
 mod recovery;
 
 use super::*;

@@ -132,3 +132,64 @@ proptest! {
         }
     }
 }
+
+/// Texts with quotes that clients send in requests and user agents, and parts of them.
+const OF_CLIENTS: [&str; 18] = [
+    r#"GET http://shop.example:80/find?q="red shoes" HTTP/1.1"#,
+    r#"GET http://shop.example:80/?filter={"a":["b","c d"]} HTTP/1.1"#,
+    r#"GET http://shop.example:80/?x="onload="alert(1) HTTP/1.1"#,
+    r#"GET http://shop.example:80/?id=1" OR ""=" HTTP/1.1"#,
+    r#"POST http://shop.example:80/a\"b\" HTTP/1.1"#,
+    r#"Mozilla/5.0 ("X11"; Linux)"#,
+    r#""><script>document.title="x"</script>"#,
+    r#"\"escaped\""#,
+    r#"C:\tools\"#,
+    r#"Agent\"#,
+    r#"" - - "#,
+    r#"" "-" ""#,
+    r#"a" "b"#,
+    r#""forward" "-""#,
+    r#"say "hi""#,
+    r#"""#,
+    r#"" 200 "x"#,
+    r#"192.0.2.1 "a""#,
+];
+
+/// Number of lines of each format.
+const LINES: u64 = 6_000;
+
+#[test]
+fn no_line_with_quotes_within_quotes_is_shifted() {
+    for format in [Format::Classic, Format::Alb, Format::AlbConnection] {
+        let (mut right, mut quarantined, mut shifted) = (0, 0, Vec::new());
+        for seed in 0..LINES {
+            let (text, _) = Synthetic::new(format, seed).lines(1);
+            let (mut values, quoted) = split(format, String::from_utf8(text).unwrap().trim_end());
+            // Every text meets every column, in each order of two texts.
+            let [one, other, at] = [seed % 18, seed / 18 % 18, seed / 18 / 18];
+            let texts =
+                [OF_CLIENTS[one as usize], OF_CLIENTS[other as usize]].map(|text| format!("\"{text}\""));
+            let at = at as usize % quoted.len();
+            values[quoted[at]] = texts[0].clone();
+            if seed % 2 == 1 {
+                values[quoted[(at + 1) % quoted.len()]] = texts[1].clone();
+            }
+            let line = values.join(" ");
+            let own =
+                |(index, value): (usize, &String)| unquoted(value.as_bytes(), format.shape(index)).to_vec();
+            let wanted: Vec<Vec<u8>> = values.iter().enumerate().map(own).collect();
+            match of(line.as_bytes(), format) {
+                Ok(read) if read == wanted => right += 1,
+                Ok(_) => shifted.push(line),
+                Err(_) => quarantined += 1,
+            }
+        }
+        println!(
+            "{}: {LINES} lines, {right} read right, {quarantined} quarantined, {} shifted",
+            format.name(),
+            shifted.len()
+        );
+        assert!(right > 0 && quarantined > 0);
+        assert!(shifted.is_empty(), "{}: {:?}", shifted.len(), shifted.first());
+    }
+}

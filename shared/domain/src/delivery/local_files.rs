@@ -15,15 +15,19 @@ mod outputs;
 mod paths;
 mod properties;
 mod rewrite;
+mod stored;
 
 use crate::delivery::archive::Files;
 use crate::model::error::Problem;
-use crate::model::ids::{AccountId, Digest, Region};
+use crate::model::ids::{AccountId, Digest, LogicalId, Region};
 use crate::model::test_difference::TestDifference;
 use crate::stacks::template::{LeftOutName, Template};
 use rewrite::Packager;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use stored::Position;
+
+pub use stored::PINNED;
 
 /// The parameter that names the artifact bucket of the account. A template with local files gets it; a template that
 /// declares it may use it as well. Lockstep sets its value.
@@ -49,6 +53,8 @@ pub struct Reading {
     pub template: Template,
     /// The objects at these addresses.
     pub local: LocalFiles,
+    /// The parameters of the template whose value is the name of a parameter in Parameter Store. The stack gets its value.
+    pub stored: BTreeSet<LogicalId>,
     /// Reasons to refuse the code of functions. They do not prevent that the release is read.
     pub refusals: Vec<Problem>,
     /// Signs of a mistake that refuse nothing.
@@ -131,7 +137,7 @@ impl LocalFiles {
 /// exist, and a cycle of templates.
 pub fn read(path: &str, files: &Files) -> Result<Reading, Vec<Problem>> {
     let mut packager = Packager::new(files);
-    let template = packager.template(path);
+    let template = packager.template(path, Position::Root);
     packager.finish(template)
 }
 

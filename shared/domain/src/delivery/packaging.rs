@@ -9,6 +9,8 @@ mod judge;
 mod names;
 mod needs;
 mod opened;
+mod public;
+mod sketch;
 mod sources;
 mod values;
 mod versions;
@@ -23,6 +25,7 @@ use crate::delivery::stages::Stages;
 use crate::model::error::{Problem, chain};
 use crate::model::ids::{ComponentName, Digest};
 use crate::model::image_lock::ImageLock;
+use crate::model::public_parameters::{PublicParameterLock, PublicParameters};
 use crate::model::test_difference::TestDifference;
 use crate::records::ImageVersion;
 use crate::stacks::names::FixedNames;
@@ -33,6 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use contents::{Contents, PackedContents};
 pub use needs::{Scope, StageNeeds, needs_by_stage};
 pub use opened::{open, open_packed, open_release};
+pub use sketch::{Sketch, sketch};
 pub use sources::{Source, sources};
 pub use versions::{BranchKind, next_version};
 
@@ -43,6 +47,10 @@ pub const IMAGE_LOCK_FILE: &str = "image-lock.json";
 /// image lock's name.
 pub const FUNCTION_LOCK_FILE: &str = "function-lock.json";
 
+/// Name of the lock of public parameters in an artifact, which only a release with such parameters has; reserved like
+/// the image lock's name.
+pub const PUBLIC_LOCK_FILE: &str = "public-parameter-lock.json";
+
 /// Name of the deployed template in an artifact, with addresses in the place of local paths; reserved like the image lock's
 /// name. It is the text that stacks run, so only the function that writes the files behind the addresses packs them again.
 pub const DEPLOYED_TEMPLATE_FILE: &str = "deployed-template.yaml";
@@ -51,7 +59,8 @@ pub const DEPLOYED_TEMPLATE_FILE: &str = "deployed-template.yaml";
 pub const TEST_TEMPLATE_FILE: &str = "test-template.json";
 
 /// Names in an artifact that no file of a component may have.
-const RESERVED: [&str; 4] = [IMAGE_LOCK_FILE, FUNCTION_LOCK_FILE, DEPLOYED_TEMPLATE_FILE, TEST_TEMPLATE_FILE];
+const RESERVED: [&str; 5] =
+    [IMAGE_LOCK_FILE, FUNCTION_LOCK_FILE, PUBLIC_LOCK_FILE, DEPLOYED_TEMPLATE_FILE, TEST_TEMPLATE_FILE];
 
 /// Maximum bytes of a component's files together. A component is text; binaries belong into images and registries.
 pub const MAX_COMPONENT_BYTES: usize = 50 << 20;
@@ -70,6 +79,8 @@ pub struct PackagingInput<'a> {
     pub producers: Option<&'a BTreeMap<ComponentName, BTreeSet<String>>>,
     /// The functions that the installation ships for components.
     pub functions: Option<&'a FunctionLock>,
+    /// The public parameters that the components name, in the regions of their stages.
+    pub public: Option<&'a PublicParameters>,
     /// The permissions that resource types need, and their properties and attributes.
     pub permissions: Option<&'a Table>,
 }
@@ -87,6 +98,8 @@ pub struct Package {
     pub image_lock: ImageLock,
     /// Every referenced function of Lockstep, pinned; empty if the shipped functions are unknown.
     pub function_lock: FunctionLock,
+    /// Every public parameter that the template names, pinned; without pins if their values are unknown.
+    pub public_lock: PublicParameterLock,
     /// The zip of the folder and the locks; equal content gives equal bytes.
     pub artifact: Vec<u8>,
     /// The digest of the artifact, which evidence names.
@@ -186,6 +199,13 @@ struct ParsedFolder {
     layers: Option<ComponentParameters>,
 }
 
+/// What a release pins.
+struct Locks {
+    image_lock: ImageLock,
+    function_lock: FunctionLock,
+    public_lock: PublicParameterLock,
+}
+
 impl<'a> Planner<'a> {
     fn new(files: &'a Files, input: &'a PackagingInput<'a>) -> Self {
         Self { files, input, problems: Vec::new(), unchecked: Vec::new(), hints: Vec::new() }
@@ -207,10 +227,11 @@ impl<'a> Planner<'a> {
         let image_lock = self.image_lock(&manifest, &lines);
         let layers = layers?;
         self.judge_values(&manifest, template, &layers);
-        self.judge_late_images(template);
         let function_lock = self.function_lock(template, &layers);
-        let names = self.fixed_names(&manifest, &reading, &layers);
-        self.build(manifest, reading, layers, (image_lock, function_lock), &names)
+        let values = self.values_by_stage(&manifest, template, &layers);
+        let public_lock = self.public_lock(&manifest, &reading, &values);
+        let names = self.fixed_names(&manifest, &reading, &values);
+        self.build(manifest, reading, layers, Locks { image_lock, function_lock, public_lock }, &names)
     }
 
     fn source(&mut self) -> Option<ParsedFolder> {
@@ -266,7 +287,7 @@ impl<'a> Planner<'a> {
         manifest: Manifest,
         Reading { template, local, .. }: Reading,
         layers: ComponentParameters,
-        (image_lock, function_lock): (ImageLock, FunctionLock),
+        Locks { image_lock, function_lock, public_lock }: Locks,
         names: &FixedNames,
     ) -> Option<Package> {
         if !self.problems.is_empty() {
@@ -277,6 +298,9 @@ impl<'a> Planner<'a> {
         files.insert(IMAGE_LOCK_FILE.to_owned(), image_lock.to_json().into_bytes());
         if !function_lock.is_empty() {
             files.insert(FUNCTION_LOCK_FILE.to_owned(), function_lock.to_json().into_bytes());
+        }
+        if !public_lock.is_empty() {
+            files.insert(PUBLIC_LOCK_FILE.to_owned(), public_lock.to_json().into_bytes());
         }
         let deployed = template.deployed_text();
         files.insert(DEPLOYED_TEMPLATE_FILE.to_owned(), deployed.clone().into_bytes());
@@ -314,6 +338,7 @@ impl<'a> Planner<'a> {
             local,
             image_lock,
             function_lock,
+            public_lock,
             artifact,
             test_template,
             layers,

@@ -31,6 +31,7 @@ use toml::de::DeValue;
 pub use crate::model::output_name::OutputName;
 pub use resolve::{
     OutputUse, Provenance, Request, ResolvedParameters, functions, output_uses, references, resolve, settled,
+    stored_names,
 };
 pub(crate) use resolve::{misplaced_in, missing, rehearse};
 

@@ -1,4 +1,4 @@
-//! Facts of AWS's resource schemas, from the table that `tests/referee/make-drift-facts` generates.
+//! Facts of AWS's resource schemas, from the table that `tests/referee/make drift-facts` generates.
 
 use super::rules::RuleKind;
 use flate2::read::GzDecoder;

@@ -1,6 +1,7 @@
 //! The base image of a recipe.
 
 use crate::model::image_constraint::ImageConstraint;
+use crate::model::public_parameters::PUBLIC;
 use crate::model::text::{InvalidText, checked_text};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -83,7 +84,7 @@ checked_text! {
         "write the name of a public parameter, such as /aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
     ),
     |name| {
-        name.starts_with("/aws/service/")
+        name.starts_with(PUBLIC)
             && name.len() <= 500
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
     }

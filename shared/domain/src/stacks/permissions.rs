@@ -6,11 +6,13 @@
 
 mod arn;
 pub mod missing;
+mod nested;
 pub mod policy;
 mod roles;
 mod table;
 mod values;
 
+pub use nested::NestedTemplates;
 pub use table::{
     Action, Properties, ResourceType, TABLE_BYTES_MAX, Table, Tagging, Touch, UnreadableTable, When,
     excerpt_key, table_digest, table_key,
@@ -71,10 +73,30 @@ impl Needs {
     }
 }
 
-/// Returns the permissions that a template needs from its creation to its deletion, as far as they are known.
+/// Returns the permissions that a template needs from its creation to its deletion, as far as they are known. The
+/// templates of nested stacks are not.
 pub fn needs(template: &Template, table: &Table, known: &TemplateContext) -> Needs {
+    needs_with_nested(template, table, known, &|_| Vec::new())
+}
+
+/// Returns the permissions that a template needs, as [`needs`], with those of the nested stacks whose templates
+/// `nested` knows.
+pub fn needs_with_nested(
+    template: &Template,
+    table: &Table,
+    known: &TemplateContext,
+    nested: &NestedTemplates<'_>,
+) -> Needs {
     let values = Values::new(template, table, known);
-    let mut found = Collector { values: &values, table, known, needs: BTreeMap::new(), unknown: Vec::new() };
+    let mut found = Collector {
+        values: &values,
+        table,
+        known,
+        nested,
+        needs: BTreeMap::new(),
+        below: Needs::default(),
+        unknown: Vec::new(),
+    };
     if MacroUse::of(template.root()) != MacroUse::All {
         let because = "the template uses macros: what they add to it is not known".to_owned();
         found.unknown.push(Unknown { line: 1, resource: String::new(), kind: String::new(), because });
@@ -82,8 +104,9 @@ pub fn needs(template: &Template, table: &Table, known: &TemplateContext) -> Nee
     for (entry, _) in resources_of(template.root()) {
         found.resource(entry);
     }
-    let mut needs: Vec<Need> = found.needs.into_values().collect();
+    let mut needs: Vec<Need> = found.needs.into_values().chain(found.below.needs).collect();
     needs.sort();
+    found.unknown.extend(found.below.unknown);
     found.unknown.sort();
     Needs { needs, unknown: found.unknown }
 }
@@ -100,11 +123,14 @@ struct Wanted<'r> {
     tags: bool,
 }
 
-struct Collector<'a> {
+struct Collector<'a, 't> {
     values: &'a Values<'a>,
     table: &'a Table,
     known: &'a TemplateContext,
+    nested: &'a NestedTemplates<'t>,
     needs: BTreeMap<Key, Need>,
+    /// Needs of nested stacks.
+    below: Needs,
     unknown: Vec<Unknown>,
 }
 
@@ -149,7 +175,7 @@ impl ResourceUse<'_> {
     }
 }
 
-impl Collector<'_> {
+impl Collector<'_, '_> {
     fn resource(&mut self, entry: &Entry) {
         let node = &entry.node;
         let Some(kind) = node.get("Type").and_then(Node::as_text) else { return };
@@ -167,13 +193,32 @@ impl Collector<'_> {
             return self.custom(&place);
         }
         if kind == crate::model::resource_change::NESTED_STACK {
-            self.unknown(&place, "the template of the nested stack is not read: what it needs is not known");
+            self.nested_stack(&place);
         }
         match self.table.types.get(kind) {
             _ if OF_CLOUDFORMATION.contains(&kind) => {}
             Some(row) if row.is_known() => self.row(&place, row),
             _ => self.unknown(&place, "AWS publishes no permissions for this type"),
         }
+    }
+
+    /// Adds the needs of a nested stack. They are conditional if it may not exist.
+    fn nested_stack(&mut self, place: &ResourceUse<'_>) {
+        let Some(theirs) = nested::needs_of_nested(place, self.values, self.table, self.known, self.nested)
+        else {
+            return self
+                .unknown(place, "the template of the nested stack is not read: what it needs is not known");
+        };
+        let level = |need: Need| match place.condition {
+            Some(condition) => Need {
+                level: Level::Conditional,
+                because: format!("{}; {}", unknown_condition(condition), need.because),
+                ..need
+            },
+            None => need,
+        };
+        self.below.needs.extend(theirs.needs.into_iter().map(level));
+        self.below.unknown.extend(theirs.unknown);
     }
 
     fn row(&mut self, place: &ResourceUse<'_>, row: &ResourceType) {

@@ -1,7 +1,7 @@
 //! Rules about resource types that decide if a second stack of a template can exist beside the first, and if it can be
 //! deleted: names that must be unique, protections against deletion, and tags that cannot change.
 //!
-//! `tests/referee/make-resource-rules` generates the table. Its head explains the lines.
+//! `tests/referee/make resource-rules` generates the table. Its head explains the lines.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

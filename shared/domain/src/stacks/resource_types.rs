@@ -183,7 +183,7 @@ impl<'t> Judge<'t> {
         if is_open || is_property || row.attributes.iter().any(|known| known == attribute) {
             return;
         }
-        let known = row.attributes.iter().map(String::as_str);
+        let known = row.attributes.iter().chain(row.properties.0.keys()).map(String::as_str);
         self.unknown(line, &format!("attribute of {kind}"), attribute, &format!("{kind}.{attribute}"), known);
     }
 
@@ -284,6 +284,11 @@ mod tests {
                 format!("{}Outputs:\n  O:\n    Value: !Sub |\n      a\n      ${{Q.Arm}}\n", queue("Free: a")),
                 10,
                 "Arm is no attribute of AWS::SQS::Queue; did you mean `Arn`?",
+            ),
+            (
+                format!("{}Outputs:\n  O:\n    Value: !GetAtt Q.QueueNames\n", queue("Free: a")),
+                8,
+                "QueueNames is no attribute of AWS::SQS::Queue; did you mean `QueueName`?",
             ),
             (
                 queue("Tags: !If [C, [{Kay: a}], []]") + "Conditions: {C: !Equals [a, b]}\n",

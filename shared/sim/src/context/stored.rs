@@ -3,9 +3,10 @@
 use super::SimContext;
 use lockstep_aws::stored_values::StoredValues;
 use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::Region;
 use lockstep_domain::model::late_values::{Answer, StoredParameter};
 use lockstep_domain::model::location::Location;
-use lockstep_runtime::StoredValuesOf;
+use lockstep_runtime::{PublishedParameters, StoredValuesOf};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -69,5 +70,15 @@ impl StoredValuesOf for SimContext {
     async fn stored_values(&self, location: &Location, _: &str) -> Result<SimStored, Failure> {
         self.reach(location)?;
         Ok(self.stored.clone())
+    }
+}
+
+impl PublishedParameters for SimContext {
+    async fn public_parameters(
+        &self,
+        _: &Region,
+        names: &[String],
+    ) -> Result<BTreeMap<String, Answer<StoredParameter>>, Failure> {
+        self.stored.parameters(names).await
     }
 }

@@ -9,6 +9,7 @@ use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{DeploymentId, Digest, RepositoryId};
 use lockstep_domain::model::location::Location;
+use lockstep_domain::model::public_parameters::PublicParameters;
 use lockstep_domain::records::{
     ApprovalDecision, Decision, DeployBody, Deployed, Deployment, DeploymentStart, Environment, LeaseHolder,
     Release, ReleaseState, StackRun,
@@ -167,7 +168,21 @@ impl Fixture {
         Self::of(stage, TEMPLATE, &[("lockstep.toml", &manifest)])
     }
 
+    /// Returns a fixture whose release pins these public parameters.
+    pub fn with_public(stage: &str, template: &str, public: &PublicParameters) -> Self {
+        Self::planned(stage, template, &[], Some(public))
+    }
+
     fn of(stage: &str, template: &str, more: &[(&str, &str)]) -> Self {
+        Self::planned(stage, template, more, None)
+    }
+
+    fn planned(
+        stage: &str,
+        template: &str,
+        more: &[(&str, &str)],
+        public: Option<&PublicParameters>,
+    ) -> Self {
         let manifest = manifest();
         let files = [("lockstep.toml", manifest.as_str()), ("template.yaml", template)];
         let files = files.iter().chain(more);
@@ -177,6 +192,7 @@ impl Fixture {
         let known = packaging::PackagingInput {
             stages: Some(&stages),
             functions: Some(&shipped),
+            public,
             ..packaging::PackagingInput::default()
         };
         let package = packaging::plan("", &files, &known).unwrap();

@@ -57,7 +57,11 @@ impl LocalFiles {
         }
     }
 
-    /// Returns the templates that a rendered address names: more than one if the choice between them is not known.
+    /// Returns the templates that an address names: more than one if the choice between them is not known.
+    pub fn templates_at(&self, address: &str) -> Vec<&Template> {
+        self.nested_at(address).map(|nested| &nested.template).collect()
+    }
+
     fn nested_at(&self, address: &str) -> impl Iterator<Item = &NestedTemplate> {
         self.nested.iter().filter(move |nested| address.contains(nested.deployed.digest.as_str()))
     }

@@ -28,18 +28,25 @@ pub(super) fn address(form: Form, digest: &Digest, line: u32) -> Node {
 
 /// Declares the parameter of the bucket, unless the author did.
 pub(super) fn declare_bucket(root: &mut Node) {
+    declare(
+        root,
+        ARTIFACT_BUCKET,
+        "Bucket of the files that Lockstep packaged; Lockstep sets the value",
+        None,
+    );
+}
+
+/// Declares a parameter that holds a text, unless the template has it.
+pub(super) fn declare(root: &mut Node, name: &str, description: &str, default: Option<&str>) {
     let line = root.line;
     let text = |key: &str, text: &str| Entry { key: key.to_owned(), line, node: Node::text(line, text) };
-    let declaration = vec![
-        text("Type", "String"),
-        text("Description", "Bucket of the files that Lockstep packaged; Lockstep sets the value"),
-    ];
-    let parameter =
-        Entry { key: ARTIFACT_BUCKET.to_owned(), line, node: Node::new(line, Value::Map(declaration)) };
+    let declaration = [text("Type", "String"), text("Description", description)].into_iter();
+    let declaration = declaration.chain(default.map(|default| text("Default", default))).collect();
+    let parameter = Entry { key: name.to_owned(), line, node: Node::new(line, Value::Map(declaration)) };
     let Value::Map(sections) = &mut root.value else { return };
     match sections.iter_mut().find(|section| section.key == "Parameters") {
         Some(Entry { node: Node { value: Value::Map(parameters), .. }, .. }) => {
-            if !parameters.iter().any(|known| known.key == ARTIFACT_BUCKET) {
+            if !parameters.iter().any(|known| known.key == name) {
                 parameters.push(parameter);
             }
         }

@@ -6,13 +6,14 @@ use super::nodes::{address, become_stack, below, beside, child_mut, declare_buck
 use super::outputs::{self, NestedOutputs};
 use super::paths::{is_local, resolve};
 use super::properties::{Content, Form, GLOBALS, LocalProperty, PROPERTIES};
+use super::stored::{self, Passed, Position, indirect, value_of};
 use super::{ARTIFACT_BUCKET, LocalFiles, NestedTemplate, Reading, Text};
 use crate::delivery::archive::{Files, pack_code, zip_entries};
 use crate::model::error::{Problem, chain};
 use crate::model::ids::Digest;
 use crate::model::toml_file::suggestion;
 use crate::stacks::template::node::{Entry, Node, Value};
-use crate::stacks::template::{Parameter, Template};
+use crate::stacks::template::{Parameter, Template, read_node};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum bytes of all objects of a component. Folders may overlap, so the objects can be larger than the component.
@@ -26,8 +27,11 @@ pub(super) struct Packager<'f> {
     /// The files that are being read, the outermost first.
     open: Vec<String>,
     local: LocalFiles,
-    /// Nested templates by path; `None` for one with problems.
-    children: BTreeMap<String, Option<Child>>,
+    /// Nested templates by path and by the names of stored parameters that they get; `None` for one with problems.
+    children: BTreeMap<(String, Passed), Option<Child>>,
+    /// The parameters of the template that was read last that get values of stored parameters, with the names that they
+    /// hold.
+    stored: BTreeMap<String, String>,
     /// Objects by path and kind of content.
     packed: BTreeMap<(String, Content), Digest>,
     bytes: usize,
@@ -45,6 +49,8 @@ struct Child {
     /// The names of the parameters; true for one that needs a value.
     parameters: BTreeMap<String, bool>,
     outputs: BTreeSet<String>,
+    /// The parameters that get values of public parameters, with their names.
+    stored: BTreeMap<String, String>,
 }
 
 /// One template while it is rewritten.
@@ -53,6 +59,8 @@ struct Scan<'s> {
     /// The template before it is rewritten.
     original: Node,
     nested: NestedOutputs,
+    /// The public parameters whose values nested templates get.
+    stored: BTreeSet<String>,
     uses_bucket: bool,
     is_changed: bool,
 }
@@ -61,7 +69,6 @@ struct Scan<'s> {
 enum Packaged {
     Object(Digest),
     Inline(String),
-    Child(Child),
 }
 
 /// The files behind a path.
@@ -77,6 +84,7 @@ impl<'f> Packager<'f> {
             open: Vec::new(),
             local: LocalFiles::default(),
             children: BTreeMap::new(),
+            stored: BTreeMap::new(),
             packed: BTreeMap::new(),
             bytes: 0,
             includes: 0,
@@ -87,10 +95,10 @@ impl<'f> Packager<'f> {
     }
 
     /// Reads the template at `path` and rewrites it. Problems are collected.
-    pub(super) fn template(&mut self, path: &str) -> Option<Template> {
+    pub(super) fn template(&mut self, path: &str, position: Position<'_>) -> Option<Template> {
         let text = self.text(path, path, None)?;
         self.open.push(path.to_owned());
-        let read = Template::parse_rewritten(path, text, |root| self.rewrite(path, root));
+        let read = Template::parse_rewritten(path, text, |root| self.rewrite(path, root, position));
         self.leave();
         read.map_err(|found| self.problems.extend(found)).ok()
     }
@@ -98,9 +106,13 @@ impl<'f> Packager<'f> {
     /// Returns the template with its objects, or every problem.
     pub(super) fn finish(mut self, template: Option<Template>) -> Result<Reading, Vec<Problem>> {
         match template {
-            Some(template) if self.problems.is_empty() => {
-                Ok(Reading { template, local: self.local, refusals: self.refusals, hints: self.hints })
-            }
+            Some(template) if self.problems.is_empty() => Ok(Reading {
+                template,
+                local: self.local,
+                stored: self.stored.keys().filter_map(|name| name.parse().ok()).collect(),
+                refusals: self.refusals,
+                hints: self.hints,
+            }),
             _ => {
                 self.problems.extend(self.refusals);
                 Err(self.problems)
@@ -167,12 +179,13 @@ impl<'f> Packager<'f> {
         )
     }
 
-    fn rewrite(&mut self, file: &str, root: &mut Node) -> bool {
+    fn rewrite(&mut self, file: &str, root: &mut Node, position: Position<'_>) -> bool {
         let is_changed = self.include(file, root);
         let mut scan = Scan {
             file,
             original: root.clone(),
             nested: NestedOutputs::new(),
+            stored: BTreeSet::new(),
             uses_bucket: false,
             is_changed,
         };
@@ -190,7 +203,8 @@ impl<'f> Packager<'f> {
         if scan.uses_bucket {
             declare_bucket(root);
         }
-        scan.is_changed
+        self.stored = stored::replace(root, position, &scan.stored);
+        scan.is_changed || !self.stored.is_empty()
     }
 
     fn resources(&mut self, scan: &mut Scan<'_>, section: &mut Node) {
@@ -247,7 +261,7 @@ impl<'f> Packager<'f> {
                     scan.is_changed = true;
                     inline = Some(property.form);
                 }
-                Some(Packaged::Child(_)) | None => {}
+                None => {}
             }
         });
         if let Some(Form::Inline(name)) = inline {
@@ -266,9 +280,6 @@ impl<'f> Packager<'f> {
         let path = self.resolved(file, text, line)?;
         if let Form::Inline(_) = property.form {
             return self.text(file, &path, line).map(|text| Packaged::Inline(text.to_owned()));
-        }
-        if property.content == Content::Template {
-            return self.child(file, &path, line).map(Packaged::Child);
         }
         let Some(source) = self.source(&path) else {
             let message = self.missing(&path, "file or folder");
@@ -368,15 +379,17 @@ impl<'f> Packager<'f> {
         self.hints.extend(judgement.hints.into_iter().map(at));
     }
 
-    /// Replaces the template of a nested stack, and passes it the bucket.
+    /// Replaces the template of a nested stack, and passes it the bucket and the values of public parameters.
     fn nested_stack(&mut self, scan: &mut Scan<'_>, property: &LocalProperty, resource: &mut Entry) {
+        let passed = passed(&resource.node);
         let mut found = None;
         visit(&mut resource.node, property.path, &mut |entry| {
             let Some(text) = entry.node.as_text().filter(|text| is_local(text)).map(str::to_owned) else {
                 return;
             };
-            let packaged = self.packaged(scan.file, property, None, &text, entry.node.line);
-            if let Some(Packaged::Child(child)) = packaged {
+            let line = entry.node.line;
+            let path = self.resolved(scan.file, &text, line);
+            if let Some(child) = path.and_then(|path| self.child(scan.file, &path, line, &passed)) {
                 entry.node = address(property.form, &child.digest, entry.node.line);
                 "TemplateURL".clone_into(&mut entry.key);
                 found = Some(child);
@@ -389,10 +402,12 @@ impl<'f> Packager<'f> {
         if property.kind == APPLICATION {
             become_stack(&mut resource.node);
         }
+        scan.stored.extend(child.stored.values().cloned());
         self.pass_parameters(scan.file, resource, &child);
     }
 
-    /// Passes the bucket to a nested stack, and compares the passed parameters with those of its template.
+    /// Passes the bucket and the values of public parameters to a nested stack, and compares the passed parameters with
+    /// those of its template.
     fn pass_parameters(&mut self, file: &str, resource: &mut Entry, child: &Child) {
         let line = resource.line;
         let Some(Value::Map(properties)) =
@@ -414,6 +429,10 @@ impl<'f> Packager<'f> {
         {
             let node = Node::function(line, "Ref".to_owned(), Node::text(line, ARTIFACT_BUCKET));
             values.push(Entry { key: ARTIFACT_BUCKET.to_owned(), line, node });
+        }
+        for (parameter, name) in &child.stored {
+            values.retain(|entry| entry.key != *parameter);
+            values.push(Entry { key: parameter.clone(), line, node: value_of(line, name) });
         }
         // A function in the place of a name, such as Fn::If, decides about names that are not visible here.
         if values.iter().any(|entry| entry.key.starts_with("Fn::")) {
@@ -447,16 +466,20 @@ impl<'f> Packager<'f> {
         }
     }
 
-    /// Reads a nested template once.
-    fn child(&mut self, file: &str, path: &str, line: u32) -> Option<Child> {
-        if let Some(known) = self.children.get(path) {
+    /// Reads a nested template once for the names of stored parameters that it gets.
+    fn child(&mut self, file: &str, path: &str, line: u32, passed: &Passed) -> Option<Child> {
+        let text = self.text(file, path, line)?;
+        let names = read_node(text).map(|root| indirect(&root)).unwrap_or_default();
+        let relevant = passed.iter().filter(|(name, _)| names.contains(*name));
+        let relevant: Passed = relevant.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let key = (path.to_owned(), relevant);
+        if let Some(known) = self.children.get(&key) {
             return known.clone();
         }
-        self.text(file, path, line)?;
         self.enter(file, path, line)?;
         self.leave();
-        let child = self.template(path).map(|template| self.nest(template));
-        self.children.insert(path.to_owned(), child.clone());
+        let child = self.template(path, Position::Nested(&key.1)).map(|template| self.nest(template));
+        self.children.insert(key, child.clone());
         child
     }
 
@@ -468,8 +491,15 @@ impl<'f> Packager<'f> {
         let test = Text::of(self.local.test_template(&template, &BTreeSet::new()).0);
         let (digest, outputs) = (deployed.digest.clone(), template.outputs().keys().cloned().collect());
         self.local.nested.push(NestedTemplate { template, deployed, test });
-        Child { digest, parameters, outputs }
+        Child { digest, parameters, outputs, stored: std::mem::take(&mut self.stored) }
     }
+}
+
+/// Returns the parameters that a nested stack gets from its resource.
+fn passed(resource: &Node) -> Passed {
+    let values = resource.get("Properties").and_then(|node| node.get("Parameters"));
+    let values = values.and_then(Node::entries).unwrap_or_default();
+    values.iter().map(|entry| (entry.key.clone(), entry.node.scalar())).collect()
 }
 
 fn judge_files(

@@ -1,4 +1,5 @@
 mod packaged;
+mod stored;
 
 use super::*;
 use crate::delivery::archive::{Limits, pack_code, unpack};

@@ -10,6 +10,7 @@ use crate::model::ids::StageName;
 use crate::model::image_lock::ImageLock;
 use crate::model::late_values::LateValues;
 use crate::model::location::Location;
+use crate::model::public_parameters::PublicParameterLock;
 use crate::records::Release;
 use crate::stacks::names::render::is_known;
 use crate::stacks::names::{StageValues, VARYING};
@@ -35,6 +36,8 @@ pub struct Contents {
     pub image_lock: ImageLock,
     /// Every referenced function of Lockstep, pinned.
     pub function_lock: FunctionLock,
+    /// Every public parameter that the template names, pinned.
+    pub public_lock: PublicParameterLock,
 }
 
 impl Contents {
@@ -80,6 +83,7 @@ impl Contents {
             outputs: &|_| Err(unknown()),
             functions: &|_| Err(unknown()),
             images: &BTreeMap::new(),
+            stored: &|id, name| self.public_lock.value(id, &stage.region, name),
         };
         let mut values = parameters::settled(&request);
         values.retain(|name, _| {

@@ -100,22 +100,6 @@ impl Planner<'_> {
         self.problems.push(Problem::at(manifest::FILE, lines.of("test.outputs_from"), message));
     }
 
-    /// Lists the images that no lock pins: CloudFormation reads their ids from Parameter Store in each stage.
-    pub(super) fn judge_late_images(&mut self, template: &Template) {
-        const IMAGES: [&str; 2] = [
-            "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>",
-            "AWS::SSM::Parameter::Value<List<AWS::EC2::Image::Id>>",
-        ];
-        let late = template.parameters().iter().filter(|(_, it)| IMAGES.contains(&it.kind.as_str()));
-        self.unchecked.extend(late.map(|(name, it)| {
-            format!(
-                "parameter {name} (line {}): Parameter Store names its image in each stage, so a stage may run an image that \
-                 no stage before tested; name it under [images] to pin it",
-                it.line
-            )
-        }));
-    }
-
     pub(super) fn image_lock(&mut self, manifest: &Manifest, lines: &Lines) -> ImageLock {
         let mut lock = ImageLock::default();
         for (parameter, constraint) in &manifest.images {

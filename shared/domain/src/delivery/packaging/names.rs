@@ -17,18 +17,29 @@ const COMMITS: [&str; 2] =
 const SOME_AMI: &str = "ami-00000000";
 
 impl Planner<'_> {
+    /// Returns the values of each stage; none if the stages are unknown.
+    pub(super) fn values_by_stage(
+        &self,
+        manifest: &Manifest,
+        template: &Template,
+        layers: &ComponentParameters,
+    ) -> Vec<StageValues> {
+        let Some(stages) = self.input.stages else { return Vec::new() };
+        stages.iter().map(|stage| self.stage_values(stages, stage, manifest, template, layers)).collect()
+    }
+
     /// Finds the names that the test stack leaves out. Reports those that it cannot have.
     pub(super) fn fixed_names(
         &mut self,
         manifest: &Manifest,
         Reading { template, local, .. }: &Reading,
-        layers: &ComponentParameters,
+        values: &[StageValues],
     ) -> FixedNames {
-        let Some(stages) = self.input.stages else { return FixedNames::default() };
-        let values: Vec<StageValues> =
-            stages.iter().map(|stage| self.stage_values(stages, stage, manifest, template, layers)).collect();
+        if self.input.stages.is_none() {
+            return FixedNames::default();
+        }
         let file = manifest.component.template.as_str();
-        let mut found = names::judge(file, template, &values, &self.other_texts(manifest));
+        let mut found = names::judge(file, template, values, &self.other_texts(manifest));
         let nested: Vec<_> = values.iter().map(|stage| local.stacks(template, stage)).collect();
         let theirs = names::judge_nested(&nested);
         found.problems.extend(theirs.problems);
@@ -64,6 +75,7 @@ impl Planner<'_> {
                 outputs: &|output: &OutputName| Ok(format!("{output} in {producers}")),
                 functions: &|function: &FunctionName| Ok(format!("functions/{function}")),
                 images: &images(manifest),
+                stored: &|_, _| None,
             };
             Some(rehearse(&request, true).resolved.values)
         };

@@ -6,7 +6,7 @@ use crate::delivery::parameters::{Layers, OutputName, Request, settled};
 use crate::delivery::stages::{Stage, Stages};
 use crate::model::ids::{AmiId, CommitSha, FunctionName, StageName};
 use crate::model::version::Version;
-use crate::stacks::permissions::{Needs, Table, TemplateContext, needs};
+use crate::stacks::permissions::{Needs, Table, TemplateContext, needs_with_nested};
 
 /// Stand-ins for a commit and an AMI, which no settled value holds.
 const SOME_COMMIT: &str = "0000000000000000000000000000000000000000";
@@ -30,22 +30,22 @@ pub enum Scope {
     Account,
 }
 
-/// Returns the permissions that a component needs in every stage, with the settled values of the stage's parameters.
+/// Returns the permissions that a component and its nested stacks need in every stage, with the settled values of the
+/// stage's parameters.
 pub fn needs_by_stage(
     package: &Package,
     input: &PackagingInput<'_>,
     table: &Table,
     scope: Scope,
 ) -> Vec<StageNeeds> {
+    let nested = |address: &str| package.local.templates_at(address);
+    let needs = |known: &TemplateContext| needs_with_nested(&package.template, table, known, &nested);
     let Some(stages) = input.stages else {
-        return vec![StageNeeds {
-            stage: None,
-            needs: needs(&package.template, table, &TemplateContext::default()),
-        }];
+        return vec![StageNeeds { stage: None, needs: needs(&TemplateContext::default()) }];
     };
     let of = |stage: &Stage| StageNeeds {
         stage: Some(stage.name.clone()),
-        needs: needs(&package.template, table, &known(package, input, stages, stage, scope)),
+        needs: needs(&known(package, input, stages, stage, scope)),
     };
     stages.iter().map(of).collect()
 }
@@ -87,6 +87,7 @@ fn known(
         outputs: &|output: &OutputName| unknown(output.to_string()),
         functions: &|function: &FunctionName| unknown(function.to_string()),
         images: &package.manifest.images.keys().map(|id| (id.clone(), ami.clone())).collect(),
+        stored: &|id, _| package.public_lock.parameters.contains(id).then(|| unknown(id.to_string())),
     };
     TemplateContext { parameters: settled(&request), ..place }
 }

@@ -2,7 +2,8 @@
 
 use super::contents::{Contents, PackedContents};
 use super::{
-    DEPLOYED_TEMPLATE_FILE, FUNCTION_LOCK_FILE, IMAGE_LOCK_FILE, PackagingInput, Planner, TEST_TEMPLATE_FILE,
+    DEPLOYED_TEMPLATE_FILE, FUNCTION_LOCK_FILE, IMAGE_LOCK_FILE, PUBLIC_LOCK_FILE, PackagingInput, Planner,
+    TEST_TEMPLATE_FILE,
 };
 use crate::delivery::archive::{Files, Limits, unpack};
 use crate::delivery::function_code::FunctionLock;
@@ -11,6 +12,7 @@ use crate::delivery::manifest;
 use crate::delivery::parameters::ComponentParameters;
 use crate::model::error::{Failure, Problem, chain};
 use crate::model::ids::Digest;
+use crate::model::public_parameters::PublicParameterLock;
 use crate::records::Release;
 use crate::stacks::template::Template;
 
@@ -31,6 +33,12 @@ pub fn open_packed(release: &Release, artifact: &[u8]) -> Result<PackedContents,
     if reading.template.deployed_text() != contents.deployed {
         return Err(Failure::rejected(format!(
             "{} holds a deployed template that its files do not give; package the commit again",
+            label(release)
+        )));
+    }
+    if reading.stored != contents.public_lock.parameters {
+        return Err(Failure::rejected(format!(
+            "{} names other stored parameters than its files do; package the commit again",
             label(release)
         )));
     }
@@ -77,6 +85,10 @@ fn read(artifact: &[u8]) -> Result<(Contents, Files), Vec<Problem>> {
         Some(lock) => serde_json::from_slice(&lock).map_err(|error| unreadable(FUNCTION_LOCK_FILE, error))?,
         None => FunctionLock::default(),
     };
+    let public_lock = match files.remove(PUBLIC_LOCK_FILE) {
+        Some(lock) => serde_json::from_slice(&lock).map_err(|error| unreadable(PUBLIC_LOCK_FILE, error))?,
+        None => PublicParameterLock::default(),
+    };
     let deployed = text(&mut files, DEPLOYED_TEMPLATE_FILE)?;
     let test_template = text(&mut files, TEST_TEMPLATE_FILE)?;
     let layers = ComponentParameters::read(&files)?;
@@ -85,8 +97,16 @@ fn read(artifact: &[u8]) -> Result<(Contents, Files), Vec<Problem>> {
     let Some(written) = planner.text(manifest::FILE) else { return Err(planner.problems) };
     let (manifest, _) = manifest::parse_with_lines(manifest::FILE, written)?;
     let template = Template::parse(manifest.component.template.as_str(), &deployed)?;
-    let contents =
-        Contents { manifest, template, deployed, test_template, layers, image_lock, function_lock };
+    let contents = Contents {
+        manifest,
+        template,
+        deployed,
+        test_template,
+        layers,
+        image_lock,
+        function_lock,
+        public_lock,
+    };
     Ok((contents, files))
 }
 

@@ -1,3 +1,5 @@
+mod public;
+
 use super::*;
 use crate::delivery::archive::{Files, Limits, unpack};
 use crate::delivery::stages::testing::{stage_text, with_production};
@@ -78,6 +80,7 @@ impl Fixture {
             images: Some(&self.images),
             producers: Some(&self.producers),
             functions: Some(&self.functions),
+            public: None,
             permissions: None,
         }
     }
@@ -588,19 +591,6 @@ fn a_component_beyond_the_cap_is_refused() {
 fn a_name_that_archives_refuse_is_refused() {
     let problems = problems(&with("../evil", "x"));
     assert_eq!(problems.len(), 1, "{problems:?}");
-}
-
-#[test]
-fn an_image_of_parameter_store_is_reported_as_pinned_by_no_lock() {
-    let mut files = component();
-    let text = String::from_utf8(files["template.yaml"].clone()).unwrap();
-    let late = "Parameters:\n  Base: {Type: 'AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>', Default: /aws/service/a}\n";
-    files.insert("template.yaml".to_owned(), text.replacen("Parameters:\n", late, 1).into_bytes());
-    let package = plan("broker", &files, &PackagingInput::default()).unwrap();
-    let reported =
-        package.unchecked.iter().filter(|what| what.contains("parameter Base")).collect::<Vec<_>>();
-    assert_eq!(reported.len(), 1, "{reported:?}");
-    assert!(reported[0].contains("a stage may run an image that no stage before tested"), "{reported:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::Planner;
 use super::judge::declares;
 use crate::delivery::function_code::FunctionLock;
-use crate::delivery::local_files::ARTIFACT_BUCKET;
+use crate::delivery::local_files::{ARTIFACT_BUCKET, PINNED};
 use crate::delivery::manifest::Manifest;
 use crate::delivery::parameters::{
     ComponentParameters, Layers, OutputName, OutputUse, Request, functions, misplaced_in, missing,
@@ -78,6 +78,7 @@ impl Planner<'_> {
                     outputs: &outputs,
                     functions: &functions,
                     images: &images,
+                    stored: &|_, _| None,
                 },
                 true,
             );
@@ -199,7 +200,8 @@ impl Planner<'_> {
         for (name, parameter) in template.parameters() {
             let Ok(id) = name.parse::<LogicalId>() else { continue };
             let set = layers.layers().any(|layer| layer.values.contains_key(&id));
-            let is_open = name != ARTIFACT_BUCKET && !set && !manifest.images.contains_key(&id);
+            let is_ours = name == ARTIFACT_BUCKET || name.starts_with(PINNED);
+            let is_open = !is_ours && !set && !manifest.images.contains_key(&id);
             if parameter.default.is_none() && is_open {
                 self.unchecked.push(from_organisation(&id, ""));
             }

@@ -3,7 +3,7 @@
 use super::interpolation::{Piece, Reference, pieces};
 use super::{Layer, LayerName, Layers, MAX_VALUE_BYTES, OutputName, Value};
 use crate::delivery::credentials::find_credentials;
-use crate::delivery::local_files::{ARTIFACT_BUCKET, artifact_bucket};
+use crate::delivery::local_files::{ARTIFACT_BUCKET, PINNED, artifact_bucket};
 use crate::delivery::stages::{Stage, Stages};
 use crate::model::error::Problem;
 use crate::model::ids::{AmiId, CommitSha, Digest, FunctionName, LogicalId, StageName};
@@ -39,6 +39,9 @@ pub struct Request<'a> {
     pub functions: &'a dyn Fn(&FunctionName) -> Result<String, String>,
     /// The AMI for each parameter that is bound to an image.
     pub images: &'a BTreeMap<LogicalId, AmiId>,
+    /// Returns the value of the stored parameter that the value of a template parameter names, or a sentence with the
+    /// reason of its absence; `None` if that value names none.
+    pub stored: &'a dyn Fn(&LogicalId, &str) -> Option<Result<String, String>>,
 }
 
 /// Origin of a parameter's value, for display.
@@ -137,6 +140,18 @@ pub fn functions(
         .collect()
 }
 
+/// Returns the values that these parameters have before a stored parameter replaces them. A parameter without a
+/// readable value is left out, because [`resolve`] reports it.
+pub fn stored_names(request: &Request<'_>, ids: &BTreeSet<LogicalId>) -> BTreeMap<LogicalId, String> {
+    let own = Request { stored: &|_, _| None, ..*request };
+    let of = |id: &LogicalId| {
+        let parameter = request.parameters.get(id.as_str())?;
+        let (value, _) = one(&own, id, parameter, false).ok()??;
+        Some((id.clone(), value))
+    };
+    ids.iter().filter_map(of).collect()
+}
+
 /// A reference, with the parameter, the layer and the value that hold it.
 type Referred<'a> = (LogicalId, &'a Layer, &'a Value, Reference);
 
@@ -221,10 +236,14 @@ pub fn settled(request: &Request<'_>) -> BTreeMap<String, String> {
         if replaceable || request.images.contains_key(&id) {
             return None;
         }
-        if layer == LayerName::Template {
-            return Some(value.text);
+        let text = match layer {
+            LayerName::Template => value.text,
+            _ => expand(request, &value.text).ok().filter(|expanded| expanded.settled)?.text,
+        };
+        match (request.stored)(&id, &text) {
+            Some(stored) => stored.ok(),
+            None => Some(text),
         }
-        expand(request, &value.text).ok().filter(|expanded| expanded.settled).map(|expanded| expanded.text)
     };
     let values = request.parameters.iter();
     values.filter_map(|(name, parameter)| Some((name.clone(), of(name, parameter)?))).collect()
@@ -252,7 +271,11 @@ fn one(
         _ => expand(request, &value.text).map_err(refuse)?,
     };
     judge(parameter, &expanded, provisional).map_err(refuse)?;
-    Ok(Some((expanded.text, provenance)))
+    let value = match (request.stored)(id, &expanded.text) {
+        Some(stored) => stored.map_err(refuse)?,
+        None => expanded.text,
+    };
+    Ok(Some((value, provenance)))
 }
 
 fn candidate(
@@ -378,7 +401,7 @@ pub(crate) fn misplaced_in(
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (id, value) in &layer.values {
-        if id.as_str() == ARTIFACT_BUCKET {
+        if id.as_str() == ARTIFACT_BUCKET || id.as_str().starts_with(PINNED) {
             let message = format!("`{id}` is set by Lockstep; remove this value");
             problems.push(Problem::at(layer.file.clone(), value.line, message));
         } else if bound.contains(id) {

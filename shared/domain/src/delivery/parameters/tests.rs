@@ -76,6 +76,7 @@ impl Case {
             outputs: &outputs,
             functions: &functions,
             images: &self.images,
+            stored: &|_, _| None,
         })
     }
 

@@ -167,7 +167,8 @@ fn example(need: &Need, stack: &str) -> String {
     if need.arn == ANY || need.arn.split(':').count() < ARN_PARTS {
         return ANY.to_owned();
     }
-    let name = format!("{stack}-{}-EXAMPLE12345", need.resource);
+    // The path of a resource in a nested stack has dots.
+    let name = format!("{stack}-{}-EXAMPLE12345", need.resource.replace('.', "-"));
     let name = if need.arn.contains(":s3:::") { name.to_lowercase() } else { name };
     made_by_stack(&need.arn, stack).replace('*', &name)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 mod fixture;
 mod lacking;
+mod nested;
 mod policies;
 mod properties;
 

@@ -364,7 +364,8 @@ fn plain(text: &str) -> String {
     text.to_owned()
 }
 
-fn one(texts: Vec<String>) -> String {
+/// Returns the only text of a value; `*` if it has several.
+pub(super) fn one(texts: Vec<String>) -> String {
     match <[String; 1]>::try_from(texts) {
         Ok([text]) => text,
         Err(_) => ANY.to_owned(),

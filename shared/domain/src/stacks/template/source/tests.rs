@@ -1,4 +1,4 @@
-//! Compares the reading of templates with that of cfn-lint's loader, which `tests/referee/make-layouts` records.
+//! Compares the reading of templates with that of cfn-lint's loader, which `tests/referee/make layouts` records.
 
 use super::read;
 use serde_json::Value;
