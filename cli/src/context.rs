@@ -37,14 +37,12 @@ impl std::fmt::Debug for Input {
 impl CommandContext {
     /// Reads the context of this process.
     pub fn of_process() -> Result<Self, Failure> {
-        Ok(Self {
-            directory: std::env::current_dir().map_err(at("the working directory"))?,
-            variables: std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .collect(),
-            input: Input::Process,
-            output: Output::process(false).with_colour(|name| std::env::var(name).ok()),
-        })
+        let directory = std::env::current_dir().map_err(at("the working directory"))?;
+        let variables: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let output = Output::process(false).with_colour(|name| variables.get(name).cloned());
+        Ok(Self { directory, variables, input: Input::Process, output })
     }
 
     /// Returns a context with a folder and an output, without variables and with an empty input.
