@@ -118,6 +118,7 @@ fn general(exit: Exit) -> &'static str {
             "correct what the message names; if it names nothing of yours, lockstep doctor checks the installation"
         }
         Exit::NeedsHuman => "decide what the message asks, then run the command again",
+        Exit::Interrupted => "what was started continues; to see it: lockstep watch",
     }
 }
 

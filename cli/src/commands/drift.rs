@@ -95,7 +95,7 @@ async fn look(arguments: &Drift, plane: &ControlPlane, context: &CommandContext)
     let next = "read the reasons above, or run lockstep doctor, then look again: lockstep drift";
     Ok(match exit {
         Exit::Failed => report.failed(&Failure::new("a look at an environment failed").next(next)),
-        Exit::Done | Exit::Usage | Exit::NeedsHuman => report,
+        Exit::Done | Exit::Usage | Exit::NeedsHuman | Exit::Interrupted => report,
     })
 }
 

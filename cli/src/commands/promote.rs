@@ -154,7 +154,7 @@ fn summary(not_begun: &[&ComponentName], reports: &BTreeMap<ComponentName, Repor
     };
     match exit {
         Some(Exit::Failed | Exit::Usage) => report.failed(&unsuccessful(reports)),
-        Some(Exit::Done | Exit::NeedsHuman) | None => report,
+        Some(Exit::Done | Exit::NeedsHuman | Exit::Interrupted) | None => report,
     }
 }
 
