@@ -34,6 +34,7 @@ mod tests {
     use crate::model::ids::{DeploymentId, Digest};
     use crate::records::{Deployed, FailedLook, Inconclusive};
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     const HOUR: i64 = 3600;
 
@@ -56,6 +57,7 @@ mod tests {
             stack_version: "1.0.0".parse().unwrap(),
             deployment: DeploymentId::of_execution("e"),
             checked: true,
+            overridden: BTreeSet::new(),
             since: Timestamp::UNIX_EPOCH,
         };
         Environment { deployed: Some(deployed), ..environment() }

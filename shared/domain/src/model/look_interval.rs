@@ -48,7 +48,7 @@ impl FromStr for LookInterval {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let inner = text.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')).ok_or(WANTED)?;
         let (number, unit) = inner.split_once(' ').ok_or(WANTED)?;
-        if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        if number.starts_with('0') || !number.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(WANTED);
         }
         let number: u32 = number.parse().map_err(|_| WANTED)?;
@@ -104,6 +104,7 @@ mod tests {
             "6 hours",
             "rate(6)",
             "rate(0 hours)",
+            "rate(06 hours)",
             "rate(1 hours)",
             "rate(2 hour)",
             "rate(+2 hours)",

@@ -154,6 +154,7 @@ account = "111111111111"
 region = "eu-west-1"
 propagates = true
 superseding = false
+drift = "rate(6 hours)"
 checks_may_reach = ["private", "loopback"]
 [[stages]]
 name = "staging"

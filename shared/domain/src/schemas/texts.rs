@@ -7,6 +7,7 @@ use crate::delivery::manifest::{Day, PropertyPath, RelativePath, TagValue};
 use crate::model::base_image::{ImageOwner, NamePattern, ParameterName};
 use crate::model::ids::{AccountId, ComponentName, ImageName, LogicalId, Region, StageName};
 use crate::model::image_constraint::ImageConstraint;
+use crate::model::look_interval::LookInterval;
 use crate::model::person::PersonId;
 use crate::model::version::MajorMinor;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -43,6 +44,7 @@ texts! {
     ImageName: SLUG, 60;
     ImageOwner: "^([0-9]{12}|amazon|aws-marketplace)$", 15;
     LogicalId: "^[A-Za-z0-9]+$", 255;
+    LookInterval: r"^rate\((1 (hour|day)|([2-9]|[1-9][0-9]|[1-6][0-9]{2}|7[01][0-9]|720) hours|([2-9]|[12][0-9]|30) days)\)$", 15;
     MajorMinor: r"^(0|[1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,9})$", 21;
     NamePattern: r"^[*?]*([A-Za-z0-9()\[\] ./'@_-][*?]*){3,}$", 128;
     ParameterName: "^/aws/service/[A-Za-z0-9/._-]*$", 500;
@@ -102,6 +104,17 @@ mod tests {
         "1",
         "a-b",
         "a--b",
+        "rate(1 hour)",
+        "rate(1 hours)",
+        "rate(06 hours)",
+        "rate(99 hours)",
+        "rate(719 hours)",
+        "rate(720 hours)",
+        "rate(721 hours)",
+        "rate(30 days)",
+        "rate(31 days)",
+        "rate(6 hour)",
+        "rate(6 minutes)",
         "-a",
         "a-",
         "ab1",
@@ -237,6 +250,7 @@ mod tests {
         compare::<ImageName>(true);
         compare::<ImageOwner>(true);
         compare::<LogicalId>(true);
+        compare::<LookInterval>(true);
         compare::<MajorMinor>(true);
         compare::<NamePattern>(true);
         compare::<ParameterName>(true);
