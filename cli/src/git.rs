@@ -56,7 +56,7 @@ pub async fn working_tree_archive(folder: &Path) -> Result<Option<WorkingTreeArc
     let own = |name: &str| temporary.path().join(name);
     // The copy spares git the digests of files that did not change. It also names ignored files that are tracked.
     if index.is_file() {
-        std::fs::copy(&index, own("index")).map_err(at(index.display()))?;
+        copy_with_time(&index, &own("index")).map_err(at(index.display()))?;
     }
     std::fs::create_dir(own("objects")).map_err(at("a temporary folder"))?;
     let environment = [
@@ -145,6 +145,14 @@ fn without_credentials(text: &str) -> String {
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         format!("{clean}://{host}{path}")
     })
+}
+
+/// Copies a file with the time of its last change. git compares files that are as new as its index by their content, and
+/// takes an index with a later time for newer than they are (<https://git-scm.com/docs/racy-git>).
+fn copy_with_time(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::copy(from, to)?;
+    let modified = std::fs::metadata(from)?.modified()?;
+    std::fs::File::options().write(true).open(to)?.set_modified(modified)
 }
 
 #[cfg(test)]

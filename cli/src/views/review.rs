@@ -78,25 +78,49 @@ fn line(change: &AccessChange) -> String {
 
 /// Returns the lines about a deployment that deviates from its plain form.
 pub fn deviations(deploy: &DeployBody) -> Vec<String> {
+    // Every field is named, so that a new one is shown to approvers or left out on purpose.
+    let DeployBody {
+        overrides,
+        revert_drift,
+        parameters_of,
+        break_glass,
+        follows,
+        // The title shows the plan and the environment, the question its change set, and other views the rest.
+        plan_only: _,
+        stack: _,
+        change_set: _,
+        lack: _,
+        pusher: _,
+        repository: _,
+        digest: _,
+        template_digest: _,
+        inputs: _,
+        parameters: _,
+        parameters_digest: _,
+        late_values: _,
+        stack_changed: _,
+        outputs: _,
+        diagnosis: _,
+    } = deploy;
     let mut lines = Vec::new();
-    if let Some(glass) = &deploy.break_glass {
+    if let Some(glass) = break_glass {
         lines.push(format!(
             "  BREAK-GLASS: no evidence of the stage before; {} let it in: {}",
             glass.by, glass.reason
         ));
     }
-    if !deploy.overrides.is_empty() {
-        let names: Vec<&str> = deploy.overrides.keys().map(String::as_str).collect();
+    if !overrides.is_empty() {
+        let names: Vec<&str> = overrides.keys().map(String::as_str).collect();
         lines.push(format!("  OVERRIDES: {}; no stage before tested these values", names.join(", ")));
     }
-    if let Some(stage) = &deploy.parameters_of {
+    if let Some(stage) = parameters_of {
         lines.push(format!("  CLONE: with the parameters of {stage}"));
     }
-    if let Some(follows) = &deploy.follows {
+    if let Some(follows) = follows {
         let producer = follows.producer.short();
         lines.push(format!("  FOLLOWS a producer whose outputs changed: lockstep why {producer}"));
     }
-    if deploy.revert_drift {
+    if *revert_drift {
         lines.push("  REVERTS what was changed outside of CloudFormation".to_owned());
     }
     lines
