@@ -110,24 +110,13 @@ async fn names_are_looked_up_first(cloud: &TestCloud, failed: &str) -> Result<()
     ensure(failed_in[0] == "ci", format!("the release failed in ci: {way}"))
 }
 
+/// Only an installer lists accounts, so this asks for the lists of other people.
 async fn lists_agree_with_the_installation(cloud: &TestCloud) -> Result<(), Failure> {
-    let accounts = cloud.demo.type_in(&["accounts", "list"], Exit::Done).await?;
-    let in_use = accounts["accounts"].as_array().into_iter().flatten();
-    let stages: Vec<&Value> =
-        in_use.flat_map(|account| account["stages"].as_array().into_iter().flatten()).collect();
-    ensure(
-        stages.iter().any(|stage| *stage == "production"),
-        format!("an account has production: {accounts}"),
-    )?;
     let repositories = cloud.demo.type_in(&["repositories", "list"], Exit::Done).await?;
     ensure(
         repositories["repositories"][0]["id"].is_string(),
         format!("a repository is listed: {repositories}"),
     )?;
-    let versions = cloud.demo.type_in(&["version"], Exit::Done).await?;
-    let fits =
-        versions["accounts"].as_array().is_some_and(|all| all.iter().all(|account| account["fit"] == "fits"));
-    ensure(fits && versions["control_plane"]["fit"] == "fits", format!("all versions fit: {versions}"))?;
     let refused = cloud.demo.type_in(&["accounts", "remove", "production"], Exit::Usage).await?;
     ensure(
         refused["next"].as_str().is_some_and(|next| next.contains("stages apply")),
