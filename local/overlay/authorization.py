@@ -68,7 +68,7 @@ def extract_resource_arn(
         return f"arn:aws:ec2:{region}::{kind}/{identifier}"
     if service == "iam" and (simulated := _one(query_params, "PolicySourceArn")):
         return simulated
-    if service == "ssm" and (public := _field(body, "Name")).startswith("/aws/"):
+    if service == "ssm" and (public := _public_parameter(body)):
         return f"arn:aws:ssm:{region}::parameter{public}"
     if service == "ssm" and (folder := _field(body, "Path")):
         return f"arn:aws:ssm:{region}:{account_id}:parameter{folder}"
@@ -122,6 +122,13 @@ def _rule(headers: Headers, body: bytes) -> str:
     bus = _field(body, "EventBusName").rpartition("/")[2]
     name = _field(body, "Name") or _field(body, "Rule")
     return f"{bus}/{name}" if bus not in ("", "default") else name
+
+
+def _public_parameter(body: bytes) -> str:
+    """The public parameter that a call names, the first of several; empty if one of them belongs to an account."""
+    names = _value(body, "Names")
+    named = names if isinstance(names, list) else [_field(body, "Name")]
+    return str(named[0]) if named and all(str(name).startswith("/aws/") for name in named) else ""
 
 
 def _project(body: bytes) -> str:

@@ -9,6 +9,7 @@ GET       /_lockstep/calls                the journal; ``?after=&service=&action
 GET       /_lockstep/events               published events; ``?after=&source=&detail_type=&account=&limit=``
 DELETE    /_lockstep/calls, /events       forget them
 GET, PUT  /_lockstep/settings             ``image_delay_ms``, ``copies_at_once``, ``build_delay_ms``
+PUT       /_lockstep/public-parameters    ``{"name", "value"}``: what Parameter Store of each region publishes
 PUT       /_lockstep/quotas               ``{"service", "name", "value"}``: by name or code; no value is the default
 POST      /_lockstep/images/fail-next     ``{"message", "name"?}``: the next new image ends in failed
 POST      /_lockstep/images/<id>          ``{"account", "region", "finish"?: true, "attributes"?: {...}}``
@@ -25,7 +26,7 @@ import json
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, unquote
 
-from ministack.services import ec2
+from ministack.services import ec2, ssm
 
 from overlay import builds, event_faults, events, image_builder, image_lifecycle, quotas, resource_faults, rules
 from overlay.shapes import Receive, Record, Scope, Send
@@ -81,6 +82,7 @@ def _route(method: str, segments: list[str], given: Record, query: dict[str, str
         "calls": _calls,
         "events": _events,
         "settings": _settings,
+        "public-parameters": _public_parameters,
         "quotas": _quotas,
         "images": _images,
         "builds": _builds,
@@ -154,6 +156,13 @@ def _settings(method: str, rest: list[str], given: Record, _query: dict[str, str
         "copies_at_once": STATE.copies_at_once,
         "build_delay_ms": STATE.build_delay_ms,
     }
+
+
+def _public_parameters(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
+    if rest or method != "PUT":
+        return None
+    ssm._PUBLIC_AMI_PARAMETERS[given["name"]] = given["value"]
+    return 200, {}
 
 
 def _quotas(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:

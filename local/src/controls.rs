@@ -86,6 +86,15 @@ impl Controls {
         self.send(Method::PUT, "settings", json!({"build_delay_ms": milliseconds})).await.map(drop)
     }
 
+    /// Lets the public parameter `name` have this value in every region.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError`] if the emulator does not answer.
+    pub async fn publish_parameter(&self, name: &str, value: &str) -> Result<(), HttpError> {
+        self.send(Method::PUT, "public-parameters", json!({"name": name, "value": value})).await.map(drop)
+    }
+
     /// Makes the next new image end in `failed` with this message. With a name, the next image of that name.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
 //! Local files of a component: a function from a folder, and a nested template. Public parameters in both templates.
 
 use crate::test_cloud::TestCloud;
-use lockstep_aws::channels::{Channels as _, ParameterStore};
 use lockstep_aws::cloudformation::Stack;
 use lockstep_aws::functions::{Called, Functions};
 use lockstep_aws::operator::control_plane::code_sha256;
 use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Exit, Failure, at};
+use lockstep_local::Controls;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -153,14 +153,10 @@ async fn follows_the_release(cloud: &TestCloud, account: &str, stack: &str) -> R
     ensure(images == pinned, format!("{stack} has the image that the release pins: {images}"))
 }
 
-/// Lets the public parameter name an image in every account of the local cloud, in which each account has it by itself.
+/// Lets the public parameter name an image.
 async fn publish(cloud: &TestCloud, ami: &str) -> Result<(), Failure> {
-    let ami = ami.parse().map_err(at("an id of an image"))?;
-    for account in ["tooling", "development", "production"] {
-        let root = cloud.demo.session()?.root(account)?;
-        ParameterStore::new(&root).put(BASE, &ami).await?;
-    }
-    Ok(())
+    let controls = Controls::new(&cloud.demo.session()?.endpoint);
+    controls.publish_parameter(BASE, ami).await.map_err(at("a public parameter"))
 }
 
 /// Calls the function of a stack and returns the digest of its code.

@@ -40,6 +40,13 @@ class Resources(unittest.TestCase):
         found = _resource("ssm", body, target="AmazonSSM.GetParameter")
         self.assertEqual(found, f"arn:aws:ssm:{_REGION}::parameter/aws/service/ami-amazon-linux-latest/al2023")
 
+    def test_several_public_parameters_belong_to_no_account(self) -> None:
+        body = json.dumps({"Names": ["/aws/service/a", "/aws/service/b"]}).encode()
+        found = _resource("ssm", body, target="AmazonSSM.GetParameters")
+        self.assertEqual(found, f"arn:aws:ssm:{_REGION}::parameter/aws/service/a")
+        mixed = json.dumps({"Names": ["/aws/service/a", "/shop/size"]}).encode()
+        self.assertNotIn(f"{_REGION}::", _resource("ssm", mixed, target="AmazonSSM.GetParameters"))
+
     def test_a_build_is_looked_at_as_its_project(self) -> None:
         project = f"arn:aws:codebuild:{_REGION}:{_ACCOUNT}:project/bake"
         for build in ("bake:1f", f"arn:aws:codebuild:{_REGION}:{_ACCOUNT}:build/bake:1f"):
