@@ -142,6 +142,7 @@ mod tests {
             stack_version: version.parse().unwrap(),
             deployment: DeploymentId::of_execution("arn:x"),
             checked,
+            overridden: Default::default(),
             since: at(5),
         }
     }
