@@ -27,6 +27,7 @@ pub mod pushed_files;
 pub mod question;
 pub mod recipe_difference;
 pub mod report;
+pub mod repository;
 pub mod runs;
 pub mod schemas;
 pub mod stale;

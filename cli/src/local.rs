@@ -1,7 +1,5 @@
 //! The local cloud's session: its endpoints, accounts and credentials.
 
-pub mod git_host;
-
 use crate::context::CommandContext;
 use crate::failure::{Failure, at};
 use lockstep_aws::aws::Aws;

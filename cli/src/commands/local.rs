@@ -1,5 +1,6 @@
 //! `lockstep local`: starts, stops and describes the cloud on this machine.
 
+pub mod git_host;
 pub mod repository;
 mod setup;
 

@@ -141,7 +141,7 @@ pub enum Command {
     Unlock(operator::EnvironmentArguments),
     /// Clear the taint of an environment that you repaired by hand
     Reconcile(operator::Reconcile),
-    /// Show the last failure of a component or a release, the history of a deployment, or the origin of an image
+    /// Show the last failure of a component, the history of a deployment, or the origin of an image
     Why(inspect::Why),
     /// Show the environments that run a release or an image, and their accounts
     Where(inspect::Where),

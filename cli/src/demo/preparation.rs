@@ -1,9 +1,10 @@
 //! The preparation of the demo: starts a cloud and configures an organisation.
 
 use super::{Demo, MARK, REPOSITORY};
+use crate::commands::local::git_host;
 use crate::commands::r#try::example_stages;
 use crate::failure::{Exit, Failure, at};
-use crate::local::{Session, git_host, state_dir};
+use crate::local::{Session, state_dir};
 use lockstep_aws::operator::base_images::BaseImages;
 use lockstep_domain::messages::callers::Callers;
 use lockstep_domain::model::ids::{AmiId, RepositoryId};

@@ -1,5 +1,6 @@
 //! `lockstep local repository`: repositories on the git host of the local cloud.
 
+use super::git_host;
 use crate::commands::repositories::{self, Add};
 use crate::commands::secrets;
 use crate::context::CommandContext;
@@ -7,7 +8,7 @@ use crate::control_plane::ControlPlane;
 use crate::failure::{Failure, at};
 use crate::git::git;
 use crate::global::Global;
-use crate::local::{Session, git_host};
+use crate::local::Session;
 use crate::output::Output;
 use crate::report::Report;
 use clap::{Args, Subcommand};

@@ -1,4 +1,4 @@
-//! The git repository of the demo, with real commits.
+//! A clone of a git repository, with real commits, for the example and the demo.
 
 use crate::failure::{Failure, at};
 use crate::git::git;

@@ -1,9 +1,9 @@
 //! Repositories on the git host of the local cloud.
 
-use super::Session;
 use crate::commands::repositories::{webhook_secret, webhook_url};
 use crate::control_plane::ControlPlane;
 use crate::failure::{Failure, at};
+use crate::local::Session;
 use lockstep_aws::operator::signed;
 use lockstep_aws::secrets::ExposeSecret as _;
 use lockstep_domain::model::ids::RepositoryId;
