@@ -881,6 +881,7 @@ fn the_same_template_makes_both_paths_and_they_share_no_role() {
             "deploy-machine-role",
             "drift-machine-role",
             "drift-role",
+            "drift-schedule-role",
             "image-role",
             "stack-role",
             "teardown-machine-role",
