@@ -140,6 +140,8 @@ pub async fn local_files_run_in_ci_and_in_production(cloud: &mut TestCloud) -> R
     for (account, stage) in [("development", "ci"), ("production", "production")] {
         follows_the_release(cloud, account, &format!("{stage}-greeter")).await?;
     }
+    // With another image, the next push would bring a release of these components, too.
+    publish(cloud, IMAGES[0]).await?;
     ensure(digests.len() == 1, format!("both stages and both templates run one zip: {digests:?}"))
 }
 

@@ -23,6 +23,15 @@ const ALARM: f64 = 0.10;
 /// USD for each secret in a month.
 const SECRET: f64 = 0.40;
 
+/// USD for each key of KMS in a month.
+const KEY: f64 = 1.0;
+
+/// Executions of the schedules of looks for drift in a day: one each quarter of an hour on each path.
+const LOOK_TICKS: f64 = 2.0 * 96.0;
+
+/// Transitions of such an execution in which no environment is due: its start and three states.
+const TICK_TRANSITIONS: f64 = 4.0;
+
 /// Gigabytes of a function, rounded up: most have 256 MB.
 const GIGABYTES: f64 = 0.5;
 
@@ -83,9 +92,12 @@ fn count(line: &str) -> Result<f64, String> {
 pub fn print() -> Result<(), String> {
     let (alarms, secrets) =
         (count("Type: AWS::CloudWatch::Alarm")?, count("Type: AWS::SecretsManager::Secret")?);
+    let keys = count("Type: AWS::KMS::Key")?;
     // The sweep runs each quarter of an hour, `settle` once an hour; each takes less than a second.
-    let ticks = (96.0 + 24.0) * DAYS;
+    let ticks = (96.0 + 24.0 + LOOK_TICKS) * DAYS;
     let ticking = ticks * (INVOCATION + GIGABYTES * GIGABYTE_SECOND);
+    let transitions = LOOK_TICKS * TICK_TRANSITIONS * DAYS;
+    let looking = transitions * TRANSITION;
     println!("{:<52} {:>10}", "an idle month", "USD");
     println!("{:<52} {:>10.2}", format!("{alarms} alarms"), alarms * ALARM);
     println!(
@@ -93,8 +105,11 @@ pub fn print() -> Result<(), String> {
         format!("{secrets} secrets, and one for each repository's webhook"),
         (secrets + 1.0) * SECRET
     );
+    println!("{:<52} {:>10.2}", format!("{keys} keys"), keys * KEY);
     println!("{:<52} {:>10.2}", format!("{ticks} scheduled invocations"), ticking);
-    println!("{:<52} {:>10.2}", "together", alarms * ALARM + (secrets + 1.0) * SECRET + ticking);
+    println!("{:<52} {:>10.2}", format!("{transitions} transitions of looks, if none is due"), looking);
+    let together = alarms * ALARM + (secrets + 1.0) * SECRET + keys * KEY + ticking + looking;
+    println!("{:<52} {:>10.2}", "together", together);
     println!();
     println!("{:<52} {:>10} {:>12} {:>12} {:>8}", "a run", "USD", "transitions", "invocations", "writes");
     for run in &RUNS {

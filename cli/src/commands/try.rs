@@ -6,7 +6,6 @@ use crate::commands::push;
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure, at};
-use crate::git::git;
 use crate::global::Global;
 use crate::local::Session;
 use crate::report::Report;
@@ -15,7 +14,7 @@ use clap::Args;
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::ConfigKind;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The components of the example: a producer and its consumer, folders of `examples`.
 const EXAMPLES: [&str; 2] = ["work-queue", "queue-alarms"];
@@ -50,8 +49,8 @@ pub async fn run(
     repository::add(&id, &arguments.folder, &plane, context).await?;
     example(&Repository::at(folder.clone()), context).await?;
     let shown = arguments.folder.display();
-    if is_pushed(&folder).await? {
-        context.output.line(format!("the example was pushed before; push it again: lockstep push {shown}"));
+    if is_deployed(&plane).await? {
+        context.output.line(format!("the example is deployed; push a change of it: lockstep push {shown}"));
         next(context);
         return Ok(Report::done(json!({ "folder": folder, "push": null })));
     }
@@ -111,11 +110,17 @@ async fn example(repository: &Repository, context: &CommandContext) -> Result<()
     if missing.is_empty() { Ok(()) } else { repository.commit("Two components to begin with").await }
 }
 
-/// Returns true if `origin` has the newest commit.
-async fn is_pushed(folder: &Path) -> Result<bool, Failure> {
-    let here = git(folder, &["rev-parse", "HEAD"]).await?;
-    let there = git(folder, &["ls-remote", "origin", "refs/heads/main"]).await?;
-    Ok(there.starts_with(&here))
+/// Returns true if the example runs in the first stage that a push reaches.
+async fn is_deployed(plane: &ControlPlane) -> Result<bool, Failure> {
+    let stages = plane.stages().await?;
+    let Some(stage) = stages.propagating().next() else { return Ok(false) };
+    for name in EXAMPLES {
+        let environment = plane.environment(&stage.name, name).await?;
+        if environment.is_none_or(|environment| environment.deployed.is_none()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Prints the ways on.
@@ -144,6 +149,7 @@ fn next(context: &CommandContext) {
 mod tests {
     use super::*;
     use crate::output::Output;
+    use std::path::Path;
 
     #[tokio::test]
     async fn the_example_is_written_and_committed_once() {
@@ -157,20 +163,6 @@ mod tests {
         example(&repository, &context).await.unwrap();
         assert_eq!(repository.head().await.unwrap(), commit);
         assert_eq!(repository.read("work-queue/template.yaml").unwrap(), "mine");
-    }
-
-    #[tokio::test]
-    async fn a_pushed_example_is_not_pushed_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let (origin, clone) = (folder.path().join("origin.git"), folder.path().join("example"));
-        git(folder.path(), &["init", "--quiet", "--bare", "origin.git"]).await.unwrap();
-        let repository = Repository::at(clone.clone());
-        repository.create(&origin.display().to_string()).await.unwrap();
-        repository.write("a", "1").unwrap();
-        repository.commit("One").await.unwrap();
-        assert!(!is_pushed(&clone).await.unwrap());
-        git(&clone, &["push", "--quiet", "origin", "HEAD:refs/heads/main"]).await.unwrap();
-        assert!(is_pushed(&clone).await.unwrap());
     }
 
     #[test]

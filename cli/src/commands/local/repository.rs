@@ -101,7 +101,7 @@ pub async fn add(
 async fn connect(folder: &Path, remote: &str) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(at(folder.display()))?;
     if !folder.join(".git").exists() {
-        git(folder, &["init", "--quiet", "--initial-branch=main"]).await?;
+        begin(folder, remote).await?;
         name_author(folder).await?;
     }
     match git(folder, &["remote", "get-url", "origin"]).await {
@@ -112,6 +112,20 @@ async fn connect(folder: &Path, remote: &str) -> Result<(), Failure> {
                 .next("name another folder with --folder"))
         }
     }
+}
+
+/// Makes a clone of `remote` if it has commits, since a repository outlives the cloud; otherwise an empty repository.
+/// Refuses a folder with files if there are commits.
+async fn begin(folder: &Path, remote: &str) -> Result<(), Failure> {
+    if git(folder, &["ls-remote", remote]).await?.is_empty() {
+        return git(folder, &["init", "--quiet", "--initial-branch=main"]).await.map(drop);
+    }
+    if std::fs::read_dir(folder).map_err(at(folder.display()))?.next().is_some() {
+        let what =
+            format!("{} has files, and the repository has commits; nothing was changed", folder.display());
+        return Err(Failure::new(what).next("name an empty folder with --folder: it becomes a clone"));
+    }
+    git(folder, &["clone", "--quiet", remote, "."]).await.map(drop)
 }
 
 /// Gives the repository an author if git knows none: without one, git refuses to commit.
@@ -128,25 +142,52 @@ async fn name_author(folder: &Path) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
+    /// Returns a bare repository without commits, as the git host makes it.
+    async fn bare(root: &Path) -> String {
+        git(root, &["init", "--quiet", "--bare", "--initial-branch=main", "shop.git"]).await.unwrap();
+        root.join("shop.git").display().to_string()
+    }
+
     #[tokio::test]
     async fn a_folder_with_another_origin_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let shop = folder.path().join("shop");
-        connect(&shop, "/git/acme/shop.git").await.unwrap();
-        connect(&shop, "/git/acme/shop.git").await.unwrap();
-        assert_eq!(git(&shop, &["remote", "get-url", "origin"]).await.unwrap(), "/git/acme/shop.git");
+        let root = tempfile::tempdir().unwrap();
+        let (remote, shop) = (bare(root.path()).await, root.path().join("shop"));
+        connect(&shop, &remote).await.unwrap();
+        connect(&shop, &remote).await.unwrap();
+        assert_eq!(git(&shop, &["remote", "get-url", "origin"]).await.unwrap(), remote);
         let refusal = connect(&shop, "/git/acme/other.git").await.unwrap_err();
-        assert!(refusal.what.contains("pushes to /git/acme/shop.git already"), "{refusal}");
+        assert!(refusal.what.contains(&format!("pushes to {remote} already")), "{refusal}");
         assert!(refusal.next.contains("--folder"), "{refusal}");
     }
 
     #[tokio::test]
     async fn a_folder_with_files_keeps_them_and_gets_an_origin() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("notes"), "mine").unwrap();
-        connect(folder.path(), "/git/acme/shop.git").await.unwrap();
-        assert_eq!(std::fs::read_to_string(folder.path().join("notes")).unwrap(), "mine");
-        assert!(!git(folder.path(), &["config", "user.email"]).await.unwrap().is_empty());
+        let root = tempfile::tempdir().unwrap();
+        let (remote, shop) = (bare(root.path()).await, root.path().join("shop"));
+        std::fs::create_dir(&shop).unwrap();
+        std::fs::write(shop.join("notes"), "mine").unwrap();
+        connect(&shop, &remote).await.unwrap();
+        assert_eq!(std::fs::read_to_string(shop.join("notes")).unwrap(), "mine");
+        assert!(!git(&shop, &["config", "user.email"]).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn commits_of_an_earlier_cloud_come_into_an_empty_folder_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let (remote, first) = (bare(root.path()).await, root.path().join("first"));
+        connect(&first, &remote).await.unwrap();
+        std::fs::write(first.join("queue"), "1").unwrap();
+        for command in [["add", "--all"].as_slice(), &["commit", "--quiet", "-m", "A queue"]] {
+            git(&first, command).await.unwrap();
+        }
+        git(&first, &["push", "--quiet", "origin", "HEAD:refs/heads/main"]).await.unwrap();
+        let (second, full) = (root.path().join("second"), root.path().join("full"));
+        connect(&second, &remote).await.unwrap();
+        assert_eq!(std::fs::read_to_string(second.join("queue")).unwrap(), "1");
+        std::fs::create_dir(&full).unwrap();
+        std::fs::write(full.join("notes"), "mine").unwrap();
+        let refusal = connect(&full, &remote).await.unwrap_err();
+        assert!(refusal.what.contains("nothing was changed") && !full.join(".git").exists(), "{refusal}");
     }
 
     #[test]

@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+/// Value of a stored parameter, or a sentence with the reason of its absence; `None` if the release holds none.
+pub type StoredValue = Option<Result<String, String>>;
+
 /// Input for resolving the parameters of one deployment.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -41,7 +44,7 @@ pub struct Request<'a> {
     pub images: &'a BTreeMap<LogicalId, AmiId>,
     /// Returns the value of the stored parameter that the value of a template parameter names, or a sentence with the
     /// reason of its absence; `None` if that value names none.
-    pub stored: &'a dyn Fn(&LogicalId, &str) -> Option<Result<String, String>>,
+    pub stored: &'a dyn Fn(&LogicalId, &str) -> StoredValue,
 }
 
 /// Origin of a parameter's value, for display.

@@ -113,7 +113,7 @@ fn what_no_release_pins_is_listed() {
             .collect::<Vec<_>>()
     };
     let offline = format!("{NAME}: the values that a release pins are not read here");
-    assert_eq!(listed(&files(), &PackagingInput::default()), [offline.clone()]);
+    assert_eq!(listed(&files(), &PackagingInput::default()), std::slice::from_ref(&offline));
     assert_eq!(listed(&files(), &Fixture::new().input()), [offline]);
     let text = String::from_utf8(files()["template.yaml"].clone()).unwrap().replace(NAME, "/golden/ami");
     let own = with("template.yaml", &text);
