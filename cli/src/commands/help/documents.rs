@@ -97,7 +97,7 @@ fn the_reference_names_each_key_of_the_schemas() {
         properties(&serde_json::from_str(schema.text).unwrap(), &mut keys);
         for key in keys {
             let named = |span: &&str| span.split(['.', '[', ']']).any(|part| part == key);
-            assert!(spans.iter().any(|span| named(span)), "{}: {key}", schema.name);
+            assert!(spans.iter().any(&named), "{}: {key}", schema.name);
         }
     }
 }
