@@ -56,6 +56,9 @@ const SIGNS: [(Cause, &[&str]); 8] = [
             "no credentials found in chain",
             "no providers in chain provided credentials",
             "MissingAuthenticationToken",
+            // The service of an EC2 instance is the last source that the client asks.
+            "failed to load IMDS",
+            "an error occurred while loading credentials",
         ],
     ),
     (
@@ -236,7 +239,7 @@ mod tests {
     use super::*;
 
     /// Texts of errors as the command receives them, with their causes.
-    const TEXTS: [(&str, Cause); 21] = [
+    const TEXTS: [(&str, Cause); 22] = [
         (
             "GetCallerIdentity: dispatch failure: other: no providers in chain provided credentials",
             Cause::NoCredentials,
@@ -307,6 +310,11 @@ mod tests {
         (
             "GetParameter /lockstep/control-plane: dispatch failure: other: the credential provider was not enabled: no credentials \
              found in chain. Attempted:\n  Profile: the credential provider was not enabled",
+            Cause::NoCredentials,
+        ),
+        (
+            "GetParameter /lockstep/control-plane: dispatch failure: other: an error occurred while loading credentials: failed to \
+             load IMDS session token: service error: request forbidden: IMDS is disabled",
             Cause::NoCredentials,
         ),
     ];
