@@ -159,8 +159,11 @@ class _Maker:
     def schedule(self, arn: str, state: dict) -> Iterator[Call]:
         why = f"the schedule {state['name']}"
         yield from self.assume("scheduler.amazonaws.com", state["role"], f"{why} takes its role", arn)
-        if state["target"].split(":")[2] == "lambda":
+        service = state["target"].split(":")[2]
+        if service == "lambda":
             yield from self.role(state["role"], "lambda:InvokeFunction", state["target"], why)
+        elif service == "states":
+            yield from self.role(state["role"], "states:StartExecution", state["target"], why)
         else:
             self.problems.append((self.place, f"{why}: no table lists what it needs for {state['target']}"))
 
