@@ -95,13 +95,19 @@ impl ControlPlane {
         Ok(newest_config(&self.ledger, kind).await?)
     }
 
-    /// Returns the organisation's stages.
+    /// Returns the organisation's stages. Refuses before the first were applied.
     pub async fn stages(&self) -> Result<Stages, Failure> {
-        let config = self.config(ConfigKind::Stages).await?.ok_or_else(|| {
+        self.applied_stages().await?.ok_or_else(|| {
             Failure::new("no stages were applied yet")
                 .next("lockstep stages show --example > stages.toml, edit it, then lockstep stages apply stages.toml")
-        })?;
-        Stages::parse("stages.toml", &config.text).map_err(|problems| of_problems(&problems))
+        })
+    }
+
+    /// Returns the organisation's stages; `None` before the first were applied.
+    pub async fn applied_stages(&self) -> Result<Option<Stages>, Failure> {
+        let config = self.config(ConfigKind::Stages).await?;
+        let stages = config.map(|config| Stages::parse("stages.toml", &config.text)).transpose();
+        stages.map_err(|problems| of_problems(&problems))
     }
 
     /// Returns the people of the organisation.

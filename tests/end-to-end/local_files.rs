@@ -23,10 +23,8 @@ kind = "lambda"
 name = "Function"
 "#;
 
-const TEMPLATE: &str = "Parameters:
-  Base: {Type: 'AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>', Default: /aws/service/lockstep/base}
-Resources:
-  Role:
+/// The role of the function in both templates. It stands at the end of their resources.
+const ROLE: &str = "  Role:
     Type: AWS::IAM::Role
     Properties:
       AssumeRolePolicyDocument:
@@ -41,6 +39,11 @@ Resources:
               - Effect: Allow
                 Action: [logs:CreateLogStream, logs:PutLogEvents]
                 Resource: !Sub arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/lambda/*
+";
+
+const TEMPLATE: &str = "Parameters:
+  Base: {Type: 'AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>', Default: /aws/service/lockstep/base}
+Resources:
   Greeter:
     Type: AWS::Lambda::Function
     Properties:
@@ -61,21 +64,6 @@ Outputs:
 /// The same function as the serverless transform makes it. Its component has the same code, and so the same digest.
 const SERVERLESS: &str = "Transform: AWS::Serverless-2016-10-31
 Resources:
-  Role:
-    Type: AWS::IAM::Role
-    Properties:
-      AssumeRolePolicyDocument:
-        Statement:
-          - Effect: Allow
-            Principal: {Service: lambda.amazonaws.com}
-            Action: sts:AssumeRole
-      Policies:
-        - PolicyName: logs
-          PolicyDocument:
-            Statement:
-              - Effect: Allow
-                Action: [logs:CreateLogStream, logs:PutLogEvents]
-                Resource: !Sub arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/lambda/*
   Greeter:
     Type: AWS::Serverless::Function
     Properties:
@@ -118,12 +106,12 @@ pub async fn local_files_run_in_ci_and_in_production(cloud: &mut TestCloud) -> R
     let serverless = MANIFEST.replace("greeter", "waver");
     for (path, text) in [
         ("greeter/lockstep.toml", MANIFEST),
-        ("greeter/template.yaml", TEMPLATE),
+        ("greeter/template.yaml", &with_role(TEMPLATE)),
         ("greeter/stacks/queues.yaml", NESTED),
         ("greeter/src/app.py", CODE),
         ("greeter/src/words.py", WORDS),
         ("waver/lockstep.toml", &serverless),
-        ("waver/template.yaml", SERVERLESS),
+        ("waver/template.yaml", &with_role(SERVERLESS)),
         ("waver/src/app.py", CODE),
         ("waver/src/words.py", WORDS),
     ] {
@@ -160,6 +148,11 @@ async fn follows_the_release(cloud: &TestCloud, account: &str, stack: &str) -> R
     ensure(queue.contains("Queue"), format!("the nested stack made the queue: {queue}"))?;
     let (images, pinned) = (output(&found, "Images")?, [IMAGES[0]; 3].join(" "));
     ensure(images == pinned, format!("{stack} has the image that the release pins: {images}"))
+}
+
+/// Returns a template with the role of its function.
+fn with_role(template: &str) -> String {
+    template.replace("Outputs:\n", &format!("{ROLE}Outputs:\n"))
 }
 
 /// Lets the public parameter name an image.

@@ -12,7 +12,6 @@ use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::model::build_policy::BuildPolicy;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{AccountId, Region};
-use lockstep_domain::records::ConfigKind;
 use serde_json::{Value, json};
 
 /// The arguments of `accounts`.
@@ -149,7 +148,7 @@ fn wanted(add: &Add) -> Result<TargetAccount, Failure> {
 /// Lists the accounts.
 async fn list(global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
-    let stages = applied_stages(&plane).await?;
+    let stages = plane.applied_stages().await?;
     let aws = plane.connection.installer()?;
     let installation = Installation::new(&aws, context.sources()?, &context.output).await?;
     let accounts = installation.listed_accounts().await?;
@@ -186,19 +185,11 @@ fn stages_in(account: &AccountId, stages: Option<&Stages>) -> Vec<String> {
     stages.filter(|stage| stage.account == *account).map(|stage| stage.name.to_string()).collect()
 }
 
-/// Returns the stages; `None` before the first were applied.
-async fn applied_stages(plane: &ControlPlane) -> Result<Option<Stages>, Failure> {
-    match plane.config(ConfigKind::Stages).await? {
-        Some(_) => plane.stages().await.map(Some),
-        None => Ok(None),
-    }
-}
-
 /// Removes an account that no stage is in.
 async fn remove(typed: &str, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     let account = named(typed, &plane)?;
-    let stages = stages_in(&account, applied_stages(&plane).await?.as_ref());
+    let stages = stages_in(&account, plane.applied_stages().await?.as_ref());
     if !stages.is_empty() {
         return Err(in_use(&account, &stages));
     }

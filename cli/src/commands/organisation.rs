@@ -118,7 +118,7 @@ pub async fn stages(
 }
 
 /// Applies the first stages of an organisation. Returns their names.
-pub(super) async fn applied_stages(plane: &ControlPlane, text: String) -> Result<String, Failure> {
+pub(super) async fn apply_first_stages(plane: &ControlPlane, text: String) -> Result<String, Failure> {
     let stages = Stages::parse("the stages", &text).map_err(|problems| of_problems(&problems))?;
     let _: Configured = plane.ask_for(&Request::ApplyStages { text }).await?;
     Ok(stages.iter().map(|stage| stage.name.to_string()).collect::<Vec<_>>().join(", "))

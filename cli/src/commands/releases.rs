@@ -12,7 +12,7 @@ use crate::views::{images, time};
 use clap::Args;
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::test_difference;
-use lockstep_domain::records::{ConfigKind, Release};
+use lockstep_domain::records::Release;
 use serde_json::{Value, json};
 
 /// The arguments of `releases`.
@@ -52,8 +52,8 @@ pub async fn run(
 
 /// Reads what says how far releases got. No stage has one before the first stages were applied.
 async fn reached(plane: &ControlPlane) -> Result<Reached, Failure> {
-    let environments = match plane.config(ConfigKind::Stages).await? {
-        Some(_) => plane.environments(&plane.stages().await?).await?,
+    let environments = match plane.applied_stages().await? {
+        Some(stages) => plane.environments(&stages).await?,
         None => Vec::new(),
     };
     Ok(Reached { environments, deployments: plane.deployments().await? })

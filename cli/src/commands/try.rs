@@ -1,7 +1,7 @@
 //! `lockstep try`: from nothing to a component in `ci`, on the local cloud.
 
 use crate::commands::local::{self, repository};
-use crate::commands::organisation::applied_stages;
+use crate::commands::organisation::apply_first_stages;
 use crate::commands::push;
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
@@ -12,7 +12,6 @@ use crate::report::Report;
 use crate::repository::Repository;
 use clap::Args;
 use lockstep_domain::model::ids::RepositoryId;
-use lockstep_domain::records::ConfigKind;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -64,8 +63,8 @@ pub async fn run(
 
 /// Applies stages that fit the cloud, unless some apply.
 async fn stages(session: &Session, plane: &ControlPlane, context: &CommandContext) -> Result<(), Failure> {
-    if plane.config(ConfigKind::Stages).await?.is_none() {
-        let names = applied_stages(plane, example_stages(session)?).await?;
+    if plane.applied_stages().await?.is_none() {
+        let names = apply_first_stages(plane, example_stages(session)?).await?;
         context.output.line(format!("applied the stages {names}; see them: lockstep stages show"));
     }
     Ok(())
