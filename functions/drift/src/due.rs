@@ -29,7 +29,7 @@ pub(crate) async fn take(context: &impl DriftContext, execution: &str) -> Result
     for due in due {
         let subject =
             Subject { stage: due.environment.stage.clone(), environment: due.environment.name.clone() };
-        if is_taken(context, due).await? {
+        if take_turn(context, due).await? {
             taken.push(subject);
         }
     }
@@ -57,7 +57,7 @@ async fn due(context: &impl DriftContext, execution: &str) -> Result<Vec<Due>, F
 }
 
 /// Records the turn in the report. Returns false if another execution took it, or looked, at the same time.
-async fn is_taken(context: &impl DriftContext, due: Due) -> Result<bool, Failure> {
+async fn take_turn(context: &impl DriftContext, due: Due) -> Result<bool, Failure> {
     let Due { environment, report, turn } = due;
     match report {
         Some(known) => {

@@ -1,8 +1,8 @@
 //! The turns of environments in the schedule of looks.
 //!
-//! Time is cut into windows as long as the interval of the stage. In each window, an environment is looked at once: at the
-//! first tick of the schedule in it, if no look has begun in it. So two ticks at once look once, and a lost tick is caught
-//! up by the next.
+//! Time is cut into windows as long as the interval of the stage. An environment has one look in each window. The look
+//! begins at the first tick of the schedule in the window, unless a person has started one in the window before that. So
+//! two ticks at once look once, and the next tick catches up on a lost one.
 
 use crate::model::look_interval::LookInterval;
 use crate::records::{DriftReport, Environment, LookTurn};
